@@ -1,0 +1,36 @@
+//! Which device plays each of the peer's routers: the model of a binding file.
+//!
+//! **Invariant:** every router named here exists in the topology the binding is used with.
+
+use std::path::PathBuf;
+
+/// Devices by router. A router that is not named is [`Device::Simulated`].
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Binding {
+    /// The file's stem.
+    pub name: String,
+    /// Router name and its device, in file order.
+    pub routers: Vec<(String, Device)>,
+}
+
+/// What plays a router.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Device {
+    /// peerlab's own router.
+    Simulated,
+    /// BIRD 2 with this configuration file.
+    Bird {
+        /// Absolute path of the configuration file.
+        config: PathBuf,
+    },
+}
+
+impl Binding {
+    /// The device that plays `router`.
+    pub fn device(&self, router: &str) -> &Device {
+        self.routers
+            .iter()
+            .find(|(name, _)| name == router)
+            .map_or(&Device::Simulated, |(_, device)| device)
+    }
+}

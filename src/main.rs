@@ -1,0 +1,3 @@
+//! Arguments in, exit number out.
+
+fn main() {}

@@ -1,0 +1,86 @@
+//! The network of a lab as ordered kernel work, in values that print like `ip` lines.
+//!
+//! [`Plan`] is made from a topology without touching the kernel (`of_topology.rs`); the `kernel` room applies it.
+//!
+//! **Invariant:** a plan is a pure function of its topology; no work refers to a namespace or link made later.
+
+use std::net::Ipv4Addr;
+
+use ipnet::Ipv4Net;
+
+/// Ordered kernel work.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Plan {
+    /// The work, in the order in which it is done.
+    pub work: Vec<Work>,
+}
+
+/// One piece of kernel work.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Work {
+    /// Make a network namespace, with IPv4 forwarding on or off and IPv6 off; bring `lo` up.
+    Namespace {
+        /// Its name in the plan; the kernel never learns it.
+        name: String,
+        /// Forward IPv4 packets, and hash flows over equal paths by ports too
+        /// (`net.ipv4.ip_forward`, `net.ipv4.fib_multipath_hash_policy`).
+        forwarding: bool,
+    },
+    /// Make a veth pair, both ends down.
+    Veth {
+        /// One end.
+        a: LinkEnd,
+        /// The other end.
+        b: LinkEnd,
+    },
+    /// Give a link an address.
+    Address {
+        /// Namespace.
+        namespace: String,
+        /// Link.
+        link: String,
+        /// Address.
+        address: Ipv4Addr,
+        /// Prefix length.
+        prefix_len: u8,
+    },
+    /// Bring a link up.
+    Up {
+        /// Namespace.
+        namespace: String,
+        /// Link.
+        link: String,
+    },
+    /// Add a static route.
+    Route {
+        /// Namespace.
+        namespace: String,
+        /// Destination.
+        destination: Ipv4Net,
+        /// Gateways; several are equal paths.
+        via: Vec<Ipv4Addr>,
+        /// Metric: the lower one wins. Routes of BGP have 20.
+        metric: u32,
+    },
+    /// Prepare a link for filters (`tc qdisc add … clsact`).
+    Clsact {
+        /// Namespace.
+        namespace: String,
+        /// Link.
+        link: String,
+    },
+}
+
+/// One end of a veth pair.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkEnd {
+    /// Namespace.
+    pub namespace: String,
+    /// Interface name, at most 15 bytes.
+    pub name: String,
+    /// Interface index, unique in the lab: the two ends of a veth with equal indexes report carrier loss
+    /// 500–780 ms late (the kernel's `linkwatch_urgent_event`).
+    pub index: u32,
+    /// Hardware address, if it matters.
+    pub mac: Option<[u8; 6]>,
+}

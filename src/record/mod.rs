@@ -1,0 +1,370 @@
+//! Facts of a run, in one order, on one clock; and their JSON lines.
+//!
+//! Everything a verdict rests on is an [`Entry`]. Threads hand facts to the run through a [`Recorder`];
+//! measuring and judging read nothing else, so a kept record can be judged again.
+//!
+//! **Invariant:** a fact says what was observed, never what was concluded.
+
+use std::time::Duration;
+
+use ipnet::Ipv4Net;
+use serde::{Deserialize, Serialize};
+
+use crate::time::{At, Clock};
+
+/// One fact and its moment. In JSON the fact's keys stand beside `at` (nanoseconds).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// When it was observed, as close to the kernel as could be had.
+    pub at: At,
+    /// What was observed.
+    #[serde(flatten)]
+    pub fact: Fact,
+}
+
+/// What was observed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(
+    tag = "fact",
+    rename_all = "kebab-case",
+    rename_all_fields = "kebab-case"
+)]
+pub enum Fact {
+    /// The first line of a record: what is played, and where.
+    Run {
+        /// Version of peerlab.
+        peerlab: String,
+        /// Wall-clock time of [`At::ZERO`], RFC 3339.
+        started: String,
+        /// The scenario file.
+        scenario: SourceText,
+        /// The topology file.
+        topology: SourceText,
+        /// The binding file, if any.
+        binding: Option<SourceText>,
+        /// Kernel, CPUs, user.
+        host: String,
+    },
+    /// A phase of the lab's life was completed: `build`, `devices`, `light`, `lacp`, `bfd`, `bgp`, `end-of-rib`, `down`.
+    Phase {
+        /// Its name.
+        phase: String,
+        /// How long it took.
+        took: Nanos,
+    },
+    /// A step began, counted from 0.
+    StepStarted {
+        /// Which.
+        step: usize,
+    },
+    /// What the step does was observed to have happened: its clock starts here.
+    StepActed {
+        /// Which.
+        step: usize,
+    },
+    /// A step could not be tried.
+    StepBlocked {
+        /// Which.
+        step: usize,
+        /// Why, and what would help.
+        why: String,
+    },
+    /// A step is over.
+    StepEnded {
+        /// Which.
+        step: usize,
+    },
+    /// A LAG gained or lost carrier, as its router sees it.
+    Lag {
+        /// Router.
+        router: String,
+        /// Connection.
+        connection: String,
+        /// Carrier.
+        up: bool,
+        /// Members distributing at that moment.
+        distributing: u8,
+    },
+    /// A member's cable gained or lost light.
+    Light {
+        /// Router.
+        router: String,
+        /// Connection.
+        connection: String,
+        /// Member, counted from 1.
+        member: u8,
+        /// Light.
+        up: bool,
+    },
+    /// A member's LACP state changed.
+    Member {
+        /// Router.
+        router: String,
+        /// Connection.
+        connection: String,
+        /// Member, counted from 1.
+        member: u8,
+        /// IEEE 802.1AX receive machine state, for example `CURRENT`, `EXPIRED`, `DEFAULTED`.
+        receive: String,
+        /// Collecting frames.
+        collecting: bool,
+        /// Distributing frames.
+        distributing: bool,
+        /// The partner: system priority, system, key, port, as text; empty when unknown.
+        partner: String,
+    },
+    /// A BFD session changed its state.
+    Bfd {
+        /// Router.
+        router: String,
+        /// Connection.
+        connection: String,
+        /// `admin-down`, `down`, `init`, `up`.
+        state: String,
+        /// Local diagnostic, in the RFC's words, for example `control detection time expired`.
+        diagnostic: String,
+        /// When the last packet of the remote was received (kernel timestamp).
+        last_received: Option<At>,
+        /// Detection time in force, nanoseconds.
+        detection_time: Option<Nanos>,
+    },
+    /// A BGP session changed its state.
+    Bgp {
+        /// Router.
+        router: String,
+        /// Connection; inside the WAN and the peer's core, the neighbour's name.
+        session: String,
+        /// RFC 4271 name: `Idle`, `Connect`, `Active`, `OpenSent`, `OpenConfirm`, `Established`.
+        state: String,
+        /// Why it left its last state, for example `BFD down`, `hold timer expired`, `received Cease/administrative shutdown`.
+        why: String,
+    },
+    /// The neighbour sent end-of-RIB.
+    EndOfRib {
+        /// Router.
+        router: String,
+        /// Session as in [`Fact::Bgp`].
+        session: String,
+    },
+    /// The numbers of routes of a session after an UPDATE was worked in, either way, or the session was lost.
+    RouteCount {
+        /// Router.
+        router: String,
+        /// Session as in [`Fact::Bgp`].
+        session: String,
+        /// Routes in Adj-RIB-In.
+        received: u32,
+        /// Routes in Adj-RIB-Out.
+        advertised: u32,
+    },
+    /// A route entered or changed in an Adj-RIB-In of the Microsoft side (edges and WAN).
+    RouteReceived {
+        /// Router.
+        router: String,
+        /// Session as in [`Fact::Bgp`].
+        session: String,
+        /// Prefix.
+        prefix: Ipv4Net,
+        /// AS path, for example `64500 64500`.
+        as_path: String,
+        /// Communities, for example `8075:8007`.
+        communities: Vec<String>,
+    },
+    /// A route left an Adj-RIB-In of the Microsoft side.
+    RouteWithdrawn {
+        /// Router.
+        router: String,
+        /// Session as in [`Fact::Bgp`].
+        session: String,
+        /// Prefix.
+        prefix: Ipv4Net,
+        /// `withdrawn by the peer`, or why the session was lost.
+        why: String,
+    },
+    /// The kernel's route for a watched prefix changed.
+    KernelRoute {
+        /// Router whose table it is.
+        router: String,
+        /// Prefix.
+        prefix: Ipv4Net,
+        /// Interfaces of its next hops, sorted; empty when the route is gone.
+        via: Vec<String>,
+    },
+    /// A fault or repair was asked for.
+    FaultAsked {
+        /// What and how, in words.
+        fault: String,
+    },
+    /// A fault or repair was observed to have happened.
+    FaultHappened {
+        /// What and how, in words.
+        fault: String,
+        /// Connections it touches.
+        connections: Vec<String>,
+        /// True for a repair.
+        repaired: bool,
+    },
+    /// A device was started, said something worth keeping, or ended.
+    Device {
+        /// Router.
+        router: String,
+        /// `started`, `said`, `exited`, `rejected its configuration`.
+        event: String,
+        /// Its own words.
+        text: String,
+    },
+    /// Probe traffic of one direction began.
+    ProbeStarted {
+        /// Sender, `teams` or an endpoint.
+        from: String,
+        /// Receiver.
+        to: String,
+        /// Interval between packets of this direction.
+        every: Nanos,
+        /// Number of flows sent in turn.
+        flows: u16,
+    },
+    /// Probe traffic of one direction ended.
+    ProbeStopped {
+        /// Sender.
+        from: String,
+        /// Receiver.
+        to: String,
+    },
+    /// Consecutive packets of one flow did not arrive.
+    ///
+    /// Written as soon as a later packet of the flow arrives, or when probing ends.
+    ProbeLost {
+        /// Sender.
+        from: String,
+        /// Receiver.
+        to: String,
+        /// Flow, counted from 0.
+        flow: u16,
+        /// How many.
+        count: u64,
+        /// When the first of them was sent.
+        first_sent: At,
+        /// When the last of them was sent.
+        last_sent: At,
+        /// When the next packet of the flow arrived, if one did.
+        next_received: Option<At>,
+    },
+    /// Packets of one direction that arrived twice, or after a later packet of their flow, since the last such fact.
+    ProbeDisorder {
+        /// Sender.
+        from: String,
+        /// Receiver.
+        to: String,
+        /// Arrived twice.
+        duplicated: u64,
+        /// Arrived after a later packet of their flow.
+        reordered: u64,
+    },
+    /// A flow's delivered packets changed the way they go: `at` is the arrival of the first one there.
+    ProbeVia {
+        /// Sender.
+        from: String,
+        /// Receiver.
+        to: String,
+        /// Flow, counted from 0.
+        flow: u16,
+        /// Connection, or `internet`.
+        via: String,
+    },
+    /// How one direction went in the last interval (100 ms), `at` being its end.
+    ProbeTally {
+        /// Sender.
+        from: String,
+        /// Receiver.
+        to: String,
+        /// Packets sent in the interval.
+        sent: u64,
+        /// Packets received in the interval.
+        received: u64,
+        /// The latest a packet was sent after it was due.
+        send_late: Nanos,
+        /// The longest one-way time of a packet.
+        slowest: Nanos,
+    },
+    /// A thread of peerlab woke up later than it asked for, by more than a millisecond.
+    Late {
+        /// `line`, `probe`, `run`.
+        thread: String,
+        /// How much.
+        by: Nanos,
+    },
+    /// What the host did to us in the last second: pressure stall information and foreign CPU.
+    Pressure {
+        /// Share of the time some task waited for a CPU, in percent (PSI `cpu some`), if the kernel tells.
+        cpu_some_percent: Option<f32>,
+        /// Share of all CPU time used by other processes, in percent, if the kernel tells.
+        foreign_percent: Option<f32>,
+    },
+    /// The lab failed.
+    Errored {
+        /// What was tried, on what, why it failed, what to do.
+        text: String,
+    },
+    /// The run was ended by a signal.
+    Interrupted {
+        /// `SIGINT` or `SIGTERM`.
+        signal: String,
+    },
+}
+
+/// A file's name and text, kept in the record so that it can be judged and shown again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceText {
+    /// Path as the user gave it.
+    pub path: String,
+    /// Contents.
+    pub text: String,
+}
+
+/// A duration in nanoseconds; a plain number in JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Nanos(pub u64);
+
+impl From<Duration> for Nanos {
+    fn from(duration: Duration) -> Nanos {
+        Nanos(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX))
+    }
+}
+
+impl From<Nanos> for Duration {
+    fn from(nanos: Nanos) -> Duration {
+        Duration::from_nanos(nanos.0)
+    }
+}
+
+/// Where threads put facts. Cheap to clone; never blocks.
+#[derive(Debug, Clone)]
+pub struct Recorder {
+    clock: Clock,
+    sender: tokio::sync::mpsc::UnboundedSender<Entry>,
+}
+
+impl Recorder {
+    /// A recorder on a clock, and the end where its facts come out.
+    pub fn new(clock: Clock) -> (Recorder, tokio::sync::mpsc::UnboundedReceiver<Entry>) {
+        let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
+        (Recorder { clock, sender }, receiver)
+    }
+
+    /// The run's clock.
+    pub fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    /// Records a fact observed now.
+    pub fn now(&self, fact: Fact) {
+        self.at(self.clock.now(), fact);
+    }
+
+    /// Records a fact observed at a given moment. After the run is over this does nothing.
+    pub fn at(&self, at: At, fact: Fact) {
+        let _ = self.sender.send(Entry { at, fact });
+    }
+}

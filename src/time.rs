@@ -1,0 +1,116 @@
+//! Moments of a run, and the only reader of the clock.
+//!
+//! Every fact of a run carries an [`At`]: nanoseconds of `CLOCK_MONOTONIC` since the run began.
+//! Protocol cores take `At` as an argument; only drivers hold a [`Clock`].
+//!
+//! **Invariant:** no other room calls `Instant::now`, `SystemTime::now` or `clock_gettime`.
+
+use std::fmt;
+use std::ops::Add;
+use std::time::Duration;
+
+use nix::time::{ClockId, clock_gettime};
+use serde::{Deserialize, Serialize};
+
+/// A moment of a run: nanoseconds since the run's clock was started.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct At(u64);
+
+impl At {
+    /// The moment the run began.
+    pub const ZERO: At = At(0);
+
+    /// The moment `nanos` nanoseconds after the run began.
+    pub const fn from_nanos(nanos: u64) -> At {
+        At(nanos)
+    }
+
+    /// The moment `millis` milliseconds after the run began.
+    pub const fn from_millis(millis: u64) -> At {
+        At(millis * 1_000_000)
+    }
+
+    /// Nanoseconds since the run began.
+    pub const fn as_nanos(self) -> u64 {
+        self.0
+    }
+
+    /// Time from `earlier` to `self`; zero when `earlier` is later.
+    pub fn since(self, earlier: At) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl Add<Duration> for At {
+    type Output = At;
+
+    fn add(self, rhs: Duration) -> At {
+        At(self
+            .0
+            .saturating_add(u64::try_from(rhs.as_nanos()).unwrap_or(u64::MAX)))
+    }
+}
+
+impl fmt::Display for At {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}.{:06} s",
+            self.0 / 1_000_000_000,
+            self.0 % 1_000_000_000 / 1_000
+        )
+    }
+}
+
+/// The clock of one run. Copies of it agree, on every thread.
+#[derive(Debug, Clone, Copy)]
+pub struct Clock {
+    origin: u64,
+}
+
+impl Clock {
+    /// Starts the clock: the present moment becomes [`At::ZERO`].
+    pub fn start() -> Clock {
+        Clock {
+            origin: read(ClockId::CLOCK_MONOTONIC),
+        }
+    }
+
+    /// The present moment.
+    pub fn now(&self) -> At {
+        At(read(ClockId::CLOCK_MONOTONIC).saturating_sub(self.origin))
+    }
+
+    /// The moment of a kernel timestamp, which is in `CLOCK_REALTIME`.
+    ///
+    /// The offset between the two clocks is read anew each time, so that a step of the wall clock
+    /// falsifies at most the packets in flight.
+    pub fn at_realtime(&self, seconds: i64, nanos: i64) -> At {
+        let stamp =
+            u64::try_from(seconds).unwrap_or(0) * 1_000_000_000 + u64::try_from(nanos).unwrap_or(0);
+        let age = read(ClockId::CLOCK_REALTIME).saturating_sub(stamp);
+        At(read(ClockId::CLOCK_MONOTONIC)
+            .saturating_sub(age)
+            .saturating_sub(self.origin))
+    }
+
+    /// The `CLOCK_MONOTONIC` reading of a moment, in nanoseconds, for `timerfd` with absolute time.
+    pub fn monotonic_nanos(&self, at: At) -> u64 {
+        self.origin.saturating_add(at.0)
+    }
+
+    /// The present wall-clock time, for the heading of a report.
+    pub fn wall(&self) -> jiff::Timestamp {
+        jiff::Timestamp::from_nanosecond(i128::from(read(ClockId::CLOCK_REALTIME)))
+            .unwrap_or_default()
+    }
+}
+
+/// Reads a kernel clock in nanoseconds. These two clocks cannot fail on Linux.
+fn read(clock: ClockId) -> u64 {
+    let spec = clock_gettime(clock).expect("CLOCK_MONOTONIC and CLOCK_REALTIME always exist");
+    Duration::from(spec).as_nanos() as u64
+}

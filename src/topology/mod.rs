@@ -1,0 +1,162 @@
+//! What the interconnect is: the model of a topology file.
+//!
+//! `raw.rs` mirrors the TOML, `parse.rs` makes this model or lists every fault at once. After parsing,
+//! no code asks whether a value is valid.
+//!
+//! **Invariant:** names refer to things that exist; lists are in file order; no I/O but reading the file.
+
+use std::net::Ipv4Addr;
+use std::num::NonZeroU8;
+use std::time::Duration;
+
+use ipnet::Ipv4Net;
+
+/// An interconnect: the peer's routers, the connections to Microsoft edges, and the endpoints.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Topology {
+    /// The file's stem, for example `one-metro`.
+    pub name: String,
+    /// Timers and counts of the Microsoft side.
+    pub profile: Profile,
+    /// Whether RFC 5398 and RFC 5737 numbers count as public.
+    pub documentation_numbers_are_public: bool,
+    /// The peer.
+    pub peer: Peer,
+    /// Metros, in file order.
+    pub metros: Vec<Metro>,
+    /// The peer's routers, in file order.
+    pub routers: Vec<Router>,
+    /// Connections, in file order.
+    pub connections: Vec<Connection>,
+    /// The peer's endpoints, in file order.
+    pub endpoints: Vec<Endpoint>,
+    /// Peering Service resources, in file order.
+    pub services: Vec<Service>,
+}
+
+/// The carrier.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Peer {
+    /// Its name as people say it.
+    pub name: String,
+    /// Its AS number, never 0.
+    pub asn: u32,
+}
+
+/// A metropolitan area with Microsoft edge routers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Metro {
+    /// Name, for example `amsterdam`.
+    pub name: String,
+    /// PeeringDB facility id.
+    pub facility: Option<u32>,
+}
+
+/// A router of the peer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Router {
+    /// Name, for example `ams-pe-1`.
+    pub name: String,
+    /// The metro it stands in.
+    pub metro: String,
+}
+
+/// One LAG between a router of the peer and a Microsoft edge, with one BGP and one BFD session.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Connection {
+    /// Name, for example `ams-1`; also the LAG's interface name inside both routers (≤ 12 bytes).
+    pub name: String,
+    /// The peer's router.
+    pub router: String,
+    /// The Microsoft edge, which is defined by being named here.
+    pub edge: String,
+    /// The metro of both ends.
+    pub metro: String,
+    /// Bandwidth of the whole connection, in Mbit/s.
+    pub bandwidth_mbps: u32,
+    /// Speeds of the members in Mbit/s, all equal; 1 to 8 of them.
+    pub members: Vec<u32>,
+    /// Session addresses.
+    pub addresses: SessionAddresses,
+}
+
+/// The IPv4 session addresses of a connection, allocated by Microsoft.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionAddresses {
+    /// Prefix length, 30 or 31.
+    pub prefix_len: u8,
+    /// The peer's address.
+    pub peer: Ipv4Addr,
+    /// Microsoft's address.
+    pub microsoft: Ipv4Addr,
+}
+
+/// A host of the peer behind its routers, for example an SBC.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Endpoint {
+    /// Name, for example `sbc`.
+    pub name: String,
+    /// The prefix the peer announces for it.
+    pub prefix: Ipv4Net,
+    /// Its address inside the prefix.
+    pub address: Ipv4Addr,
+    /// Routers that announce the prefix, in file order.
+    pub behind: Vec<String>,
+}
+
+/// A Peering Service resource: prefixes are activated under it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Service {
+    /// Name.
+    pub name: String,
+    /// The primary peering location: a metro.
+    pub primary: String,
+    /// The backup peering location: another metro.
+    pub backup: Option<String>,
+}
+
+/// What the Microsoft side does; a profile supplies it and a topology may override it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Profile {
+    /// `voice` for now.
+    pub name: String,
+    /// BFD of both ends when simulated.
+    pub bfd: BfdTimers,
+    /// BGP timers of both ends when simulated.
+    pub bgp: BgpTimers,
+    /// LACP of the Microsoft side and of a line card run for a peer's router.
+    pub lacp: LacpSettings,
+    /// Number of routes Microsoft announces on each session.
+    pub routes: u16,
+}
+
+/// BFD timers (RFC 5880, section 4.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BfdTimers {
+    /// Desired min TX and required min RX interval.
+    pub interval: Duration,
+    /// Detect multiplier.
+    pub multiplier: NonZeroU8,
+}
+
+/// BGP timers (RFC 4271, section 10).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BgpTimers {
+    /// Keepalive time.
+    pub keepalive: Duration,
+    /// Hold time, at least 3 s.
+    pub hold: Duration,
+    /// ConnectRetryTime.
+    pub connect_retry: Duration,
+}
+
+/// LACP settings of a line card (IEEE 802.1AX).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LacpSettings {
+    /// Ask the partner for one LACPDU a second (short timeout) instead of one every 30 s.
+    pub fast: bool,
+    /// Send LACPDUs without being asked.
+    pub active: bool,
+    /// Members that must distribute for the LAG to have carrier.
+    pub min_links: u8,
+}
