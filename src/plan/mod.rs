@@ -4,6 +4,8 @@
 //!
 //! **Invariant:** a plan is a pure function of its topology; no work refers to a namespace or link made later.
 
+pub mod of_topology;
+
 use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
