@@ -1,0 +1,156 @@
+//! The general peering policy, where voice does not say otherwise.
+
+use super::Check::{Live, NotYet};
+use super::Level::{Fact, Must, MustNot, Should};
+use super::{Requirement, row};
+
+/// The general peering policy, where voice does not say otherwise.
+pub(super) const TABLE: &[Requirement] = &[
+    row(
+        "POL-01",
+        Must,
+        Live,
+        "POL",
+        "The network is fully redundant and carries its traffic without congestion.",
+    ),
+    row(
+        "POL-02",
+        Fact,
+        NotYet,
+        "POL",
+        "IPv4 and IPv6 sessions are expected in each location.",
+    ),
+    row(
+        "POL-03",
+        MustNot,
+        NotYet,
+        "POL",
+        "TCP MD5 is not supported.",
+    ),
+    row(
+        "FLT-04",
+        Must,
+        NotYet,
+        "POL",
+        "Routes with AS12076 in their path are never accepted.",
+    ),
+    row(
+        "FLT-05",
+        Fact,
+        NotYet,
+        "POL",
+        "Microsoft manages AS8075 and the AS numbers in AS-MICROSOFT; other origins behind AS8075 are legitimate.",
+    ),
+    row(
+        "POL-04",
+        Must,
+        NotYet,
+        "POL",
+        "The peer has at least one publicly routable /24.",
+    ),
+    row(
+        "POL-05",
+        Fact,
+        NotYet,
+        "POL",
+        "Microsoft overwrites received MEDs.",
+    ),
+    row(
+        "POL-06",
+        Fact,
+        NotYet,
+        "POL",
+        "Microsoft likes communities that tell where a route comes from.",
+    ),
+    row(
+        "POL-07",
+        Should,
+        NotYet,
+        "POL",
+        "The peer limits received prefixes to 2000 (IPv4) and 500 (IPv6).",
+    ),
+    row(
+        "POL-08",
+        Must,
+        NotYet,
+        "POL",
+        "Announcements are the same in all locations unless agreed otherwise.",
+    ),
+    row(
+        "POL-09",
+        Fact,
+        NotYet,
+        "POL",
+        "Microsoft announces all its routes, and more specific ones by region; all are in RADb.",
+    ),
+    row(
+        "POL-10",
+        MustNot,
+        NotYet,
+        "POL",
+        "No static or default route sends traffic to the other side for what it does not announce.",
+    ),
+    row(
+        "POL-11",
+        Must,
+        NotYet,
+        "POL",
+        "The peer keeps its routes in a public routing registry.",
+    ),
+    row(
+        "POL-12",
+        Must,
+        NotYet,
+        "POL",
+        "The peer follows MANRS; Microsoft may drop routes that are not registered or not signed.",
+    ),
+    row(
+        "OPS-06",
+        Must,
+        NotYet,
+        "POL",
+        "The NOC is staffed around the clock.",
+    ),
+    row(
+        "OPS-07",
+        Must,
+        NotYet,
+        "POL; PRE",
+        "The PeeringDB profile is complete; the contacts of the NOC are of the company.",
+    ),
+    row(
+        "L1-03",
+        Must,
+        NotYet,
+        "POL",
+        "Interconnection is over 100 Gbit/s single-mode fibre. For voice, 10 Gbit/s (L1-01) stays the floor.",
+    ),
+    row(
+        "L1-04",
+        Should,
+        NotYet,
+        "POL",
+        "Capacity is upgraded when peak utilisation exceeds 50 percent.",
+    ),
+    row(
+        "RED-10",
+        Fact,
+        NotYet,
+        "POL",
+        "A generic direct peer may do without redundant devices. For voice, RED-03 overrides this.",
+    ),
+    row(
+        "OPS-08",
+        Fact,
+        NotYet,
+        "POL",
+        "Direct peering is for internet and network service providers only.",
+    ),
+    row(
+        "OPS-09",
+        Fact,
+        NotYet,
+        "POL",
+        "Direct peering is for at least 2 Gbit/s of traffic; each location supports failover.",
+    ),
+];
