@@ -1,1 +1,6 @@
-//! The kernel room.
+//! The hands that do kernel work, one file per concern.
+//!
+//! **Invariant:** knows no topology, scenario or protocol; nothing here outlives the process that called it.
+
+pub mod namespace;
+pub mod netlink;
