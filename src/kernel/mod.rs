@@ -2,5 +2,7 @@
 //!
 //! **Invariant:** knows no topology, scenario or protocol; nothing here outlives the process that called it.
 
+pub mod bpf;
+pub mod filter;
 pub mod namespace;
 pub mod netlink;
