@@ -6,3 +6,4 @@ pub mod bpf;
 pub mod filter;
 pub mod namespace;
 pub mod netlink;
+pub mod nexthop;

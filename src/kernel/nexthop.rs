@@ -1,0 +1,219 @@
+//! The routes a router puts into the kernel, through nexthop objects (linux/nexthop.h, Linux 5.3 and later).
+//!
+//! Every (gateway, interface) is one nexthop object, every set of them one group object, and a route
+//! names its group. So the loss of a link is one message, whatever the number of prefixes. Where the
+//! kernel has no such objects, routes carry their next hops themselves.
+//!
+//! What the kernel tells the watchers of routes (`RTNLGRP_IPV4_ROUTE`), tried on Linux 6.18 with
+//! `net.ipv4.nexthop_compat_mode` = 1, its default, which this room needs and does not change:
+//! - a group that is *replaced* is followed by one `RTM_NEWROUTE` for each of its routes;
+//! - a group or object that is *deleted*, and an interface that loses its carrier, take routes away
+//!   without a word. So a [`Fib`] shrinks groups by replacing them, and removes routes one by one.
+//!
+//! The notifications cost about 1 µs per route: 280 routes change their next hops in 0.3 ms and are
+//! removed in 0.8 ms, on a machine that installs them in 0.9 ms.
+//!
+//! **Invariant:** after [`Fib::flush`] the kernel's routes of protocol `bgp` are exactly those wanted,
+//! but for next hops the kernel refuses (interface gone or without carrier), which are left out.
+
+mod message;
+mod table;
+
+use std::net::Ipv4Addr;
+
+use ipnet::Ipv4Net;
+use nix::errno::Errno;
+use rtnetlink::packet_core::NLM_F_DUMP;
+
+use self::message::{RTM_GETNEXTHOP, RTM_NEWNEXTHOP, message, object_header, own_object};
+use self::table::{Change, Style, Table};
+use super::namespace::Namespace;
+use super::netlink::{Netlink, NetlinkError};
+
+/// Where packets go next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NextHop {
+    /// The neighbour's address, on a network of the interface.
+    pub gateway: Ipv4Addr,
+    /// The interface's index.
+    pub oif: u32,
+}
+
+/// The kernel did not take routes.
+#[derive(Debug, thiserror::Error)]
+#[error("write routes: {0}")]
+pub struct FibError(#[from] NetlinkError);
+
+/// The IPv4 routes of protocol `bgp`, metric 20, in the main table of one namespace.
+///
+/// Wishes are gathered and take effect together with [`Fib::flush`].
+#[derive(Debug)]
+pub struct Fib {
+    netlink: Netlink,
+    table: Table,
+}
+
+impl Fib {
+    /// The routes of `namespace`; removes what an earlier router left there.
+    pub fn open(namespace: &Namespace) -> Result<Fib, FibError> {
+        Fib::new(Netlink::open_in(namespace)?)
+    }
+
+    /// As [`Fib::open`], for the namespace of a socket.
+    pub fn new(mut netlink: Netlink) -> Result<Fib, FibError> {
+        let mut left = Vec::new();
+        let style = match netlink.ask_raw(
+            RTM_GETNEXTHOP,
+            NLM_F_DUMP,
+            &object_header(0, 0),
+            "list nexthop objects",
+            |kind, body| {
+                if kind == RTM_NEWNEXTHOP {
+                    left.extend(own_object(body));
+                }
+            },
+        ) {
+            Ok(()) => Style::Objects,
+            // Before Linux 5.3 the message is unknown.
+            Err(error)
+                if error
+                    .refusals()
+                    .iter()
+                    .any(|refusal| refusal.errno == Errno::EOPNOTSUPP) =>
+            {
+                Style::Multipath
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let mut fib = Fib {
+            netlink,
+            table: Table::new(style),
+        };
+        // Their routes go with them, in any order.
+        let left = left.into_iter().map(|id| Change::DeleteObject { id });
+        fib.remove_changes(&left.collect::<Vec<_>>())?;
+        Ok(fib)
+    }
+
+    /// As [`Fib::new`], but every route carries its next hops, as on a kernel without nexthop objects.
+    pub fn without_objects(netlink: Netlink) -> Fib {
+        Fib {
+            netlink,
+            table: Table::new(Style::Multipath),
+        }
+    }
+
+    /// Wants the route to `prefix` to go over exactly these next hops; none means no route.
+    pub fn replace(&mut self, prefix: Ipv4Net, next_hops: &[NextHop]) {
+        self.table.want(prefix, next_hops);
+    }
+
+    /// Wants no route to `prefix`.
+    pub fn remove(&mut self, prefix: Ipv4Net) {
+        self.table.want(prefix, &[]);
+    }
+
+    /// Takes a neighbour that no longer answers out of every route that has another next hop.
+    ///
+    /// A route that has none is left as it is: whoever asked knows in a moment whether there is an alternative.
+    pub fn next_hop_down(&mut self, gateway: Ipv4Addr) {
+        self.table.lose(false, |hop| hop.gateway == gateway);
+    }
+
+    /// Takes an interface that lost its carrier out of every route, and removes those left without next hop,
+    /// as the kernel does by itself at the same time.
+    pub fn interface_down(&mut self, oif: u32) {
+        self.table.lose(true, |hop| hop.oif == oif);
+    }
+
+    /// Wants no route at all.
+    pub fn clear(&mut self) {
+        for prefix in self.table.prefixes() {
+            self.table.want(prefix, &[]);
+        }
+    }
+
+    /// Number of routes in the kernel.
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Whether the kernel holds no route.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The next hops of a prefix, as they are or will be with the next flush; none when it has no route.
+    pub fn next_hops(&self, prefix: &Ipv4Net) -> &[NextHop] {
+        self.table.wanted(prefix)
+    }
+
+    /// Makes everything wanted true, in one batch. Returns the number of messages it took.
+    ///
+    /// When the kernel's state turns out to differ from what it was told (it drops objects of an interface
+    /// without carrier by itself), all of it is written anew.
+    pub fn flush(&mut self) -> Result<usize, FibError> {
+        let changes = self.table.plan();
+        if changes.is_empty() {
+            return Ok(0);
+        }
+        let (removals, additions): (Vec<_>, Vec<_>) =
+            changes.into_iter().partition(Change::is_removal);
+        match self.commit(&additions) {
+            Ok(()) => {}
+            Err(NetlinkError::Refused(_)) => self.resync()?,
+            Err(error) => return Err(error.into()),
+        }
+        self.remove_changes(&removals)?;
+        Ok(additions.len() + removals.len())
+    }
+
+    /// Writes everything anew, leaving out next hops the kernel refuses.
+    pub fn resync(&mut self) -> Result<(), FibError> {
+        for hop in self.table.hops() {
+            let restored = self.commit(&[self.table.restore_hop(hop)]);
+            match restored {
+                Ok(()) => {}
+                Err(NetlinkError::Refused(_)) => self.table.lose(true, |other| *other == hop),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        // What was lost leaves the table. Its additions are part of the whole that follows.
+        let removals: Vec<_> = self.table.plan();
+        let removals: Vec<_> = removals.into_iter().filter(Change::is_removal).collect();
+        self.commit(&self.table.restore())?;
+        self.remove_changes(&removals)
+    }
+
+    fn commit(&mut self, changes: &[Change]) -> Result<(), NetlinkError> {
+        self.queue(changes);
+        self.netlink.commit()
+    }
+
+    /// Commits removals. What is gone already is as good as removed.
+    fn remove_changes(&mut self, changes: &[Change]) -> Result<(), FibError> {
+        self.queue(changes);
+        match self.netlink.commit() {
+            Err(NetlinkError::Refused(mut refusals)) => {
+                refusals.retain(|refusal| !matches!(refusal.errno, Errno::ENOENT | Errno::ESRCH));
+                if refusals.is_empty() {
+                    Ok(())
+                } else {
+                    Err(NetlinkError::Refused(refusals).into())
+                }
+            }
+            other => Ok(other?),
+        }
+    }
+
+    fn queue(&mut self, changes: &[Change]) {
+        for change in changes {
+            let message = message(change);
+            let change = change.clone();
+            self.netlink
+                .queue_raw(message.kind, message.flags, &message.body, move || {
+                    change.to_string()
+                });
+        }
+    }
+}

@@ -1,0 +1,350 @@
+//! Routes in a real kernel, with `ip -j` as the independent witness.
+//!
+//! Every test makes a network namespace of its own with two veth pairs whose other ends lie in a second one.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::process::Command;
+
+use ipnet::Ipv4Net;
+use libtest_mimic::{Arguments, Failed, Trial};
+use peerlab::kernel::namespace::Namespace;
+use peerlab::kernel::netlink::Netlink;
+use peerlab::kernel::nexthop::{Fib, NextHop};
+use serde_json::Value;
+
+fn main() {
+    let cannot = Namespace::new().is_err();
+    let trial = |name: &str, test: fn() -> Result<(), Failed>| {
+        Trial::test(name, test).with_ignored_flag(cannot)
+    };
+    let trials = vec![
+        trial("two_next_hops_then_one_then_two", two_then_one_then_two),
+        trial("without_nexthop_objects", without_nexthop_objects),
+        trial("last_next_hop_down_waits_for_an_alternative", alternative),
+        trial("carrier_loss_of_one_interface", carrier_loss_of_one),
+        trial("carrier_loss_noticed_late", carrier_loss_noticed_late),
+        trial("admin_down_of_all_interfaces", admin_down_of_all),
+        trial("a_gateway_that_is_not_there_is_left_out", bad_gateway),
+        trial("what_an_earlier_router_left_is_removed", leftovers),
+        trial("watchers_hear_of_every_route", watchers),
+    ];
+    libtest_mimic::run(&Arguments::from_args(), trials).exit();
+}
+
+/// A router with the interfaces `v0` and `v1`, and the namespace of their other ends `w0` and `w1`.
+struct Bed {
+    router: Namespace,
+    far: Namespace,
+    hops: [NextHop; 2],
+}
+
+impl Bed {
+    fn new() -> Result<Bed, Failed> {
+        let (router, far) = (Namespace::new()?, Namespace::new()?);
+        let far_fd = format!(
+            "/proc/{}/fd/{}",
+            std::process::id(),
+            std::os::fd::AsRawFd::as_raw_fd(&far.fd())
+        );
+        ip(&router, "link set lo up")?;
+        for n in 0..2 {
+            // Different indexes at both ends: link events of veth pairs are prompt only then.
+            ip(
+                &router,
+                &format!(
+                    "link add v{n} index {} type veth peer name w{n} index {} netns {far_fd}",
+                    10 + n,
+                    20 + n
+                ),
+            )?;
+            ip(&router, &format!("addr add 10.0.{n}.0/31 dev v{n}"))?;
+            ip(&far, &format!("link set w{n} up"))?;
+            ip(&router, &format!("link set v{n} up"))?;
+        }
+        let hops = [0, 1].map(|n| NextHop {
+            gateway: Ipv4Addr::new(10, 0, n, 1),
+            oif: 10 + u32::from(n),
+        });
+        Ok(Bed { router, far, hops })
+    }
+
+    fn fib(&self) -> Result<Fib, Failed> {
+        Ok(Fib::open(&self.router)?)
+    }
+
+    /// The kernel's BGP routes: prefix and interfaces.
+    fn routes(&self) -> Result<BTreeMap<String, Vec<String>>, Failed> {
+        let name = |hop: &Value| hop["dev"].as_str().unwrap_or_default().to_owned();
+        Ok(ip_json(&self.router, "-j -d route show proto bgp")?
+            .iter()
+            .map(|route| {
+                assert_eq!(route["metric"], 20);
+                let mut via: Vec<String> = match route["nexthops"].as_array() {
+                    Some(hops) => hops.iter().map(name).collect(),
+                    None => vec![name(route)],
+                };
+                via.sort();
+                (route["dst"].as_str().unwrap_or_default().to_owned(), via)
+            })
+            .collect())
+    }
+
+    /// Number of nexthop objects, groups included.
+    fn objects(&self) -> Result<usize, Failed> {
+        Ok(ip_json(&self.router, "-j nexthop show")?.len())
+    }
+
+    fn wait_until_dark(&self, interface: &str) -> Result<(), Failed> {
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(5);
+        loop {
+            let links = ip_json(&self.router, &format!("-j link show dev {interface}"))?;
+            if links[0]["flags"]
+                .as_array()
+                .is_some_and(|flags| flags.iter().any(|flag| flag == "NO-CARRIER"))
+            {
+                return Ok(());
+            }
+            if std::time::Instant::now() > deadline {
+                return Err("no carrier event".into());
+            }
+        }
+    }
+}
+
+fn ip(namespace: &Namespace, arguments: &str) -> Result<String, Failed> {
+    let mut command = Command::new("ip");
+    command.args(arguments.split(' '));
+    namespace.enter_on_exec(&mut command)?;
+    let output = command.output()?;
+    if !output.status.success() {
+        return Err(format!(
+            "ip {arguments}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        )
+        .into());
+    }
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+fn ip_json(namespace: &Namespace, arguments: &str) -> Result<Vec<Value>, Failed> {
+    let text = ip(namespace, arguments)?;
+    // `ip` prints nothing at all when it has nothing to show.
+    Ok(match text.trim() {
+        "" => Vec::new(),
+        text => serde_json::from_str(text)?,
+    })
+}
+
+fn prefixes() -> impl Iterator<Item = Ipv4Net> {
+    (0..280u32).map(|n| Ipv4Net::new_assert(Ipv4Addr::from(0x6440_0000 + (n << 8)), 24))
+}
+
+fn all(via: &[&str]) -> BTreeMap<String, Vec<String>> {
+    let via: Vec<String> = via.iter().map(|name| (*name).to_owned()).collect();
+    prefixes()
+        .map(|prefix| (prefix.to_string(), via.clone()))
+        .collect()
+}
+
+/// Announces everything over `hops`.
+fn announce(fib: &mut Fib, hops: &[NextHop]) -> Result<usize, Failed> {
+    for prefix in prefixes() {
+        fib.replace(prefix, hops);
+    }
+    Ok(fib.flush()?)
+}
+
+fn expect<T: PartialEq + std::fmt::Debug>(found: T, wanted: T) -> Result<(), Failed> {
+    if found == wanted {
+        Ok(())
+    } else {
+        Err(format!("found {found:?}, wanted {wanted:?}").into())
+    }
+}
+
+fn two_then_one_then_two() -> Result<(), Failed> {
+    let bed = Bed::new()?;
+    let mut fib = bed.fib()?;
+    // Two next hops, one group, the routes.
+    expect(announce(&mut fib, &bed.hops)?, 283)?;
+    expect(bed.routes()?, all(&["v0", "v1"]))?;
+
+    fib.next_hop_down(bed.hops[0].gateway);
+    expect(fib.flush()?, 2)?;
+    expect(bed.routes()?, all(&["v1"]))?;
+    expect(announce(&mut fib, &bed.hops[1..])?, 0)?;
+
+    expect(announce(&mut fib, &bed.hops)?, 2)?;
+    expect(bed.routes()?, all(&["v0", "v1"]))?;
+
+    fib.clear();
+    fib.flush()?;
+    expect(bed.routes()?, BTreeMap::new())?;
+    expect(bed.objects()?, 0)
+}
+
+fn without_nexthop_objects() -> Result<(), Failed> {
+    let bed = Bed::new()?;
+    let mut fib = Fib::without_objects(Netlink::open_in(&bed.router)?);
+    announce(&mut fib, &bed.hops)?;
+    expect(bed.routes()?, all(&["v0", "v1"]))?;
+    expect(bed.objects()?, 0)?;
+    fib.next_hop_down(bed.hops[1].gateway);
+    fib.flush()?;
+    expect(bed.routes()?, all(&["v0"]))?;
+    fib.interface_down(bed.hops[0].oif);
+    fib.flush()?;
+    expect(bed.routes()?, BTreeMap::new())
+}
+
+fn alternative() -> Result<(), Failed> {
+    let bed = Bed::new()?;
+    let mut fib = bed.fib()?;
+    announce(&mut fib, &bed.hops[..1])?;
+    fib.next_hop_down(bed.hops[0].gateway);
+    expect(fib.flush()?, 0)?;
+    expect(bed.routes()?, all(&["v0"]))?;
+    announce(&mut fib, &bed.hops[1..])?;
+    expect(bed.routes()?, all(&["v1"]))?;
+    expect(bed.objects()?, 2)
+}
+
+fn carrier_loss_of_one() -> Result<(), Failed> {
+    let bed = Bed::new()?;
+    let mut fib = bed.fib()?;
+    announce(&mut fib, &bed.hops)?;
+    let only_v0: Ipv4Net = "198.18.0.0/24".parse()?;
+    fib.replace(only_v0, &bed.hops[..1]);
+    fib.flush()?;
+
+    ip(&bed.far, "link set w0 down")?;
+    bed.wait_until_dark("v0")?;
+    fib.interface_down(bed.hops[0].oif);
+    fib.flush()?;
+    expect(bed.routes()?, all(&["v1"]))?;
+
+    ip(&bed.far, "link set w0 up")?;
+    wait_for_carrier(&bed, "v0")?;
+    announce(&mut fib, &bed.hops)?;
+    expect(bed.routes()?, all(&["v0", "v1"]))
+}
+
+fn wait_for_carrier(bed: &Bed, interface: &str) -> Result<(), Failed> {
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(5);
+    loop {
+        let links = ip_json(&bed.router, &format!("-j link show dev {interface}"))?;
+        if links[0]["operstate"] == "UP" {
+            return Ok(());
+        }
+        if std::time::Instant::now() > deadline {
+            return Err("no carrier".into());
+        }
+    }
+}
+
+/// The kernel dropped the objects, and routes change before anybody said so.
+fn carrier_loss_noticed_late() -> Result<(), Failed> {
+    let bed = Bed::new()?;
+    let mut fib = bed.fib()?;
+    announce(&mut fib, &bed.hops[..1])?;
+    ip(&bed.far, "link set w0 down")?;
+    bed.wait_until_dark("v0")?;
+    expect(bed.routes()?, BTreeMap::new())?;
+
+    // The group is gone in the kernel, so that replacing it must fail and everything be written anew.
+    announce(&mut fib, &bed.hops)?;
+    expect(bed.routes()?, all(&["v1"]))?;
+    fib.interface_down(bed.hops[0].oif);
+    fib.flush()?;
+    expect(bed.routes()?, all(&["v1"]))?;
+    expect(fib.next_hops(&"100.64.0.0/24".parse()?), &bed.hops[1..])
+}
+
+fn admin_down_of_all() -> Result<(), Failed> {
+    let bed = Bed::new()?;
+    let mut fib = bed.fib()?;
+    announce(&mut fib, &bed.hops)?;
+    for n in 0..2 {
+        ip(&bed.router, &format!("link set v{n} down"))?;
+        fib.interface_down(bed.hops[n].oif);
+    }
+    fib.flush()?;
+    expect(bed.routes()?, BTreeMap::new())?;
+    expect(fib.len(), 0)?;
+    for n in 0..2 {
+        ip(&bed.router, &format!("link set v{n} up"))?;
+    }
+    announce(&mut fib, &bed.hops)?;
+    expect(bed.routes()?, all(&["v0", "v1"]))
+}
+
+fn bad_gateway() -> Result<(), Failed> {
+    let bed = Bed::new()?;
+    let mut fib = bed.fib()?;
+    let stranger = NextHop {
+        gateway: Ipv4Addr::new(9, 9, 9, 9),
+        oif: 10,
+    };
+    announce(&mut fib, &[stranger, bed.hops[1]])?;
+    expect(bed.routes()?, all(&["v1"]))?;
+    announce(&mut fib, &[stranger])?;
+    expect(bed.routes()?, BTreeMap::new())
+}
+
+fn leftovers() -> Result<(), Failed> {
+    let bed = Bed::new()?;
+    announce(&mut bed.fib()?, &bed.hops)?;
+    ip(&bed.router, "nexthop add id 4000 via 10.0.0.1 dev v0")?;
+    let mut fib = bed.fib()?;
+    expect(bed.routes()?, BTreeMap::new())?;
+    // What others made stays.
+    expect(bed.objects()?, 1)?;
+    announce(&mut fib, &bed.hops[1..])?;
+    expect(bed.routes()?, all(&["v1"]))
+}
+
+/// Every way a route can change is announced to those who listen.
+fn watchers() -> Result<(), Failed> {
+    let bed = Bed::new()?;
+    let watcher = bed.router.run(|| -> std::io::Result<socket2::Socket> {
+        let socket = socket2::Socket::new(
+            socket2::Domain::from(libc::AF_NETLINK),
+            socket2::Type::RAW,
+            None,
+        )?;
+        socket.set_recv_buffer_size(1 << 20)?;
+        socket.set_nonblocking(true)?;
+        nix::sys::socket::bind(
+            std::os::fd::AsRawFd::as_raw_fd(&socket),
+            // RTMGRP_IPV4_ROUTE
+            &nix::sys::socket::NetlinkAddr::new(0, 0x40),
+        )?;
+        Ok(socket)
+    })??;
+    let heard = |kind: u16| -> Result<usize, Failed> {
+        let mut count = 0;
+        let mut buffer = vec![0; 65536];
+        while let Ok(length) =
+            std::io::Read::read(&mut &watcher, &mut buffer).map_err(|error| error.kind())
+        {
+            let mut rest = &buffer[..length];
+            while rest.len() >= 16 {
+                let size = u32::from_ne_bytes(rest[..4].try_into()?) as usize;
+                count += usize::from(u16::from_ne_bytes(rest[4..6].try_into()?) == kind);
+                rest = &rest[size.next_multiple_of(4).min(rest.len())..];
+            }
+        }
+        Ok(count)
+    };
+    let (new_route, del_route) = (24, 25);
+    let mut fib = bed.fib()?;
+    announce(&mut fib, &bed.hops)?;
+    expect(heard(new_route)?, 280)?;
+    fib.next_hop_down(bed.hops[0].gateway);
+    fib.flush()?;
+    expect(heard(new_route)?, 280)?;
+    fib.clear();
+    fib.flush()?;
+    expect(heard(del_route)?, 280)
+}
