@@ -7,3 +7,4 @@ pub mod filter;
 pub mod namespace;
 pub mod netlink;
 pub mod nexthop;
+pub mod socket;
