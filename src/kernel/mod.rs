@@ -2,9 +2,14 @@
 //!
 //! **Invariant:** knows no topology, scenario or protocol; nothing here outlives the process that called it.
 
+pub mod address;
+pub mod apply;
 pub mod bpf;
 pub mod filter;
+pub mod link;
 pub mod namespace;
 pub mod netlink;
 pub mod nexthop;
+pub mod route;
 pub mod socket;
+pub mod sysctl;

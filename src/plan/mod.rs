@@ -5,6 +5,7 @@
 //! **Invariant:** a plan is a pure function of its topology; no work refers to a namespace or link made later.
 
 pub mod of_topology;
+mod print;
 
 use std::net::Ipv4Addr;
 

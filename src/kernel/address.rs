@@ -1,0 +1,29 @@
+//! Addresses of links (ip-address(8)).
+
+use std::net::Ipv4Addr;
+
+use rtnetlink::AddressMessageBuilder;
+use rtnetlink::packet_core::{NLM_F_CREATE, NLM_F_EXCL};
+use rtnetlink::packet_route::RouteNetlinkMessage;
+
+use super::netlink::Netlink;
+
+/// Queues giving a link an IPv4 address. `place` is the namespace's name, for the words of an error.
+pub fn add(
+    netlink: &mut Netlink,
+    place: &str,
+    (name, index): (&str, u32),
+    address: Ipv4Addr,
+    prefix_len: u8,
+) {
+    let message = AddressMessageBuilder::<Ipv4Addr>::new()
+        .index(index)
+        .address(address, prefix_len)
+        .build();
+    let (place, name) = (place.to_owned(), name.to_owned());
+    netlink.queue(
+        RouteNetlinkMessage::NewAddress(message),
+        NLM_F_CREATE | NLM_F_EXCL,
+        move || format!("add address {address}/{prefix_len} to {name} in {place}"),
+    );
+}

@@ -1,0 +1,103 @@
+//! Settings of a namespace (ip-sysctl in the kernel's documentation).
+//!
+//! A new namespace inherits part of them from the host (`net.core.devconf_inherit_init_net`), so that a host with
+//! strict reverse path filters would give other verdicts. They are read once, in the first namespace of a lab, and
+//! only those that differ from what a lab needs are written in each: a write costs 10–80 µs.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::path::Path;
+
+/// In every namespace.
+const EVERYWHERE: &[(&str, &str)] = &[
+    // `all` also sets `default` and `lo`. No router solicitation or multicast listener report disturbs a link.
+    ("net/ipv6/conf/all/disable_ipv6", "1"),
+    // Traffic may come back another way than it went: two connections are never symmetric.
+    ("net/ipv4/conf/all/rp_filter", "0"),
+    ("net/ipv4/conf/default/rp_filter", "0"),
+    // A next hop whose link has no carrier stays until the router removes it: what is measured is the router.
+    ("net/ipv4/conf/all/ignore_routes_with_linkdown", "0"),
+    ("net/ipv4/conf/default/ignore_routes_with_linkdown", "0"),
+    ("net/ipv4/conf/all/arp_filter", "0"),
+    ("net/ipv4/conf/default/arp_filter", "0"),
+    ("net/ipv4/conf/all/arp_ignore", "0"),
+    ("net/ipv4/conf/default/arp_ignore", "0"),
+    ("net/ipv4/conf/all/arp_announce", "0"),
+    ("net/ipv4/conf/default/arp_announce", "0"),
+];
+/// In namespaces that do not forward.
+const HOST: &[(&str, &str)] = &[("net/ipv4/ip_forward", "0")];
+/// In namespaces that forward; flows are spread over equal paths by addresses, protocol and ports.
+const ROUTER: &[(&str, &str)] = &[
+    ("net/ipv4/ip_forward", "1"),
+    ("net/ipv4/fib_multipath_hash_policy", "1"),
+];
+
+/// Why a setting could not be made.
+#[derive(Debug, thiserror::Error)]
+#[error("set sysctl {name} to {value}: {source}{help}", help = remedy(source))]
+pub struct SysctlError {
+    /// Its name, for example `net.ipv4.ip_forward`.
+    pub name: String,
+    /// The value it should have.
+    pub value: String,
+    /// Why not.
+    #[source]
+    pub source: io::Error,
+}
+
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
+            "; /proc/sys is read-only here, as in a container: start it with --privileged, or peerlab outside of it"
+        }
+        _ => "",
+    }
+}
+
+/// The settings that have to be written in each namespace of a lab.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Settings {
+    host: Vec<(&'static str, &'static str)>,
+    router: Vec<(&'static str, &'static str)>,
+}
+
+impl Settings {
+    /// Finds what differs in the namespace of the calling thread, which must be as the kernel made it.
+    pub(super) fn differing_here() -> Settings {
+        let differing = |wanted: &[(&'static str, &'static str)]| {
+            let differs = |(name, value): &(&str, &str)| {
+                // A kernel without IPv6 lacks its settings, and needs none.
+                fs::read_to_string(path(name)).is_ok_and(|present| present.trim() != *value)
+            };
+            wanted.iter().copied().filter(differs).collect::<Vec<_>>()
+        };
+        let everywhere = differing(EVERYWHERE);
+        Settings {
+            host: [everywhere.clone(), differing(HOST)].concat(),
+            router: [everywhere, differing(ROUTER)].concat(),
+        }
+    }
+
+    /// Writes them in the namespace of the calling thread.
+    pub(super) fn write_here(&self, forwarding: bool) -> Result<(), SysctlError> {
+        let settings = if forwarding { &self.router } else { &self.host };
+        for (name, value) in settings {
+            write(name, value).map_err(|source| SysctlError {
+                name: name.replace('/', "."),
+                value: (*value).to_owned(),
+                source,
+            })?;
+        }
+        Ok(())
+    }
+}
+
+fn write(name: &str, value: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).open(path(name))?;
+    file.write_all(value.as_bytes())
+}
+
+fn path(name: &str) -> impl AsRef<Path> {
+    Path::new("/proc/sys").join(name)
+}
