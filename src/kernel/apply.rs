@@ -14,7 +14,7 @@ use super::link::{self, LOOPBACK, VethEnd};
 use super::namespace::{Namespace, NamespaceError};
 use super::netlink::{Netlink, NetlinkError, Refusal};
 use super::sysctl::{Settings, SysctlError};
-use super::{address, route};
+use super::{address, filter, route};
 use crate::plan::{LinkEnd, Plan, Work};
 
 /// The namespaces and links of a plan, alive as long as this value or something in them.
@@ -266,7 +266,7 @@ fn queue_on_link(
         Work::Clsact { namespace, link } => {
             let site = &mut sites[place(places, work, namespace)?];
             let index = site.index(work, link)?;
-            link::add_clsact(&mut site.netlink, namespace, link, index);
+            filter::queue_clsact(&mut site.netlink, index);
             Ok(())
         }
     }

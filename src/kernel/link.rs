@@ -1,4 +1,4 @@
-//! Links: veth pairs, up and down, clsact, and what the kernel says about them (ip-link(8), veth(4), tc(8)).
+//! Links: veth pairs, up and down, and what the kernel says about them (ip-link(8), veth(4)).
 //!
 //! Functions that change something queue their message on a [`Netlink`]; nothing happens before its `commit`.
 //! `place` is the namespace's name, for the words of an error.
@@ -10,7 +10,6 @@ use rtnetlink::packet_route::RouteNetlinkMessage;
 use rtnetlink::packet_route::link::{
     InfoData, InfoVeth, LinkAttribute, LinkFlags, LinkHeader, LinkMessage, State,
 };
-use rtnetlink::packet_route::tc::{TcAttribute, TcHandle, TcHeader, TcMessage};
 use rtnetlink::{LinkMessageBuilder, LinkUnspec, LinkVeth};
 
 use super::netlink::{Netlink, NetlinkError};
@@ -97,29 +96,6 @@ pub fn delete(netlink: &mut Netlink, place: &str, name: &str, index: u32) {
     netlink.queue(RouteNetlinkMessage::DelLink(message), 0, move || {
         format!("delete link {name} in {place}")
     });
-}
-
-/// Gives a link the qdisc that filters hang on, in both directions (`tc qdisc add dev NAME clsact`).
-pub fn add_clsact(netlink: &mut Netlink, place: &str, name: &str, index: u32) {
-    let mut message = TcMessage::default();
-    message.header = TcHeader {
-        index: index as i32,
-        handle: TcHandle {
-            major: 0xffff,
-            minor: 0,
-        },
-        parent: TcHandle::CLSACT,
-        ..TcHeader::default()
-    };
-    message
-        .attributes
-        .push(TcAttribute::Kind("clsact".to_owned()));
-    let (place, name) = (place.to_owned(), name.to_owned());
-    netlink.queue(
-        RouteNetlinkMessage::NewQueueDiscipline(message),
-        NLM_F_CREATE | NLM_F_EXCL,
-        move || format!("add clsact to {name} in {place}"),
-    );
 }
 
 /// All links of the socket's namespace, in the kernel's order.
