@@ -1,0 +1,612 @@
+//! Scripts in virtual time against one session; the other end is written by hand, packet by packet.
+
+use proptest::prelude::*;
+
+use super::*;
+
+const OURS: NonZeroU32 = NonZeroU32::new(0x11).unwrap();
+const THEIRS: NonZeroU32 = NonZeroU32::new(0x22).unwrap();
+
+fn millis(millis: u32) -> Micros {
+    Micros(millis * 1000)
+}
+
+fn ms(millis: u64) -> At {
+    At::from_millis(millis)
+}
+
+fn timers(tx: u32, rx: u32, multiplier: u8) -> Timers {
+    Timers {
+        desired_min_tx: millis(tx),
+        required_min_rx: millis(rx),
+        detect_multiplier: NonZeroU8::new(multiplier).unwrap(),
+    }
+}
+
+fn config() -> Config {
+    Config {
+        my_discriminator: OURS,
+        timers: timers(50, 50, 3),
+        passive: false,
+        jitter_seed: 7,
+    }
+}
+
+/// A packet of the remote that knows us, with 50 ms both ways and multiplier 3.
+fn theirs(state: State) -> Packet {
+    Packet {
+        diagnostic: Diagnostic::None,
+        state,
+        poll: false,
+        final_: false,
+        control_plane_independent: false,
+        demand: false,
+        detect_multiplier: NonZeroU8::new(3).unwrap(),
+        my_discriminator: THEIRS,
+        your_discriminator: Some(OURS),
+        desired_min_tx: millis(50),
+        required_min_rx: millis(50),
+        required_min_echo_rx: Micros(0),
+    }
+}
+
+impl Session {
+    fn hear(&mut self, now: At, packet: Packet) {
+        let bytes = packet.encode();
+        self.handle(
+            now,
+            Input::Packet {
+                bytes: &bytes,
+                ttl: 255,
+                at: now,
+            },
+        );
+    }
+
+    fn timer(&mut self, now: At) {
+        self.handle(now, Input::Timer { drained: now });
+    }
+
+    fn sent(&mut self) -> Vec<Packet> {
+        self.outputs().0
+    }
+
+    fn changes(&mut self) -> Vec<StateChange> {
+        self.outputs().1
+    }
+
+    fn outputs(&mut self) -> (Vec<Packet>, Vec<StateChange>) {
+        let (mut sent, mut changes) = (Vec::new(), Vec::new());
+        while let Some(output) = self.poll() {
+            match output {
+                Output::Send(bytes) => sent.push(Packet::decode(&bytes).unwrap()),
+                Output::State(change) => changes.push(change),
+            }
+        }
+        (sent, changes)
+    }
+}
+
+/// A session that is Up at `ms(0)`, its Poll Sequence over and settled.
+fn up_with(config: Config) -> Session {
+    let mut session = Session::new(config, ms(0));
+    session.hear(ms(0), theirs(State::Init));
+    session.sent();
+    session.hear(
+        ms(0),
+        Packet {
+            final_: true,
+            ..theirs(State::Up)
+        },
+    );
+    session.hear(ms(0), theirs(State::Up));
+    session.outputs();
+    assert_eq!(session.state(), State::Up);
+    assert_eq!(session.poll_sequence, PollSequence::Idle);
+    session
+}
+
+fn up() -> Session {
+    up_with(config())
+}
+
+#[test]
+fn the_first_packet_goes_at_once_and_slowly() {
+    let mut session = Session::new(config(), ms(0));
+    assert_eq!(
+        session.sent(),
+        [Packet {
+            state: State::Down,
+            my_discriminator: OURS,
+            your_discriminator: None,
+            desired_min_tx: millis(1000),
+            ..theirs(State::Down)
+        }]
+    );
+    let due = session.deadline().unwrap();
+    assert!(ms(750) <= due && due <= ms(1000), "{due}");
+    session.timer(At::from_nanos(due.as_nanos() - 1));
+    assert_eq!(session.sent(), []);
+    session.timer(due);
+    assert_eq!(session.sent().len(), 1);
+}
+
+#[test]
+fn three_packets_bring_it_up_without_waiting() {
+    let mut session = Session::new(config(), ms(0));
+    session.sent();
+    session.hear(
+        ms(1),
+        Packet {
+            your_discriminator: None,
+            ..theirs(State::Down)
+        },
+    );
+    let (sent, changes) = session.outputs();
+    assert_eq!((sent.len(), sent[0].state), (1, State::Init));
+    assert_eq!(sent[0].your_discriminator, Some(THEIRS));
+    assert_eq!((changes[0].from, changes[0].to), (State::Down, State::Init));
+    session.hear(ms(2), theirs(State::Init));
+    let (sent, changes) = session.outputs();
+    // Now Up, with the real interval, whose change is polled.
+    assert_eq!((sent.len(), sent[0].state), (1, State::Up));
+    assert_eq!((sent[0].desired_min_tx, sent[0].poll), (millis(50), true));
+    assert_eq!((changes[0].from, changes[0].to), (State::Init, State::Up));
+}
+
+#[test]
+fn passive_is_silent_until_it_hears_and_after_it_forgot() {
+    let mut session = Session::new(
+        Config {
+            passive: true,
+            ..config()
+        },
+        ms(0),
+    );
+    assert_eq!(session.sent(), []);
+    assert_eq!(session.deadline(), None);
+    session.hear(ms(1), theirs(State::Down));
+    assert_eq!(session.sent()[0].state, State::Init);
+    let lost = ms(1) + session.detection_time().unwrap();
+    session.timer(lost);
+    let (sent, changes) = session.outputs();
+    assert_eq!((sent.len(), changes[0].to), (0, State::Down));
+    assert_eq!(session.deadline(), None);
+}
+
+#[test]
+fn detection_runs_from_the_kernel_timestamp_and_is_exact() {
+    let mut session = up();
+    let bytes = theirs(State::Up).encode();
+    session.handle(
+        ms(40),
+        Input::Packet {
+            bytes: &bytes,
+            ttl: 255,
+            at: ms(33),
+        },
+    );
+    let due = ms(33 + 150);
+    let before = At::from_nanos(due.as_nanos() - 1);
+    session.timer(before);
+    assert_eq!(session.changes(), []);
+    session.timer(due);
+    assert_eq!(
+        session.changes(),
+        [StateChange {
+            from: State::Up,
+            to: State::Down,
+            diagnostic: Diagnostic::ControlDetectionTimeExpired,
+            remote_state: State::Up,
+            remote_diagnostic: Diagnostic::None,
+            last_received: Some(ms(33)),
+            detection_time: Some(Duration::from_millis(150)),
+        }]
+    );
+}
+
+#[test]
+fn the_loss_is_told_at_once_and_the_remote_forgotten() {
+    let mut session = up();
+    session.timer(ms(150));
+    let sent = session.sent();
+    assert_eq!((sent.len(), sent[0].state), (1, State::Down));
+    assert_eq!(sent[0].diagnostic, Diagnostic::ControlDetectionTimeExpired);
+    assert_eq!(sent[0].your_discriminator, None);
+    assert_eq!(sent[0].desired_min_tx, millis(1000));
+}
+
+#[test]
+fn a_late_driver_does_not_declare_what_unread_packets_refute() {
+    let mut session = up();
+    // The driver slept until 400 ms and has read the socket up to 149 ms only.
+    session.handle(ms(400), Input::Timer { drained: ms(149) });
+    assert_eq!(session.changes(), []);
+    for at in [100, 200, 300, 390] {
+        let bytes = theirs(State::Up).encode();
+        let input = Input::Packet {
+            bytes: &bytes,
+            ttl: 255,
+            at: ms(at),
+        };
+        session.handle(ms(401), input);
+    }
+    session.handle(ms(401), Input::Timer { drained: ms(400) });
+    assert_eq!(session.changes(), []);
+    assert_eq!(session.state(), State::Up);
+}
+
+#[test]
+fn a_packet_after_the_detection_time_does_not_undo_it() {
+    let mut session = up();
+    let bytes = theirs(State::Up).encode();
+    let input = Input::Packet {
+        bytes: &bytes,
+        ttl: 255,
+        at: ms(151),
+    };
+    session.handle(ms(200), input);
+    let changes = session.changes();
+    assert_eq!(changes.len(), 1);
+    assert_eq!(
+        (changes[0].to, changes[0].last_received),
+        (State::Down, Some(ms(0)))
+    );
+}
+
+#[test]
+fn detection_uses_the_greater_interval_and_the_remotes_multiplier() {
+    let mut session = up();
+    for (min_tx, multiplier, expected) in [(20, 5, 250), (50, 1, 50), (300, 3, 900)] {
+        session.hear(
+            ms(1),
+            Packet {
+                desired_min_tx: millis(min_tx),
+                detect_multiplier: NonZeroU8::new(multiplier).unwrap(),
+                ..theirs(State::Up)
+            },
+        );
+        assert_eq!(
+            session.detection_time(),
+            Some(Duration::from_millis(expected))
+        );
+    }
+}
+
+#[test]
+fn timestamps_that_cannot_be_true_are_bounded() {
+    let mut session = up();
+    session.hear(ms(30), theirs(State::Up));
+    for (stamp, taken) in [(ms(1), ms(30)), (ms(9000), ms(60))] {
+        let bytes = theirs(State::Up).encode();
+        let input = Input::Packet {
+            bytes: &bytes,
+            ttl: 255,
+            at: stamp,
+        };
+        session.handle(ms(60), input);
+        assert_eq!(session.remote.last_received, Some(taken));
+    }
+}
+
+/// Shares of the interval after which `count` periodic packets left.
+fn shares(multiplier: u8, count: usize) -> Vec<f64> {
+    let mut session = up_with(Config {
+        timers: timers(50, 50, multiplier),
+        ..config()
+    });
+    let mut last = ms(0);
+    (0..count)
+        .map(|_| {
+            let now = session.next_transmission().unwrap();
+            session.hear(now, theirs(State::Up));
+            session.timer(now);
+            assert_eq!(session.sent().len(), 1);
+            let share = now.since(last).as_secs_f64() / 0.050;
+            last = now;
+            share
+        })
+        .collect()
+}
+
+#[test]
+fn jitter_is_0_to_25_percent_and_at_least_10_with_multiplier_1() {
+    for (multiplier, longest) in [(3, 1.0), (1, 0.9)] {
+        let shares = shares(multiplier, 2000);
+        let least = shares.iter().copied().fold(f64::MAX, f64::min);
+        let most = shares.iter().copied().fold(0.0, f64::max);
+        assert!((0.75..0.76).contains(&least), "{least}");
+        assert!((longest - 0.01..=longest).contains(&most), "{most}");
+    }
+}
+
+#[test]
+fn poll_is_answered_at_once_without_disturbing_the_period() {
+    let mut session = up();
+    let due = session.deadline();
+    session.hear(
+        ms(0),
+        Packet {
+            poll: true,
+            ..theirs(State::Up)
+        },
+    );
+    let sent = session.sent();
+    assert_eq!(sent.len(), 1);
+    assert!(sent[0].final_ && !sent[0].poll);
+    assert_eq!(session.deadline(), due);
+}
+
+#[test]
+fn a_longer_transmit_interval_waits_for_final() {
+    let mut session = up();
+    session.handle(ms(1), Input::SetTimers(timers(300, 50, 3)));
+    // No packet besides the periodic ones (section 6.5), which go on as before.
+    assert_eq!(session.sent(), []);
+    assert_eq!(session.transmit_interval(), Duration::from_millis(50));
+    let due = session.deadline().unwrap();
+    assert!(due <= ms(50));
+    session.timer(due);
+    let sent = session.sent();
+    assert!(sent[0].poll && sent[0].desired_min_tx == millis(300));
+    assert_eq!(session.transmit_interval(), Duration::from_millis(50));
+    session.hear(
+        due,
+        Packet {
+            final_: true,
+            ..theirs(State::Up)
+        },
+    );
+    assert_eq!(session.transmit_interval(), Duration::from_millis(300));
+    session.hear(due, theirs(State::Up));
+    session.timer(ms(100));
+    assert_eq!(session.sent(), []);
+}
+
+#[test]
+fn a_shorter_receive_interval_waits_for_final() {
+    let mut session = up_with(Config {
+        timers: timers(50, 300, 3),
+        ..config()
+    });
+    assert_eq!(session.detection_time(), Some(Duration::from_millis(900)));
+    session.handle(ms(1), Input::SetTimers(timers(50, 50, 3)));
+    session.timer(ms(50));
+    assert_eq!(session.sent()[0].required_min_rx, millis(50));
+    session.hear(ms(51), theirs(State::Up));
+    assert_eq!(session.detection_time(), Some(Duration::from_millis(900)));
+    session.hear(
+        ms(52),
+        Packet {
+            final_: true,
+            ..theirs(State::Up)
+        },
+    );
+    assert_eq!(session.detection_time(), Some(Duration::from_millis(150)));
+}
+
+#[test]
+fn the_other_two_directions_take_effect_at_once() {
+    let mut session = up_with(Config {
+        timers: timers(300, 50, 3),
+        ..config()
+    });
+    session.handle(ms(1), Input::SetTimers(timers(60, 100, 4)));
+    assert_eq!(session.transmit_interval(), Duration::from_millis(60));
+    assert_eq!(session.detection_time(), Some(Duration::from_millis(300)));
+    session.timer(ms(60));
+    let sent = session.sent();
+    assert!(sent[0].poll);
+    assert_eq!(sent[0].detect_multiplier.get(), 4);
+}
+
+#[test]
+fn changes_during_a_poll_sequence_wait_for_its_end() {
+    let mut session = up();
+    session.handle(ms(1), Input::SetTimers(timers(300, 50, 3)));
+    session.timer(ms(50));
+    session.sent();
+    session.handle(ms(51), Input::SetTimers(timers(400, 50, 3)));
+    session.timer(ms(100));
+    assert_eq!(session.sent()[0].desired_min_tx, millis(300));
+    let answer = Packet {
+        final_: true,
+        ..theirs(State::Up)
+    };
+    session.hear(ms(110), answer);
+    // A packet without Final, but sooner after the second Poll than its answer may take.
+    session.hear(ms(120), theirs(State::Up));
+    assert_eq!(session.desired_min_tx, millis(300));
+    // The answer to the second Poll is nobody's.
+    session.hear(ms(155), answer);
+    session.hear(ms(165), theirs(State::Up));
+    assert_eq!(session.desired_min_tx, millis(400));
+    assert_eq!(session.transmit_interval(), Duration::from_millis(300));
+}
+
+#[test]
+fn a_shorter_interval_of_the_remote_is_honoured_within_the_period() {
+    let mut session = up();
+    let wants = |interval| Packet {
+        required_min_rx: millis(interval),
+        ..theirs(State::Up)
+    };
+    session.hear(ms(0), wants(2000));
+    assert!(session.next_transmission().unwrap() >= ms(1500));
+    session.hear(ms(100), wants(50));
+    assert!(session.deadline().unwrap() <= ms(50));
+    session.timer(ms(100));
+    assert_eq!(session.sent().len(), 1);
+}
+
+#[test]
+fn demand_of_the_remote_silences_only_while_both_are_up() {
+    let mut session = up();
+    let demand = |state| Packet {
+        demand: true,
+        ..theirs(state)
+    };
+    session.hear(ms(1), demand(State::Up));
+    assert_eq!(session.next_transmission(), None);
+    // It still detects: the remote goes on sending.
+    assert_eq!(session.deadline(), Some(ms(151)));
+    // A Poll Sequence is sent all the same, and is its own end.
+    session.handle(ms(100), Input::SetTimers(timers(60, 50, 3)));
+    session.timer(ms(100));
+    assert!(session.sent()[0].poll);
+    assert!(session.next_transmission().is_some());
+    let answer = Packet {
+        final_: true,
+        ..demand(State::Up)
+    };
+    session.hear(ms(101), answer);
+    assert_eq!(session.next_transmission(), None);
+    session.hear(ms(102), demand(State::Down));
+    assert_eq!(session.state(), State::Down);
+    assert!(session.next_transmission().is_some());
+}
+
+#[test]
+fn a_remote_that_wants_no_packets_gets_answers_and_news_only() {
+    let mut session = up();
+    let wants_none = Packet {
+        required_min_rx: Micros(0),
+        ..theirs(State::Up)
+    };
+    session.hear(ms(1), wants_none);
+    assert_eq!(session.next_transmission(), None);
+    session.hear(
+        ms(2),
+        Packet {
+            poll: true,
+            ..wants_none
+        },
+    );
+    assert!(session.sent()[0].final_);
+    session.handle(ms(3), Input::AdminDown);
+    assert_eq!(session.sent()[0].state, State::AdminDown);
+}
+
+#[test]
+fn admin_down_is_told_kept_and_left() {
+    let mut session = up();
+    session.handle(ms(1), Input::AdminDown);
+    let (sent, changes) = session.outputs();
+    assert_eq!(
+        (sent[0].state, sent[0].diagnostic),
+        (State::AdminDown, Diagnostic::AdministrativelyDown)
+    );
+    assert_eq!(changes[0].to, State::AdminDown);
+    assert_eq!(session.remote_detection_time(), Duration::from_secs(3));
+    // Received packets do not move it, nor are their Polls answered (section 6.8.6).
+    session.hear(
+        ms(2),
+        Packet {
+            poll: true,
+            ..theirs(State::Down)
+        },
+    );
+    assert_eq!(session.outputs(), (vec![], vec![]));
+    // Nor does silence; it goes on sending, slowly.
+    session.timer(ms(5000));
+    let (sent, changes) = session.outputs();
+    assert_eq!((sent.len(), changes.len()), (1, 0));
+    session.handle(ms(5001), Input::Enable);
+    let (sent, changes) = session.outputs();
+    assert_eq!((sent[0].state, changes[0].to), (State::Down, State::Down));
+}
+
+#[test]
+fn a_restarted_remote_takes_the_session_down() {
+    let mut session = up();
+    session.hear(
+        ms(10),
+        Packet {
+            my_discriminator: NonZeroU32::new(0x33).unwrap(),
+            your_discriminator: None,
+            ..theirs(State::Down)
+        },
+    );
+    let (sent, changes) = session.outputs();
+    assert_eq!(
+        changes[0].diagnostic,
+        Diagnostic::NeighborSignaledSessionDown
+    );
+    assert_eq!(sent[0].your_discriminator, NonZeroU32::new(0x33));
+}
+
+#[test]
+fn the_path_up_hint_ends_the_slow_wait() {
+    let mut session = Session::new(config(), ms(0));
+    session.sent();
+    session.handle(ms(100), Input::PathUp);
+    assert_eq!(session.sent().len(), 1);
+    assert!(session.deadline().unwrap() >= ms(850));
+}
+
+#[test]
+fn refusals_are_counted_by_reason() {
+    let mut session = up();
+    let mut refuse = |packet: Packet, ttl, flags: u8| {
+        let mut bytes = packet.encode().to_vec();
+        bytes[1] |= flags;
+        if flags != 0 {
+            bytes[3] = 26;
+            bytes.extend([1, 2]);
+        }
+        let input = Input::Packet {
+            bytes: &bytes,
+            ttl,
+            at: ms(1),
+        };
+        session.handle(ms(1), input);
+        session.counters()
+    };
+    let other = Packet {
+        your_discriminator: NonZeroU32::new(9),
+        ..theirs(State::Down)
+    };
+    let counters = refuse(theirs(State::Down), 254, 0);
+    assert_eq!(counters.last_discarded, Some(Invalid::Ttl));
+    let counters = refuse(other, 255, 0);
+    assert_eq!(counters.last_discarded, Some(Invalid::YourDiscriminator));
+    let counters = refuse(theirs(State::Down), 255, 0x04);
+    assert_eq!(counters.last_discarded, Some(Invalid::Authentication));
+    assert_eq!(counters.discarded, 3);
+    assert_eq!(session.state(), State::Up);
+}
+
+proptest! {
+    /// Whatever comes, the session survives; what it refuses leaves everything but a counter as it was.
+    #[test]
+    fn hostile_packets(
+        packets in proptest::collection::vec(
+            (proptest::collection::vec(any::<u8>(), 0..40), 250u8.., any::<u16>(), any::<bool>()),
+            1..20,
+        )
+    ) {
+        let mut session = up();
+        for (mut bytes, ttl, at, nearly_right) in packets {
+            if nearly_right {
+                let right = theirs(State::Up).encode();
+                bytes.resize(PACKET_LEN, 0);
+                bytes[0] = right[0];
+                bytes[3..12].copy_from_slice(&right[3..12]);
+            }
+            let before = session.counters();
+            let shown = |session: &Session| (session.state(), session.deadline(), session.desired_min_tx);
+            let was = shown(&session);
+            let now = ms(u64::from(at));
+            session.handle(now, Input::Packet { bytes: &bytes, ttl, at: now });
+            if session.counters().received == before.received {
+                prop_assert_eq!(session.counters().discarded, before.discarded + 1);
+                prop_assert_eq!(shown(&session), was);
+                prop_assert_eq!(session.poll(), None);
+            }
+            session.outputs();
+            prop_assert_eq!(session.poll(), None);
+            session.timer(now);
+            session.outputs();
+        }
+    }
+}
