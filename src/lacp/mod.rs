@@ -1,1 +1,28 @@
-//! The lacp room.
+//! Link aggregation: an actor of IEEE 802.1AX as a value without I/O.
+//!
+//! One [`Lag`] is one Aggregator and its 1 to 8 ports. Tell it what happened with [`Lag::handle`], take what
+//! must be done from [`Lag::poll`], and come back at [`Lag::deadline`]. Clause numbers are those of
+//! IEEE 802.1AX-2014.
+//!
+//! Reading order: [`pdu`] (frames), then the machines [`receive`], [`periodic`], [`mux`], [`select`] and
+//! [`transmit`], each a pure transition function; [`port`] is the only place that changes a port's state,
+//! and [`lag`] joins the ports.
+//!
+//! **Invariant:** a port collects before it tells its partner so, and stops distributing before it tells its
+//! partner anything; no partner, no traffic: a port whose partner does not speak LACP never distributes.
+
+pub mod lag;
+pub mod mux;
+pub mod pdu;
+pub mod periodic;
+pub mod port;
+pub mod receive;
+pub mod select;
+pub mod transmit;
+
+pub use lag::{AGGREGATE_WAIT, Admin, ConfigError, Input, Lag, LagConfig, Output};
+pub use mux::MuxState;
+pub use pdu::{DecodeError, Frame, Lacpdu, Marker, Pdu, PortInfo, State};
+pub use port::{Counters, PortConfig, PortStatus};
+pub use receive::ReceiveState;
+pub use select::{Obstacle, PartnerId, Selected};

@@ -1,0 +1,426 @@
+//! A LAG: one Aggregator and its ports, as a value to talk to.
+//!
+//! What one call of [`Lag::handle`] causes is put out in this order: changes of the data path, the LAG's carrier, frames,
+//! facts about ports. A LACPDU therefore leaves after the data path can do what it says.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::pdu::{Frame, PortInfo, State};
+use super::port::{Counters, Port, PortConfig, PortStatus};
+use super::select::{self, Candidate, PartnerId};
+use crate::time::At;
+
+/// Most ports of a LAG.
+pub const MOST_PORTS: usize = 8;
+
+/// The wait for other ports that is good when both ends are quick (6.4.4 has Aggregate_Wait_Time 2 s). It only runs while a
+/// port with light may yet hear its partner.
+pub const AGGREGATE_WAIT: Duration = Duration::from_millis(20);
+
+/// How a LAG is to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LagConfig {
+    /// Actor_System, a MAC address, not zero.
+    pub system: [u8; 6],
+    /// Actor_System_Priority; the lower goes before.
+    pub system_priority: u16,
+    /// Actor_Key of every port.
+    pub key: u16,
+    /// Ask the partner for a short timeout: one LACPDU a second, given up after 3 s.
+    pub fast: bool,
+    /// Active LACP: speak without being spoken to.
+    pub active: bool,
+    /// Ports that must distribute for the LAG to have carrier, at least 1.
+    pub min_links: u8,
+    /// Aggregate_Wait_Time; see [`AGGREGATE_WAIT`].
+    pub aggregate_wait: Duration,
+    /// The ports, 1 to 8, with distinct numbers.
+    pub ports: Vec<PortConfig>,
+}
+
+/// Why a LAG cannot be made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// No port, or more than 8.
+    #[error("a LAG has 1 to {MOST_PORTS} ports, not {0}")]
+    PortCount(usize),
+    /// Two ports with one number.
+    #[error("two ports have the number {0}")]
+    PortNumber(u16),
+    /// More links demanded than there are, or none.
+    #[error("min-links is {min_links}, with {ports} ports it must be 1 to {ports}")]
+    MinLinks {
+        /// What was demanded.
+        min_links: u8,
+        /// Ports there are.
+        ports: usize,
+    },
+    /// The address that means "unknown".
+    #[error("the system must not be 00:00:00:00:00:00")]
+    System,
+}
+
+/// What happened to a LAG. Ports are counted from 0, in the order of [`LagConfig::ports`]; a port that is not there is
+/// ignored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Input<'a> {
+    /// A port gained or lost light. Every port starts dark.
+    Light {
+        /// Which.
+        port: usize,
+        /// Light.
+        up: bool,
+    },
+    /// A port received an Ethernet frame of the Slow Protocols, without FCS.
+    Frame {
+        /// Which.
+        port: usize,
+        /// The frame.
+        bytes: &'a [u8],
+    },
+    /// Only time passed.
+    Tick,
+    /// A command.
+    Admin(Admin),
+}
+
+/// A command to a LAG.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admin {
+    /// Changes [`LagConfig::fast`].
+    Fast(bool),
+    /// Changes [`LagConfig::active`].
+    Active(bool),
+    /// Changes [`LagConfig::key`]; every port leaves the Aggregator and joins anew.
+    Key(u16),
+    /// Changes system and system priority; every port leaves the Aggregator and joins anew.
+    System {
+        /// Actor_System.
+        system: [u8; 6],
+        /// Actor_System_Priority.
+        priority: u16,
+    },
+    /// Holds a port in STANDBY, so that it never comes in sync; or no longer.
+    Hold {
+        /// Which.
+        port: usize,
+        /// Held.
+        held: bool,
+    },
+    /// Sends nothing, neither LACPDUs nor answers to markers; all else goes on.
+    Silent(bool),
+    /// Stops as a hung process does: nothing is sent, heard or timed, the data path stays. At the end light is
+    /// as it is then, and timers that ran out expire.
+    Frozen(bool),
+}
+
+/// What must be done, or is worth knowing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Output {
+    /// Send this frame on this port.
+    Send {
+        /// Which.
+        port: usize,
+        /// A whole Ethernet frame without FCS.
+        frame: Frame,
+    },
+    /// The data path of a port changes. Every port starts with neither.
+    Mux {
+        /// Which.
+        port: usize,
+        /// Hand its frames to the LAG.
+        collecting: bool,
+        /// Send frames of the LAG on it.
+        distributing: bool,
+    },
+    /// The LAG gains or loses carrier. It starts without.
+    Carrier {
+        /// Carrier.
+        up: bool,
+        /// Ports that distribute now.
+        distributing: u8,
+    },
+    /// A port's state changed.
+    PortChanged {
+        /// Which.
+        port: usize,
+        /// Its state now.
+        status: PortStatus,
+    },
+}
+
+/// One Aggregator and its ports.
+#[derive(Debug, Clone)]
+pub struct Lag {
+    min_links: u8,
+    aggregate_wait: Duration,
+    ports: Vec<Port>,
+    /// What [`Output::PortChanged`] told last.
+    told: Vec<PortStatus>,
+    carrier: bool,
+    partner: Option<PartnerId>,
+    silent: bool,
+    /// While frozen, the light of each port as it is meanwhile.
+    frozen: Option<Vec<bool>>,
+    outputs: VecDeque<Output>,
+}
+
+impl Lag {
+    /// Makes a LAG with every port dark. It has no timers until there is light.
+    ///
+    /// # Errors
+    ///
+    /// When `config` describes no LAG.
+    pub fn new(config: &LagConfig) -> Result<Lag, ConfigError> {
+        check(config)?;
+        let actor = PortInfo {
+            system_priority: config.system_priority,
+            system: config.system,
+            key: config.key,
+            state: State::default()
+                .with(State::ACTIVITY, config.active)
+                .with(State::TIMEOUT, config.fast),
+            ..PortInfo::default()
+        };
+        let ports: Vec<Port> = config.ports.iter().map(|p| Port::new(p, actor)).collect();
+        Ok(Lag {
+            min_links: config.min_links,
+            aggregate_wait: config.aggregate_wait,
+            told: ports.iter().map(Port::status).collect(),
+            ports,
+            carrier: false,
+            partner: None,
+            silent: false,
+            frozen: None,
+            outputs: VecDeque::new(),
+        })
+    }
+
+    /// Takes in what happened at `now`. For a frame `now` may be its receive timestamp, so that a timer that ran out while the
+    /// frame lay unread does not count against the partner.
+    pub fn handle(&mut self, now: At, input: Input<'_>) {
+        if self.frozen.is_none() {
+            self.ports.iter_mut().for_each(|port| port.expire(now));
+        }
+        match input {
+            Input::Light { port, up } => self.set_light(now, port, up),
+            Input::Frame { port, bytes } => self.take_frame(now, port, bytes),
+            Input::Tick => {}
+            Input::Admin(command) => self.command(now, command),
+        }
+        if self.frozen.is_none() {
+            self.settle(now);
+        }
+    }
+
+    /// The next thing to do.
+    pub fn poll(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When [`Input::Tick`] is due.
+    pub fn deadline(&self) -> Option<At> {
+        if self.frozen.is_some() {
+            return None;
+        }
+        self.ports
+            .iter()
+            .filter_map(|port| port.deadline(!self.silent))
+            .min()
+    }
+
+    /// Number of ports.
+    pub fn port_count(&self) -> usize {
+        self.ports.len()
+    }
+
+    /// State of a port, `None` when there is no such port.
+    pub fn status(&self, port: usize) -> Option<PortStatus> {
+        self.ports.get(port).map(Port::status)
+    }
+
+    /// What a port says of itself in its LACPDUs.
+    pub fn actor(&self, port: usize) -> Option<&PortInfo> {
+        self.ports.get(port).map(Port::actor)
+    }
+
+    /// Frames of a port so far.
+    pub fn counters(&self, port: usize) -> Option<&Counters> {
+        self.ports.get(port).map(Port::counters)
+    }
+
+    /// The partner the LAG is joined to, or would be.
+    pub fn partner(&self) -> Option<PartnerId> {
+        self.partner
+    }
+
+    /// Whether the LAG has carrier.
+    pub fn carrier(&self) -> bool {
+        self.carrier
+    }
+
+    /// Number of ports that distribute.
+    pub fn distributing(&self) -> u8 {
+        let ports = self.ports.iter().filter(|port| port.status().distributing);
+        u8::try_from(ports.count()).unwrap_or(u8::MAX)
+    }
+
+    fn set_light(&mut self, now: At, index: usize, up: bool) {
+        if let Some(lights) = &mut self.frozen {
+            if let Some(light) = lights.get_mut(index) {
+                *light = up;
+            }
+        } else if let Some(port) = self.ports.get_mut(index) {
+            port.set_light(now, up);
+        }
+    }
+
+    fn take_frame(&mut self, now: At, index: usize, bytes: &[u8]) {
+        let Some(port) = self.ports.get_mut(index) else {
+            return;
+        };
+        if self.frozen.is_some() {
+            return;
+        }
+        if let Some(marker) = port.take_frame(now, bytes)
+            && !self.silent
+        {
+            let frame = port.answer(marker);
+            self.outputs.push_back(Output::Send { port: index, frame });
+        }
+    }
+
+    fn command(&mut self, now: At, command: Admin) {
+        match command {
+            Admin::Fast(fast) => {
+                self.set_actors(|actor| actor.state = actor.state.with(State::TIMEOUT, fast));
+            }
+            Admin::Active(active) => {
+                self.set_actors(|actor| actor.state = actor.state.with(State::ACTIVITY, active));
+            }
+            Admin::Key(key) => self.set_actors(|actor| actor.key = key),
+            Admin::System { system, priority } => self.set_actors(|actor| {
+                actor.system = system;
+                actor.system_priority = priority;
+            }),
+            Admin::Hold { port, held } => {
+                if let Some(port) = self.ports.get_mut(port) {
+                    port.set_held(held);
+                }
+            }
+            Admin::Silent(silent) => self.silent = silent,
+            Admin::Frozen(true) if self.frozen.is_none() => {
+                self.frozen = Some(self.ports.iter().map(|p| p.status().light).collect());
+            }
+            Admin::Frozen(true) => {}
+            Admin::Frozen(false) => self.thaw(now),
+        }
+    }
+
+    fn set_actors(&mut self, change: impl Fn(&mut PortInfo)) {
+        for port in &mut self.ports {
+            port.set_actor(&change);
+        }
+    }
+
+    fn thaw(&mut self, now: At) {
+        let lights = self.frozen.take().unwrap_or_default();
+        for (port, light) in self.ports.iter_mut().zip(lights) {
+            port.expire(now);
+            port.set_light(now, light);
+        }
+    }
+
+    /// Runs every machine to rest and puts out what came of it.
+    fn settle(&mut self, now: At) {
+        // A port that was unselected leaves the Aggregator before it is selected anew.
+        self.run_mux(now);
+        let candidates: Vec<Candidate> = self
+            .ports
+            .iter()
+            .filter_map(|port| port.candidate().ok())
+            .collect();
+        self.partner = select::choose(&candidates);
+        for port in &mut self.ports {
+            port.select(self.partner);
+        }
+        self.run_mux(now);
+        if !self.ports.iter().any(Port::listens) {
+            self.ports.iter_mut().for_each(Port::end_wait);
+            self.run_mux(now);
+        }
+        self.update_carrier();
+        for (index, port) in self.ports.iter_mut().enumerate() {
+            port.run_periodic(now);
+            if !self.silent
+                && let Some(frame) = port.transmit(now)
+            {
+                self.outputs.push_back(Output::Send { port: index, frame });
+            }
+        }
+        self.tell_changes();
+    }
+
+    fn run_mux(&mut self, now: At) {
+        for (index, port) in self.ports.iter_mut().enumerate() {
+            port.run_mux(now, self.aggregate_wait, |collecting, distributing| {
+                self.outputs.push_back(Output::Mux {
+                    port: index,
+                    collecting,
+                    distributing,
+                });
+            });
+        }
+    }
+
+    fn update_carrier(&mut self) {
+        let distributing = self.distributing();
+        let up = distributing >= self.min_links;
+        if up != self.carrier {
+            self.carrier = up;
+            self.outputs.push_back(Output::Carrier { up, distributing });
+        }
+    }
+
+    fn tell_changes(&mut self) {
+        for (index, (port, told)) in self.ports.iter().zip(&mut self.told).enumerate() {
+            let status = port.status();
+            if status != *told {
+                *told = status;
+                self.outputs.push_back(Output::PortChanged {
+                    port: index,
+                    status,
+                });
+            }
+        }
+    }
+}
+
+fn check(config: &LagConfig) -> Result<(), ConfigError> {
+    let ports = config.ports.len();
+    if !(1..=MOST_PORTS).contains(&ports) {
+        return Err(ConfigError::PortCount(ports));
+    }
+    for (index, port) in config.ports.iter().enumerate() {
+        if config.ports[..index]
+            .iter()
+            .any(|p| p.number == port.number)
+        {
+            return Err(ConfigError::PortNumber(port.number));
+        }
+    }
+    if !(1..=ports).contains(&usize::from(config.min_links)) {
+        return Err(ConfigError::MinLinks {
+            min_links: config.min_links,
+            ports,
+        });
+    }
+    if config.system == [0; 6] {
+        return Err(ConfigError::System);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,1 @@
+//! A LAG alone, and two LAGs joined in memory.

@@ -1,0 +1,488 @@
+//! One port: its variables, and the only functions that change its states (IEEE 802.1AX, 6.4.7 to 6.4.16).
+
+use std::time::Duration;
+
+use super::mux::{MuxConditions, MuxState};
+use super::pdu::{self, DecodeError, Lacpdu, Marker, Pdu, PortInfo, State};
+use super::periodic::{FAST_PERIODIC_TIME, PeriodicConditions, PeriodicState, SLOW_PERIODIC_TIME};
+use super::receive::{ReceiveEvent, ReceiveState};
+use super::select::{Candidate, Obstacle, PartnerId, Selected};
+use super::transmit::Sent;
+use crate::time::At;
+
+/// Short_Timeout_Time (6.4.4).
+pub const SHORT_TIMEOUT_TIME: Duration = Duration::from_secs(3);
+/// Long_Timeout_Time (6.4.4).
+pub const LONG_TIMEOUT_TIME: Duration = Duration::from_secs(90);
+
+/// The administrative partner (recordDefault, 6.4.9): passive, not aggregatable and out of sync, so that a port
+/// without LACP never distributes. Its short timeout keeps an active actor knocking once a second.
+const PARTNER_ADMIN: PortInfo = PortInfo {
+    system_priority: 0,
+    system: [0; 6],
+    key: 0,
+    port_priority: 0,
+    port: 0,
+    state: State::TIMEOUT,
+};
+
+/// A port of a LAG.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PortConfig {
+    /// Its address, the source of its frames.
+    pub mac: [u8; 6],
+    /// Its number, from 1.
+    pub number: u16,
+    /// Its priority; the lower goes before.
+    pub priority: u16,
+}
+
+/// What a port is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PortStatus {
+    /// Light, port_enabled in the standard.
+    pub light: bool,
+    /// State of the receive machine.
+    pub receive: ReceiveState,
+    /// State of the mux machine.
+    pub mux: MuxState,
+    /// The selection logic's answer, with the obstacle if there is one.
+    pub selected: Selected,
+    /// Takes frames.
+    pub collecting: bool,
+    /// Sends frames.
+    pub distributing: bool,
+    /// The partner as last heard; `None` while its administrative default is in force.
+    pub partner: Option<PortInfo>,
+}
+
+/// Frames of a port since it was made (6.3.x, aAggPortStats).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counters {
+    /// LACPDUs sent.
+    pub lacpdus_sent: u64,
+    /// LACPDUs received.
+    pub lacpdus_received: u64,
+    /// Marker PDUs received.
+    pub markers_received: u64,
+    /// Answers to Marker PDUs sent.
+    pub marker_responses_sent: u64,
+    /// Answers to Marker PDUs received; none was asked for, so they are only counted.
+    pub marker_responses_received: u64,
+    /// Frames that are no PDU.
+    pub illegal: u64,
+    /// Why the last of them was none.
+    pub last_illegal: Option<DecodeError>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Port {
+    mac: [u8; 6],
+    light: bool,
+    /// Actor_Oper values; its state octet is what the next LACPDU says.
+    actor: PortInfo,
+    /// Partner_Oper values.
+    partner: PortInfo,
+    receive: ReceiveState,
+    periodic: PeriodicState,
+    mux: MuxState,
+    selected: Selected,
+    /// Standby by command.
+    held: bool,
+    /// Need To Transmit.
+    ntt: bool,
+    sent: Sent,
+    current_while: Option<At>,
+    periodic_timer: Option<At>,
+    /// Runs in WAITING; `None` there means that the port has waited enough.
+    wait_while: Option<At>,
+    /// The wait in WAITING is shorter than the window of the transmit limit.
+    wait_is_brief: bool,
+    counters: Counters,
+}
+
+impl Port {
+    /// INITIALIZE of the receive machine, BEGIN of the others.
+    pub fn new(config: &PortConfig, actor: PortInfo) -> Port {
+        Port {
+            mac: config.mac,
+            light: false,
+            actor: PortInfo {
+                port: config.number,
+                port_priority: config.priority,
+                state: actor
+                    .state
+                    .with(State::AGGREGATION, true)
+                    .with(State::DEFAULTED, true),
+                ..actor
+            },
+            partner: PARTNER_ADMIN,
+            receive: ReceiveState::PortDisabled,
+            periodic: PeriodicState::NoPeriodic,
+            mux: MuxState::Detached,
+            selected: Selected::Unselected(Obstacle::NoLight),
+            held: false,
+            ntt: false,
+            sent: Sent::default(),
+            current_while: None,
+            periodic_timer: None,
+            wait_while: None,
+            wait_is_brief: false,
+            counters: Counters::default(),
+        }
+    }
+
+    pub fn status(&self) -> PortStatus {
+        PortStatus {
+            light: self.light,
+            receive: self.receive,
+            mux: self.mux,
+            selected: self.selected,
+            collecting: self.actor.state.has(State::COLLECTING),
+            distributing: self.actor.state.has(State::DISTRIBUTING),
+            partner: self.heard().then_some(self.partner),
+        }
+    }
+
+    pub fn actor(&self) -> &PortInfo {
+        &self.actor
+    }
+
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// The next moment at which the port must act by itself. `may_send` is false while LACPDUs are suppressed.
+    pub fn deadline(&self, may_send: bool) -> Option<At> {
+        let transmit = (self.ntt && may_send && !self.waits()).then(|| self.sent.free_at());
+        [
+            self.current_while,
+            self.periodic_timer,
+            self.wait_while,
+            transmit,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    // Commands and events.
+
+    /// Light came or went.
+    pub fn set_light(&mut self, now: At, light: bool) {
+        self.light = light;
+        let event = match light {
+            true => ReceiveEvent::Enabled,
+            false => ReceiveEvent::Disabled,
+        };
+        self.step_receive(now, event);
+    }
+
+    /// Takes a frame; gives the Marker that must be answered, if it was one.
+    pub fn take_frame(&mut self, now: At, bytes: &[u8]) -> Option<Marker> {
+        match pdu::decode(bytes) {
+            Ok(Pdu::Lacp(pdu)) => {
+                self.counters.lacpdus_received += 1;
+                self.take_lacpdu(now, &pdu);
+            }
+            Ok(Pdu::Marker(marker)) => {
+                self.counters.markers_received += 1;
+                return self.light.then_some(marker);
+            }
+            // Answering an answer would make two responders talk for ever (6.5.4).
+            Ok(Pdu::MarkerResponse(_)) => self.counters.marker_responses_received += 1,
+            Err(error) => {
+                self.counters.illegal += 1;
+                self.counters.last_illegal = Some(error);
+            }
+        }
+        None
+    }
+
+    /// Writes the answer to a Marker PDU (6.5.4.2).
+    pub fn answer(&mut self, marker: Marker) -> pdu::Frame {
+        self.counters.marker_responses_sent += 1;
+        pdu::encode(&Pdu::MarkerResponse(marker), self.mac)
+    }
+
+    /// Changes what this end says of itself. A new identity makes the port leave the Aggregator first, because its
+    /// partner will do the same.
+    pub fn set_actor(&mut self, change: impl FnOnce(&mut PortInfo)) {
+        let before = self.actor;
+        change(&mut self.actor);
+        if !self.actor.same_port(&before) {
+            self.unselect();
+            self.set_partner_bit(State::SYNCHRONIZATION, false);
+        }
+        self.ntt |= self.actor != before;
+    }
+
+    pub fn set_held(&mut self, held: bool) {
+        self.held = held;
+    }
+
+    /// Runs current_while_timer and wait_while_timer.
+    pub fn expire(&mut self, now: At) {
+        if take_due(&mut self.current_while, now) {
+            self.step_receive(now, ReceiveEvent::CurrentWhileExpired);
+        }
+        take_due(&mut self.wait_while, now);
+    }
+
+    // Receive machine (6.4.12).
+
+    fn step_receive(&mut self, now: At, event: ReceiveEvent) {
+        if let Some(next) = self.receive.next(event) {
+            self.enter_receive(now, next);
+        }
+    }
+
+    fn take_lacpdu(&mut self, now: At, pdu: &Lacpdu) {
+        let Some(next) = self.receive.next(ReceiveEvent::Pdu) else {
+            return;
+        };
+        self.update_selected(&pdu.actor);
+        self.update_ntt(&pdu.partner);
+        self.record_pdu(pdu);
+        self.enter_receive(now, next);
+    }
+
+    fn enter_receive(&mut self, now: At, next: ReceiveState) {
+        let came_from = self.receive;
+        self.receive = next;
+        match next {
+            ReceiveState::PortDisabled => {
+                self.current_while = None;
+                self.set_partner_bit(State::SYNCHRONIZATION, false);
+            }
+            ReceiveState::Expired => {
+                self.set_partner_bit(State::SYNCHRONIZATION, false);
+                self.set_partner_bit(State::TIMEOUT, true);
+                self.current_while = Some(now + SHORT_TIMEOUT_TIME);
+                self.set_actor_bit(State::EXPIRED, true);
+                // The standard waits for the periodic machine; with light the partner is told at once.
+                self.ntt |= came_from == ReceiveState::PortDisabled;
+            }
+            ReceiveState::Defaulted => {
+                // update_Default_Selected: what was heard can only differ from the administrative partner.
+                self.unselect();
+                self.partner = PARTNER_ADMIN;
+                self.set_actor_bit(State::DEFAULTED, true);
+                self.set_actor_bit(State::EXPIRED, false);
+            }
+            ReceiveState::Current => {
+                let timeout = match self.actor.state.has(State::TIMEOUT) {
+                    true => SHORT_TIMEOUT_TIME,
+                    false => LONG_TIMEOUT_TIME,
+                };
+                self.current_while = Some(now + timeout);
+                self.set_actor_bit(State::EXPIRED, false);
+            }
+        }
+    }
+
+    /// update_Selected (6.4.9): another partner must be selected anew.
+    fn update_selected(&mut self, theirs: &PortInfo) {
+        let same = theirs.same_port(&self.partner)
+            && theirs.state.agrees(self.partner.state, State::AGGREGATION);
+        if !same {
+            self.unselect();
+        }
+    }
+
+    /// update_NTT (6.4.9): the partner must hear from us when what it holds of us is out of date.
+    fn update_ntt(&mut self, ours: &PortInfo) {
+        let compared = State(
+            State::ACTIVITY.0 | State::TIMEOUT.0 | State::SYNCHRONIZATION.0 | State::AGGREGATION.0,
+        );
+        let up_to_date =
+            ours.same_port(&self.actor) && ours.state.agrees(self.actor.state, compared);
+        self.ntt |= !up_to_date;
+    }
+
+    /// recordPDU (6.4.9).
+    fn record_pdu(&mut self, pdu: &Lacpdu) {
+        let theirs = pdu.actor.state;
+        // The partner is in sync with us only if it means us, or aggregates with nobody.
+        let means_us = pdu.partner.same_port(&self.actor)
+            && pdu
+                .partner
+                .state
+                .agrees(self.actor.state, State::AGGREGATION);
+        // LACP must be kept going by one end: two passive ends would time out.
+        let maintained = theirs.has(State::ACTIVITY)
+            || (self.actor.state.has(State::ACTIVITY) && pdu.partner.state.has(State::ACTIVITY));
+        let in_sync = theirs.has(State::SYNCHRONIZATION)
+            && (means_us || !theirs.has(State::AGGREGATION))
+            && maintained;
+        self.partner = PortInfo {
+            state: theirs.with(State::SYNCHRONIZATION, in_sync),
+            ..pdu.actor
+        };
+        self.set_actor_bit(State::DEFAULTED, false);
+    }
+
+    // Periodic transmission machine (6.4.13).
+
+    pub fn run_periodic(&mut self, now: At) {
+        let mut expired = take_due(&mut self.periodic_timer, now);
+        while let Some(next) = self.periodic.next(PeriodicConditions {
+            speaking: self.light && self.speaks(),
+            partner_short: self.partner.state.has(State::TIMEOUT),
+            expired,
+        }) {
+            self.enter_periodic(now, next);
+            expired = false;
+        }
+    }
+
+    fn enter_periodic(&mut self, now: At, next: PeriodicState) {
+        self.periodic = next;
+        match next {
+            PeriodicState::NoPeriodic => self.periodic_timer = None,
+            PeriodicState::FastPeriodic => self.periodic_timer = Some(now + FAST_PERIODIC_TIME),
+            PeriodicState::SlowPeriodic => self.periodic_timer = Some(now + SLOW_PERIODIC_TIME),
+            PeriodicState::PeriodicTx => self.ntt = true,
+        }
+    }
+
+    // Selection logic (6.4.14); the choice among candidates is the LAG's.
+
+    /// The port as a candidate, or the obstacle.
+    pub fn candidate(&self) -> Result<Candidate, Obstacle> {
+        if !self.light {
+            return Err(Obstacle::NoLight);
+        }
+        if !self.heard() {
+            return Err(Obstacle::NotHeard);
+        }
+        if self.partner.system == self.actor.system {
+            return Err(Obstacle::LoopedBack);
+        }
+        Ok(Candidate {
+            partner: PartnerId::of(&self.partner),
+            rank: (self.actor.port_priority, self.actor.port),
+            attached: self.mux >= MuxState::Attached,
+        })
+    }
+
+    pub fn select(&mut self, chosen: Option<PartnerId>) {
+        self.selected = match (self.candidate(), chosen) {
+            (Err(obstacle), _) => Selected::Unselected(obstacle),
+            (Ok(own), Some(chosen)) if own.partner != chosen => {
+                Selected::Unselected(Obstacle::OtherPartner(chosen))
+            }
+            (Ok(_), _) if self.held => Selected::Standby(Obstacle::Held),
+            (Ok(_), _) => Selected::Selected,
+        };
+    }
+
+    /// Whether the port may yet hear a partner that is there.
+    pub fn listens(&self) -> bool {
+        self.receive == ReceiveState::Expired
+    }
+
+    fn unselect(&mut self) {
+        self.selected = Selected::Unselected(Obstacle::Renewed);
+    }
+
+    // Mux machine (6.4.15).
+
+    /// Runs the mux machine to rest; `wait` is how long the port waits for others that may join with it.
+    ///
+    /// The standard's Ready lets ports attach only together; here each has its own wait, so that one restless port
+    /// cannot keep the others out.
+    pub fn run_mux(
+        &mut self,
+        now: At,
+        wait: Duration,
+        mut changed: impl FnMut(/* collecting */ bool, /* distributing */ bool),
+    ) {
+        while let Some(next) = self.mux.next(MuxConditions {
+            selected: self.selected,
+            ready: self.wait_while.is_none(),
+            partner_sync: self.partner.state.has(State::SYNCHRONIZATION),
+            partner_collecting: self.partner.state.has(State::COLLECTING),
+        }) {
+            let before = self.actor.state;
+            self.enter_mux(now, next, wait);
+            let after = self.actor.state;
+            if !after.agrees(before, State(State::COLLECTING.0 | State::DISTRIBUTING.0)) {
+                changed(after.has(State::COLLECTING), after.has(State::DISTRIBUTING));
+            }
+        }
+    }
+
+    /// Ends the wait: no other port may yet join with this one.
+    pub fn end_wait(&mut self) {
+        self.wait_while = None;
+    }
+
+    fn enter_mux(&mut self, now: At, next: MuxState, wait: Duration) {
+        self.mux = next;
+        self.wait_while = None;
+        match next {
+            MuxState::Waiting => {
+                self.wait_while = (!wait.is_zero()).then_some(now + wait);
+                self.wait_is_brief = wait < FAST_PERIODIC_TIME;
+            }
+            MuxState::Detached | MuxState::Attached | MuxState::Collecting => self.ntt = true,
+            MuxState::Distributing => {}
+        }
+        self.set_actor_bit(State::SYNCHRONIZATION, next >= MuxState::Attached);
+        self.set_actor_bit(State::COLLECTING, next >= MuxState::Collecting);
+        self.set_actor_bit(State::DISTRIBUTING, next == MuxState::Distributing);
+    }
+
+    // Transmit machine (6.4.16).
+
+    /// The LACPDU that must leave now, if any.
+    pub fn transmit(&mut self, now: At) -> Option<pdu::Frame> {
+        if !self.speaks() || !self.light {
+            self.ntt = false;
+        }
+        if !self.ntt || self.waits() || now < self.sent.free_at() {
+            return None;
+        }
+        self.ntt = false;
+        self.sent.note(now);
+        self.counters.lacpdus_sent += 1;
+        let pdu = Lacpdu {
+            actor: self.actor,
+            partner: self.partner,
+            collector_max_delay: 0,
+        };
+        Some(pdu::encode(&Pdu::Lacp(pdu), self.mac))
+    }
+
+    /// A passive end does not speak unless spoken to by an active one (6.4.2.3, LACP_Activity).
+    fn speaks(&self) -> bool {
+        self.actor.state.has(State::ACTIVITY) || self.partner.state.has(State::ACTIVITY)
+    }
+
+    /// A port that waits briefly before it attaches answers then, once: an answer now would be outdated
+    /// in a moment, and the partner would miss one of the three that this second allows.
+    fn waits(&self) -> bool {
+        self.wait_while.is_some() && self.wait_is_brief && self.selected == Selected::Selected
+    }
+
+    // Variables.
+
+    /// Actor_Oper_Port_State.Defaulted is false: the partner was heard, lately or before silence or darkness.
+    fn heard(&self) -> bool {
+        !self.actor.state.has(State::DEFAULTED)
+    }
+
+    fn set_actor_bit(&mut self, bit: State, set: bool) {
+        self.actor.state = self.actor.state.with(bit, set);
+    }
+
+    fn set_partner_bit(&mut self, bit: State, set: bool) {
+        self.partner.state = self.partner.state.with(bit, set);
+    }
+}
+
+/// Stops a timer that is due.
+fn take_due(timer: &mut Option<At>, now: At) -> bool {
+    timer.take_if(|due| *due <= now).is_some()
+}
