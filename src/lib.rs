@@ -17,6 +17,7 @@
 pub mod bfd;
 pub mod bgp;
 pub mod binding;
+pub mod cli;
 pub mod conformance;
 pub mod device;
 pub mod judge;

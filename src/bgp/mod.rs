@@ -1,1 +1,12 @@
-//! The bgp room.
+//! BGP-4 (RFC 4271) as values: messages, the session, routes and the choice among them.
+//!
+//! 1. [`message`]: the messages, from and to bytes; the only place that knows the codec.
+//! 2. [`notification`]: why sessions end, in numbers and words.
+//! 3. [`attributes`]: path attributes, shared between routes.
+//! 4. [`fsm`] and [`session`]: the state machine of RFC 4271, section 8, and the session that runs it.
+//! 5. [`decision`] and [`rib`]: which route wins, and the tables.
+//!
+//! **Invariant:** nothing here reads a clock, a socket or the environment, and no input makes it panic.
+
+pub mod attributes;
+pub mod session;

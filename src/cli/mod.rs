@@ -1,0 +1,3 @@
+//! Arguments of the program, one file per subcommand.
+//!
+//! **Invariant:** every subcommand returns an exit number of ARCHITECTURE.md's table; none ends the process itself.

@@ -1,0 +1,208 @@
+//! The Microsoft side of every cable: where faults are made and mended.
+//!
+//! A fault is a link state or a filter in the edge's line card. The device under test sees exactly what a real
+//! failure shows it; nothing in its own namespaces is touched.
+
+use std::collections::BTreeMap;
+
+use super::LabError;
+use crate::kernel::apply::Network;
+use crate::kernel::bpf::programs::Pattern;
+use crate::kernel::filter::{self, Direction, Fault as Loss};
+use crate::kernel::link;
+use crate::kernel::netlink::{Netlink, NetlinkError};
+use crate::plan::of_topology::{ConnectionLayout, Layout};
+use crate::scenario::{FaultKind, Target};
+
+/// What a fault does to one cable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum CableFault {
+    /// Our end goes dark, so both ends lose light.
+    Dark,
+    /// These frames are lost, this way or both; light stays.
+    Lossy {
+        towards_microsoft: bool,
+        towards_peer: bool,
+        frames: Pattern,
+    },
+}
+
+impl CableFault {
+    fn of(kind: FaultKind) -> CableFault {
+        let lossy = |towards_microsoft, towards_peer, frames| CableFault::Lossy {
+            towards_microsoft,
+            towards_peer,
+            frames,
+        };
+        match kind {
+            FaultKind::Light | FaultKind::Member | FaultKind::Node | FaultKind::Metro => {
+                CableFault::Dark
+            }
+            FaultKind::Silent => lossy(true, true, Pattern::Everything),
+            FaultKind::OneWayIn => lossy(true, false, Pattern::Everything),
+            FaultKind::OneWayOut => lossy(false, true, Pattern::Everything),
+            FaultKind::Lacp => lossy(true, true, Pattern::Lacp),
+            FaultKind::Bfd => lossy(true, true, Pattern::Bfd),
+            FaultKind::Bgp => lossy(true, true, Pattern::Bgp),
+        }
+    }
+}
+
+/// The patterns a repair clears; random loss comes with impairments.
+const PATTERNS: [Pattern; 4] = [
+    Pattern::Everything,
+    Pattern::Lacp,
+    Pattern::Bfd,
+    Pattern::Bgp,
+];
+
+/// Hands on the Microsoft side of the cables.
+pub struct Cables {
+    /// By edge: a socket in its line card.
+    line_cards: BTreeMap<String, Netlink>,
+    wan: Netlink,
+}
+
+impl Cables {
+    /// Opens a socket in the line card of every edge.
+    pub fn open(network: &Network, layout: &Layout) -> Result<Cables, LabError> {
+        let mut line_cards = BTreeMap::new();
+        for connection in &layout.connections {
+            let edge = &connection.edge;
+            if !line_cards.contains_key(&edge.router) {
+                let netlink = Netlink::open_in(super::namespace(network, &edge.line_card)?)?;
+                line_cards.insert(edge.router.clone(), netlink);
+            }
+        }
+        let wan = Netlink::open_in(super::namespace(network, "wan")?)?;
+        Ok(Cables { line_cards, wan })
+    }
+
+    /// Makes a fault on these members (counted from 1) of a connection; all of them when `members` is `None`.
+    pub fn fail(
+        &mut self,
+        connection: &ConnectionLayout,
+        member: Option<u8>,
+        kind: FaultKind,
+    ) -> Result<(), NetlinkError> {
+        let Some(netlink) = self.line_cards.get_mut(&connection.edge.router) else {
+            return Ok(());
+        };
+        let links = members(connection, member);
+        match CableFault::of(kind) {
+            CableFault::Dark => light(netlink, connection, &links, false),
+            CableFault::Lossy {
+                towards_microsoft,
+                towards_peer,
+                frames,
+            } => {
+                let ways = [
+                    (towards_microsoft, Direction::In),
+                    (towards_peer, Direction::Out),
+                ];
+                let losses = ways
+                    .iter()
+                    .filter(|(lossy, _)| *lossy)
+                    .flat_map(|(_, direction)| {
+                        links.iter().map(|(_, member)| Loss {
+                            member: *member,
+                            direction: *direction,
+                            pattern: frames,
+                        })
+                    });
+                filter::set_faults(netlink, &losses.collect::<Vec<_>>())
+            }
+        }
+    }
+
+    /// Undoes every fault on a member, or on all members of a connection.
+    pub fn repair(
+        &mut self,
+        connection: &ConnectionLayout,
+        member: Option<u8>,
+    ) -> Result<(), NetlinkError> {
+        let Some(netlink) = self.line_cards.get_mut(&connection.edge.router) else {
+            return Ok(());
+        };
+        let links = members(connection, member);
+        let losses = links.iter().flat_map(|(_, member)| {
+            PATTERNS.iter().flat_map(|pattern| {
+                [Direction::In, Direction::Out].map(|direction| Loss {
+                    member: *member,
+                    direction,
+                    pattern: *pattern,
+                })
+            })
+        });
+        filter::clear_faults(netlink, &losses.collect::<Vec<_>>())?;
+        light(netlink, connection, &links, true)
+    }
+
+    /// Takes the WAN's link to an edge down or up, as the power of the edge goes.
+    pub fn wan_link(&mut self, edge: &str, index: u32, up: bool) -> Result<(), NetlinkError> {
+        link::set_up(&mut self.wan, "wan", edge, index, up);
+        self.wan.commit()
+    }
+}
+
+/// Names and indexes of the chosen members on the Microsoft side.
+fn members(connection: &ConnectionLayout, member: Option<u8>) -> Vec<(String, u32)> {
+    let all = connection.edge.members.iter().enumerate();
+    all.filter(|(n, _)| member.is_none_or(|chosen| usize::from(chosen) == n + 1))
+        .map(|(n, (index, _))| (format!("{}.{}", connection.name, n + 1), *index))
+        .collect()
+}
+
+fn light(
+    netlink: &mut Netlink,
+    connection: &ConnectionLayout,
+    links: &[(String, u32)],
+    up: bool,
+) -> Result<(), NetlinkError> {
+    for (name, index) in links {
+        link::set_up(netlink, &connection.edge.line_card, name, *index, up);
+    }
+    netlink.commit()
+}
+
+/// The connections and members a target stands for, and the edges that crash with it.
+pub fn touched<'a>(
+    layout: &'a Layout,
+    target: &'a Target,
+) -> (Vec<(&'a ConnectionLayout, Option<u8>)>, Vec<&'a str>) {
+    let of_edge = |edge: &'a str| {
+        let own = layout
+            .connections
+            .iter()
+            .filter(move |c| c.edge.router == edge);
+        own.map(|connection| (connection, None))
+    };
+    match target {
+        Target::Connections(names) => {
+            let known = names.iter().filter_map(|name| layout.connection(name));
+            (
+                known.map(|connection| (connection, None)).collect(),
+                Vec::new(),
+            )
+        }
+        Target::Member(name, member) => {
+            let known = layout.connection(name).into_iter();
+            (
+                known
+                    .map(|connection| (connection, Some(*member)))
+                    .collect(),
+                Vec::new(),
+            )
+        }
+        Target::Node(edge) => (of_edge(edge).collect(), vec![edge]),
+        Target::Metro(metro) => {
+            let edges: Vec<&str> = layout
+                .edges
+                .iter()
+                .filter(|edge| edge.metro == *metro)
+                .map(|edge| edge.name.as_str())
+                .collect();
+            (edges.iter().copied().flat_map(of_edge).collect(), edges)
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! The simulated routers of a lab: who speaks BGP with whom, and what each announces.
+
+use std::time::Duration;
+
+use crate::plan::of_topology::{
+    CORE_ROUTER_ID, ConnectionLayout, EdgeLayout, Layout, PeerLayout, WAN_ROUTER_ID,
+};
+use crate::router::{
+    Export, ExportPolicy, ImportPolicy, Originated, OriginatedAttributes, RouterConfig,
+    SessionIndex, SessionSpec, Sessions,
+};
+use crate::topology::{BgpTimers, Topology};
+
+/// Microsoft's AS number.
+pub const MICROSOFT_ASN: u32 = 8075;
+/// The community Microsoft asks for on every prefix of the peer (PFX-02).
+pub const VOICE_COMMUNITY: (u16, u16) = (8075, 8007);
+/// Equal paths a router installs at most.
+const MULTIPATH: usize = 64;
+/// LOCAL_PREF of routes learned in the primary metro of a service, in its backup metro, and elsewhere.
+const LOCAL_PREF: (u32, u32, u32) = (300, 200, 100);
+/// Inside the WAN and the peer's core sessions come back quickly.
+const INTERNAL_TIMERS: BgpTimers = BgpTimers {
+    keepalive: Duration::from_secs(10),
+    hold: Duration::from_secs(30),
+    connect_retry: Duration::from_millis(500),
+};
+
+/// A Microsoft edge: eBGP with the peer, gated by BFD; iBGP with the WAN.
+pub fn edge(topology: &Topology, layout: &Layout, edge: &EdgeLayout) -> RouterConfig {
+    let mut sessions: Vec<SessionSpec> = Vec::new();
+    for connection in layout
+        .connections
+        .iter()
+        .filter(|c| c.edge.router == edge.name)
+    {
+        sessions.push(SessionSpec {
+            use_bfd: true,
+            bfd_strict: true,
+            timers: topology.profile.bgp,
+            import: ImportPolicy {
+                local_pref: Some(local_pref(topology, &edge.metro)),
+                refuse_all: false,
+            },
+            export: ExportPolicy {
+                what: Export::Own,
+                ..ExportPolicy::default()
+            },
+            record_routes: true,
+            ..external(
+                connection,
+                &connection.edge.address,
+                &connection.peer.address,
+                topology.peer.asn,
+            )
+        });
+    }
+    let external = (0..sessions.len() as u16).map(SessionIndex).collect();
+    sessions.push(SessionSpec {
+        export: ExportPolicy {
+            next_hop_self: true,
+            ..ExportPolicy::default()
+        },
+        ..internal("wan", "wan", edge.wan_side, edge.wan, MICROSOFT_ASN)
+    });
+    let originate = layout.microsoft_routes.iter().map(|prefix| Originated {
+        prefix: *prefix,
+        attributes: OriginatedAttributes::default(),
+        sessions: Sessions::Only(Vec::clone(&external)),
+    });
+    RouterConfig {
+        name: edge.name.clone(),
+        asn: MICROSOFT_ASN,
+        router_id: edge.router_id,
+        originate: originate.collect(),
+        sessions,
+        multipath: MULTIPATH,
+    }
+}
+
+/// Microsoft's WAN: iBGP with every edge.
+pub fn wan(layout: &Layout) -> RouterConfig {
+    let sessions = layout.edges.iter().map(|edge| SessionSpec {
+        passive: true,
+        export: ExportPolicy {
+            what: Export::Nothing,
+            ..ExportPolicy::default()
+        },
+        record_routes: true,
+        ..internal(
+            &edge.name,
+            &edge.name,
+            edge.wan,
+            edge.wan_side,
+            MICROSOFT_ASN,
+        )
+    });
+    RouterConfig {
+        name: "wan".to_owned(),
+        asn: MICROSOFT_ASN,
+        router_id: WAN_ROUTER_ID,
+        sessions: sessions.collect(),
+        originate: Vec::new(),
+        multipath: MULTIPATH,
+    }
+}
+
+/// A simulated router of the peer: eBGP with Microsoft, iBGP with the core.
+///
+/// `without_bfd` names the connections on which it runs no BFD.
+pub fn peer(
+    topology: &Topology,
+    layout: &Layout,
+    peer: &PeerLayout,
+    without_bfd: &[String],
+) -> RouterConfig {
+    let own = layout
+        .connections
+        .iter()
+        .filter(|c| c.peer.router == peer.name);
+    let mut sessions: Vec<SessionSpec> = own
+        .map(|connection| SessionSpec {
+            use_bfd: !without_bfd.contains(&connection.name),
+            timers: topology.profile.bgp,
+            ..external(
+                connection,
+                &connection.peer.address,
+                &connection.edge.address,
+                MICROSOFT_ASN,
+            )
+        })
+        .collect();
+    sessions.push(SessionSpec {
+        export: ExportPolicy {
+            next_hop_self: true,
+            ..ExportPolicy::default()
+        },
+        ..internal("core", "inside", peer.inside, peer.core, topology.peer.asn)
+    });
+    RouterConfig {
+        name: peer.name.clone(),
+        asn: topology.peer.asn,
+        router_id: peer.router_id,
+        sessions,
+        originate: Vec::new(),
+        multipath: MULTIPATH,
+    }
+}
+
+/// The rest of the peer's network: iBGP with each of its routers, origin of the endpoints' prefixes.
+pub fn core(topology: &Topology, layout: &Layout) -> RouterConfig {
+    let sessions = layout
+        .peers
+        .iter()
+        .map(|peer| SessionSpec {
+            export: ExportPolicy {
+                what: Export::Own,
+                ..ExportPolicy::default()
+            },
+            ..internal(
+                &peer.name,
+                &peer.name,
+                peer.core,
+                peer.inside,
+                topology.peer.asn,
+            )
+        })
+        .collect();
+    let originate = topology.endpoints.iter().map(|endpoint| Originated {
+        prefix: endpoint.prefix,
+        attributes: OriginatedAttributes {
+            communities: vec![community(VOICE_COMMUNITY)],
+            ..OriginatedAttributes::default()
+        },
+        sessions: core_sessions(layout, |router| endpoint.behind.iter().any(|b| b == router)),
+    });
+    RouterConfig {
+        name: "core".to_owned(),
+        asn: topology.peer.asn,
+        router_id: CORE_ROUTER_ID,
+        sessions,
+        originate: originate.collect(),
+        multipath: MULTIPATH,
+    }
+}
+
+/// The core's sessions with the routers that are chosen.
+pub fn core_sessions(layout: &Layout, chosen: impl Fn(&str) -> bool) -> Sessions {
+    let chosen = layout
+        .peers
+        .iter()
+        .enumerate()
+        .filter(|(_, peer)| chosen(&peer.name));
+    Sessions::Only(chosen.map(|(n, _)| SessionIndex(n as u16)).collect())
+}
+
+/// A community as one number.
+pub fn community((high, low): (u16, u16)) -> u32 {
+    u32::from(high) << 16 | u32::from(low)
+}
+
+fn external(
+    connection: &ConnectionLayout,
+    local: &std::net::Ipv4Addr,
+    remote: &std::net::Ipv4Addr,
+    asn: u32,
+) -> SessionSpec {
+    let name = &connection.name;
+    SessionSpec::new(name, name, *local, *remote, connection.prefix_len, asn)
+}
+
+fn internal(
+    name: &str,
+    interface: &str,
+    local: std::net::Ipv4Addr,
+    remote: std::net::Ipv4Addr,
+    asn: u32,
+) -> SessionSpec {
+    SessionSpec {
+        timers: INTERNAL_TIMERS,
+        ..SessionSpec::new(name, interface, local, remote, 31, asn)
+    }
+}
+
+fn local_pref(topology: &Topology, metro: &str) -> u32 {
+    let (primary, backup, other) = LOCAL_PREF;
+    if topology
+        .services
+        .iter()
+        .any(|service| service.primary == metro)
+    {
+        primary
+    } else if topology
+        .services
+        .iter()
+        .any(|service| service.backup.as_deref() == Some(metro))
+    {
+        backup
+    } else {
+        other
+    }
+}

@@ -1,0 +1,197 @@
+//! What a simulated router is told: its sessions, its policies, the routes it originates.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use ipnet::Ipv4Net;
+
+use crate::bgp::attributes::{LargeCommunity, Origin};
+use crate::topology::BgpTimers;
+
+/// Which session of a router: its place in [`RouterConfig::sessions`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionIndex(pub u16);
+
+impl SessionIndex {
+    /// The place in a list of sessions.
+    pub fn index(self) -> usize {
+        usize::from(self.0)
+    }
+}
+
+/// One simulated router.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RouterConfig {
+    /// Its name in facts.
+    pub name: String,
+    /// Its AS number, never 0.
+    pub asn: u32,
+    /// BGP Identifier, unique in its AS (RFC 6286), never 0.0.0.0.
+    pub router_id: Ipv4Addr,
+    /// Its sessions; [`SessionIndex`] counts them from 0. At most 65,535.
+    pub sessions: Vec<SessionSpec>,
+    /// Routes it originates from the start.
+    pub originate: Vec<Originated>,
+    /// How many equal paths are installed at most; 1 means one path.
+    pub multipath: usize,
+}
+
+/// One BGP session with a directly connected neighbour.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SessionSpec {
+    /// Its name in facts: the connection, or the neighbour's name inside the WAN or the peer's core.
+    pub name: String,
+    /// Our address on the link.
+    pub local: Ipv4Addr,
+    /// The neighbour's address on the link.
+    pub peer: Ipv4Addr,
+    /// Prefix length of the link's subnet: next hops inside it are reachable over `interface`.
+    pub prefix_len: u8,
+    /// The neighbour's AS number; equal to the router's own means iBGP.
+    pub peer_asn: u32,
+    /// Interface of the link.
+    pub interface: String,
+    /// Wait for the neighbour to connect and never connect first.
+    pub passive: bool,
+    /// Lose the session when its BFD session goes down (RFC 5882).
+    pub use_bfd: bool,
+    /// Withhold our KEEPALIVE in OpenConfirm until BFD is up, so that no routes are exchanged without BFD
+    /// (as draft-ietf-idr-bgp-bfd-strict-mode does). Implies `use_bfd`.
+    pub bfd_strict: bool,
+    /// With `bfd_strict`: do not even open or accept TCP connections before BFD is up.
+    pub wait_for_bfd: bool,
+    /// Hold, keepalive and connect-retry times.
+    pub timers: BgpTimers,
+    /// Time from start to the first connection attempt; zero connects at once.
+    pub connect_delay: Duration,
+    /// Time a session rests after a failure before it tries again; doubled up to 16 times while failures repeat.
+    pub idle_hold: Duration,
+    /// What is done to received routes.
+    pub import: ImportPolicy,
+    /// What is announced, and how.
+    pub export: ExportPolicy,
+    /// Record each received and withdrawn route.
+    pub record_routes: bool,
+}
+
+impl SessionSpec {
+    /// A session with the defaults of a simulated router: active, no BFD, connect at once, rest 100 ms after
+    /// a failure, accept everything, announce everything.
+    pub fn new(
+        name: &str,
+        interface: &str,
+        local: Ipv4Addr,
+        peer: Ipv4Addr,
+        prefix_len: u8,
+        peer_asn: u32,
+    ) -> SessionSpec {
+        SessionSpec {
+            name: name.to_owned(),
+            local,
+            peer,
+            prefix_len,
+            peer_asn,
+            interface: interface.to_owned(),
+            passive: false,
+            use_bfd: false,
+            bfd_strict: false,
+            wait_for_bfd: false,
+            timers: BgpTimers {
+                keepalive: Duration::from_secs(60),
+                hold: Duration::from_secs(180),
+                connect_retry: Duration::from_secs(5),
+            },
+            connect_delay: Duration::ZERO,
+            idle_hold: Duration::from_millis(100),
+            import: ImportPolicy::default(),
+            export: ExportPolicy::default(),
+            record_routes: false,
+        }
+    }
+}
+
+/// What is done to routes received on a session.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ImportPolicy {
+    /// LOCAL_PREF set on routes of an eBGP session; 100 when absent. Routes of iBGP keep their own.
+    pub local_pref: Option<u32>,
+    /// Accept nothing: routes stay in Adj-RIB-In and are not used.
+    pub refuse_all: bool,
+}
+
+/// What is announced on a session, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExportPolicy {
+    /// Which routes.
+    pub what: Export,
+    /// How many times more than once the own AS is prepended (eBGP only).
+    pub prepend: u8,
+    /// Put our own address into NEXT_HOP (iBGP; eBGP always does).
+    pub next_hop_self: bool,
+}
+
+impl Default for ExportPolicy {
+    fn default() -> ExportPolicy {
+        ExportPolicy {
+            what: Export::All,
+            prepend: 0,
+            next_hop_self: false,
+        }
+    }
+}
+
+/// Which routes are announced on a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Export {
+    /// None.
+    Nothing,
+    /// Routes the router originates for this session.
+    Own,
+    /// Routes the router originates for this session, and its best learned routes (never iBGP to iBGP).
+    All,
+}
+
+/// A route the router originates.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Originated {
+    /// Prefix.
+    pub prefix: Ipv4Net,
+    /// Its attributes.
+    pub attributes: OriginatedAttributes,
+    /// The sessions it is announced on.
+    pub sessions: Sessions,
+}
+
+/// Attributes of an originated route; the router adds its own AS and NEXT_HOP.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct OriginatedAttributes {
+    /// AS path behind the router's own AS: empty for an honest origin. On eBGP the own AS is prepended.
+    pub as_path: Vec<u32>,
+    /// Communities (RFC 1997), for example `8075 << 16 | 8007`.
+    pub communities: Vec<u32>,
+    /// Large communities (RFC 8092).
+    pub large_communities: Vec<LargeCommunity>,
+    /// MULTI_EXIT_DISC.
+    pub med: Option<u32>,
+    /// ORIGIN.
+    pub origin: Origin,
+}
+
+/// A choice of a router's sessions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sessions {
+    /// All of them.
+    All,
+    /// These.
+    Only(Vec<SessionIndex>),
+}
+
+impl Sessions {
+    /// Whether a session is among them.
+    pub fn contains(&self, session: SessionIndex) -> bool {
+        match self {
+            Sessions::All => true,
+            Sessions::Only(list) => list.contains(&session),
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! What goes into a router and what comes out of it.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use ipnet::Ipv4Net;
+
+use super::config::{Originated, SessionIndex, Sessions};
+pub use crate::bgp::session::{Conn, Direction};
+use crate::record::Fact;
+
+/// What happened to a router.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// The router boots: all sessions start.
+    Start,
+    /// The moment [`super::Router::deadline`] named has come.
+    Deadline,
+    /// A session is started by hand after [`Input::Stop`].
+    StartSession {
+        /// Which.
+        session: SessionIndex,
+    },
+    /// A session is shut down by hand: Cease / Administrative Shutdown with the reason (RFC 9003).
+    Stop {
+        /// Which.
+        session: SessionIndex,
+        /// Text for the neighbour, at most 128 bytes are sent; may be empty.
+        reason: &'a str,
+    },
+    /// A TCP connection is up. An outgoing one has the [`Conn`] of its [`Output::Connect`]; for an incoming one
+    /// the driver makes a [`Conn`] with a serial it has not used for this session before.
+    Connected {
+        /// Which session ([`super::Router::session_for`] finds it).
+        session: SessionIndex,
+        /// Which connection.
+        conn: Conn,
+    },
+    /// An outgoing connection attempt failed.
+    ConnectFailed {
+        /// Which session.
+        session: SessionIndex,
+        /// Which connection.
+        conn: Conn,
+        /// The kernel's words.
+        why: &'a str,
+    },
+    /// Bytes were read from a connection.
+    Bytes {
+        /// Which session.
+        session: SessionIndex,
+        /// Which connection.
+        conn: Conn,
+        /// What was read; any amount.
+        bytes: &'a [u8],
+    },
+    /// The kernel took bytes of an [`Output::Write`]. Without these reports a session stops producing UPDATEs.
+    Written {
+        /// Which session.
+        session: SessionIndex,
+        /// Which connection.
+        conn: Conn,
+        /// How many.
+        bytes: usize,
+    },
+    /// The neighbour or the kernel closed a connection. Not reported after [`Output::Close`].
+    Closed {
+        /// Which session.
+        session: SessionIndex,
+        /// Which connection.
+        conn: Conn,
+        /// Why, for example `closed by the peer` or the kernel's words.
+        why: &'a str,
+    },
+    /// A session's BFD session went up.
+    BfdUp {
+        /// Which session.
+        session: SessionIndex,
+    },
+    /// A session's BFD session went down, having been up.
+    BfdDown {
+        /// Which session.
+        session: SessionIndex,
+    },
+    /// An interface gained carrier. Interfaces count as up until told otherwise.
+    InterfaceUp {
+        /// Which.
+        interface: &'a str,
+    },
+    /// An interface lost carrier.
+    InterfaceDown {
+        /// Which.
+        interface: &'a str,
+    },
+    /// Originate a route, or give it other attributes, on some sessions. Overrides a learned route there.
+    Announce(Originated),
+    /// Announce a prefix no longer on some sessions, be it originated or learned.
+    Withdraw {
+        /// Prefix.
+        prefix: Ipv4Net,
+        /// On which sessions.
+        sessions: Sessions,
+    },
+    /// Take back [`Input::Announce`] and [`Input::Withdraw`] for a prefix: routing decides again.
+    Unpin {
+        /// Prefix.
+        prefix: Ipv4Net,
+        /// On which sessions.
+        sessions: Sessions,
+    },
+    /// Ask a neighbour for its routes again (RFC 2918). Ignored when it cannot.
+    RequestRefresh {
+        /// Which session.
+        session: SessionIndex,
+    },
+    /// The router dies: everything is forgotten, connections vanish without NOTIFICATION.
+    Crash,
+}
+
+/// What a router wants done, in this order.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Output {
+    /// Open a TCP connection to port 179.
+    Connect {
+        /// Which session.
+        session: SessionIndex,
+        /// Which connection.
+        conn: Conn,
+        /// Our address.
+        local: Ipv4Addr,
+        /// The neighbour's address.
+        remote: Ipv4Addr,
+    },
+    /// Write to a connection, in order; report progress with [`Input::Written`].
+    Write {
+        /// Which session.
+        session: SessionIndex,
+        /// Which connection.
+        conn: Conn,
+        /// What; whole messages, several in one.
+        bytes: Bytes,
+    },
+    /// Close a connection or give up its attempt; what was to be written before should still go out if it can at once.
+    Close {
+        /// Which session.
+        session: SessionIndex,
+        /// Which connection.
+        conn: Conn,
+        /// Drop it without a trace (a crash): nothing unwritten goes out.
+        abort: bool,
+    },
+    /// Change the kernel's routes.
+    Fib(Fib),
+    /// A fact for the record, observed at the `now` of the `handle` that caused it.
+    Fact(Fact),
+}
+
+/// A change of the kernel's routes.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Fib {
+    /// All next hops of this session are gone. Comes before the changes of single prefixes, so that one change
+    /// of nexthop groups can move everything at once; every prefix concerned follows.
+    NextHopDown {
+        /// Which session.
+        session: SessionIndex,
+    },
+    /// A prefix has these next hops now. Equal sets are the same `Arc` while in use, so that they can share a nexthop group.
+    Replace {
+        /// Prefix.
+        prefix: Ipv4Net,
+        /// Equal paths, sorted, never empty.
+        next_hops: Arc<[NextHop]>,
+    },
+    /// A prefix is gone.
+    Remove {
+        /// Prefix.
+        prefix: Ipv4Net,
+    },
+}
+
+/// One way to forward packets.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NextHop {
+    /// The session the route came from.
+    pub session: SessionIndex,
+    /// Gateway, directly connected.
+    pub gateway: Ipv4Addr,
+    /// Interface to the gateway.
+    pub interface: Arc<str>,
+}
