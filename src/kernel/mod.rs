@@ -5,11 +5,13 @@
 pub mod address;
 pub mod apply;
 pub mod bpf;
+pub mod carrier;
 pub mod filter;
 pub mod link;
 pub mod namespace;
 pub mod netlink;
 pub mod nexthop;
+pub mod priority;
 pub mod route;
 pub mod socket;
 pub mod sysctl;
