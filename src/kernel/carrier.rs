@@ -91,6 +91,12 @@ impl CarrierEvents {
     }
 }
 
+impl AsFd for CarrierEvents {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
 /// What a datagram says: the index of a link, and whether it has carrier.
 fn carrier(datagram: &[u8]) -> Option<(u32, bool)> {
     let field = |at: usize| {
