@@ -1,1 +1,31 @@
-//! The measure room.
+//! From the record to numbers: what traffic lost, how a network converged, how late this host was.
+//!
+//! **Invariant:** pure functions of entries; nothing here says whether a number is good.
+
+mod convergence;
+mod lateness;
+mod traffic;
+
+pub use convergence::{Convergence, Moved, Stage, convergence};
+pub use lateness::{Lateness, lateness};
+pub use traffic::{Direction, Episode, Tail, Traffic, tail, traffic, ways};
+
+use serde::{Deserialize, Serialize};
+
+use crate::time::At;
+
+/// A stretch of time, both ends included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Window {
+    /// Its first moment.
+    pub begin: At,
+    /// Its last moment.
+    pub end: At,
+}
+
+impl Window {
+    /// Whether the window includes this moment.
+    pub fn includes(self, at: At) -> bool {
+        self.begin <= at && at <= self.end
+    }
+}

@@ -5,6 +5,10 @@
 //!
 //! **Invariant:** a fact says what was observed, never what was concluded.
 
+mod lines;
+
+pub use lines::{LinesError, Reader, Writer, read};
+
 use std::time::Duration;
 
 use ipnet::Ipv4Net;

@@ -1,0 +1,170 @@
+//! Whether a verdict may be believed on this host.
+//!
+//! The uncertainty `U` of a window is the latest wake-up of any thread of peerlab in it (for a met limit on traffic:
+//! the latest sending of a probe packet). Then:
+//!
+//! | claim | it is inconclusive when |
+//! |---|---|
+//! | met after `t`, limit `l` | `t > 0` and `t + U > l` |
+//! | traffic met, interrupted `i`, limit `l` | `i > 0` and `i + U > l`, or `i = 0` and `U > max(l, 20 ms)`: so long an outage could have hidden |
+//! | missed by `x` | `x ≤ U`; or other processes took at least half of the CPUs and `x` is at most the share of a second that tasks waited |
+//! | changed although it should not | `U` is at least (multiplier − 1) × interval of BFD: so late a sender makes a session fall by itself |
+//!
+//! Never silently: an inconclusive finding says which thread was how late.
+
+use std::time::Duration;
+
+use super::words;
+use crate::measure::Lateness;
+use crate::topology::BfdTimers;
+
+/// An outage that a late probe sender may hide without any claim being doubted.
+const HIDDEN: Duration = Duration::from_millis(20);
+/// The share of the CPUs from which on other processes are to blame, in percent.
+const FOREIGN: f32 = 50.0;
+
+/// What a verdict claims about time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Claim {
+    /// It happened after this time, which is within the limit.
+    InTime {
+        /// After the step's clock.
+        after: Duration,
+        /// At most this.
+        limit: Duration,
+    },
+    /// Traffic was interrupted for at most the limit.
+    Carried {
+        /// The longest interruption.
+        interrupted: Duration,
+        /// At most this.
+        limit: Duration,
+    },
+    /// It happened later, or lasted longer, than the limit by this much.
+    Excess {
+        /// Beyond the limit.
+        by: Duration,
+    },
+    /// It changed although it should not have.
+    Disturbed,
+}
+
+/// Why a claim cannot be believed; `None` when it can.
+pub fn doubt(claim: Claim, lateness: &Lateness, bfd: BfdTimers) -> Option<String> {
+    let worst = lateness.worst();
+    let late = || {
+        format!(
+            "on this host `{}` was up to {} late",
+            lateness.culprit(),
+            words::duration(worst)
+        )
+    };
+    match claim {
+        Claim::InTime { after, limit } => (!after.is_zero() && after + worst > limit).then(late),
+        Claim::Carried { interrupted, limit } => {
+            let send = Duration::from(lateness.send);
+            let doubtful = match interrupted.is_zero() {
+                true => send > limit.max(HIDDEN),
+                false => interrupted + send > limit,
+            };
+            doubtful.then(|| {
+                let send = words::duration(send);
+                format!("probe packets were sent up to {send} late on this host")
+            })
+        }
+        Claim::Excess { by } if by <= worst => Some(late()),
+        Claim::Excess { by } => {
+            let waited =
+                Duration::from_secs(1).mul_f32(lateness.waiting_percent.clamp(0.0, 100.0) / 100.0);
+            (lateness.foreign_percent >= FOREIGN && by <= waited).then(|| {
+                format!(
+                    "other processes took {:.0} % of this host's CPUs and tasks waited {:.0} % of a second",
+                    lateness.foreign_percent, lateness.waiting_percent
+                )
+            })
+        }
+        Claim::Disturbed => {
+            let falls = bfd.interval * u32::from(bfd.multiplier.get().saturating_sub(1)).max(1);
+            (worst >= falls).then(late)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Nanos;
+    use std::num::NonZeroU8;
+
+    const fn ms(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    /// 150 ms × 3: a sender late by 300 ms makes a session fall.
+    fn bfd() -> BfdTimers {
+        BfdTimers {
+            interval: ms(150),
+            multiplier: NonZeroU8::new(3).unwrap(),
+        }
+    }
+
+    fn host(line: u64, send: u64, waiting: f32, foreign: f32) -> Lateness {
+        Lateness {
+            threads: [("line".to_owned(), Nanos(line * 1_000_000))].into(),
+            send: Nanos(send * 1_000_000),
+            waiting_percent: waiting,
+            foreign_percent: foreign,
+        }
+    }
+
+    #[test]
+    fn table() {
+        let in_time = |after, limit| Claim::InTime {
+            after: ms(after),
+            limit: ms(limit),
+        };
+        let carried = |interrupted, limit| Claim::Carried {
+            interrupted: ms(interrupted),
+            limit: ms(limit),
+        };
+        let excess = |by| Claim::Excess { by: ms(by) };
+        let quiet = host(0, 0, 0.0, 0.0);
+        let late = host(40, 5, 0.0, 0.0);
+        for (claim, host, believed) in [
+            (in_time(463, 500), &quiet, true),
+            (in_time(500, 500), &quiet, true),
+            (in_time(460, 500), &late, true),
+            (in_time(461, 500), &late, false),
+            // It was so before the clock started: no time was measured.
+            (in_time(0, 0), &late, true),
+            (carried(995, 1_000), &late, true),
+            (carried(996, 1_000), &late, false),
+            (carried(0, 0), &late, true),
+            (carried(0, 0), &host(0, 21, 0.0, 0.0), false),
+            (carried(0, 100), &host(0, 100, 0.0, 0.0), true),
+            (excess(41), &late, true),
+            (excess(40), &late, false),
+            (excess(1), &quiet, true),
+            // Waiting alone is no excuse, nor are other processes that did not make us wait.
+            (excess(200), &host(0, 0, 30.0, 10.0), true),
+            (excess(200), &host(0, 0, 10.0, 80.0), true),
+            (excess(200), &host(0, 0, 30.0, 80.0), false),
+            (excess(301), &host(0, 0, 30.0, 80.0), true),
+            (Claim::Disturbed, &late, true),
+            (Claim::Disturbed, &host(299, 0, 90.0, 90.0), true),
+            (Claim::Disturbed, &host(300, 0, 0.0, 0.0), false),
+        ] {
+            let doubt = doubt(claim, host, bfd());
+            assert_eq!(doubt.is_none(), believed, "{claim:?} {host:?}: {doubt:?}");
+        }
+    }
+
+    #[test]
+    fn says_who_was_late() {
+        let claim = Claim::Excess { by: ms(1) };
+        assert_eq!(
+            doubt(claim, &host(40, 5, 0.0, 0.0), bfd()).unwrap(),
+            "on this host `line` was up to 40 ms late"
+        );
+    }
+}

@@ -1,0 +1,347 @@
+//! Whether the state of a lab is as an expectation wants it, and words for how it is instead.
+
+use super::state::State;
+use super::words;
+use crate::record::Fact;
+use crate::scenario::{Expect, RouteDirection};
+use crate::topology::{Connection, Topology};
+
+/// The WAN router's name in facts.
+pub const WAN: &str = "wan";
+/// The internet path's name: an interface of the WAN, and a way of packets.
+pub const INTERNET: &str = "internet";
+
+/// Whether `what` holds. Only for expectations on the state; traffic and quiet are judged elsewhere.
+pub fn holds(what: &Expect, state: &State, topology: &Topology) -> bool {
+    match what {
+        Expect::Session { connections, up } => each(topology, connections, |c| {
+            let session = state.session(&c.edge, &c.name);
+            session.is_some_and(|session| session.established()) == *up
+        }),
+        Expect::Lag { connections, up } => each(topology, connections, |c| {
+            state.lag_up(&c.edge, &c.name) == *up
+        }),
+        Expect::Member {
+            connection,
+            member,
+            up,
+        } => each(topology, std::slice::from_ref(connection), |c| {
+            let view = state.member(&c.edge, &c.name, *member);
+            view.is_some_and(|view| view.working) == *up
+        }),
+        Expect::Bfd { connections, up } => each(topology, connections, |c| {
+            let bfd = state.bfd(&c.edge, &c.name);
+            bfd.is_some_and(|bfd| bfd.state == "up") == *up
+        }),
+        Expect::Route {
+            prefix,
+            connections,
+            direction,
+            present,
+            count,
+        } => each(topology, connections, |c| {
+            let number = routes(state, c, *direction);
+            match (count, prefix) {
+                (Some(count), _) => number == *count,
+                (None, None) => (number > 0) == *present,
+                (None, Some(prefix)) => {
+                    let session = state.session(&c.edge, &c.name);
+                    session.is_some_and(|session| session.prefixes.contains(prefix)) == *present
+                }
+            }
+        }),
+        Expect::Path {
+            endpoint,
+            via,
+            internet,
+        } => {
+            let actual = path(state, topology, endpoint);
+            match internet {
+                true => actual == [INTERNET],
+                false => actual == sorted(via),
+            }
+        }
+        Expect::Traffic { .. } | Expect::Quiet => false,
+    }
+}
+
+/// Whether a fact can change what [`holds`] says.
+pub fn matters(fact: &Fact) -> bool {
+    matches!(
+        fact,
+        Fact::Lag { .. }
+            | Fact::Member { .. }
+            | Fact::Bfd { .. }
+            | Fact::Bgp { .. }
+            | Fact::RouteCount { .. }
+            | Fact::RouteReceived { .. }
+            | Fact::RouteWithdrawn { .. }
+            | Fact::KernelRoute { .. }
+    )
+}
+
+/// Why an expectation can never be judged from the record, if so.
+pub fn unjudgeable(what: &Expect) -> Option<&'static str> {
+    match what {
+        Expect::Route {
+            prefix: Some(_),
+            direction: RouteDirection::Advertised,
+            count: None,
+            ..
+        } => Some("the record does not tell which prefixes are advertised, only how many"),
+        _ => None,
+    }
+}
+
+/// How the state is instead, for each connection that is not as wanted.
+pub fn instead(what: &Expect, state: &State, topology: &Topology) -> String {
+    if let Expect::Path { endpoint, .. } = what {
+        let actual = path(state, topology, endpoint);
+        return match actual.as_slice() {
+            [way] if way == INTERNET => format!("the path to {endpoint} is over the internet"),
+            ways => format!("the path to {endpoint} is over {}", words::list(ways)),
+        };
+    }
+    let wrong: Vec<String> = concerned(what, topology)
+        .filter(|c| !holds(&narrowed(what, c), state, topology))
+        .map(|c| connection_words(what, state, c))
+        .collect();
+    words::list(&wrong)
+}
+
+/// What would obviously help when an expectation does not come true.
+pub fn help(what: &Expect, state: &State, topology: &Topology) -> Option<String> {
+    let wants_up = matches!(
+        what,
+        Expect::Session { up: true, .. }
+            | Expect::Bfd { up: true, .. }
+            | Expect::Lag { up: true, .. }
+            | Expect::Member { up: true, .. }
+            | Expect::Route {
+                present: true,
+                direction: RouteDirection::Received,
+                ..
+            }
+    );
+    if !wants_up {
+        return None;
+    }
+    concerned(what, topology)
+        .filter(|c| !holds(&narrowed(what, c), state, topology))
+        .find_map(|c| remedy(state, topology, c))
+}
+
+/// The lowest layer of a connection that is not up, and what its peer's router lacks.
+pub fn remedy(state: &State, topology: &Topology, c: &Connection) -> Option<String> {
+    let (router, name) = (&c.router, &c.name);
+    if let Some(device) = state
+        .device(router)
+        .filter(|said| !said.starts_with("started"))
+    {
+        return Some(format!("the device of {router} {device}"));
+    }
+    let dark = (1..).take(c.members.len());
+    let dark: Vec<String> = dark
+        .filter(|member| state.light(&c.edge, name, *member) == Some(false))
+        .map(|member| format!("{name}.{member}"))
+        .collect();
+    if !dark.is_empty() {
+        return Some(format!(
+            "{} has no light: look at the cable or at the port of {router}",
+            words::list(&dark)
+        ));
+    }
+    if !state.lag_up(&c.edge, name) {
+        let silent = (1..).take(c.members.len()).all(|member| {
+            let view = state.member(&c.edge, name, member);
+            view.is_none_or(|view| view.partner.is_empty() || view.receive == "DEFAULTED")
+        });
+        let text = match silent {
+            true => format!(
+                "no LACP partner was heard: make the members of {name} a LAG with LACP on {router}"
+            ),
+            false => format!(
+                "LACP hears {router} but {name} has no carrier: compare its members, key and min-links"
+            ),
+        };
+        return Some(text);
+    }
+    let session = state.session(&c.edge, name);
+    let bfd = state.bfd(&c.edge, name);
+    if bfd.is_none_or(|bfd| bfd.state != "up") {
+        let timers = topology.profile.bfd;
+        let never = bfd.is_none_or(|bfd| !bfd.was_up);
+        return Some(format!(
+            "BFD {} up on {name}: configure BFD on {router} for {} (interval {}, multiplier {})",
+            if never { "never came" } else { "is not" },
+            c.addresses.microsoft,
+            words::duration(timers.interval),
+            timers.multiplier,
+        ));
+    }
+    match session {
+        Some(session) if session.established() => None,
+        Some(session) if !session.why.is_empty() => Some(format!(
+            "BGP on {name} last said: {}; compare neighbour {} and AS number {} on {router}",
+            session.why, c.addresses.microsoft, topology.peer.asn
+        )),
+        _ => Some(format!(
+            "BGP on {name} was never tried by {router}: configure neighbour {} with remote AS 8075",
+            c.addresses.microsoft
+        )),
+    }
+}
+
+/// The connections (or `internet`) over which the WAN's kernel sends packets for an endpoint, sorted.
+pub fn path(state: &State, topology: &Topology, endpoint: &str) -> Vec<String> {
+    let Some(endpoint) = topology.endpoints.iter().find(|e| e.name == endpoint) else {
+        return Vec::new();
+    };
+    let edges = state.kernel_route(WAN, endpoint.prefix);
+    if edges.is_empty() {
+        return vec![INTERNET.to_owned()];
+    }
+    let mut ways = Vec::new();
+    for edge in edges {
+        let of_edge: Vec<&Connection> = topology
+            .connections
+            .iter()
+            .filter(|connection| connection.edge == *edge)
+            .collect();
+        let inside = state.kernel_route(edge, endpoint.prefix);
+        match of_edge.as_slice() {
+            [] => ways.push(edge.clone()),
+            [one] => ways.push(one.name.clone()),
+            // An edge with several connections: its own table tells which of them it uses.
+            several => ways.extend(
+                several
+                    .iter()
+                    .map(|connection| connection.name.clone())
+                    .filter(|name| inside.is_empty() || inside.contains(name)),
+            ),
+        }
+    }
+    sorted(&ways)
+}
+
+/// The connections an expectation names, or the one of its member.
+pub fn concerned<'a>(
+    what: &'a Expect,
+    topology: &'a Topology,
+) -> impl Iterator<Item = &'a Connection> {
+    let names: &[String] = match what {
+        Expect::Session { connections, .. }
+        | Expect::Lag { connections, .. }
+        | Expect::Bfd { connections, .. }
+        | Expect::Route { connections, .. } => connections,
+        Expect::Member { connection, .. } => std::slice::from_ref(connection),
+        Expect::Path { via, .. } => via,
+        Expect::Traffic { .. } | Expect::Quiet => &[],
+    };
+    names
+        .iter()
+        .filter_map(|name| topology.connections.iter().find(|c| c.name == *name))
+}
+
+/// The same expectation for one connection only.
+fn narrowed(what: &Expect, c: &Connection) -> Expect {
+    let mut what = what.clone();
+    match &mut what {
+        Expect::Session { connections, .. }
+        | Expect::Lag { connections, .. }
+        | Expect::Bfd { connections, .. }
+        | Expect::Route { connections, .. } => *connections = vec![c.name.clone()],
+        Expect::Member { .. } | Expect::Path { .. } | Expect::Traffic { .. } | Expect::Quiet => {}
+    }
+    what
+}
+
+fn each(topology: &Topology, names: &[String], holds: impl Fn(&Connection) -> bool) -> bool {
+    names.iter().all(|name| {
+        let connection = topology.connections.iter().find(|c| c.name == *name);
+        connection.is_some_and(&holds)
+    })
+}
+
+fn routes(state: &State, c: &Connection, direction: RouteDirection) -> u32 {
+    let Some(session) = state.session(&c.edge, &c.name) else {
+        return 0;
+    };
+    match direction {
+        RouteDirection::Advertised => session.advertised.unwrap_or(0),
+        RouteDirection::Received => session
+            .received
+            .unwrap_or_else(|| u32::try_from(session.prefixes.len()).unwrap_or(u32::MAX)),
+    }
+}
+
+/// How a connection is, in respect of what is expected.
+fn connection_words(what: &Expect, state: &State, c: &Connection) -> String {
+    match what {
+        Expect::Session { .. } => session_words(state, c),
+        Expect::Lag { .. } => {
+            let up = state.lag_up(&c.edge, &c.name);
+            format!("lag {} is {}", c.name, words::up_down(up))
+        }
+        Expect::Member { member, .. } => member_words(state, c, *member),
+        Expect::Bfd { .. } => bfd_words(state, c),
+        Expect::Route {
+            prefix: Some(prefix),
+            count: None,
+            present,
+            ..
+        } => match present {
+            true => format!("{prefix} is not received on {}", c.name),
+            false => format!("{prefix} is still received on {}", c.name),
+        },
+        Expect::Route { direction, .. } => route_words(state, c, *direction),
+        Expect::Path { .. } | Expect::Traffic { .. } | Expect::Quiet => String::new(),
+    }
+}
+
+fn session_words(state: &State, c: &Connection) -> String {
+    match state.session(&c.edge, &c.name) {
+        None => format!("session {} was never seen", c.name),
+        Some(session) if session.why.is_empty() || session.established() => {
+            format!("session {} is {}", c.name, session.state)
+        }
+        Some(session) => format!("session {} is {} ({})", c.name, session.state, session.why),
+    }
+}
+
+fn bfd_words(state: &State, c: &Connection) -> String {
+    match state.bfd(&c.edge, &c.name) {
+        None => format!("bfd {} was never seen", c.name),
+        Some(bfd) if bfd.diagnostic.is_empty() || bfd.diagnostic == "no diagnostic" => {
+            format!("bfd {} is {}", c.name, bfd.state)
+        }
+        Some(bfd) => format!("bfd {} is {} ({})", c.name, bfd.state, bfd.diagnostic),
+    }
+}
+
+fn member_words(state: &State, c: &Connection, member: u8) -> String {
+    match state.member(&c.edge, &c.name, member) {
+        None => format!("member {}.{member} was never seen", c.name),
+        Some(view) => format!(
+            "member {}.{member} is {} ({})",
+            c.name,
+            if view.working { "up" } else { "down" },
+            view.receive
+        ),
+    }
+}
+
+fn route_words(state: &State, c: &Connection, direction: RouteDirection) -> String {
+    let number = words::counted(u64::from(routes(state, c, direction)), "route");
+    match direction {
+        RouteDirection::Received => format!("{number} received on {}", c.name),
+        RouteDirection::Advertised => format!("{number} advertised on {}", c.name),
+    }
+}
+
+fn sorted(names: &[String]) -> Vec<String> {
+    let mut names = names.to_vec();
+    names.sort();
+    names.dedup();
+    names
+}

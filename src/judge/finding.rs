@@ -1,0 +1,135 @@
+//! Verdicts, findings with their evidence, and the exit number.
+
+use serde::{Deserialize, Serialize};
+
+use crate::measure::Convergence;
+use crate::record::{Entry, Nanos};
+use crate::source::Span;
+
+/// What is said of one expectation. From best to worst, as [`Verdict::worse`] orders them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// What was expected happened in time.
+    Met,
+    /// Tried, but this host was too late for the claim.
+    Inconclusive,
+    /// Could not be tried.
+    Blocked,
+    /// It did not happen, or too late.
+    Missed,
+    /// The lab itself failed.
+    Errored,
+}
+
+/// One expectation, or a step by itself, and what became of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Finding {
+    /// The step, counted from 0.
+    pub step: usize,
+    /// The expectation in the step, counted from 0; `None` for the step itself (`settle`, or a step that was blocked).
+    pub expectation: Option<usize>,
+    /// Where it stands in the scenario file.
+    pub span: Span,
+    /// What was expected, in words.
+    pub expected: String,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Measured values and their limits.
+    pub figures: Vec<Figure>,
+    /// What was observed, as one sentence without a full stop.
+    pub observed: String,
+    /// What would help, if that is obvious.
+    pub help: Option<String>,
+    /// The facts it rests on.
+    pub evidence: Vec<Evidence>,
+}
+
+/// A measured value.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Figure {
+    /// `after`, `interrupted`, `lost`, `quiet`.
+    pub name: String,
+    /// The value.
+    pub value: Quantity,
+    /// The most it may be (for `quiet`: the least).
+    pub limit: Option<Quantity>,
+}
+
+/// A number with its unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Quantity {
+    /// Nanoseconds.
+    Nanoseconds(Nanos),
+    /// Packets.
+    Packets(u64),
+}
+
+/// A fact a finding rests on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Evidence {
+    /// Its line in the run's record, counted from 1; the run's first line is [`crate::record::Fact::Run`].
+    pub line: usize,
+    /// The fact.
+    pub entry: Entry,
+}
+
+/// What came of one scenario.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Findings {
+    /// The scenario's name.
+    pub scenario: String,
+    /// Requirement ids it proves.
+    pub proves: Vec<String>,
+    /// One per expectation, and one per settle, in file order.
+    pub findings: Vec<Finding>,
+    /// The stages after each fault.
+    pub convergence: Vec<Convergence>,
+}
+
+impl Verdict {
+    /// The word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Verdict::Met => "met",
+            Verdict::Inconclusive => "inconclusive",
+            Verdict::Blocked => "blocked",
+            Verdict::Missed => "missed",
+            Verdict::Errored => "errored",
+        }
+    }
+
+    /// The one that counts when both are given.
+    pub fn worse(self, other: Verdict) -> Verdict {
+        self.max(other)
+    }
+}
+
+impl Findings {
+    /// The verdict of the whole scenario. Nothing found is not success: it is blocked.
+    pub fn verdict(&self) -> Verdict {
+        self.findings
+            .iter()
+            .map(|finding| finding.verdict)
+            .reduce(Verdict::worse)
+            .unwrap_or(Verdict::Blocked)
+    }
+}
+
+/// The exit number for the verdicts of all scenarios. No verdict at all is not success.
+///
+/// 0 all met, 1 something missed, 3 something blocked, 4 the lab failed, 5 inconclusive.
+pub fn exit_number(verdicts: impl IntoIterator<Item = Verdict>) -> u8 {
+    let worst = verdicts.into_iter().reduce(Verdict::worse);
+    match worst.unwrap_or(Verdict::Blocked) {
+        Verdict::Met => 0,
+        Verdict::Missed => 1,
+        Verdict::Blocked => 3,
+        Verdict::Errored => 4,
+        Verdict::Inconclusive => 5,
+    }
+}

@@ -1,0 +1,105 @@
+//! Settling: which phase of coming up is not complete, and for which connections.
+
+use std::fmt;
+
+use super::state::State;
+use super::words;
+use crate::topology::{Connection, Topology};
+
+/// The phases of settling, in their order.
+pub const PHASES: [Phase; 5] = [
+    Phase::Light,
+    Phase::Lacp,
+    Phase::Bfd,
+    Phase::Bgp,
+    Phase::EndOfRib,
+];
+
+/// A phase of coming up, as a Microsoft edge sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// Every member has light.
+    Light,
+    /// Every LAG has carrier and every member distributes.
+    Lacp,
+    /// Every BFD session is Up.
+    Bfd,
+    /// Every BGP session is Established.
+    Bgp,
+    /// Every peer has sent end-of-RIB.
+    EndOfRib,
+}
+
+/// A phase that is not complete.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Missing {
+    /// Which.
+    pub phase: Phase,
+    /// Connections that lack it, in file order.
+    pub connections: Vec<String>,
+}
+
+impl Phase {
+    /// The name it has in [`crate::record::Fact::Phase`].
+    pub fn name(self) -> &'static str {
+        match self {
+            Phase::Light => "light",
+            Phase::Lacp => "lacp",
+            Phase::Bfd => "bfd",
+            Phase::Bgp => "bgp",
+            Phase::EndOfRib => "end-of-rib",
+        }
+    }
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let connections = words::list(&self.connections);
+        match self.phase {
+            Phase::Light => write!(f, "no light on {connections}"),
+            Phase::Lacp => write!(f, "LACP did not bring up {connections}"),
+            Phase::Bfd => write!(f, "BFD did not come up on {connections}"),
+            Phase::Bgp => write!(f, "BGP did not come up on {connections}"),
+            Phase::EndOfRib => write!(f, "no end-of-RIB from the peer on {connections}"),
+        }
+    }
+}
+
+/// The first phase that is not complete for all connections but `except`; `None` when all is settled.
+///
+/// The run writes a [`crate::record::Fact::Phase`] whenever this goes on to a later phase.
+pub fn missing(state: &State, topology: &Topology, except: &[String]) -> Option<Missing> {
+    PHASES.into_iter().find_map(|phase| {
+        let connections: Vec<String> = topology
+            .connections
+            .iter()
+            .filter(|connection| !except.contains(&connection.name))
+            .filter(|connection| !complete(state, connection, phase))
+            .map(|connection| connection.name.clone())
+            .collect();
+        (!connections.is_empty()).then_some(Missing { phase, connections })
+    })
+}
+
+fn complete(state: &State, connection: &Connection, phase: Phase) -> bool {
+    let (edge, name) = (&connection.edge, &connection.name);
+    let session = state.session(edge, name);
+    let mut members = (1..).take(connection.members.len());
+    match phase {
+        // Carrier of the LAG proves light where light itself was not told.
+        Phase::Light => members.all(|member| {
+            let told = state.light(edge, name, member);
+            told.unwrap_or_else(|| state.lag_up(edge, name))
+        }),
+        Phase::Lacp => {
+            state.lag_up(edge, name)
+                && members.all(|member| {
+                    let told = state.member(edge, name, member);
+                    told.is_some_and(|told| told.working)
+                })
+        }
+        Phase::Bfd => state.bfd(edge, name).is_some_and(|bfd| bfd.state == "up"),
+        Phase::Bgp => session.is_some_and(|session| session.established()),
+        Phase::EndOfRib => session.is_some_and(|session| session.end_of_rib),
+    }
+}

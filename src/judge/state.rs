@@ -1,0 +1,303 @@
+//! The state of a lab as far as facts have told it: a fold over entries.
+//!
+//! Where nothing was told yet, everything is down, absent and unknown.
+//!
+//! **Invariant:** [`State::apply`] is total and depends on nothing but the facts applied before.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ipnet::Ipv4Net;
+
+use crate::record::{Fact, Nanos};
+use crate::time::At;
+
+/// A router and a connection or neighbour.
+type Key = (String, String);
+
+/// What is known of a lab at one moment.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct State {
+    sessions: BTreeMap<Key, Session>,
+    bfd: BTreeMap<Key, BfdView>,
+    lags: BTreeMap<Key, bool>,
+    members: BTreeMap<(String, String, u8), MemberView>,
+    lights: BTreeMap<(String, String, u8), bool>,
+    kernel: BTreeMap<(String, Ipv4Net), Vec<String>>,
+    probes: BTreeMap<(String, String), ProbeView>,
+    devices: BTreeMap<String, String>,
+}
+
+/// A BGP session as its router sees it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Session {
+    /// RFC 4271 state; empty when nothing was told.
+    pub state: String,
+    /// Why it left its last state.
+    pub why: String,
+    /// Since when.
+    pub since: At,
+    /// End-of-RIB was received.
+    pub end_of_rib: bool,
+    /// Routes received, if a count was told.
+    pub received: Option<u32>,
+    /// Routes advertised, if a count was told.
+    pub advertised: Option<u32>,
+    /// Prefixes received (Microsoft's side only).
+    pub prefixes: BTreeSet<Ipv4Net>,
+}
+
+/// A BFD session as its router sees it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct BfdView {
+    /// `up`, `down`, `init`, `admin-down`; empty when nothing was told.
+    pub state: String,
+    /// Local diagnostic.
+    pub diagnostic: String,
+    /// It was up at least once.
+    pub was_up: bool,
+}
+
+/// A LAG member as its router sees it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct MemberView {
+    /// Receive machine state.
+    pub receive: String,
+    /// Collecting and distributing.
+    pub working: bool,
+    /// The partner, empty when unknown.
+    pub partner: String,
+}
+
+/// Probe traffic of one direction.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ProbeView {
+    /// It is being sent.
+    pub running: bool,
+    /// Interval between packets.
+    pub every: Nanos,
+    /// Flows sent in turn.
+    pub flows: u16,
+    /// The way each flow's delivered packets go.
+    pub via: BTreeMap<u16, String>,
+}
+
+impl Session {
+    /// RFC 4271's Established.
+    pub fn established(&self) -> bool {
+        self.state == "Established"
+    }
+}
+
+impl State {
+    /// Takes in one fact.
+    pub fn apply(&mut self, at: At, fact: &Fact) {
+        match fact {
+            Fact::Lag {
+                router,
+                connection,
+                up,
+                ..
+            } => {
+                self.lags.insert(key(router, connection), *up);
+            }
+            Fact::Light {
+                router,
+                connection,
+                member,
+                up,
+            } => {
+                self.lights
+                    .insert((router.clone(), connection.clone(), *member), *up);
+            }
+            Fact::Member {
+                router,
+                connection,
+                member,
+                receive,
+                collecting,
+                distributing,
+                partner,
+            } => {
+                let view = MemberView {
+                    receive: receive.clone(),
+                    working: *collecting && *distributing,
+                    partner: partner.clone(),
+                };
+                self.members
+                    .insert((router.clone(), connection.clone(), *member), view);
+            }
+            Fact::Bfd {
+                router,
+                connection,
+                state,
+                diagnostic,
+                ..
+            } => {
+                let view = self.bfd.entry(key(router, connection)).or_default();
+                view.state.clone_from(state);
+                view.diagnostic.clone_from(diagnostic);
+                view.was_up |= state == "up";
+            }
+            Fact::Bgp {
+                router,
+                session,
+                state,
+                why,
+            } => {
+                let view = self.session_mut(router, session);
+                view.state.clone_from(state);
+                view.why.clone_from(why);
+                view.since = at;
+                if !view.established() {
+                    view.end_of_rib = false;
+                }
+            }
+            Fact::EndOfRib { router, session } => {
+                self.session_mut(router, session).end_of_rib = true;
+            }
+            Fact::RouteCount {
+                router,
+                session,
+                received,
+                advertised,
+            } => {
+                let view = self.session_mut(router, session);
+                view.received = Some(*received);
+                view.advertised = Some(*advertised);
+            }
+            Fact::RouteReceived {
+                router,
+                session,
+                prefix,
+                ..
+            } => {
+                self.session_mut(router, session).prefixes.insert(*prefix);
+            }
+            Fact::RouteWithdrawn {
+                router,
+                session,
+                prefix,
+                ..
+            } => {
+                self.session_mut(router, session).prefixes.remove(prefix);
+            }
+            Fact::KernelRoute {
+                router,
+                prefix,
+                via,
+            } => {
+                self.kernel.insert((router.clone(), *prefix), via.clone());
+            }
+            Fact::ProbeStarted {
+                from,
+                to,
+                every,
+                flows,
+            } => {
+                let view = ProbeView {
+                    running: true,
+                    every: *every,
+                    flows: *flows,
+                    via: BTreeMap::new(),
+                };
+                self.probes.insert(key(from, to), view);
+            }
+            Fact::ProbeStopped { from, to } => {
+                self.probes.entry(key(from, to)).or_default().running = false;
+            }
+            Fact::ProbeVia {
+                from,
+                to,
+                flow,
+                via,
+            } => {
+                let view = self.probes.entry(key(from, to)).or_default();
+                view.via.insert(*flow, via.clone());
+            }
+            Fact::Device {
+                router,
+                event,
+                text,
+            } if event != "said" => {
+                self.devices
+                    .insert(router.clone(), format!("{event}: {text}"));
+            }
+            Fact::Device { .. }
+            | Fact::Run { .. }
+            | Fact::Phase { .. }
+            | Fact::StepStarted { .. }
+            | Fact::StepActed { .. }
+            | Fact::StepBlocked { .. }
+            | Fact::StepEnded { .. }
+            | Fact::FaultAsked { .. }
+            | Fact::FaultHappened { .. }
+            | Fact::ProbeLost { .. }
+            | Fact::ProbeDisorder { .. }
+            | Fact::ProbeTally { .. }
+            | Fact::Late { .. }
+            | Fact::Pressure { .. }
+            | Fact::Errored { .. }
+            | Fact::Interrupted { .. } => {}
+        }
+    }
+
+    /// The BGP session of a router with a connection or neighbour, if anything was told of it.
+    pub fn session(&self, router: &str, session: &str) -> Option<&Session> {
+        self.sessions.get(&key(router, session))
+    }
+
+    /// The BFD session of a router on a connection, if anything was told of it.
+    pub fn bfd(&self, router: &str, connection: &str) -> Option<&BfdView> {
+        self.bfd.get(&key(router, connection))
+    }
+
+    /// Carrier of a LAG at a router.
+    pub fn lag_up(&self, router: &str, connection: &str) -> bool {
+        self.lags.get(&key(router, connection)) == Some(&true)
+    }
+
+    /// A LAG member at a router, if anything was told of it.
+    pub fn member(&self, router: &str, connection: &str, member: u8) -> Option<&MemberView> {
+        self.members
+            .get(&(router.to_owned(), connection.to_owned(), member))
+    }
+
+    /// Light of a member at a router, if anything was told of it.
+    pub fn light(&self, router: &str, connection: &str, member: u8) -> Option<bool> {
+        self.lights
+            .get(&(router.to_owned(), connection.to_owned(), member))
+            .copied()
+    }
+
+    /// Interfaces of the next hops of a router's kernel route; empty when there is none.
+    pub fn kernel_route(&self, router: &str, prefix: Ipv4Net) -> &[String] {
+        self.kernel
+            .get(&(router.to_owned(), prefix))
+            .map_or(&[], Vec::as_slice)
+    }
+
+    /// Probe traffic of one direction, if any was sent.
+    pub fn probe(&self, from: &str, to: &str) -> Option<&ProbeView> {
+        self.probes.get(&key(from, to))
+    }
+
+    /// All directions of probe traffic that were ever sent, as (from, to).
+    pub fn probes(&self) -> impl Iterator<Item = (&str, &str, &ProbeView)> {
+        self.probes
+            .iter()
+            .map(|((from, to), view)| (from.as_str(), to.as_str(), view))
+    }
+
+    /// What was last told of the device that plays a router, if it said anything but `said`.
+    pub fn device(&self, router: &str) -> Option<&str> {
+        self.devices.get(router).map(String::as_str)
+    }
+
+    fn session_mut(&mut self, router: &str, session: &str) -> &mut Session {
+        self.sessions.entry(key(router, session)).or_default()
+    }
+}
+
+fn key(router: &str, other: &str) -> Key {
+    (router.to_owned(), other.to_owned())
+}

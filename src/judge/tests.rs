@@ -1,0 +1,1 @@
+//! Folders of a scenario and a record, and the findings they must give.

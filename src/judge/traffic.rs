@@ -1,0 +1,273 @@
+//! Probe traffic: when it is calm enough to be judged, and the judgement.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::finding::{Figure, Quantity, Verdict};
+use super::state::State;
+use super::{belief, words};
+use crate::measure::{self, Direction, Lateness, Traffic, Window};
+use crate::record::{Entry, Nanos};
+use crate::scenario::{Expect, Expectation};
+use crate::time::At;
+use crate::topology::BfdTimers;
+
+/// The least time without loss after which traffic is called calm.
+const CALM: Duration = Duration::from_millis(250);
+
+/// What is said of a traffic expectation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Judged {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Figures of the worst direction.
+    pub figures: Vec<Figure>,
+    /// What was observed.
+    pub observed: String,
+    /// What would help.
+    pub help: Option<String>,
+    /// The longest interruption of the worst direction, for the evidence.
+    pub around: Option<(Direction, Window)>,
+}
+
+/// How long a direction must be without loss: every flow has sent several packets by then.
+pub fn calm_time(direction: &Direction) -> Duration {
+    CALM.max(direction.turn() * 4)
+}
+
+/// Whether all traffic of an expectation is calm and goes where it should, `since` being when the step's other
+/// expectations were decided.
+pub fn calm(
+    expect: &Expectation,
+    entries: &[(usize, Entry)],
+    state: &State,
+    window: Window,
+    since: At,
+) -> bool {
+    let Expect::Traffic { flows, via, .. } = &expect.what else {
+        return true;
+    };
+    let directions: Option<Vec<Direction>> = flows
+        .iter()
+        .map(|(from, to)| direction(state, from, to))
+        .collect();
+    let Some(directions) = directions else {
+        // Nothing is being sent: waiting would not help.
+        return true;
+    };
+    directions.iter().all(|direction| {
+        let facts = entries.iter().map(|(_, entry)| entry);
+        let tail = measure::tail(facts, direction, window);
+        let (Some(calm_since), Some(told_until)) = (tail.calm_since, tail.told_until) else {
+            return false;
+        };
+        let goes_right = match via {
+            Some(via) => goes(state, direction, via),
+            None => true,
+        };
+        tail.missing == 0
+            && goes_right
+            && told_until >= calm_since.max(since) + calm_time(direction)
+    })
+}
+
+/// Judges a traffic expectation over the whole window of its step.
+pub fn judge(
+    expect: &Expectation,
+    entries: &[(usize, Entry)],
+    state: &State,
+    window: Window,
+    lateness: &Lateness,
+    bfd: BfdTimers,
+) -> Judged {
+    let Expect::Traffic {
+        flows,
+        interrupted_at_most,
+        lost_at_most,
+        via,
+    } = &expect.what
+    else {
+        return blocked("no traffic is expected here".to_owned(), None);
+    };
+    let mut measured = Vec::new();
+    for (from, to) in flows {
+        let Some(direction) = direction(state, from, to) else {
+            let help = format!(
+                "send traffic in a step before: send = {{ from = \"{from}\", to = \"{to}\" }}"
+            );
+            return blocked(
+                format!("no probe traffic goes from {from} to {to}"),
+                Some(help),
+            );
+        };
+        let facts = entries.iter().map(|(_, entry)| entry);
+        let traffic = measure::traffic(facts, &direction, window);
+        if traffic.sent == 0 {
+            return blocked(
+                format!("no probe packet was counted from {from} to {to} in this step"),
+                None,
+            );
+        }
+        measured.push(traffic);
+    }
+    let Some(worst) = measured
+        .iter()
+        .max_by_key(|traffic| (traffic.interruption(), traffic.lost_at_all()))
+    else {
+        return blocked("no direction is named".to_owned(), None);
+    };
+    let lost = measured.iter().map(Traffic::lost_at_all).max().unwrap_or(0);
+    let mut figures = vec![Figure {
+        name: "interrupted".to_owned(),
+        value: Quantity::Nanoseconds(Nanos::from(worst.interruption())),
+        limit: interrupted_at_most.map(|limit| Quantity::Nanoseconds(Nanos::from(limit))),
+    }];
+    figures.push(Figure {
+        name: "lost".to_owned(),
+        value: Quantity::Packets(lost),
+        limit: lost_at_most.map(Quantity::Packets),
+    });
+
+    // Each fault with the doubt in it; going elsewhere and never arriving are no matter of time.
+    let mut faults: Vec<(String, Option<String>)> = Vec::new();
+    let mut doubt_of_success = None;
+    let doubt = |claim| belief::doubt(claim, lateness, bfd);
+    if let Some(limit) = *interrupted_at_most {
+        let interrupted = worst.interruption();
+        match interrupted.checked_sub(limit).filter(|by| !by.is_zero()) {
+            Some(by) => {
+                let fault = format!(
+                    "{} was interrupted for {}, {} more than allowed",
+                    name(worst),
+                    words::duration(interrupted),
+                    words::duration(by)
+                );
+                faults.push((fault, doubt(belief::Claim::Excess { by })));
+            }
+            None => doubt_of_success = doubt(belief::Claim::Carried { interrupted, limit }),
+        }
+    }
+    if let Some(limit) = *lost_at_most
+        && lost > limit
+    {
+        let over = lost - limit;
+        let fault = format!(
+            "{} lost, {over} more than allowed",
+            words::counted(lost, "packet")
+        );
+        let by = Duration::from(worst.direction.every) * u32::try_from(over).unwrap_or(u32::MAX);
+        faults.push((fault, doubt(belief::Claim::Excess { by })));
+    }
+    for traffic in &measured {
+        if via
+            .as_ref()
+            .is_some_and(|via| !goes(state, &traffic.direction, via))
+        {
+            let fault = format!("{} goes over {}", name(traffic), ways(state, traffic));
+            faults.push((fault, None));
+        }
+    }
+    let missing: u64 = measured.iter().map(|traffic| traffic.missing).sum();
+    if missing > 0 {
+        let missing = words::counted(missing, "packet");
+        faults.push((
+            format!("{missing} had not arrived when the step ended"),
+            None,
+        ));
+    }
+
+    let around = worst.longest.map(|longest| {
+        let window = Window {
+            begin: longest.begin,
+            end: longest.end,
+        };
+        (worst.direction.clone(), window)
+    });
+    let summary = summary(state, &measured);
+    let what: Vec<&str> = faults.iter().map(|(what, _)| what.as_str()).collect();
+    let what = what.join("; ");
+    // One fault beyond doubt is enough.
+    let certain = faults.iter().any(|(_, doubt)| doubt.is_none());
+    let doubt_of_fault = faults.iter().find_map(|(_, doubt)| doubt.as_ref());
+    let (verdict, observed) = match (certain, doubt_of_fault, doubt_of_success) {
+        (true, _, _) => (Verdict::Missed, what),
+        (false, Some(doubt), _) => (Verdict::Inconclusive, format!("{what}, but {doubt}")),
+        (false, None, Some(doubt)) => (Verdict::Inconclusive, format!("{summary}, but {doubt}")),
+        (false, None, None) => (Verdict::Met, summary),
+    };
+    Judged {
+        verdict,
+        figures,
+        observed,
+        help: None,
+        around,
+    }
+}
+
+/// The direction as it is being sent, if it is.
+pub fn direction(state: &State, from: &str, to: &str) -> Option<Direction> {
+    let view = state.probe(from, to)?;
+    view.running.then(|| Direction {
+        from: from.to_owned(),
+        to: to.to_owned(),
+        every: view.every,
+        flows: view.flows,
+    })
+}
+
+fn goes(state: &State, direction: &Direction, via: &[String]) -> bool {
+    let Some(view) = state.probe(&direction.from, &direction.to) else {
+        return false;
+    };
+    let ways: Vec<String> = measure::ways(&view.via).into_keys().collect();
+    let mut wanted = via.to_vec();
+    wanted.sort();
+    wanted.dedup();
+    ways == wanted
+}
+
+fn summary(state: &State, measured: &[Traffic]) -> String {
+    let each: Vec<String> = measured
+        .iter()
+        .map(|traffic| {
+            format!(
+                "{} lost {} of {}, interrupted {}, over {}",
+                name(traffic),
+                traffic.lost_at_all(),
+                traffic.sent,
+                words::duration(traffic.interruption()),
+                ways(state, traffic)
+            )
+        })
+        .collect();
+    each.join("; ")
+}
+
+fn name(traffic: &Traffic) -> String {
+    format!("{} -> {}", traffic.direction.from, traffic.direction.to)
+}
+
+fn ways(state: &State, traffic: &Traffic) -> String {
+    let ways: BTreeMap<String, usize> = state
+        .probe(&traffic.direction.from, &traffic.direction.to)
+        .map(|view| measure::ways(&view.via))
+        .unwrap_or_default();
+    let names: Vec<String> = match ways.len() {
+        1 => ways.into_keys().collect(),
+        _ => ways
+            .into_iter()
+            .map(|(way, flows)| format!("{way} ({flows} flows)"))
+            .collect(),
+    };
+    words::list(&names)
+}
+
+fn blocked(observed: String, help: Option<String>) -> Judged {
+    Judged {
+        verdict: Verdict::Blocked,
+        figures: Vec::new(),
+        observed,
+        help,
+        around: None,
+    }
+}

@@ -1,0 +1,214 @@
+//! Durations, names and expectations in words, the same in every report.
+
+use std::time::Duration;
+
+use crate::scenario::{Act, Expect, Expectation, FaultKind, RouteDirection, Step, Target};
+
+/// A duration as people say it: three digits at most, and the unit.
+///
+/// `0 ms`, `0.42 ms`, `463 ms`, `1.24 s`, `32 s`, `3 min 20 s`.
+pub fn duration(duration: Duration) -> String {
+    let micros = duration.as_nanos().div_ceil(1_000);
+    let seconds = duration.as_secs();
+    match micros {
+        0 => "0 ms".to_owned(),
+        1..=9_999 => trimmed(micros as f64 / 1e3, 2, "ms"),
+        10_000..=99_999 => trimmed(micros as f64 / 1e3, 1, "ms"),
+        100_000..=999_499 => trimmed(micros as f64 / 1e3, 0, "ms"),
+        _ if seconds < 10 => trimmed(micros as f64 / 1e6, 2, "s"),
+        _ if seconds < 100 => trimmed(micros as f64 / 1e6, 1, "s"),
+        _ if seconds < 120 => format!("{seconds} s"),
+        _ if seconds.is_multiple_of(60) => format!("{} min", seconds / 60),
+        _ => format!("{} min {} s", seconds / 60, seconds % 60),
+    }
+}
+
+/// `a`, `a and b`, `a, b and c`; `nothing` for none.
+pub fn list<S: AsRef<str>>(names: &[S]) -> String {
+    match names {
+        [] => "nothing".to_owned(),
+        [one] => one.as_ref().to_owned(),
+        [first @ .., last] => {
+            let first: Vec<&str> = first.iter().map(AsRef::as_ref).collect();
+            format!("{} and {}", first.join(", "), last.as_ref())
+        }
+    }
+}
+
+/// `1 packet`, `2 packets`.
+pub fn counted(count: u64, noun: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{plural}")
+}
+
+/// What an expectation asks, for example `session ams-1 down within 500 ms`.
+pub fn expectation(expectation: &Expectation) -> String {
+    let mut words = expect(&expectation.what);
+    match expectation.what {
+        Expect::Traffic { .. } => {}
+        Expect::Quiet => words.push_str(&format!(" for {}", duration(expectation.stays))),
+        _ => {
+            words.push_str(&format!(" within {}", duration(expectation.within)));
+            if !expectation.stays.is_zero() {
+                words.push_str(&format!(", for {}", duration(expectation.stays)));
+            }
+        }
+    }
+    words
+}
+
+/// What a step does, for example `fail ams-1 (silent)`.
+pub fn step(step: &Step) -> String {
+    match &step.act {
+        Act::Settle { within, .. } => format!("settle within {}", duration(*within)),
+        Act::Send {
+            from,
+            to,
+            both_ways,
+            ..
+        } => {
+            let arrow = if *both_ways { "<->" } else { "->" };
+            format!("send {from} {arrow} {to}")
+        }
+        Act::Stop => "stop".to_owned(),
+        Act::Fail(fault) => format!("fail {} ({})", target(&fault.target), how(fault.how)),
+        Act::Repair(repaired) => format!("repair {}", target(repaired)),
+        Act::Announce { prefix, from, .. } => format!("announce {prefix} on {}", list(from)),
+        Act::Withdraw { prefix, from } => format!("withdraw {prefix} on {}", list(from)),
+        Act::Hold { time, .. } => format!("hold {}", duration(*time)),
+    }
+}
+
+fn expect(what: &Expect) -> String {
+    match what {
+        Expect::Session { connections, up } => {
+            format!("session {} {}", list(connections), up_down(*up))
+        }
+        Expect::Lag { connections, up } => format!("lag {} {}", list(connections), up_down(*up)),
+        Expect::Member {
+            connection,
+            member,
+            up,
+        } => format!("member {connection}.{member} {}", up_down(*up)),
+        Expect::Bfd { connections, up } => format!("bfd {} {}", list(connections), up_down(*up)),
+        Expect::Route {
+            prefix,
+            connections,
+            direction,
+            present,
+            count,
+        } => {
+            let direction = match direction {
+                RouteDirection::Received => "from",
+                RouteDirection::Advertised => "to",
+            };
+            let what = match (count, prefix) {
+                (Some(count), _) => counted(u64::from(*count), "route"),
+                (None, Some(prefix)) if *present => format!("route {prefix}"),
+                (None, Some(prefix)) => format!("no route {prefix}"),
+                (None, None) if *present => "routes".to_owned(),
+                (None, None) => "no routes".to_owned(),
+            };
+            format!("{what} {direction} {}", list(connections))
+        }
+        Expect::Path {
+            endpoint, internet, ..
+        } if *internet => format!("path to {endpoint} over the internet"),
+        Expect::Path { endpoint, via, .. } => format!("path to {endpoint} over {}", list(via)),
+        Expect::Traffic {
+            flows,
+            interrupted_at_most,
+            lost_at_most,
+            via,
+        } => {
+            let flows: Vec<String> = flows.iter().map(|(a, b)| format!("{a} -> {b}")).collect();
+            let mut limits = Vec::new();
+            if let Some(limit) = interrupted_at_most {
+                limits.push(format!("interrupted at most {}", duration(*limit)));
+            }
+            if let Some(limit) = lost_at_most {
+                limits.push(format!("at most {} lost", counted(*limit, "packet")));
+            }
+            if let Some(via) = via {
+                limits.push(format!("over {}", list(via)));
+            }
+            format!("traffic {} {}", list(&flows), limits.join(", "))
+        }
+        Expect::Quiet => "quiet".to_owned(),
+    }
+}
+
+/// What fails, as the scenario names it.
+pub fn target(target: &Target) -> String {
+    match target {
+        Target::Connections(connections) => list(connections),
+        Target::Member(connection, member) => format!("{connection}.{member}"),
+        Target::Node(node) => node.clone(),
+        Target::Metro(metro) => metro.clone(),
+    }
+}
+
+/// How something fails, as the scenario writes it.
+pub fn how(how: FaultKind) -> &'static str {
+    match how {
+        FaultKind::Light => "light",
+        FaultKind::Silent => "silent",
+        FaultKind::OneWayIn => "one-way-in",
+        FaultKind::OneWayOut => "one-way-out",
+        FaultKind::Member => "member",
+        FaultKind::Lacp => "lacp",
+        FaultKind::Bfd => "bfd",
+        FaultKind::Bgp => "bgp",
+        FaultKind::Node => "node",
+        FaultKind::Metro => "metro",
+    }
+}
+
+/// `up` or `down`.
+pub fn up_down(up: bool) -> &'static str {
+    if up { "up" } else { "down" }
+}
+
+/// At most `digits` decimals, without zeros at the end.
+fn trimmed(value: f64, digits: usize, unit: &str) -> String {
+    let text = format!("{value:.digits$}");
+    let text = match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.'),
+        false => &text,
+    };
+    format!("{text} {unit}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_short() {
+        for (nanos, words) in [
+            (0, "0 ms"),
+            (420_000, "0.42 ms"),
+            (1_000_000, "1 ms"),
+            (9_999_001, "10 ms"),
+            (12_340_000, "12.3 ms"),
+            (463_200_000, "463 ms"),
+            (999_400_000, "999 ms"),
+            (999_999_999, "1 s"),
+            (1_240_000_000, "1.24 s"),
+            (30_000_000_000, "30 s"),
+            (100_000_000_000, "100 s"),
+            (180_000_000_000, "3 min"),
+            (200_000_000_000, "3 min 20 s"),
+        ] {
+            assert_eq!(duration(Duration::from_nanos(nanos)), words);
+        }
+    }
+
+    #[test]
+    fn lists_read_like_sentences() {
+        assert_eq!(list::<&str>(&[]), "nothing");
+        assert_eq!(list(&["a"]), "a");
+        assert_eq!(list(&["a", "b"]), "a and b");
+        assert_eq!(list(&["a", "b", "c"]), "a, b and c");
+    }
+}

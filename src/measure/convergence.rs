@@ -1,0 +1,330 @@
+//! The stages after a fault: detected, withdrawn, kernel route changed, first packet on the new path.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use ipnet::Ipv4Net;
+use serde::{Deserialize, Serialize};
+
+use crate::record::{Entry, Fact, Nanos};
+use crate::time::At;
+use crate::topology::Topology;
+
+/// How a network got over one fault. Times are counted from the moment the fault was observed to have happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Convergence {
+    /// The step, counted from 0.
+    pub step: usize,
+    /// The fault in words.
+    pub fault: String,
+    /// When it happened.
+    pub happened: At,
+    /// Connections it touched.
+    pub connections: Vec<String>,
+    /// The first state change it caused.
+    pub detected: Option<Stage>,
+    /// The first route of a touched connection that left the edge or the WAN.
+    pub withdrawn: Option<Stage>,
+    /// The first kernel route of the WAN that stopped using a touched connection.
+    pub kernel_route: Option<Stage>,
+    /// Per direction of probe traffic: flows that had to move.
+    pub moved: Vec<Moved>,
+    /// BFD detection minus the moment the protocol allows (last packet received + detection time):
+    /// what the implementation and this host added.
+    pub bfd_overhead: Option<Nanos>,
+}
+
+/// One stage.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Stage {
+    /// Time since the fault.
+    pub after: Nanos,
+    /// Where: `light`, `lacp`, `lag`, `bfd`, `bgp` for a detection, else `route`.
+    pub layer: String,
+    /// The router that saw it.
+    pub router: String,
+    /// The connection, neighbour or prefix.
+    pub subject: String,
+}
+
+/// Flows of one direction that left the touched connections.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Moved {
+    /// Sender.
+    pub from: String,
+    /// Receiver.
+    pub to: String,
+    /// How many flows moved.
+    pub flows: usize,
+    /// When the first packet arrived on a new path.
+    pub first: Nanos,
+    /// When the last of these flows had a packet on its new path.
+    pub last: Nanos,
+}
+
+/// Finds the stages after each fault (not repair) in the entries of one run.
+pub fn convergence<'a>(
+    entries: impl IntoIterator<Item = &'a Entry>,
+    topology: &Topology,
+) -> Vec<Convergence> {
+    let mut walk = Walk {
+        topology,
+        step: 0,
+        asked: None,
+        early: Vec::new(),
+        kernel: BTreeMap::new(),
+        via: BTreeMap::new(),
+        found: Vec::new(),
+        open: false,
+    };
+    for entry in entries {
+        walk.entry(entry);
+    }
+    walk.found
+}
+
+/// The walk over a run's entries.
+struct Walk<'t> {
+    topology: &'t Topology,
+    step: usize,
+    /// When a fault was asked for that was not yet observed.
+    asked: Option<At>,
+    /// State changes between asking and observing the fault: they may be its first consequences.
+    early: Vec<Entry>,
+    kernel: BTreeMap<Ipv4Net, Vec<String>>,
+    via: BTreeMap<(String, String, u16), String>,
+    found: Vec<Convergence>,
+    /// Whether the step of the last fault is still being played.
+    open: bool,
+}
+
+impl Walk<'_> {
+    fn entry(&mut self, entry: &Entry) {
+        match &entry.fact {
+            Fact::StepStarted { step } => {
+                self.flush(false);
+                self.step = *step;
+                self.open = false;
+            }
+            Fact::StepEnded { .. } => {
+                self.flush(false);
+                self.open = false;
+            }
+            Fact::FaultAsked { .. } => self.asked = Some(entry.at),
+            Fact::FaultHappened {
+                fault,
+                connections,
+                repaired,
+            } => {
+                if !repaired {
+                    self.begin(entry.at, fault, connections);
+                }
+                self.flush(!repaired);
+            }
+            _ if self.asked.is_some() && !self.open => self.early.push(entry.clone()),
+            _ => {
+                if self.open {
+                    self.stage(entry);
+                }
+                self.remember(entry);
+            }
+        }
+    }
+
+    /// Works in the entries that came between asking for a fault and observing it.
+    fn flush(&mut self, stages: bool) {
+        let asked = self.asked.take();
+        for entry in std::mem::take(&mut self.early) {
+            if stages && asked.is_some_and(|asked| entry.at >= asked) {
+                self.stage(&entry);
+            }
+            self.remember(&entry);
+        }
+    }
+
+    fn begin(&mut self, at: At, fault: &str, connections: &[String]) {
+        // Several faults of one step (a metro, two connections) are one event, with the first one's clock.
+        if self.open {
+            let known = self.found.last_mut().expect("an open event was pushed");
+            known.fault = format!("{}, {fault}", known.fault);
+            known.connections.extend(connections.iter().cloned());
+            return;
+        }
+        self.found.push(Convergence {
+            step: self.step,
+            fault: fault.to_owned(),
+            happened: at,
+            connections: connections.to_vec(),
+            detected: None,
+            withdrawn: None,
+            kernel_route: None,
+            moved: Vec::new(),
+            bfd_overhead: None,
+        });
+        self.open = true;
+    }
+
+    /// Puts an entry into the stage it completes, if it does.
+    fn stage(&mut self, entry: &Entry) {
+        let Some(event) = self.found.last_mut() else {
+            return;
+        };
+        let touched = |connection: &String| event.connections.contains(connection);
+        let stage = |layer: &str, router: &str, subject: &str| Stage {
+            after: Nanos::from(entry.at.since(event.happened)),
+            layer: layer.to_owned(),
+            router: router.to_owned(),
+            subject: subject.to_owned(),
+        };
+        let detected = match &entry.fact {
+            Fact::Light {
+                router,
+                connection,
+                up: false,
+                ..
+            } if touched(connection) => Some(stage("light", router, connection)),
+            Fact::Member {
+                router,
+                connection,
+                distributing: false,
+                ..
+            } if touched(connection) => Some(stage("lacp", router, connection)),
+            Fact::Lag {
+                router,
+                connection,
+                up: false,
+                ..
+            } if touched(connection) => Some(stage("lag", router, connection)),
+            Fact::Bfd {
+                router,
+                connection,
+                state,
+                ..
+            } if touched(connection) && state != "up" => Some(stage("bfd", router, connection)),
+            Fact::Bgp {
+                router,
+                session,
+                state,
+                ..
+            } if touched(session) && state != "Established" => Some(stage("bgp", router, session)),
+            _ => None,
+        };
+        match &entry.fact {
+            Fact::RouteWithdrawn {
+                router,
+                session,
+                prefix,
+                ..
+            } if touched(session) || is_edge_of(self.topology, session, &event.connections) => {
+                let stage = stage("route", router, &prefix.to_string());
+                event.withdrawn.get_or_insert(stage);
+            }
+            Fact::KernelRoute {
+                router,
+                prefix,
+                via,
+            } if router == "wan" => {
+                let uses = |via: &[String]| {
+                    via.iter()
+                        .any(|edge| is_edge_of(self.topology, edge, &event.connections))
+                };
+                let before = self.kernel.get(prefix).map_or(&[][..], Vec::as_slice);
+                if uses(before) && !uses(via) {
+                    let stage = stage("route", router, &prefix.to_string());
+                    event.kernel_route.get_or_insert(stage);
+                }
+            }
+            Fact::Bfd {
+                router,
+                connection,
+                state,
+                last_received: Some(last),
+                detection_time: Some(time),
+                ..
+            } if touched(connection)
+                && state == "down"
+                && self
+                    .topology
+                    .connections
+                    .iter()
+                    .any(|known| known.edge == *router) =>
+            {
+                let due = *last + Duration::from(*time);
+                if entry.at >= due {
+                    let overhead = Nanos::from(entry.at.since(due));
+                    event.bfd_overhead.get_or_insert(overhead);
+                }
+            }
+            Fact::ProbeVia {
+                from,
+                to,
+                flow,
+                via,
+            } => {
+                let before = self.via.get(&(from.clone(), to.clone(), *flow));
+                if before.is_some_and(touched) && !touched(via) {
+                    let after = Nanos::from(entry.at.since(event.happened));
+                    note_moved(&mut event.moved, from, to, after);
+                }
+            }
+            _ => {}
+        }
+        if let Some(detected) = detected {
+            // Threads hand in facts slightly out of order: the earliest counts.
+            match &event.detected {
+                Some(known) if known.after <= detected.after => {}
+                _ => event.detected = Some(detected),
+            }
+        }
+    }
+
+    fn remember(&mut self, entry: &Entry) {
+        match &entry.fact {
+            Fact::KernelRoute {
+                router,
+                prefix,
+                via,
+            } if router == "wan" => {
+                self.kernel.insert(*prefix, via.clone());
+            }
+            Fact::ProbeVia {
+                from,
+                to,
+                flow,
+                via,
+            } => {
+                self.via
+                    .insert((from.clone(), to.clone(), *flow), via.clone());
+            }
+            _ => {}
+        }
+    }
+}
+
+fn note_moved(moved: &mut Vec<Moved>, from: &str, to: &str, after: Nanos) {
+    match moved.iter_mut().find(|m| m.from == from && m.to == to) {
+        Some(known) => {
+            known.flows += 1;
+            known.first = known.first.min(after);
+            known.last = known.last.max(after);
+        }
+        None => moved.push(Moved {
+            from: from.to_owned(),
+            to: to.to_owned(),
+            flows: 1,
+            first: after,
+            last: after,
+        }),
+    }
+}
+
+/// Whether `edge` is the Microsoft edge of one of these connections. Inside the WAN, sessions and interfaces are named after edges.
+fn is_edge_of(topology: &Topology, edge: &str, connections: &[String]) -> bool {
+    topology
+        .connections
+        .iter()
+        .any(|known| known.edge == edge && connections.contains(&known.name))
+}
