@@ -1,16 +1,31 @@
 //! The kernel room against the real kernel, with `ip -j` as the independent witness.
 //!
-//! Everything happens in namespaces that this program makes for itself.
+//! The program enters namespaces of its own before it tests anything, as peerlab does, so that the tests are the same
+//! for root and for an ordinary user. Tests of entering itself start this program once more, in a role.
 
 use std::process::ExitCode;
 
-use libtest_mimic::Arguments;
+use libtest_mimic::{Arguments, Trial};
+use peerlab::kernel::enter::enter;
 
 #[path = "kernel/build.rs"]
 mod build;
+#[path = "kernel/inside.rs"]
+mod inside;
 
 fn main() -> ExitCode {
-    let arguments = Arguments::from_args();
-    let tests = [build::tests()].into_iter().flatten().collect();
-    libtest_mimic::run(&arguments, tests).exit_code()
+    let tests = || [build::tests(), inside::tests()].into_iter().flatten();
+    let held = match enter() {
+        Ok(held) => held,
+        Err(error) => {
+            let ignored = |test: Trial| test.with_kind(error.to_string()).with_ignored_flag(true);
+            let arguments = Arguments::from_args();
+            return libtest_mimic::run(&arguments, tests().map(ignored).collect()).exit_code();
+        }
+    };
+    if let Some(role) = std::env::var_os(inside::ROLE) {
+        return inside::play(&role.to_string_lossy(), held);
+    }
+    held.release();
+    libtest_mimic::run(&Arguments::from_args(), tests().collect()).exit_code()
 }

@@ -6,6 +6,7 @@ pub mod address;
 pub mod apply;
 pub mod bpf;
 pub mod carrier;
+pub mod enter;
 pub mod filter;
 pub mod link;
 pub mod namespace;

@@ -60,7 +60,7 @@ fn up(namespace: &str, link: &str) -> Work {
 }
 
 /// Two routers, two links between them.
-fn plan() -> Plan {
+pub fn plan() -> Plan {
     let namespace = |name: &str, forwarding| Work::Namespace {
         name: name.into(),
         forwarding,
