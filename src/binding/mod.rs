@@ -2,7 +2,12 @@
 //!
 //! **Invariant:** every router named here exists in the topology the binding is used with.
 
+mod parse;
+mod raw;
+
 use std::path::PathBuf;
+
+pub use parse::{load, parse};
 
 /// Devices by router. A router that is not named is [`Device::Simulated`].
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -33,4 +38,9 @@ impl Binding {
             .find(|(name, _)| name == router)
             .map_or(&Device::Simulated, |(_, device)| device)
     }
+}
+
+/// The JSON Schema of the file, from the types that read it.
+pub fn schema() -> serde_json::Value {
+    schemars::schema_for!(raw::RawBinding).to_value()
 }

@@ -2,12 +2,22 @@
 //!
 //! **Invariant:** every name refers to the scenario's topology; every expectation keeps its place in the file.
 
+mod act;
+mod expect;
+mod files;
+mod parse;
+mod raw;
+mod stage;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::Ipv4Net;
 
 use crate::source::Span;
+
+pub use files::{Rehearsal, load};
+pub use parse::parse;
 
 /// A scenario: steps in order, and the requirements they prove.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,6 +32,8 @@ pub struct Scenario {
     pub binding: Option<PathBuf>,
     /// Requirement ids, for example `BFD-01`.
     pub proves: Vec<String>,
+    /// Connections on which the peer's simulated router has no BFD.
+    pub without_bfd: Vec<String>,
     /// The steps, in order.
     pub steps: Vec<Step>,
 }
@@ -113,6 +125,8 @@ pub enum Target {
     Node(String),
     /// All Microsoft edges of a metro.
     Metro(String),
+    /// Everything that is broken; only repaired, never failed.
+    All,
 }
 
 /// How something fails. Faults act on the Microsoft side of the cable.
@@ -147,9 +161,10 @@ pub struct Expectation {
     pub span: Span,
     /// What is expected.
     pub what: Expect,
-    /// It must come true within this time of the step's clock.
+    /// It must come true within this time of the step's clock. For limits of traffic it means nothing.
     pub within: Duration,
     /// Having come true, it must stay so for this long (within the step).
+    /// Traffic is watched at least so long, and until the step's other expectations are decided.
     pub stays: Duration,
 }
 
@@ -230,4 +245,9 @@ pub enum RouteDirection {
     Received,
     /// Advertised to the peer.
     Advertised,
+}
+
+/// The JSON Schema of the file, from the types that read it.
+pub fn schema() -> serde_json::Value {
+    schemars::schema_for!(raw::RawScenario).to_value()
 }

@@ -5,11 +5,17 @@
 //!
 //! **Invariant:** names refer to things that exist; lists are in file order; no I/O but reading the file.
 
+mod parse;
+mod raw;
+mod rules;
+
 use std::net::Ipv4Addr;
 use std::num::NonZeroU8;
 use std::time::Duration;
 
 use ipnet::Ipv4Net;
+
+pub use parse::{load, parse};
 
 /// An interconnect: the peer's routers, the connections to Microsoft edges, and the endpoints.
 #[derive(Debug, Clone, PartialEq)]
@@ -159,4 +165,9 @@ pub struct LacpSettings {
     pub active: bool,
     /// Members that must distribute for the LAG to have carrier.
     pub min_links: u8,
+}
+
+/// The JSON Schema of the file, from the types that read it.
+pub fn schema() -> serde_json::Value {
+    schemars::schema_for!(raw::RawTopology).to_value()
 }

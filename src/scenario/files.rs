@@ -1,0 +1,116 @@
+//! From a name in a scenario to the file it means, and the scenario with all its files.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::{Scenario, parse};
+use crate::binding::{self, Binding};
+use crate::source::{Diagnostics, Located, Mistakes, Source, closest, list};
+use crate::topology::Topology;
+
+/// A scenario and the files it names, ready to be played.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rehearsal {
+    /// The scenario file.
+    pub source: Arc<Source>,
+    /// The scenario.
+    pub scenario: Scenario,
+    /// The topology it is played on.
+    pub topology: Topology,
+    /// What plays the routers: the given binding, else the scenario's, else none.
+    pub binding: Binding,
+}
+
+/// Reads a scenario, its topology and its binding; `binding` is used in place of the scenario's own.
+///
+/// # Errors
+/// Every mistake in all of these files.
+pub fn load(path: &Path, binding: Option<&Path>) -> Result<Rehearsal, Diagnostics> {
+    let source = Source::read(path)?;
+    let (scenario, topology) = parse(&source)?;
+    let binding = match binding.or(scenario.binding.as_deref()) {
+        Some(path) => binding::load(path, Some(&topology))?,
+        None => Binding::default(),
+    };
+    Ok(Rehearsal {
+        source,
+        scenario,
+        topology,
+        binding,
+    })
+}
+
+/// The file that `name` means, or a mistake that lists the names there are. `folder` is `topologies` or below.
+///
+/// A name with a slash or an extension is a path relative to the scenario file; a bare name is looked up in
+/// `folder` beside the scenario file, or beside a folder that holds it, the nearest first.
+pub(super) fn resolve(
+    name: &Located<String>,
+    kind: &str,
+    folder: &str,
+    mistakes: &mut Mistakes,
+) -> Option<PathBuf> {
+    let scenario = mistakes.source().path.clone();
+    let is_path = name.value.contains('/') || name.value.ends_with(".toml");
+    if is_path {
+        let path = scenario.parent()?.join(&name.value);
+        if !path.is_file() {
+            let message = format!("there is no file `{}`", path.display());
+            let diagnostic = mistakes.error(name.span, message, "relative to this file");
+            mistakes.push(diagnostic);
+            return None;
+        }
+        return Some(path);
+    }
+    let file = format!("{}.toml", name.value);
+    for folder in folders(&scenario, folder) {
+        let path = folder.join(&file);
+        if path.is_file() {
+            return Some(path);
+        }
+    }
+    let message = format!("unknown {kind} `{}`", name.value);
+    let mut diagnostic = mistakes.error(name.span, message, format!("no such {kind}"));
+    if let Some(folder) = folders(&scenario, folder).find(|folder| folder.is_dir()) {
+        let names = names_in(&folder);
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        if let Some(near) = closest(&name.value, names.iter().copied()) {
+            let text = mistakes.quoted_like(name.span, near);
+            diagnostic = diagnostic.replace(format!("did you mean `{near}`?"), name.span, text);
+        }
+        let place = folder.display().to_string();
+        diagnostic = diagnostic.note(format!("in `{place}`: {}", list(names)));
+    } else {
+        diagnostic = diagnostic.note(format!(
+            "there is no folder `{folder}` beside this file or above it"
+        ));
+    }
+    mistakes.push(diagnostic);
+    None
+}
+
+/// `folder` beside the file, then beside each folder that holds it; first as the path was given, then absolute.
+fn folders(file: &Path, folder: &str) -> impl Iterator<Item = PathBuf> {
+    let given = file.to_path_buf();
+    let absolute = std::path::absolute(file).unwrap_or_default();
+    let mut places: Vec<PathBuf> = Vec::new();
+    for path in [given, absolute] {
+        places.extend(path.ancestors().skip(1).map(|place| place.join(folder)));
+    }
+    places.into_iter()
+}
+
+/// Names of the TOML files in a folder, in order.
+fn names_in(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.path())
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "toml")
+        })
+        .filter_map(|path| Some(path.file_stem()?.to_string_lossy().into_owned()))
+        .collect();
+    names.sort();
+    names
+}

@@ -1,0 +1,145 @@
+//! What the steps so far have done, so that a step that makes no sense after them is a mistake.
+
+use ipnet::Ipv4Net;
+
+use super::Target;
+use crate::source::{Located, Mistakes, Names, list};
+use crate::topology::Topology;
+
+/// The stage: the names there are, what is broken, what is sent and announced.
+pub(super) struct Stage<'a> {
+    pub topology: &'a Topology,
+    /// Broken, and not yet repaired.
+    pub broken: Vec<Target>,
+    /// Directions of probe traffic that is being sent.
+    pub flows: Vec<(String, String)>,
+    /// Prefixes that the peer announces, or has announced.
+    pub prefixes: Vec<Ipv4Net>,
+}
+
+impl<'a> Stage<'a> {
+    pub fn new(topology: &'a Topology) -> Stage<'a> {
+        Stage {
+            topology,
+            broken: Vec::new(),
+            flows: Vec::new(),
+            prefixes: topology.endpoints.iter().map(|e| e.prefix).collect(),
+        }
+    }
+
+    pub fn connection_names(&self) -> impl Iterator<Item = &'a str> {
+        self.topology.connections.iter().map(|c| c.name.as_str())
+    }
+
+    pub fn metro_names(&self) -> impl Iterator<Item = &'a str> {
+        self.topology.metros.iter().map(|m| m.name.as_str())
+    }
+
+    pub fn endpoint_names(&self) -> impl Iterator<Item = &'a str> {
+        self.topology.endpoints.iter().map(|e| e.name.as_str())
+    }
+
+    /// Microsoft edges, in order of appearance.
+    pub fn edge_names(&self) -> Vec<&'a str> {
+        let mut names: Vec<&str> = Vec::new();
+        for connection in &self.topology.connections {
+            if !names.contains(&connection.edge.as_str()) {
+                names.push(&connection.edge);
+            }
+        }
+        names
+    }
+
+    /// Members as a file writes them: `ams-1/1`.
+    pub fn member_names(&self) -> Vec<String> {
+        let connections = self.topology.connections.iter();
+        let members = connections.flat_map(|connection| {
+            (1..=connection.members.len()).map(|n| format!("{}/{n}", connection.name))
+        });
+        members.collect()
+    }
+
+    /// The connections of a name, a list, or "all".
+    pub fn connections(
+        &self,
+        names: &Located<Names>,
+        mistakes: &mut Mistakes,
+    ) -> Option<Vec<String>> {
+        if names.value == Names::One("all".to_owned()) {
+            return Some(self.connection_names().map(str::to_owned).collect());
+        }
+        let mut good = true;
+        let mut found: Vec<String> = Vec::new();
+        let located = names.value.located(names.span);
+        if located.is_empty() && !mistakes.is_struck(names.span, None) {
+            let diagnostic = mistakes.error(names.span, "no connection is named", "an empty list");
+            let valid = list(self.connection_names());
+            mistakes.push(diagnostic.note(format!("connections: {valid}, or \"all\"")));
+        }
+        for name in &located {
+            if found.contains(&name.value) {
+                let message = format!("connection `{}` is named twice", name.value);
+                mistakes.push(mistakes.error(name.span, message, "the second time"));
+                good = false;
+            } else if mistakes.known(name, "connection", self.connection_names()) {
+                found.push(name.value.clone());
+            } else {
+                good = false;
+            }
+        }
+        (good && !found.is_empty()).then_some(found)
+    }
+
+    /// A member such as `ams-1/1`.
+    pub fn member(&self, name: &Located<String>, mistakes: &mut Mistakes) -> Option<(String, u8)> {
+        let valid = self.member_names();
+        if !mistakes.known(name, "member", valid.iter().map(String::as_str)) {
+            return None;
+        }
+        let (connection, member) = name.value.split_once('/')?;
+        Some((connection.to_owned(), member.parse().ok()?))
+    }
+
+    /// Whether a repair of `target` mends something that is broken; it is taken off the list.
+    pub fn mend(&mut self, target: &Target) -> bool {
+        let before = self.broken.len();
+        let topology = self.topology;
+        let mut left: Vec<Target> = Vec::new();
+        let mut mended = false;
+        for broken in self.broken.drain(..) {
+            match (target, broken) {
+                (Target::All, _) => {}
+                (Target::Connections(mend), Target::Connections(names)) => {
+                    let rest: Vec<String> = names
+                        .iter()
+                        .filter(|n| !mend.contains(n))
+                        .cloned()
+                        .collect();
+                    mended |= rest.len() < names.len();
+                    if !rest.is_empty() {
+                        left.push(Target::Connections(rest));
+                    }
+                }
+                (Target::Connections(mend), Target::Member(name, _)) if mend.contains(&name) => {}
+                (Target::Metro(metro), Target::Node(node)) if stands_in(topology, &node, metro) => {
+                }
+                (Target::Node(node), Target::Metro(metro)) if stands_in(topology, node, &metro) => {
+                    // The other edges of the metro are still down.
+                    mended = true;
+                    left.push(Target::Metro(metro));
+                }
+                (target, broken) if *target == broken => {}
+                (_, broken) => left.push(broken),
+            }
+        }
+        mended |= left.len() < before;
+        self.broken = left;
+        mended
+    }
+}
+
+/// Whether an edge stands in a metro.
+fn stands_in(topology: &Topology, edge: &str, metro: &str) -> bool {
+    let mut connections = topology.connections.iter();
+    connections.any(|connection| connection.edge == edge && connection.metro == metro)
+}

@@ -1,0 +1,474 @@
+//! From the raw file to the model: what each key means. What must hold between them is in `rules.rs`.
+
+use std::num::NonZeroU8;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::raw::{
+    RawBfd, RawBgp, RawConnection, RawDocumentationNumbers, RawEndpoint, RawLacp, RawLacpMode,
+    RawLacpRate, RawMembers, RawPeer, RawProfile, RawService, RawTopology,
+};
+use super::{
+    BfdTimers, BgpTimers, Connection, Endpoint, LacpSettings, Metro, Peer, Profile, Router,
+    Service, SessionAddresses, Topology, rules,
+};
+use crate::source::{
+    Bandwidth, Diagnostics, Located, Mistakes, Source, Span, Table, in_words, read,
+};
+
+/// The shortest link Microsoft accepts for voice (L1-01), and the step between speeds, in Mbit/s.
+const LINK_STEP: u32 = 10_000;
+
+/// Reads and parses a topology file.
+///
+/// # Errors
+/// Every mistake in the file, or that it cannot be read.
+pub fn load(path: &Path) -> Result<Topology, Diagnostics> {
+    parse(&Source::read(path)?)
+}
+
+/// Parses a topology.
+///
+/// # Errors
+/// Every mistake, in the order of the file.
+pub fn parse(source: &Arc<Source>) -> Result<Topology, Diagnostics> {
+    let (raw, mut mistakes) = read::<RawTopology>(source);
+    let topology = raw.and_then(|raw| {
+        let topology = model(&raw, source, &mut mistakes);
+        rules::check(&raw, &mut mistakes);
+        topology
+    });
+    mistakes.finish(topology)
+}
+
+fn model(raw: &RawTopology, source: &Arc<Source>, mistakes: &mut Mistakes) -> Option<Topology> {
+    let profile = profile(raw, mistakes);
+    let peer = peer(raw.peer.as_ref(), mistakes);
+    let metros = raw.metro.0.iter().map(|(name, metro)| Metro {
+        name: name.value.clone(),
+        facility: metro.facility.map(|facility| facility.value),
+    });
+    let routers: Vec<Option<Router>> = (raw.router.0.iter())
+        .map(|(name, router)| {
+            let owner = format!("router `{}`", name.value);
+            let metro = router.metro.as_ref();
+            let metro = mistakes.require(metro, name.span, &owner, "metro", "metro = \"…\"")?;
+            mistakes
+                .known(metro, "metro", raw.metro.names())
+                .then(|| Router {
+                    name: name.value.clone(),
+                    metro: metro.value.clone(),
+                })
+        })
+        .collect();
+    let connections: Vec<Option<Connection>> = (raw.connection.0.iter())
+        .map(|(name, connection)| self::connection(name, connection, raw, mistakes))
+        .collect();
+    let endpoints: Vec<Option<Endpoint>> = (raw.endpoint.0.iter())
+        .map(|(name, endpoint)| self::endpoint(name, endpoint, &raw.router, mistakes))
+        .collect();
+    let services: Vec<Option<Service>> = (raw.service.0.iter())
+        .map(|(name, service)| self::service(name, service, raw, mistakes))
+        .collect();
+    Some(Topology {
+        name: stem(&source.path),
+        profile: profile?,
+        documentation_numbers_are_public: documentation_is_public(raw),
+        peer: peer?,
+        metros: metros.collect(),
+        routers: routers.into_iter().collect::<Option<_>>()?,
+        connections: connections.into_iter().collect::<Option<_>>()?,
+        endpoints: endpoints.into_iter().collect::<Option<_>>()?,
+        services: services.into_iter().collect::<Option<_>>()?,
+    })
+}
+
+/// The file's name without folder and extension.
+fn stem(path: &Path) -> String {
+    let stem = path.file_stem().unwrap_or_default();
+    stem.to_string_lossy().into_owned()
+}
+
+/// Whether RFC 5398 and RFC 5737 numbers count as public in this file.
+pub(super) fn documentation_is_public(raw: &RawTopology) -> bool {
+    let numbers = raw.documentation_numbers.map(|numbers| numbers.value);
+    numbers == Some(RawDocumentationNumbers::Public)
+}
+
+fn peer(raw: Option<&RawPeer>, mistakes: &mut Mistakes) -> Option<Peer> {
+    let top = Span::default();
+    let raw = mistakes.require(raw, top, "the topology", "peer", "[peer]")?;
+    let place = raw
+        .name
+        .as_ref()
+        .map(|n| n.span)
+        .or(raw.asn.map(|a| a.span));
+    let place = place.unwrap_or_default();
+    let example = "name = \"Contoso Voice\"";
+    let name = mistakes.require(raw.name.as_ref(), place, "the peer", "name", example);
+    let asn = mistakes.require(raw.asn, place, "the peer", "asn", "asn = 64500");
+    if let Some(registry) = &raw.registry {
+        for path in [&registry.irr, &registry.rpki].into_iter().flatten() {
+            let absolute = Path::new(&path.value).is_absolute();
+            if path.value.is_empty() || absolute {
+                let message = format!("`{}` is not a path relative to this file", path.value);
+                mistakes.push(mistakes.error(path.span, message, "a relative path"));
+            }
+        }
+    }
+    Some(Peer {
+        name: name?.value.clone(),
+        asn: asn?.value,
+    })
+}
+
+fn profile(raw: &RawTopology, mistakes: &mut Mistakes) -> Option<Profile> {
+    let top = Span::default();
+    let example = "profile = \"voice\"";
+    let named = mistakes.require(raw.profile, top, "the topology", "profile", example)?;
+    if named.value != RawProfile::Voice {
+        let text = mistakes.source().text[mistakes.source().range(named.span)].to_owned();
+        let message = format!("the profile {text} is not supported yet");
+        let diagnostic = mistakes.error(named.span, message, "not yet");
+        mistakes.push(diagnostic.note("supported: `voice`"));
+        return None;
+    }
+    let mut profile = voice();
+    if let Some(microsoft) = &raw.microsoft {
+        if let Some(bfd) = &microsoft.bfd {
+            profile.bfd = bfd_timers(&bfd.value, profile.bfd, mistakes);
+        }
+        if let Some(bgp) = &microsoft.bgp {
+            profile.bgp = bgp_timers(bgp, profile.bgp, mistakes);
+        }
+        if let Some(lacp) = &microsoft.lacp {
+            profile.lacp = lacp_settings(&lacp.value, profile.lacp, mistakes);
+        }
+        if let Some(routes) = microsoft.routes {
+            if !(1..=512).contains(&routes.value) {
+                let message = format!("{} routes cannot be announced", routes.value);
+                mistakes.push(mistakes.error(routes.span, message, "1 to 512"));
+            }
+            profile.routes = routes.value;
+        }
+    }
+    Some(profile)
+}
+
+/// What the public documents say, or suggest, about AS8075 with Voice.
+fn voice() -> Profile {
+    Profile {
+        name: "voice".to_owned(),
+        // Azure Communications Gateway: 150 ms, or 300 ms where that is not possible; multiplier of its sample.
+        bfd: BfdTimers {
+            interval: Duration::from_millis(150),
+            multiplier: NonZeroU8::MIN.saturating_add(2),
+        },
+        // ExpressRoute has 60/180; nothing is published for AS8075, nor any connect retry time.
+        bgp: BgpTimers {
+            keepalive: Duration::from_secs(60),
+            hold: Duration::from_secs(180),
+            connect_retry: Duration::from_secs(5),
+        },
+        lacp: LacpSettings {
+            fast: true,
+            active: true,
+            min_links: 1,
+        },
+        // "Roughly 280 prefixes" (BGP-03).
+        routes: 280,
+    }
+}
+
+fn bfd_timers(raw: &RawBfd, default: BfdTimers, mistakes: &mut Mistakes) -> BfdTimers {
+    let mut timers = default;
+    if let Some(interval) = raw.interval {
+        let value = interval.value.0;
+        if value < Duration::from_millis(1) || value > Duration::from_secs(60) {
+            let message = format!("a BFD interval of {} is not possible", in_words(value));
+            mistakes.push(mistakes.error(interval.span, message, "1ms to 60s"));
+        }
+        timers.interval = value;
+    }
+    if let Some(multiplier) = raw.multiplier {
+        match NonZeroU8::new(multiplier.value) {
+            Some(value) => timers.multiplier = value,
+            None => mistakes.push(
+                mistakes
+                    .error(multiplier.span, "the BFD multiplier is 0", "1 to 255")
+                    .note(
+                        "RFC 5880, section 6.8.6: a packet with detect multiplier 0 is discarded",
+                    ),
+            ),
+        }
+    }
+    timers
+}
+
+fn bgp_timers(raw: &Located<RawBgp>, default: BgpTimers, mistakes: &mut Mistakes) -> BgpTimers {
+    let value = |key: Option<Located<crate::source::Duration>>, default| {
+        key.map_or(default, |key| key.value.0)
+    };
+    let raw_timers = &raw.value;
+    let timers = BgpTimers {
+        keepalive: value(raw_timers.keepalive, default.keepalive),
+        hold: value(raw_timers.hold, default.hold),
+        connect_retry: value(raw_timers.connect_retry, default.connect_retry),
+    };
+    if let Some(hold) = raw_timers.hold {
+        let seconds = timers.hold.as_secs();
+        if timers.hold.subsec_nanos() != 0 || !(3..=65_535).contains(&seconds) {
+            let message = format!("a hold time of {} is not possible", in_words(timers.hold));
+            let diagnostic = mistakes.error(hold.span, message, "whole seconds, 3s to 65535s");
+            mistakes.push(diagnostic.note("RFC 4271, section 4.2"));
+        }
+    }
+    if timers.keepalive.is_zero() || timers.keepalive >= timers.hold {
+        let span = raw_timers.keepalive.map_or(raw.span, |key| key.span);
+        let message = format!(
+            "the keepalive time of {} does not keep a hold time of {} alive",
+            in_words(timers.keepalive),
+            in_words(timers.hold)
+        );
+        let diagnostic = mistakes.error(span, message, "shorter than the hold time, and not zero");
+        mistakes.push(diagnostic.note("RFC 4271, section 10, suggests a third of the hold time"));
+    }
+    timers
+}
+
+fn lacp_settings(raw: &RawLacp, default: LacpSettings, mistakes: &mut Mistakes) -> LacpSettings {
+    if let Some(min_links) = raw.min_links
+        && !(1..=8).contains(&min_links.value)
+    {
+        let message = format!("min-links of {} is not possible", min_links.value);
+        mistakes.push(mistakes.error(min_links.span, message, "1 to 8"));
+    }
+    LacpSettings {
+        fast: (raw.rate).map_or(default.fast, |rate| rate.value == RawLacpRate::Fast),
+        active: (raw.mode).map_or(default.active, |mode| mode.value == RawLacpMode::Active),
+        min_links: raw.min_links.map_or(default.min_links, |n| n.value),
+    }
+}
+
+fn connection(
+    name: &Located<String>,
+    raw: &RawConnection,
+    file: &RawTopology,
+    mistakes: &mut Mistakes,
+) -> Option<Connection> {
+    let owner = format!("connection `{}`", name.value);
+    let at = name.span;
+    let router = raw.router.as_ref();
+    let router = mistakes.require(router, at, &owner, "router", "router = \"…\"");
+    let known = router.is_some_and(|r| mistakes.known(r, "router", file.router.names()));
+    let edge = mistakes.require(raw.edge.as_ref(), at, &owner, "edge", "edge = \"…\"");
+    let ipv4 = mistakes.require(raw.ipv4, at, &owner, "ipv4", "ipv4 = \"192.0.2.0/31\"");
+    let addresses = ipv4.and_then(|ipv4| session_addresses(ipv4, mistakes));
+    let (bandwidth, members) = members(name, raw, mistakes)?;
+    let router = router.filter(|_| known)?.value.clone();
+    let stands = |(other, _): &&(Located<String>, super::raw::RawRouter)| other.value == router;
+    let (_, place) = file.router.0.iter().find(stands)?;
+    Some(Connection {
+        name: name.value.clone(),
+        metro: place.metro.as_ref()?.value.clone(),
+        router,
+        edge: edge?.value.clone(),
+        bandwidth_mbps: bandwidth,
+        members,
+        addresses: addresses?,
+    })
+}
+
+/// The two addresses of a session subnet (ADR-04, ADR-05).
+pub(super) fn session_addresses(
+    ipv4: Located<crate::source::Prefix>,
+    mistakes: &mut Mistakes,
+) -> Option<SessionAddresses> {
+    let net = ipv4.value.0;
+    let first = u32::from(net.network());
+    let (peer, microsoft) = match net.prefix_len() {
+        31 => (first, first + 1),
+        30 => (first + 1, first + 2),
+        length => {
+            let message = format!("a session subnet of length /{length} is not possible");
+            let diagnostic = mistakes.error(ipv4.span, message, "a /31 or a /30");
+            mistakes.push(diagnostic.note(
+                "Microsoft allocates a /31 (peer even, Microsoft odd) or a /30 (peer first, Microsoft second)",
+            ));
+            return None;
+        }
+    };
+    Some(SessionAddresses {
+        prefix_len: net.prefix_len(),
+        peer: peer.into(),
+        microsoft: microsoft.into(),
+    })
+}
+
+/// Bandwidth of the whole connection and of each member, in Mbit/s.
+fn members(
+    name: &Located<String>,
+    raw: &RawConnection,
+    mistakes: &mut Mistakes,
+) -> Option<(u32, Vec<u32>)> {
+    let owner = format!("connection `{}`", name.value);
+    if mistakes.is_struck(name.span, Some("members")) {
+        return None;
+    }
+    if let Some(Located {
+        value: RawMembers::Each(each),
+        span,
+    }) = &raw.members
+    {
+        return members_by_speed(raw, each, *span, mistakes);
+    }
+    let example = "bandwidth = \"20Gbps\"";
+    let whole = mistakes.require(raw.bandwidth, name.span, &owner, "bandwidth", example)?;
+    let (count, span) = match &raw.members {
+        Some(Located {
+            value: RawMembers::Count(count),
+            span,
+        }) => (*count, *span),
+        _ => (1, whole.span),
+    };
+    let Some(count) = u32::try_from(count).ok().filter(|n| (1..=8).contains(n)) else {
+        let message = format!("a LAG of {count} members is not possible");
+        mistakes.push(mistakes.error(span, message, "1 to 8"));
+        return None;
+    };
+    let each = whole.value.0 / count;
+    if whole.value.0 % count != 0 || each % LINK_STEP != 0 || each < LINK_STEP {
+        let right = (whole.value.0 / (LINK_STEP * count)).max(1) * LINK_STEP * count;
+        let message = if count == 1 {
+            format!("a link of {} is not possible", whole.value)
+        } else {
+            format!(
+                "{count} members of a connection of {} have {} each",
+                whole.value,
+                Bandwidth(each)
+            )
+        };
+        let diagnostic = mistakes.error(whole.span, message, "bandwidth of the whole connection");
+        mistakes.push(
+            diagnostic
+                .replace(
+                    "write a bandwidth that gives such links",
+                    whole.span,
+                    format!("\"{}\"", Bandwidth(right)),
+                )
+                .note("a link for voice has a multiple of 10 Gbit/s (L1-01)"),
+        );
+        return None;
+    }
+    Some((whole.value.0, vec![each; count as usize]))
+}
+
+fn members_by_speed(
+    raw: &RawConnection,
+    each: &[Located<Bandwidth>],
+    span: Span,
+    mistakes: &mut Mistakes,
+) -> Option<(u32, Vec<u32>)> {
+    let mut good = true;
+    if !(1..=8).contains(&each.len()) {
+        let message = format!("a LAG of {} members is not possible", each.len());
+        mistakes.push(mistakes.error(span, message, "1 to 8"));
+        return None;
+    }
+    for member in each {
+        if member.value.0 % LINK_STEP != 0 {
+            let message = format!("a link of {} is not possible", member.value);
+            let diagnostic = mistakes.error(member.span, message, "a multiple of 10Gbps");
+            mistakes.push(diagnostic.note("a link for voice has a multiple of 10 Gbit/s (L1-01)"));
+            good = false;
+        } else if member.value != each[0].value {
+            let message = "the members of a LAG have unequal speeds";
+            let label = format!("{} here", member.value);
+            let diagnostic = mistakes.error(member.span, message, label);
+            let first = format!("{} here", each[0].value);
+            let source = Arc::clone(mistakes.source());
+            mistakes.push(diagnostic.at(&source, each[0].span, first));
+            good = false;
+        }
+    }
+    let sum = each
+        .iter()
+        .fold(0, |sum: u32, m| sum.saturating_add(m.value.0));
+    if let Some(whole) = raw.bandwidth.filter(|whole| good && whole.value.0 != sum) {
+        let message = format!(
+            "the members have {} together, not {}",
+            Bandwidth(sum),
+            whole.value
+        );
+        let diagnostic = mistakes.error(whole.span, message, "bandwidth of the whole connection");
+        let source = Arc::clone(mistakes.source());
+        mistakes.push(
+            diagnostic
+                .at(&source, span, "its members")
+                .help("leave `bandwidth` out"),
+        );
+        good = false;
+    }
+    good.then(|| (sum, each.iter().map(|member| member.value.0).collect()))
+}
+
+fn endpoint(
+    name: &Located<String>,
+    raw: &RawEndpoint,
+    routers: &Table<super::raw::RawRouter>,
+    mistakes: &mut Mistakes,
+) -> Option<Endpoint> {
+    let owner = format!("endpoint `{}`", name.value);
+    let at = name.span;
+    let example = "prefix = \"198.51.100.0/24\"";
+    let prefix = mistakes.require(raw.prefix, at, &owner, "prefix", example);
+    let example = "address = \"198.51.100.10\"";
+    let address = mistakes.require(raw.address, at, &owner, "address", example);
+    let example = "behind = [\"…\", \"…\"]";
+    let behind = mistakes.require(raw.behind.as_ref(), at, &owner, "behind", example);
+    let behind = behind?;
+    if behind.value.is_empty() && !mistakes.is_struck(behind.span, None) {
+        let message = format!("{owner} is behind no router");
+        let diagnostic = mistakes.error(behind.span, message, "name at least one");
+        let names: Vec<&str> = routers.names().collect();
+        mistakes.push(diagnostic.note(format!("routers: {}", crate::source::list(names))));
+    }
+    let mut names = Vec::new();
+    for router in &behind.value {
+        if names.contains(&router.value) {
+            let message = format!("router `{}` is named twice", router.value);
+            mistakes.push(mistakes.error(router.span, message, "the second time"));
+        } else if mistakes.known(router, "router", routers.names()) {
+            names.push(router.value.clone());
+        }
+    }
+    Some(Endpoint {
+        name: name.value.clone(),
+        prefix: prefix?.value.0,
+        address: address?.value.0,
+        behind: names,
+    })
+}
+
+fn service(
+    name: &Located<String>,
+    raw: &RawService,
+    file: &RawTopology,
+    mistakes: &mut Mistakes,
+) -> Option<Service> {
+    let owner = format!("service `{}`", name.value);
+    let example = "primary = \"…\"";
+    let primary = raw.primary.as_ref();
+    let primary = mistakes.require(primary, name.span, &owner, "primary", example);
+    let mut known = true;
+    for metro in [primary, raw.backup.as_ref()].into_iter().flatten() {
+        known &= mistakes.known(metro, "metro", file.metro.names());
+    }
+    known.then_some(())?;
+    Some(Service {
+        name: name.value.clone(),
+        primary: primary?.value.clone(),
+        backup: raw.backup.as_ref().map(|backup| backup.value.clone()),
+    })
+}

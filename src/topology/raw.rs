@@ -1,0 +1,257 @@
+//! The topology file as TOML has it. Every key is optional here; `parse.rs` says what is missing.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::source::{Address, Bandwidth, Duration, Located, Prefix, Table};
+
+/// A topology: what the interconnect is.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[schemars(title = "peerlab topology")]
+pub(super) struct RawTopology {
+    /// The kind of interconnect, which decides what the Microsoft side does and what is required.
+    #[schemars(required)]
+    pub profile: Option<Located<RawProfile>>,
+    /// Whether numbers reserved for documentation (RFC 5398, RFC 5737) count as public in this file.
+    pub documentation_numbers: Option<Located<RawDocumentationNumbers>>,
+    /// The carrier.
+    #[schemars(required)]
+    pub peer: Option<RawPeer>,
+    /// What the Microsoft side does, where it differs from the profile.
+    pub microsoft: Option<RawMicrosoft>,
+    /// Metropolitan areas, by name.
+    #[serde(default)]
+    pub metro: Table<RawMetro>,
+    /// The peer's routers, by name (at most 15 characters).
+    #[serde(default)]
+    pub router: Table<RawRouter>,
+    /// Connections, by name (at most 12 characters): one LAG, with one BGP and one BFD session.
+    #[serde(default)]
+    pub connection: Table<RawConnection>,
+    /// Hosts of the peer behind its routers, by name.
+    #[serde(default)]
+    pub endpoint: Table<RawEndpoint>,
+    /// Peering Service resources, by name: prefixes are activated under them.
+    #[serde(default)]
+    pub service: Table<RawService>,
+}
+
+/// The kind of interconnect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum RawProfile {
+    /// AS8075 with Voice.
+    Voice,
+    /// Peering Service without voice. Not supported yet.
+    PeeringService,
+    /// An exchange with a route server. Not supported yet.
+    ExchangeRouteServer,
+    /// Direct peering. Not supported yet.
+    Direct,
+    /// Exchange peering. Not supported yet.
+    Exchange,
+}
+
+/// How documentation numbers are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum RawDocumentationNumbers {
+    /// As public numbers, for examples and rehearsals.
+    Public,
+    /// As what they are: reserved. The default.
+    Reserved,
+}
+
+/// The carrier.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RawPeer {
+    /// Its name as people say it.
+    #[schemars(required)]
+    pub name: Option<Located<String>>,
+    /// Its public AS number.
+    #[schemars(required)]
+    pub asn: Option<Located<u32>>,
+    /// What the routing registries say about the peer. Accepted, not used yet.
+    pub registry: Option<RawRegistry>,
+}
+
+/// Routing registries.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RawRegistry {
+    /// A file of RPSL objects, relative to this file.
+    pub irr: Option<Located<String>>,
+    /// A file of validated ROA payloads in JSON, relative to this file.
+    pub rpki: Option<Located<String>>,
+}
+
+/// What the Microsoft side does, where it differs from the profile.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RawMicrosoft {
+    /// BFD timers.
+    pub bfd: Option<Located<RawBfd>>,
+    /// BGP timers.
+    pub bgp: Option<Located<RawBgp>>,
+    /// LACP settings.
+    pub lacp: Option<Located<RawLacp>>,
+    /// Number of routes announced on each session: 280 now, 308 and 322 after growth; at most 512.
+    #[schemars(range(min = 1, max = 512))]
+    pub routes: Option<Located<u16>>,
+}
+
+/// BFD timers (RFC 5880).
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RawBfd {
+    /// Desired min TX and required min RX interval. The voice profile has 150 ms.
+    pub interval: Option<Located<Duration>>,
+    /// Detect multiplier. The voice profile has 3.
+    #[schemars(range(min = 1))]
+    pub multiplier: Option<Located<u8>>,
+}
+
+/// BGP timers (RFC 4271, section 10).
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RawBgp {
+    /// Keepalive time. The voice profile has 60 s.
+    pub keepalive: Option<Located<Duration>>,
+    /// Hold time, at least 3 s. The voice profile has 180 s.
+    pub hold: Option<Located<Duration>>,
+    /// Time between attempts to connect. The voice profile has 5 s.
+    pub connect_retry: Option<Located<Duration>>,
+}
+
+/// LACP settings (IEEE 802.1AX).
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RawLacp {
+    /// How often the partner is asked to send. The voice profile has `fast`.
+    pub rate: Option<Located<RawLacpRate>>,
+    /// Whether to send without being asked. The voice profile has `active`.
+    pub mode: Option<Located<RawLacpMode>>,
+    /// Members that must distribute for the LAG to be up. The voice profile has 1.
+    #[schemars(range(min = 1, max = 8))]
+    pub min_links: Option<Located<u8>>,
+}
+
+/// LACP rate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum RawLacpRate {
+    /// One LACPDU a second, short timeout.
+    Fast,
+    /// One LACPDU every 30 seconds, long timeout.
+    Slow,
+}
+
+/// LACP mode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum RawLacpMode {
+    /// Sends without being asked.
+    Active,
+    /// Sends only to an active partner.
+    Passive,
+}
+
+/// A metropolitan area.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RawMetro {
+    /// PeeringDB facility id.
+    pub facility: Option<Located<u32>>,
+}
+
+/// A router of the peer.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RawRouter {
+    /// The metro it stands in.
+    #[schemars(required)]
+    pub metro: Option<Located<String>>,
+}
+
+/// A connection.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RawConnection {
+    /// The peer's router.
+    #[schemars(required)]
+    pub router: Option<Located<String>>,
+    /// The Microsoft edge, which exists by being named here.
+    #[schemars(required)]
+    pub edge: Option<Located<String>>,
+    /// Bandwidth of the whole connection, for example "20Gbps".
+    pub bandwidth: Option<Located<Bandwidth>>,
+    /// Links of the LAG: how many (1 if not given), or the bandwidth of each.
+    pub members: Option<Located<RawMembers>>,
+    /// Session subnet allocated by Microsoft: a /31 (peer even, Microsoft odd) or a /30 (peer first, Microsoft second).
+    #[schemars(required)]
+    pub ipv4: Option<Located<Prefix>>,
+}
+
+/// Members of a LAG.
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema)]
+#[schemars(untagged)]
+pub(super) enum RawMembers {
+    /// So many, sharing the connection's bandwidth equally.
+    Count(#[schemars(range(min = 1, max = 8))] i64),
+    /// One bandwidth for each.
+    Each(#[schemars(with = "Vec<Bandwidth>", length(min = 1, max = 8))] Vec<Located<Bandwidth>>),
+}
+
+impl<'de> Deserialize<'de> for RawMembers {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct CountOrEach;
+        impl<'de> serde::de::Visitor<'de> for CountOrEach {
+            type Value = RawMembers;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a number of members or a list of bandwidths")
+            }
+            fn visit_i64<E>(self, count: i64) -> Result<RawMembers, E> {
+                Ok(RawMembers::Count(count))
+            }
+            fn visit_seq<A: serde::de::SeqAccess<'de>>(
+                self,
+                mut seq: A,
+            ) -> Result<RawMembers, A::Error> {
+                let mut each = Vec::new();
+                while let Some(bandwidth) = seq.next_element()? {
+                    each.push(bandwidth);
+                }
+                Ok(RawMembers::Each(each))
+            }
+        }
+        deserializer.deserialize_any(CountOrEach)
+    }
+}
+
+/// A host of the peer, for example an SBC.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RawEndpoint {
+    /// The prefix the peer announces for it.
+    #[schemars(required)]
+    pub prefix: Option<Located<Prefix>>,
+    /// Its address inside the prefix.
+    #[schemars(required)]
+    pub address: Option<Located<Address>>,
+    /// Routers that announce the prefix.
+    #[schemars(required)]
+    pub behind: Option<Located<Vec<Located<String>>>>,
+}
+
+/// A Peering Service resource.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RawService {
+    /// The metro through which Microsoft sends traffic.
+    #[schemars(required)]
+    pub primary: Option<Located<String>>,
+    /// The metro it uses when the primary one has failed; without it, the internet.
+    pub backup: Option<Located<String>>,
+}
