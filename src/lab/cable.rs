@@ -204,5 +204,10 @@ pub fn touched<'a>(
                 .collect();
             (edges.iter().copied().flat_map(of_edge).collect(), edges)
         }
+        // Only repaired: an edge that has not crashed has nothing to restart.
+        Target::All => (
+            layout.connections.iter().map(|c| (c, None)).collect(),
+            layout.edges.iter().map(|edge| edge.name.as_str()).collect(),
+        ),
     }
 }
