@@ -145,6 +145,7 @@ pub fn target(target: &Target) -> String {
         Target::Member(connection, member) => format!("{connection}.{member}"),
         Target::Node(node) => node.clone(),
         Target::Metro(metro) => metro.clone(),
+        Target::All => "all".to_owned(),
     }
 }
 
