@@ -6,6 +6,7 @@
 //! **Invariant:** no socket, no clock, no environment; the same inputs at the same moments give the same outputs.
 
 mod config;
+pub mod driver;
 mod io;
 
 use std::collections::VecDeque;

@@ -1,0 +1,363 @@
+//! Gives a [`Router`] its sockets, its clock and its kernel routes.
+//!
+//! One task per router polls everything the router waits for in turns: what the lab tells it (BFD and carrier
+//! first of all), its timer, new connections, and each connection once. A turn reads at most 16 KiB from a
+//! connection, so that a neighbour that sends without end delays nobody else, and a task that has more to do
+//! yields to the tasks of other routers.
+//!
+//! After each input the kernel's routes are changed before anything else the router wants is done.
+//!
+//! **Invariant:** a router's only I/O is here; a connection from an address that is no neighbour's is closed
+//! unread, and of a neighbour's incoming connections there is at most one at a time.
+
+mod alarm;
+mod connection;
+mod handle;
+mod sockets;
+
+use std::io;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use nix::net::if_::if_nametoindex;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot};
+
+use self::alarm::Alarm;
+use self::connection::{Connection, Lingering, Stage};
+use self::handle::Event;
+pub use self::handle::RouterHandle;
+use self::sockets::{listen, watch};
+use super::{Fib as RouteChange, Input, Output, Router, RouterConfig, SessionIndex, SessionSpec};
+use crate::kernel::namespace::{Namespace, NamespaceError};
+use crate::kernel::netlink::{Netlink, NetlinkError};
+use crate::kernel::nexthop::{Fib, FibError, NextHop};
+use crate::kernel::socket::SocketError;
+use crate::record::{Fact, Recorder};
+use crate::time::At;
+
+/// Bytes read from a connection in one turn.
+const READ: usize = 16 * 1024;
+/// Turns before a task yields.
+const TURNS: usize = 4;
+
+/// A router could not be given what it needs.
+#[derive(Debug, thiserror::Error)]
+pub enum DriverError {
+    /// Its namespace could not be entered.
+    #[error(transparent)]
+    Namespace(#[from] NamespaceError),
+    /// It cannot listen.
+    #[error(transparent)]
+    Socket(#[from] SocketError),
+    /// Its listener cannot be watched.
+    #[error("watch the BGP port: {0}")]
+    Runtime(#[source] io::Error),
+    /// A session's interface does not exist.
+    #[error("find interface {interface} of session {session}: {source}")]
+    Interface {
+        /// Its name.
+        interface: String,
+        /// The session.
+        session: String,
+        /// Why.
+        #[source]
+        source: nix::Error,
+    },
+    /// No netlink socket.
+    #[error(transparent)]
+    Netlink(#[from] NetlinkError),
+    /// The kernel does not take routes.
+    #[error(transparent)]
+    Fib(#[from] FibError),
+}
+
+/// A router and its I/O.
+pub struct Driver {
+    router: Router,
+    namespace: Arc<Namespace>,
+    /// Indexes of the sessions' interfaces, by session.
+    interfaces: Vec<u32>,
+    fib: Fib,
+    recorder: Recorder,
+    events: mpsc::UnboundedReceiver<Event>,
+    /// `None` while the router is down.
+    listener: Option<TcpListener>,
+    accept_again: Option<At>,
+    connections: Vec<Connection>,
+    lingering: Vec<Lingering>,
+    alarm: Alarm,
+    /// Serial of the last incoming connection.
+    serial: u32,
+    buffer: Box<[u8]>,
+    outputs: Vec<Output>,
+    ending: Ending,
+}
+
+impl Driver {
+    /// Opens a router's sockets in its namespace, whose interfaces and addresses must be there. Nothing is sent
+    /// before [`Driver::run`]. `seed` decides timer jitter. Must be called inside a tokio runtime with I/O and time.
+    pub fn open(
+        namespace: Arc<Namespace>,
+        config: RouterConfig,
+        seed: u64,
+        recorder: Recorder,
+    ) -> Result<(Driver, RouterHandle), DriverError> {
+        let (interfaces, netlink, listener) = namespace.run(|| -> Result<_, DriverError> {
+            Ok((interfaces(&config)?, Netlink::open()?, listen()?))
+        })??;
+        let sessions = config.sessions.iter().map(|session| session.name.clone());
+        let (handle, events) = RouterHandle::new(&config.name, sessions.collect());
+        let driver = Driver {
+            router: Router::new(config, seed),
+            namespace,
+            interfaces,
+            fib: Fib::new(netlink)?,
+            recorder,
+            events,
+            listener: Some(watch(listener)?),
+            accept_again: None,
+            connections: Vec::new(),
+            lingering: Vec::new(),
+            alarm: Alarm::default(),
+            serial: 0,
+            buffer: vec![0; READ].into(),
+            outputs: Vec::new(),
+            ending: Ending::No,
+        };
+        Ok((driver, handle))
+    }
+
+    /// Boots the router and runs it until [`RouterHandle::shutdown`], or until its last handle is dropped.
+    pub async fn run(mut self) {
+        self.input(Input::Start);
+        std::future::poll_fn(|cx| self.poll(cx)).await;
+        if let Ending::Orderly(done) = self.ending {
+            let _ = done.send(());
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        for _ in 0..TURNS {
+            let mut busy = self.poll_events(cx);
+            busy |= self.poll_alarm(cx);
+            busy |= self.poll_accept(cx);
+            busy |= self.poll_connections(cx);
+            busy |= self.poll_lingering(cx);
+            if self.is_over() {
+                return Poll::Ready(());
+            }
+            if !busy {
+                return Poll::Pending;
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn is_over(&self) -> bool {
+        match self.ending {
+            Ending::No => false,
+            Ending::Orderly(_) => self.connections.is_empty() && self.lingering.is_empty(),
+            Ending::AtOnce => true,
+        }
+    }
+
+    /// Takes everything the lab says. What happened is older than what waits in sockets, so it comes first.
+    fn poll_events(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut busy = false;
+        while let Poll::Ready(event) = self.events.poll_recv(cx) {
+            busy = true;
+            let Some(event) = event else {
+                self.ending = Ending::AtOnce;
+                break;
+            };
+            self.event(event);
+        }
+        busy
+    }
+
+    fn event(&mut self, event: Event) {
+        match event {
+            Event::Bfd { session, up: true } => self.input(Input::BfdUp { session }),
+            Event::Bfd { session, up: false } => self.input(Input::BfdDown { session }),
+            Event::Interface { name, up: true } => {
+                self.input(Input::InterfaceUp { interface: &name });
+            }
+            Event::Interface { name, up: false } => {
+                // The kernel drops the routes of such an interface by itself; what the router makes of it comes on top.
+                let sessions = &self.router.config().sessions;
+                let place = sessions.iter().position(|s| *s.interface == *name);
+                if let Some(place) = place {
+                    self.fib.interface_down(self.interfaces[place]);
+                }
+                self.input(Input::InterfaceDown { interface: &name });
+            }
+            Event::Announce(route) => self.input(Input::Announce(route)),
+            Event::Withdraw { prefix, sessions } => {
+                self.input(Input::Withdraw { prefix, sessions });
+            }
+            Event::Unpin { prefix, sessions } => self.input(Input::Unpin { prefix, sessions }),
+            Event::Refresh(session) => self.input(Input::RequestRefresh { session }),
+            Event::StartSession(session) => self.input(Input::StartSession { session }),
+            Event::Stop { session, reason } => self.input(Input::Stop {
+                session,
+                reason: &reason,
+            }),
+            Event::Crash => self.crash(),
+            Event::Boot => self.boot(),
+            Event::Inspect(question) => question(&self.router, &self.fib),
+            Event::Shutdown { reason, done } => self.shut_down(&reason, done),
+        }
+    }
+
+    fn crash(&mut self) {
+        self.input(Input::Crash);
+        self.listener = None;
+        self.accept_again = None;
+        self.lingering.drain(..).for_each(Lingering::vanish);
+        self.fib.clear();
+        self.flush();
+    }
+
+    fn boot(&mut self) {
+        if self.listener.is_some() {
+            return;
+        }
+        let listener = self.namespace.run(listen).map_err(DriverError::from);
+        match listener.and_then(|made| watch(made?)) {
+            Ok(listener) => self.listener = Some(listener),
+            Err(error) => self.errored(&error),
+        }
+        self.input(Input::Start);
+    }
+
+    fn shut_down(&mut self, reason: &str, done: oneshot::Sender<()>) {
+        self.listener = None;
+        for place in 0..self.interfaces.len() {
+            let session = SessionIndex(place as u16);
+            self.input(Input::Stop { session, reason });
+        }
+        self.fib.clear();
+        self.flush();
+        self.ending = Ending::Orderly(done);
+    }
+
+    fn poll_alarm(&mut self, cx: &mut Context<'_>) -> bool {
+        let deadline = self.router.deadline();
+        let now = self.recorder.clock().now();
+        let lingering = self.lingering.iter().map(|lingering| lingering.until);
+        let next = deadline
+            .into_iter()
+            .chain(self.accept_again)
+            .chain(lingering)
+            .min();
+        if self.alarm.poll(cx, now, next).is_pending() {
+            return false;
+        }
+        self.accept_again = self.accept_again.filter(|again| *again > now);
+        self.lingering.retain(|lingering| lingering.until > now);
+        if deadline.is_some_and(|deadline| deadline <= now) {
+            self.input(Input::Deadline);
+        }
+        true
+    }
+
+    /// Tells the router what happened just now, and does what it wants.
+    fn input(&mut self, input: Input<'_>) {
+        let now = self.recorder.clock().now();
+        self.router.handle(now, input);
+        self.settle(now);
+    }
+
+    /// Does what the router wants: kernel routes first, everything else in its order after them.
+    fn settle(&mut self, now: At) {
+        let mut outputs = std::mem::take(&mut self.outputs);
+        while let Some(output) = self.router.poll() {
+            match output {
+                Output::Fib(change) => self.route(change),
+                other => outputs.push(other),
+            }
+        }
+        self.flush();
+        for output in outputs.drain(..) {
+            match output {
+                Output::Connect {
+                    session,
+                    conn,
+                    local,
+                    remote,
+                } => self.connect(session, conn, local, remote),
+                Output::Write {
+                    session,
+                    conn,
+                    bytes,
+                } => {
+                    if let Some(Stage::Open(open)) = self.stage(session, conn) {
+                        open.push(bytes);
+                    }
+                }
+                Output::Close {
+                    session,
+                    conn,
+                    abort,
+                } => self.close(now, session, conn, abort),
+                Output::Fact(fact) => self.recorder.at(now, fact),
+                // Done above.
+                Output::Fib(_) => {}
+            }
+        }
+        self.outputs = outputs;
+    }
+
+    fn route(&mut self, change: RouteChange) {
+        match change {
+            RouteChange::NextHopDown { session } => {
+                let gateway = self.router.config().sessions[session.index()].peer;
+                self.fib.next_hop_down(gateway);
+            }
+            RouteChange::Replace { prefix, next_hops } => {
+                let hops = next_hops.iter().map(|hop| NextHop {
+                    gateway: hop.gateway,
+                    oif: self.interfaces[hop.session.index()],
+                });
+                self.fib.replace(prefix, &hops.collect::<Vec<_>>());
+            }
+            RouteChange::Remove { prefix } => self.fib.remove(prefix),
+        }
+    }
+
+    fn flush(&mut self) {
+        if let Err(error) = self.fib.flush() {
+            self.errored(&error);
+        }
+    }
+
+    fn errored(&self, error: &dyn std::error::Error) {
+        let name = &self.router.config().name;
+        self.recorder.now(Fact::Errored {
+            text: format!("router {name}: {error}"),
+        });
+    }
+}
+
+/// Why a router's task is to end.
+enum Ending {
+    No,
+    /// As soon as the neighbours have seen it.
+    Orderly(oneshot::Sender<()>),
+    /// Nobody is left who could speak to it.
+    AtOnce,
+}
+
+/// Indexes of the sessions' interfaces in the namespace of this thread.
+fn interfaces(config: &RouterConfig) -> Result<Vec<u32>, DriverError> {
+    let index = |session: &SessionSpec| {
+        if_nametoindex(session.interface.as_str()).map_err(|source| DriverError::Interface {
+            interface: session.interface.clone(),
+            session: session.name.clone(),
+            source,
+        })
+    };
+    config.sessions.iter().map(index).collect()
+}

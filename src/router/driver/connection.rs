@@ -1,0 +1,159 @@
+//! The TCP connections of one router.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use nix::sys::socket::{setsockopt, sockopt};
+use socket2::SockRef;
+use tokio::net::TcpStream;
+
+use crate::router::{Conn, SessionIndex};
+use crate::time::At;
+
+/// How long the end of a connection may take: the neighbour should read our NOTIFICATION before a reset destroys it.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// A connection of a session.
+pub(super) struct Connection {
+    pub(super) session: SessionIndex,
+    pub(super) conn: Conn,
+    pub(super) stage: Stage,
+}
+
+/// How far a connection has come.
+pub(super) enum Stage {
+    /// The kernel is trying.
+    Connecting(Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>),
+    /// It could not even be tried; not yet reported.
+    Refused(String),
+    /// Bytes flow.
+    Open(Open),
+    /// Over; not yet taken off the list.
+    Gone,
+}
+
+/// An open connection and what is still to be written to it.
+pub(super) struct Open {
+    stream: TcpStream,
+    unwritten: VecDeque<Bytes>,
+}
+
+impl Open {
+    pub(super) fn new(stream: TcpStream) -> Open {
+        Open {
+            stream,
+            unwritten: VecDeque::new(),
+        }
+    }
+
+    /// Queues bytes; [`Open::poll_write`] gives them to the kernel.
+    pub(super) fn push(&mut self, bytes: Bytes) {
+        self.unwritten.push_back(bytes);
+    }
+
+    /// Gives the kernel what it takes. Ready with the number of bytes, never with 0.
+    pub(super) fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut written = 0;
+        while let Some(front) = self.unwritten.front_mut() {
+            match self.stream.poll_write_ready(cx) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => break,
+            }
+            match self.stream.try_write(front) {
+                Ok(count) => {
+                    written += count;
+                    front.advance(count);
+                    if front.is_empty() {
+                        self.unwritten.pop_front();
+                    }
+                }
+                // Readiness was stale; asking again waits for a new one.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+        if written == 0 {
+            Poll::Pending
+        } else {
+            Poll::Ready(Ok(written))
+        }
+    }
+
+    /// Reads what there is into `buffer`; 0 when the neighbour closed.
+    pub(super) fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        poll_read(&self.stream, cx, buffer)
+    }
+
+    /// Closes in an orderly way: what is unwritten goes out if it can at once, then FIN.
+    pub(super) fn close(self, now: At) -> Lingering {
+        let socket = SockRef::from(&self.stream);
+        for bytes in &self.unwritten {
+            // The neighbour may be gone, and the buffer full: either way there is nobody to tell.
+            if socket.send(bytes).is_ok_and(|count| count == bytes.len()) {
+                continue;
+            }
+            break;
+        }
+        let _ = socket.shutdown(std::net::Shutdown::Write);
+        Lingering {
+            stream: self.stream,
+            until: now + LINGER,
+        }
+    }
+
+    /// Forgets the connection as a crash does: neither FIN nor RST is sent.
+    pub(super) fn vanish(self) {
+        vanish(self.stream);
+    }
+}
+
+/// A connection whose end the neighbour has not seen yet.
+pub(super) struct Lingering {
+    stream: TcpStream,
+    pub(super) until: At,
+}
+
+impl Lingering {
+    /// Ready when the neighbour closed too. What it still sends is not looked at.
+    pub(super) fn poll_end(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<()> {
+        while let Ok(1..) = ready!(poll_read(&self.stream, cx, buffer)) {}
+        Poll::Ready(())
+    }
+
+    /// As [`Open::vanish`].
+    pub(super) fn vanish(self) {
+        vanish(self.stream);
+    }
+}
+
+fn poll_read(
+    stream: &TcpStream,
+    cx: &mut Context<'_>,
+    buffer: &mut [u8],
+) -> Poll<io::Result<usize>> {
+    loop {
+        ready!(stream.poll_read_ready(cx))?;
+        match stream.try_read(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            other => return Poll::Ready(other),
+        }
+    }
+}
+
+/// Closes a socket in repair mode (tcp(7), TCP_REPAIR), in which the kernel forgets it without a segment.
+fn vanish(stream: TcpStream) {
+    if setsockopt(&stream, sockopt::TcpRepair, &1).is_err() {
+        // Without CAP_NET_ADMIN a reset is the nearest thing.
+        let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+    }
+}

@@ -1,0 +1,172 @@
+//! How the lab speaks to a router that runs.
+
+use std::fmt;
+use std::sync::Arc;
+
+use ipnet::Ipv4Net;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::kernel::nexthop::Fib;
+use crate::router::{Originated, Router, SessionIndex, Sessions};
+
+/// A question about a router, answered between two of its inputs.
+pub(super) type Question = Box<dyn FnOnce(&Router, &Fib) + Send>;
+
+/// What the lab tells a router.
+pub(super) enum Event {
+    Bfd {
+        session: SessionIndex,
+        up: bool,
+    },
+    Interface {
+        name: Arc<str>,
+        up: bool,
+    },
+    Announce(Originated),
+    Withdraw {
+        prefix: Ipv4Net,
+        sessions: Sessions,
+    },
+    Unpin {
+        prefix: Ipv4Net,
+        sessions: Sessions,
+    },
+    Refresh(SessionIndex),
+    StartSession(SessionIndex),
+    Stop {
+        session: SessionIndex,
+        reason: String,
+    },
+    Crash,
+    Boot,
+    Inspect(Question),
+    Shutdown {
+        reason: String,
+        done: oneshot::Sender<()>,
+    },
+}
+
+/// A running router. Cheap to clone, usable from any thread; never blocks. A router whose last handle is dropped ends at once.
+#[derive(Clone)]
+pub struct RouterHandle {
+    name: Arc<str>,
+    sessions: Arc<[String]>,
+    events: mpsc::UnboundedSender<Event>,
+}
+
+impl fmt::Debug for RouterHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RouterHandle")
+            .field("name", &self.name)
+            .finish()
+    }
+}
+
+impl RouterHandle {
+    pub(super) fn new(
+        name: &str,
+        sessions: Arc<[String]>,
+    ) -> (RouterHandle, mpsc::UnboundedReceiver<Event>) {
+        let (events, receiver) = mpsc::unbounded_channel();
+        let handle = RouterHandle {
+            name: name.into(),
+            sessions,
+            events,
+        };
+        (handle, receiver)
+    }
+
+    /// The router's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The session of a name.
+    pub fn session(&self, name: &str) -> Option<SessionIndex> {
+        let place = self.sessions.iter().position(|session| session == name)?;
+        u16::try_from(place).ok().map(SessionIndex)
+    }
+
+    /// A session's BFD session went up, or went down having been up.
+    pub fn bfd(&self, session: SessionIndex, up: bool) {
+        self.tell(Event::Bfd { session, up });
+    }
+
+    /// An interface gained or lost carrier.
+    pub fn interface(&self, name: &str, up: bool) {
+        self.tell(Event::Interface {
+            name: name.into(),
+            up,
+        });
+    }
+
+    /// Originates a route, or gives it other attributes.
+    pub fn announce(&self, route: Originated) {
+        self.tell(Event::Announce(route));
+    }
+
+    /// Announces a prefix no longer.
+    pub fn withdraw(&self, prefix: Ipv4Net, sessions: Sessions) {
+        self.tell(Event::Withdraw { prefix, sessions });
+    }
+
+    /// Takes back [`RouterHandle::announce`] and [`RouterHandle::withdraw`] for a prefix.
+    pub fn unpin(&self, prefix: Ipv4Net, sessions: Sessions) {
+        self.tell(Event::Unpin { prefix, sessions });
+    }
+
+    /// Asks a neighbour for its routes again.
+    pub fn request_refresh(&self, session: SessionIndex) {
+        self.tell(Event::Refresh(session));
+    }
+
+    /// Starts a session that was stopped.
+    pub fn start_session(&self, session: SessionIndex) {
+        self.tell(Event::StartSession(session));
+    }
+
+    /// Shuts a session down by hand, with words for the neighbour.
+    pub fn stop_session(&self, session: SessionIndex, reason: &str) {
+        self.tell(Event::Stop {
+            session,
+            reason: reason.to_owned(),
+        });
+    }
+
+    /// The router dies: nothing more is sent, no connection is closed in an orderly way, its kernel routes go.
+    pub fn crash(&self) {
+        self.tell(Event::Crash);
+    }
+
+    /// The router boots after [`RouterHandle::crash`].
+    pub fn boot(&self) {
+        self.tell(Event::Boot);
+    }
+
+    /// Looks at the router and its kernel routes between two inputs; `None` when it has ended.
+    pub async fn inspect<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Router, &Fib) -> T + Send + 'static,
+    ) -> Option<T> {
+        let (answer, answered) = oneshot::channel();
+        self.tell(Event::Inspect(Box::new(move |router, fib| {
+            let _ = answer.send(question(router, fib));
+        })));
+        answered.await.ok()
+    }
+
+    /// Shuts all sessions down, removes all kernel routes, and ends. Returns when that is done, at most about a second later.
+    pub async fn shutdown(&self, reason: &str) {
+        let (done, ended) = oneshot::channel();
+        self.tell(Event::Shutdown {
+            reason: reason.to_owned(),
+            done,
+        });
+        let _ = ended.await;
+    }
+
+    /// To a router that has ended, this says nothing.
+    fn tell(&self, event: Event) {
+        let _ = self.events.send(event);
+    }
+}
