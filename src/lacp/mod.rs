@@ -26,3 +26,10 @@ pub use pdu::{DecodeError, Frame, Lacpdu, Marker, Pdu, PortInfo, State};
 pub use port::{Counters, PortConfig, PortStatus};
 pub use receive::ReceiveState;
 pub use select::{Obstacle, PartnerId, Selected};
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+pub(crate) mod wire;
+
+#[cfg(test)]
+use crate::time::At;

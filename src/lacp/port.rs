@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::lag::AGGREGATE_WAIT;
 use super::mux::{MuxConditions, MuxState};
 use super::pdu::{self, DecodeError, Lacpdu, Marker, Pdu, PortInfo, State};
 use super::periodic::{FAST_PERIODIC_TIME, PeriodicConditions, PeriodicState, SLOW_PERIODIC_TIME};
@@ -56,7 +57,7 @@ pub struct PortStatus {
     pub partner: Option<PortInfo>,
 }
 
-/// Frames of a port since it was made (6.3.x, aAggPortStats).
+/// Frames of a port since it was made (aAggPortStats, 7.3.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counters {
     /// LACPDUs sent.
@@ -96,8 +97,8 @@ pub(crate) struct Port {
     periodic_timer: Option<At>,
     /// Runs in WAITING; `None` there means that the port has waited enough.
     wait_while: Option<At>,
-    /// The wait in WAITING is shorter than the window of the transmit limit.
-    wait_is_brief: bool,
+    /// LACPDUs wait until then, in WAITING.
+    answer_at: At,
     counters: Counters,
 }
 
@@ -127,7 +128,7 @@ impl Port {
             current_while: None,
             periodic_timer: None,
             wait_while: None,
-            wait_is_brief: false,
+            answer_at: At::ZERO,
             counters: Counters::default(),
         }
     }
@@ -154,7 +155,7 @@ impl Port {
 
     /// The next moment at which the port must act by itself. `may_send` is false while LACPDUs are suppressed.
     pub fn deadline(&self, may_send: bool) -> Option<At> {
-        let transmit = (self.ntt && may_send && !self.waits()).then(|| self.sent.free_at());
+        let transmit = (self.ntt && may_send).then(|| self.transmit_at());
         [
             self.current_while,
             self.periodic_timer,
@@ -377,9 +378,9 @@ impl Port {
         };
     }
 
-    /// Whether the port may yet hear a partner that is there.
+    /// Whether the port may yet hear a partner for the first time.
     pub fn listens(&self) -> bool {
-        self.receive == ReceiveState::Expired
+        self.receive == ReceiveState::Expired && !self.heard()
     }
 
     fn unselect(&mut self) {
@@ -421,10 +422,12 @@ impl Port {
     fn enter_mux(&mut self, now: At, next: MuxState, wait: Duration) {
         self.mux = next;
         self.wait_while = None;
+        self.answer_at = At::ZERO;
         match next {
             MuxState::Waiting => {
                 self.wait_while = (!wait.is_zero()).then_some(now + wait);
-                self.wait_is_brief = wait < FAST_PERIODIC_TIME;
+                // An answer now would be outdated when the wait ends, and would use up one of three.
+                self.answer_at = now + wait.min(AGGREGATE_WAIT);
             }
             MuxState::Detached | MuxState::Attached | MuxState::Collecting => self.ntt = true,
             MuxState::Distributing => {}
@@ -441,7 +444,7 @@ impl Port {
         if !self.speaks() || !self.light {
             self.ntt = false;
         }
-        if !self.ntt || self.waits() || now < self.sent.free_at() {
+        if !self.ntt || now < self.transmit_at() {
             return None;
         }
         self.ntt = false;
@@ -460,10 +463,8 @@ impl Port {
         self.actor.state.has(State::ACTIVITY) || self.partner.state.has(State::ACTIVITY)
     }
 
-    /// A port that waits briefly before it attaches answers then, once: an answer now would be outdated
-    /// in a moment, and the partner would miss one of the three that this second allows.
-    fn waits(&self) -> bool {
-        self.wait_while.is_some() && self.wait_is_brief && self.selected == Selected::Selected
+    fn transmit_at(&self) -> At {
+        self.sent.free_at().max(self.answer_at)
     }
 
     // Variables.
