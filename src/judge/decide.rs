@@ -61,6 +61,19 @@ pub enum Decision {
     },
 }
 
+impl Decision {
+    /// When a pending decision will be made without any further fact.
+    pub fn until(self) -> Option<At> {
+        match self {
+            Decision::Pending { until } => until,
+            Decision::Met { .. }
+            | Decision::Late { .. }
+            | Decision::Lapsed { .. }
+            | Decision::Never { .. } => None,
+        }
+    }
+}
+
 impl History {
     /// A history that begins with `holds` at the step's start.
     pub fn new(at: At, holds: bool) -> History {

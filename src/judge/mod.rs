@@ -13,17 +13,22 @@
 //! ```
 //!
 //! The run writes, and gives to [`Judge::take`], for every step: [`Fact::StepStarted`]; then [`Fact::StepActed`] when what
-//! it does was observed to have happened (at once for `settle`, `send`, `stop`, `hold`), or [`Fact::StepBlocked`]; and
-//! [`Fact::StepEnded`] when [`Judge::progress`] says `done`. Findings of a step are final when its `StepEnded` was taken,
-//! and depend on nothing but the entries up to it, in their order: [`judge`] on the kept record gives the same.
-//! `now` must not be earlier than the last entry taken.
+//! it does was observed to have happened (at once for `send`, `stop`, `hold`; a `settle` needs none), or
+//! [`Fact::StepBlocked`]; and [`Fact::StepEnded`] when [`Judge::progress`] says `done`. Findings of a step are final when
+//! its `StepEnded` was taken, and depend on nothing but the entries up to it, in their order: [`judge`] on the kept record
+//! gives the same. `now` must not be earlier than the last entry taken.
 //!
-//! The clock of a step is its `StepActed`; `within` and `stays` count from there. Settle counts from `StepStarted`.
-//! A condition that already holds is met at once (and must stay). An unmet condition is watched for a
-//! [`grace`](decide::grace) after its limit, to say how late it came. Traffic is judged over the whole step, which lasts
-//! until every other expectation is decided and the traffic has then been calm for [`traffic::calm_time`], or until the
-//! grace after its limit is over. A `hold` lasts its time, a `send` until every direction has its first tally (at most 1 s).
-//! After a settle that was missed or a step that was blocked every later expectation is blocked.
+//! - The clock of a step is its `StepActed`; `within` and `stays` count from there. A `settle` itself counts from
+//!   `StepStarted`; its clock, for what is expected after it, is the moment when everything had settled.
+//! - A condition that already holds is met at once (and must stay). An unmet condition is watched for a
+//!   [`grace`](decide::grace) after its limit, to say how late it came.
+//! - Quiet begins with the clock or with a change within `within` of it, and lasts for `stays`.
+//! - Traffic is judged over the whole step, from `StepStarted` to `StepEnded`. The step lasts at least `stays`, until every
+//!   other expectation is decided and the traffic has then been calm for [`traffic::calm_time`], or until the grace after
+//!   its limit is over.
+//! - A `hold` lasts its time, a `send` until every direction has its first tally (at most 1 s).
+//! - After a settle that was missed or a step that was blocked every later expectation is blocked.
+//! - [`belief`] says when a verdict is inconclusive.
 //!
 //! **Invariant:** no clock, no I/O; the same entries give the same findings.
 

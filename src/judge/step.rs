@@ -47,8 +47,8 @@ enum Watch {
     State(History),
     /// Traffic: measured from the entries.
     Traffic,
-    /// Quiet: the first change after the clock, with its line.
-    Quiet(Option<(At, usize)>),
+    /// Quiet: the changes, with their lines.
+    Quiet(Vec<(At, usize)>),
     /// It cannot be judged, and why.
     Unjudgeable(&'static str),
 }
@@ -72,7 +72,7 @@ impl Playing {
             |expect: &Expectation| match (&expect.what, condition::unjudgeable(&expect.what)) {
                 (_, Some(why)) => Watch::Unjudgeable(why),
                 (Expect::Traffic { .. }, None) => Watch::Traffic,
-                (Expect::Quiet, None) => Watch::Quiet(None),
+                (Expect::Quiet, None) => Watch::Quiet(Vec::new()),
                 (what, None) => Watch::State(History::new(
                     started,
                     condition::holds(what, state, topology),
@@ -90,8 +90,7 @@ impl Playing {
             model: model.clone(),
             topology: topology.clone(),
             started,
-            // Settling is counted from its start: it does nothing that would have to be observed.
-            acted: settled.is_some().then_some(started),
+            acted: None,
             blocked: None,
             entries: Vec::new(),
             watches: model.expect.iter().map(watch).collect(),
@@ -104,7 +103,7 @@ impl Playing {
     /// Notes an entry, `state` being the state after it.
     pub(super) fn note(&mut self, line: usize, entry: &Entry, state: &State) {
         match &entry.fact {
-            Fact::StepActed { step } if *step == self.step => {
+            Fact::StepActed { step } if *step == self.step && self.settled.is_none() => {
                 self.acted.get_or_insert(entry.at);
             }
             Fact::StepBlocked { step, why } if *step == self.step => {
@@ -119,6 +118,7 @@ impl Playing {
         if let (Some(history), Act::Settle { except, .. }) = (&mut self.settled, &self.model.act) {
             let settled = settle::missing(state, &self.topology, except).is_none();
             history.note(entry.at, settled, line);
+            self.acted = self.settled_at(entry.at);
         }
         for (watch, expect) in self.watches.iter_mut().zip(&self.model.expect) {
             match watch {
@@ -126,16 +126,31 @@ impl Playing {
                     let holds = condition::holds(&expect.what, state, &self.topology);
                     history.note(entry.at, holds, line);
                 }
-                Watch::Quiet(first @ None) => {
-                    let counts = self.acted.is_some_and(|acted| acted <= entry.at);
-                    if counts && disturbs(&entry.fact) {
-                        *first = Some((entry.at, line));
-                    }
-                }
+                Watch::Quiet(changes) if disturbs(&entry.fact) => changes.push((entry.at, line)),
                 Watch::State(_) | Watch::Traffic | Watch::Quiet(_) | Watch::Unjudgeable(_) => {}
             }
         }
         self.entries.push((line, entry.clone()));
+    }
+
+    /// When a `settle` did what it is for, in time.
+    fn settled_at(&self, now: At) -> Option<At> {
+        match self.settling(now)? {
+            Decision::Met { after, .. } => Some(self.started + after),
+            Decision::Pending { .. }
+            | Decision::Late { .. }
+            | Decision::Lapsed { .. }
+            | Decision::Never { .. } => None,
+        }
+    }
+
+    /// How a `settle` goes, counted from its start.
+    fn settling(&self, now: At) -> Option<Decision> {
+        let Act::Settle { within, .. } = &self.model.act else {
+            return None;
+        };
+        let history = self.settled.as_ref()?;
+        Some(decide(history, self.started, *within, Duration::ZERO, now))
     }
 
     /// How far the step is.
@@ -147,9 +162,14 @@ impl Playing {
             };
         }
         let Some(acted) = self.acted else {
+            let settling = self.settling(now);
             return Progress {
+                // A settle that was missed.
+                done: settling
+                    .as_ref()
+                    .is_some_and(|d| !matches!(d, Decision::Pending { .. })),
+                wake: settling.and_then(Decision::until),
                 waiting: (0..self.watches.len()).collect(),
-                ..Progress::default()
             };
         };
         let mut wake: Option<At> = None;
@@ -161,13 +181,6 @@ impl Playing {
                 until.into_iter().for_each(&mut soonest);
                 waiting.push(n);
             }
-        }
-        if let (Some(history), Act::Settle { within, .. }) = (&self.settled, &self.model.act)
-            && let Decision::Pending { until } =
-                decide(history, acted, *within, Duration::ZERO, now)
-        {
-            until.into_iter().for_each(&mut soonest);
-            busy = true;
         }
         match &self.model.act {
             Act::Hold { time, .. } if now < acted + *time => {
@@ -317,22 +330,22 @@ impl Ending<'_> {
     fn settle(&self) -> Finding {
         let Playing { step, model, .. } = self.playing;
         let mut finding = about_step(*step, model, Verdict::Met, "");
-        let (Some(history), Act::Settle { within, except }) = (&self.playing.settled, &model.act)
+        let (Some(decision), Act::Settle { within, except }) =
+            (self.playing.settling(self.end), &model.act)
         else {
             return finding;
         };
-        let decision = decide(
-            history,
-            self.playing.started,
-            *within,
-            Duration::ZERO,
-            self.end,
-        );
         let missing = settle::missing(self.state, &self.playing.topology, except);
         let instead = missing
             .as_ref()
             .map_or_else(String::new, |missing| missing.to_string());
-        self.conclude(&mut finding, decision, *within, &instead);
+        self.conclude(
+            &mut finding,
+            decision,
+            self.playing.started,
+            *within,
+            &instead,
+        );
         if finding.verdict == Verdict::Met {
             finding.observed =
                 "light, LACP, BFD, BGP and end-of-RIB on every connection".to_owned();
@@ -353,7 +366,10 @@ impl Ending<'_> {
         let expect = &playing.model.expect[n];
         let mut finding = blank(playing.step, Some(n), expect);
         let Some(acted) = playing.acted else {
-            let why = "what the step does was never observed to have happened";
+            let why = match playing.settled {
+                Some(_) => "a precondition never came: not everything settled",
+                None => "what the step does was never observed to have happened",
+            };
             self.unfinished(&mut finding, why);
             return finding;
         };
@@ -366,20 +382,26 @@ impl Ending<'_> {
                 let decision = decide(history, acted, expect.within, expect.stays, self.end);
                 let topology = &playing.topology;
                 let instead = condition::instead(&expect.what, self.state, topology);
-                self.conclude(&mut finding, decision, expect.within, &instead);
+                self.conclude(&mut finding, decision, acted, expect.within, &instead);
                 if finding.verdict == Verdict::Missed {
                     finding.help = condition::help(&expect.what, self.state, topology);
                 }
             }
-            Watch::Quiet(first) => self.quiet(&mut finding, *first, acted, expect.stays),
+            Watch::Quiet(changes) => self.quiet(&mut finding, changes, acted, expect),
             Watch::Traffic => self.traffic(&mut finding, expect),
         }
         finding
     }
 
     /// Turns the decision on a condition into a verdict that may be believed.
-    fn conclude(&self, finding: &mut Finding, decision: Decision, within: Duration, instead: &str) {
-        let clock = self.playing.acted.unwrap_or(self.playing.started);
+    fn conclude(
+        &self,
+        finding: &mut Finding,
+        decision: Decision,
+        clock: At,
+        within: Duration,
+        instead: &str,
+    ) {
         let after_figure = |after: Duration| Figure {
             name: "after".to_owned(),
             value: Quantity::Nanoseconds(Nanos::from(after)),
@@ -465,15 +487,22 @@ impl Ending<'_> {
         }
     }
 
-    fn quiet(&self, finding: &mut Finding, first: Option<(At, usize)>, acted: At, stays: Duration) {
-        let lasted = first.map_or(self.end, |(at, _)| at).since(acted);
+    fn quiet(
+        &self,
+        finding: &mut Finding,
+        changes: &[(At, usize)],
+        acted: At,
+        expect: &Expectation,
+    ) {
+        let spell = quiet_spell(changes, acted, expect.within, expect.stays, self.end);
+        let lasted = spell.until(self.end).since(spell.begin);
         finding.figures.push(Figure {
             name: "quiet".to_owned(),
             value: Quantity::Nanoseconds(Nanos::from(lasted)),
-            limit: Some(Quantity::Nanoseconds(Nanos::from(stays))),
+            limit: Some(Quantity::Nanoseconds(Nanos::from(expect.stays))),
         });
-        match first {
-            _ if lasted >= stays => {
+        match spell.broken_by {
+            _ if lasted >= expect.stays => {
                 finding.verdict = Verdict::Met;
                 finding.observed = format!("nothing changed for {}", words::duration(lasted));
             }
@@ -481,8 +510,9 @@ impl Ending<'_> {
                 let evidence = self.evidence(line);
                 let what = evidence
                     .as_ref()
-                    .map_or_else(String::new, |e| change_words(&e.entry.fact));
-                finding.observed = format!("after {}: {what}", words::duration(lasted));
+                    .map(|evidence| change_words(&evidence.entry.fact));
+                let what = what.unwrap_or_default();
+                finding.observed = format!("after {}: {what}", words::duration(at.since(acted)));
                 finding.evidence.extend(evidence);
                 self.settle_verdict(finding, Verdict::Missed, Claim::Disturbed, at);
             }
@@ -657,9 +687,51 @@ fn pending(watch: &Watch, expect: &Expectation, acted: At, now: At) -> Option<Op
             | Decision::Lapsed { .. }
             | Decision::Never { .. } => None,
         },
-        Watch::Quiet(None) if now < acted + expect.stays => Some(Some(acted + expect.stays)),
-        Watch::Quiet(_) | Watch::Traffic | Watch::Unjudgeable(_) => None,
+        Watch::Quiet(changes) => {
+            let spell = quiet_spell(changes, acted, expect.within, expect.stays, now);
+            let pending = spell.broken_by.is_none() && now < spell.begin + expect.stays;
+            pending.then_some(Some(spell.begin + expect.stays))
+        }
+        Watch::Traffic | Watch::Unjudgeable(_) => None,
     }
+}
+
+/// A time without changes.
+struct Spell {
+    begin: At,
+    /// The change that ended it, with its line.
+    broken_by: Option<(At, usize)>,
+}
+
+impl Spell {
+    fn until(&self, now: At) -> At {
+        self.broken_by.map_or(now, |(at, _)| at)
+    }
+}
+
+/// The first spell of quiet that begins within `within` of the clock and lasts for `stays`; failing that, the last that could.
+fn quiet_spell(
+    changes: &[(At, usize)],
+    clock: At,
+    within: Duration,
+    stays: Duration,
+    now: At,
+) -> Spell {
+    let mut spell = Spell {
+        begin: clock,
+        broken_by: None,
+    };
+    for (at, line) in changes.iter().filter(|(at, _)| *at >= clock && *at <= now) {
+        if at.since(spell.begin) >= stays {
+            break;
+        }
+        if *at > clock + within {
+            spell.broken_by.get_or_insert((*at, *line));
+            break;
+        }
+        spell.begin = *at;
+    }
+    spell
 }
 
 /// Whether a fact breaks the quiet.

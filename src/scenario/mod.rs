@@ -17,7 +17,7 @@ use ipnet::Ipv4Net;
 use crate::source::Span;
 
 pub use files::{Rehearsal, load};
-pub use parse::parse;
+pub use parse::{parse, parse_kept};
 
 /// A scenario: steps in order, and the requirements they prove.
 #[derive(Debug, Clone, PartialEq)]

@@ -18,21 +18,39 @@ use crate::topology::{self, Topology};
 /// Every mistake in both files; with a wrong topology, what depends on it is not looked at.
 pub fn parse(source: &Arc<Source>) -> Result<(Scenario, Topology), Diagnostics> {
     let (raw, mut mistakes) = read::<RawScenario>(source);
-    let scenario = raw.and_then(|raw| model(&raw, source, &mut mistakes));
+    let scenario = raw.and_then(|raw| model(&raw, source, None, &mut mistakes));
+    mistakes.finish(scenario)
+}
+
+/// Parses a scenario of a kept record with the topology kept beside it; no file is looked up.
+///
+/// # Errors
+/// Every mistake in both texts.
+pub fn parse_kept(
+    source: &Arc<Source>,
+    topology: &Arc<Source>,
+) -> Result<(Scenario, Topology), Diagnostics> {
+    let (raw, mut mistakes) = read::<RawScenario>(source);
+    let scenario = raw.and_then(|raw| model(&raw, source, Some(topology), &mut mistakes));
     mistakes.finish(scenario)
 }
 
 fn model(
     raw: &RawScenario,
     source: &Arc<Source>,
+    kept: Option<&Arc<Source>>,
     mistakes: &mut Mistakes,
 ) -> Option<(Scenario, Topology)> {
     let top = Span::default();
     let example = "topology = \"one-metro\"";
     let named = raw.topology.as_ref();
     let named = mistakes.require(named, top, "the scenario", "topology", example);
-    let path = named.and_then(|named| resolve(named, "topology", "topologies", mistakes));
+    let path = named.and_then(|named| match kept {
+        Some(kept) => Some(kept.path.clone()),
+        None => resolve(named, "topology", "topologies", mistakes),
+    });
     let binding = (raw.binding.as_ref())
+        .filter(|_| kept.is_none())
         .and_then(|named| resolve(named, "binding", "topologies/bindings", mistakes));
     proves(&raw.proves, mistakes);
     if raw.step.is_empty() && !mistakes.is_struck(top, Some("step")) {
@@ -43,7 +61,11 @@ fn model(
         one_verb(step, mistakes);
     }
     let path = path?;
-    let topology = match topology::load(&path) {
+    let topology = match kept {
+        Some(kept) => topology::parse(kept),
+        None => topology::load(&path),
+    };
+    let topology = match topology {
         Ok(topology) => topology,
         Err(others) => {
             mistakes.extend(others);
