@@ -523,8 +523,8 @@ impl Session {
         Some(self.period_from + Duration::from_nanos(share))
     }
 
-    /// When the Detection Time will have passed (section 6.8.4).
-    fn detection_deadline(&self) -> Option<At> {
+    /// When the Detection Time will have passed (section 6.8.4). The driver reads its socket before it lets that be.
+    pub fn detection_deadline(&self) -> Option<At> {
         self.remote.discriminator?;
         Some(self.remote.last_received? + self.detection_time()?)
     }

@@ -1,1 +1,239 @@
-//! The line room.
+//! The thread that owns every LACP and BFD session of a lab.
+//!
+//! These protocols fail when they are late, so their thread does nothing else: it waits for sockets, for the earliest
+//! of all deadlines (a `timerfd` with an absolute time) and for commands, and feeds the cores in [`crate::lacp`] and
+//! [`crate::bfd`]. It runs before ordinary threads when the system allows it, and says so when it woke up late.
+//!
+//! What is slow or may fail, such as making sockets, is done by the caller: [`LagPort::open`] and [`BfdPort::open`].
+//!
+//! **Invariant:** one wake-up costs work for the sockets and deadlines that are due, whatever the number of the others;
+//! a socket gets one packet per turn, so a flood on one disturbs none of the others; no timer that could
+//! declare a loss runs before the packets that came earlier were read; an error of a socket is counted, never fatal.
+
+mod bfd;
+mod lag;
+mod schedule;
+mod thread;
+
+use std::fmt;
+use std::io;
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
+
+use nix::errno::Errno;
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::oneshot;
+
+pub use self::bfd::{BfdCommand, BfdPort, BfdSpec, BfdStatus, Farewell};
+pub use self::lag::{LagPort, LagStatus};
+use crate::bfd::StateChange;
+use crate::kernel::namespace::NamespaceError;
+use crate::kernel::netlink::NetlinkError;
+use crate::kernel::socket::SocketError;
+use crate::lacp;
+use crate::record::Recorder;
+use crate::time::At;
+
+/// One end of a connection: what a LAG and a BFD session are known by.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct End {
+    /// The router at this end.
+    pub router: String,
+    /// The connection.
+    pub connection: String,
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at {}", self.connection, self.router)
+    }
+}
+
+/// What the routers must learn at once. The same is recorded as facts.
+#[derive(Debug, Clone, PartialEq)]
+pub enum LineEvent {
+    /// A LAG gained or lost carrier.
+    Lag {
+        /// Which.
+        end: End,
+        /// Carrier.
+        up: bool,
+        /// Members that distribute now.
+        distributing: u8,
+        /// When.
+        at: At,
+    },
+    /// A BFD session changed its state.
+    Bfd {
+        /// Which.
+        end: End,
+        /// From where to where, and why.
+        change: StateChange,
+        /// When.
+        at: At,
+    },
+    /// The kernel refused to do what a protocol decided; the lab is no longer what it seems.
+    Errored {
+        /// Which.
+        end: End,
+        /// What was refused and why.
+        text: String,
+    },
+}
+
+/// Why a session could not be prepared or the thread not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum LineError {
+    /// A namespace could not be entered.
+    #[error(transparent)]
+    Namespace(#[from] NamespaceError),
+    /// A socket could not be made.
+    #[error(transparent)]
+    Socket(#[from] SocketError),
+    /// Filters or links could not be set.
+    #[error(transparent)]
+    Netlink(#[from] NetlinkError),
+    /// The LAG's configuration is no LAG.
+    #[error("make the LAG {end}: {source}")]
+    Lag {
+        /// Which.
+        end: End,
+        /// Why.
+        source: lacp::ConfigError,
+    },
+    /// There are not as many links as ports.
+    #[error("make the LAG {end}: {ports} ports on {links} links")]
+    Links {
+        /// Which.
+        end: End,
+        /// Ports of the configuration.
+        ports: usize,
+        /// Links given.
+        links: usize,
+    },
+    /// Carrier events could not be subscribed to.
+    #[error("watch the carrier of {end}: {source}")]
+    Carrier {
+        /// Which.
+        end: End,
+        /// Why.
+        source: io::Error,
+    },
+    /// The thread or one of its descriptors could not be made.
+    #[error("start the line thread: {0}")]
+    Start(#[source] io::Error),
+}
+
+/// What the thread is told.
+enum Command {
+    AddLag(Box<LagPort>),
+    RemoveLag(End, oneshot::Sender<()>),
+    Lag(End, lacp::Admin),
+    InspectLag(End, oneshot::Sender<LagStatus>),
+    AddBfd(Box<BfdPort>),
+    RemoveBfd(End, Farewell, oneshot::Sender<()>),
+    Bfd(End, BfdCommand),
+    InspectBfd(End, oneshot::Sender<BfdStatus>),
+    Stop,
+}
+
+/// The running thread. Dropping this ends it, with all sessions, silently.
+#[derive(Debug)]
+pub struct Line {
+    commands: mpsc::Sender<Command>,
+    wake: Arc<EventFd>,
+    thread: Option<JoinHandle<()>>,
+    real_time: Result<(), Errno>,
+}
+
+impl Line {
+    /// Starts the thread. Facts go to `recorder`, what routers must learn to `events`.
+    ///
+    /// # Errors
+    /// When the kernel gives no thread or no descriptors.
+    pub fn start(
+        recorder: Recorder,
+        events: UnboundedSender<LineEvent>,
+    ) -> Result<Line, LineError> {
+        let wake = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)
+            .map_err(|errno| LineError::Start(errno.into()))?;
+        let wake = Arc::new(wake);
+        let (commands, orders) = mpsc::channel();
+        let (thread, real_time) =
+            thread::start(recorder, events, orders, Arc::clone(&wake)).map_err(LineError::Start)?;
+        Ok(Line {
+            commands,
+            wake,
+            thread: Some(thread),
+            real_time,
+        })
+    }
+
+    /// Whether the thread runs before ordinary ones (`SCHED_FIFO`), and why not.
+    pub fn real_time(&self) -> Result<(), Errno> {
+        self.real_time
+    }
+
+    /// Runs a LAG from now on, every port dark until the kernel says otherwise. It replaces one at the same end.
+    pub fn add_lag(&self, port: LagPort) {
+        self.tell(Command::AddLag(Box::new(port)));
+    }
+
+    /// Ends a LAG as a line card without power does: nothing is said, the data path closes, carrier goes.
+    /// The answer comes when its sockets are closed.
+    pub fn remove_lag(&self, end: End) -> oneshot::Receiver<()> {
+        self.ask(|answer| Command::RemoveLag(end, answer))
+    }
+
+    /// Gives a command to a LAG.
+    pub fn lag(&self, end: End, command: lacp::Admin) {
+        self.tell(Command::Lag(end, command));
+    }
+
+    /// How a LAG is; the answer never comes when there is none.
+    pub fn inspect_lag(&self, end: End) -> oneshot::Receiver<LagStatus> {
+        self.ask(|answer| Command::InspectLag(end, answer))
+    }
+
+    /// Runs a BFD session from now on. It replaces one at the same end.
+    pub fn add_bfd(&self, port: BfdPort) {
+        self.tell(Command::AddBfd(Box::new(port)));
+    }
+
+    /// Ends a BFD session. The answer comes when its address and port are free again.
+    pub fn remove_bfd(&self, end: End, farewell: Farewell) -> oneshot::Receiver<()> {
+        self.ask(|answer| Command::RemoveBfd(end, farewell, answer))
+    }
+
+    /// Gives a command to a BFD session.
+    pub fn bfd(&self, end: End, command: BfdCommand) {
+        self.tell(Command::Bfd(end, command));
+    }
+
+    /// How a BFD session is; the answer never comes when there is none.
+    pub fn inspect_bfd(&self, end: End) -> oneshot::Receiver<BfdStatus> {
+        self.ask(|answer| Command::InspectBfd(end, answer))
+    }
+
+    fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> oneshot::Receiver<T> {
+        let (answer, receiver) = oneshot::channel();
+        self.tell(command(answer));
+        receiver
+    }
+
+    fn tell(&self, command: Command) {
+        // Both fail only when the thread is gone, which is told by the answers that never come.
+        let _ = self.commands.send(command);
+        let _ = self.wake.write(1);
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        self.tell(Command::Stop);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}

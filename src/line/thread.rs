@@ -1,0 +1,428 @@
+//! The loop: wait, read, let timers run, obey.
+
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::AsFd;
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::eventfd::EventFd;
+use nix::sys::time::TimeSpec;
+use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::bfd::BfdLine;
+use super::lag::LagLine;
+use super::schedule::Schedule;
+use super::{Command, End, Farewell, LineEvent};
+use crate::kernel::priority;
+use crate::record::{Fact, Recorder};
+use crate::time::{At, Clock};
+
+/// Descriptors served in one turn.
+const EVENTS: usize = 256;
+/// The longest packet or frame that matters; what is longer is cut off and refused by its protocol.
+const BUFFER: usize = 2048;
+/// Waking up later than this is a fact.
+const LATE: Duration = Duration::from_millis(1);
+
+/// What a session needs of its thread.
+pub(super) struct Surroundings<'a> {
+    pub clock: Clock,
+    pub recorder: &'a Recorder,
+    events: &'a UnboundedSender<LineEvent>,
+    /// To read into; of use only during one read.
+    pub buffer: &'a mut [u8; BUFFER],
+}
+
+impl Surroundings<'_> {
+    /// Tells the routers, if they still listen.
+    pub fn tell(&self, event: LineEvent) {
+        let _ = self.events.send(event);
+    }
+}
+
+/// A descriptor of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Source {
+    /// Packets of a BFD session, or frames of a LAG's member.
+    Member(u8),
+    /// Carrier events.
+    Carrier,
+}
+
+/// What an epoll event is about, packed into its 64 bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Token {
+    Command,
+    Timer,
+    Session(u32, Source),
+}
+
+impl Token {
+    fn pack(self) -> u64 {
+        match self {
+            Token::Command => 0,
+            Token::Timer => 1,
+            Token::Session(slot, Source::Carrier) => u64::from(slot) << 16 | 2,
+            Token::Session(slot, Source::Member(index)) => {
+                u64::from(slot) << 16 | (3 + u64::from(index))
+            }
+        }
+    }
+
+    fn unpack(bits: u64) -> Token {
+        let slot = (bits >> 16) as u32;
+        match bits & 0xffff {
+            0 => Token::Command,
+            1 => Token::Timer,
+            2 => Token::Session(slot, Source::Carrier),
+            index => Token::Session(slot, Source::Member((index - 3) as u8)),
+        }
+    }
+}
+
+/// What a slot holds.
+enum Occupant {
+    Bfd(Box<BfdLine>),
+    Lag(Box<LagLine>),
+}
+
+/// Starts the thread; returns whether it runs in real time.
+pub(super) fn start(
+    recorder: Recorder,
+    events: UnboundedSender<LineEvent>,
+    commands: mpsc::Receiver<Command>,
+    wake: Arc<EventFd>,
+) -> io::Result<(JoinHandle<()>, Result<(), Errno>)> {
+    let mut line = Thread {
+        clock: recorder.clock(),
+        recorder,
+        events,
+        commands,
+        epoll: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?,
+        timer: TimerFd::new(
+            ClockId::CLOCK_MONOTONIC,
+            TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK,
+        )?,
+        wake,
+        armed: None,
+        schedule: Schedule::default(),
+        due: Vec::with_capacity(EVENTS),
+        slots: Vec::new(),
+        lags: HashMap::new(),
+        bfds: HashMap::new(),
+        buffer: Box::new([0; BUFFER]),
+    };
+    let reading = EpollEvent::new(EpollFlags::EPOLLIN, Token::Command.pack());
+    line.epoll.add(line.wake.as_ref(), reading)?;
+    // Edge-triggered: an expiry is told once, and need not be read.
+    let expiring = EpollFlags::EPOLLIN | EpollFlags::EPOLLET;
+    line.epoll.add(
+        line.timer.as_fd(),
+        EpollEvent::new(expiring, Token::Timer.pack()),
+    )?;
+    let (tell, told) = mpsc::channel();
+    let thread = std::thread::Builder::new()
+        .name("line".into())
+        .spawn(move || {
+            let _ = tell.send(priority::real_time());
+            line.run();
+        })?;
+    let real_time = told.recv().unwrap_or(Err(Errno::ESRCH));
+    Ok((thread, real_time))
+}
+
+struct Thread {
+    clock: Clock,
+    recorder: Recorder,
+    events: UnboundedSender<LineEvent>,
+    commands: mpsc::Receiver<Command>,
+    wake: Arc<EventFd>,
+    epoll: Epoll,
+    timer: TimerFd,
+    /// What the timer is set to.
+    armed: Option<At>,
+    schedule: Schedule,
+    /// Slots whose deadline came, in one turn.
+    due: Vec<u32>,
+    slots: Vec<Option<Occupant>>,
+    lags: HashMap<End, u32>,
+    bfds: HashMap<End, u32>,
+    buffer: Box<[u8; BUFFER]>,
+}
+
+impl Thread {
+    fn run(&mut self) {
+        let mut ready = [EpollEvent::empty(); EVENTS];
+        loop {
+            let timeout = self.arm();
+            let count = match self.epoll.wait(&mut ready, timeout) {
+                Ok(count) => count,
+                Err(Errno::EINTR) => 0,
+                Err(errno) => {
+                    let text = format!("line thread: epoll_wait: {errno}");
+                    self.recorder.now(Fact::Errored { text });
+                    return;
+                }
+            };
+            let mut ordered = false;
+            for event in &ready[..count] {
+                match Token::unpack(event.data()) {
+                    Token::Command => ordered = true,
+                    Token::Timer => self.armed = None,
+                    Token::Session(slot, source) => self.ready(slot, source),
+                }
+            }
+            self.run_timers();
+            // Last, because it may free slots that events of this turn are about.
+            if ordered && !self.obey() {
+                return;
+            }
+        }
+    }
+
+    /// Sets the timer to the earliest deadline; returns how long to wait besides.
+    fn arm(&mut self) -> EpollTimeout {
+        let Some(next) = self.schedule.next() else {
+            return EpollTimeout::NONE;
+        };
+        if next <= self.clock.now() {
+            return EpollTimeout::ZERO;
+        }
+        if self.armed != Some(next) {
+            self.armed = Some(next);
+            let moment = Duration::from_nanos(self.clock.monotonic_nanos(next));
+            let alarm = Expiration::OneShot(TimeSpec::from_duration(moment));
+            let absolute = TimerSetTimeFlags::TFD_TIMER_ABSTIME;
+            if self.timer.set(alarm, absolute).is_err() {
+                // Never seen; waiting by the millisecond still works.
+                self.armed = None;
+                return EpollTimeout::from(1u8);
+            }
+        }
+        EpollTimeout::NONE
+    }
+
+    fn ready(&mut self, slot: u32, source: Source) {
+        let (occupant, mut around) = self.parts(slot);
+        let deadline = match occupant {
+            Some(Occupant::Bfd(bfd)) => {
+                bfd.ready(source, &mut around);
+                bfd.deadline()
+            }
+            Some(Occupant::Lag(lag)) => {
+                lag.ready(source, &mut around);
+                lag.deadline()
+            }
+            None => None,
+        };
+        self.schedule.set(slot, deadline);
+    }
+
+    /// Runs what is due now. What becomes due meanwhile waits for the next turn, after the sockets.
+    fn run_timers(&mut self) {
+        let now = self.clock.now();
+        let mut due = std::mem::take(&mut self.due);
+        while let Some((at, slot)) = self.schedule.pop_due(now) {
+            let by = now.since(at);
+            if due.is_empty() && by > LATE {
+                let thread = "line".to_owned();
+                let by = by.into();
+                self.recorder.at(now, Fact::Late { thread, by });
+            }
+            due.push(slot);
+        }
+        for slot in due.drain(..) {
+            self.run_timer(slot);
+        }
+        self.due = due;
+    }
+
+    fn run_timer(&mut self, slot: u32) {
+        let (occupant, mut around) = self.parts(slot);
+        let deadline = match occupant {
+            Some(Occupant::Bfd(bfd)) => {
+                bfd.timer(&mut around);
+                if bfd.is_over(around.clock.now()) {
+                    self.vacate(slot);
+                    return;
+                }
+                bfd.deadline()
+            }
+            Some(Occupant::Lag(lag)) => {
+                lag.timer(&mut around);
+                lag.deadline()
+            }
+            None => None,
+        };
+        self.schedule.set(slot, deadline);
+    }
+
+    /// Does all that was ordered; `false` to end.
+    fn obey(&mut self) -> bool {
+        // Emptied before the commands are read, so that one sent meanwhile wakes us again.
+        let _ = self.wake.read();
+        loop {
+            let command = match self.commands.try_recv() {
+                Ok(command) => command,
+                Err(mpsc::TryRecvError::Empty) => return true,
+                Err(mpsc::TryRecvError::Disconnected) => return false,
+            };
+            match command {
+                Command::AddLag(port) => {
+                    self.remove_lag(port.end());
+                    let lag = LagLine::new(*port, &mut self.around());
+                    let end = lag.end().clone();
+                    let slot = self.occupy(Occupant::Lag(Box::new(lag)), &end);
+                    self.lags.insert(end, slot);
+                }
+                Command::RemoveLag(end, answer) => {
+                    self.remove_lag(&end);
+                    let _ = answer.send(());
+                }
+                Command::Lag(end, command) => {
+                    if let Some(slot) = self.lags.get(&end).copied() {
+                        let (occupant, mut around) = self.parts(slot);
+                        if let Some(Occupant::Lag(lag)) = occupant {
+                            lag.command(command, &mut around);
+                            let deadline = lag.deadline();
+                            self.schedule.set(slot, deadline);
+                        }
+                    }
+                }
+                Command::InspectLag(end, answer) => {
+                    let slot = self.lags.get(&end).copied();
+                    if let Some(Occupant::Lag(lag)) = slot.and_then(|s| self.occupant(s)) {
+                        let _ = answer.send(lag.status());
+                    }
+                }
+                Command::AddBfd(port) => {
+                    self.remove_bfd(port.end(), Farewell::Silent);
+                    let bfd = BfdLine::new(*port, &mut self.around());
+                    let end = bfd.end().clone();
+                    let slot = self.occupy(Occupant::Bfd(Box::new(bfd)), &end);
+                    self.bfds.insert(end, slot);
+                }
+                Command::RemoveBfd(end, farewell, answer) => {
+                    self.remove_bfd(&end, farewell);
+                    let _ = answer.send(());
+                }
+                Command::Bfd(end, command) => {
+                    if let Some(slot) = self.bfds.get(&end).copied() {
+                        let (occupant, mut around) = self.parts(slot);
+                        if let Some(Occupant::Bfd(bfd)) = occupant {
+                            bfd.command(command, &mut around);
+                            let deadline = bfd.deadline();
+                            self.schedule.set(slot, deadline);
+                        }
+                    }
+                }
+                Command::InspectBfd(end, answer) => {
+                    let slot = self.bfds.get(&end).copied();
+                    if let Some(Occupant::Bfd(bfd)) = slot.and_then(|s| self.occupant(s)) {
+                        let _ = answer.send(bfd.status());
+                    }
+                }
+                Command::Stop => return false,
+            }
+        }
+    }
+
+    fn remove_lag(&mut self, end: &End) {
+        let Some(slot) = self.lags.remove(end) else {
+            return;
+        };
+        if let Some(Occupant::Lag(lag)) = self.vacate(slot) {
+            lag.leave(&mut self.around());
+        }
+    }
+
+    fn remove_bfd(&mut self, end: &End, farewell: Farewell) {
+        let Some(slot) = self.bfds.remove(end) else {
+            return;
+        };
+        match farewell {
+            Farewell::Silent => drop(self.vacate(slot)),
+            Farewell::AdminDown => {
+                let (occupant, mut around) = self.parts(slot);
+                if let Some(Occupant::Bfd(bfd)) = occupant {
+                    bfd.leave(&mut around);
+                    let deadline = bfd.deadline();
+                    self.schedule.set(slot, deadline);
+                }
+            }
+        }
+    }
+
+    /// Gives an occupant a slot, and waits on its descriptors from now on.
+    fn occupy(&mut self, occupant: Occupant, end: &End) -> u32 {
+        let free = self.slots.iter().position(Option::is_none);
+        let slot = free.unwrap_or(self.slots.len()) as u32;
+        let watch = |(source, fd)| {
+            let token = Token::Session(slot, source).pack();
+            self.epoll
+                .add(fd, EpollEvent::new(EpollFlags::EPOLLIN, token))
+        };
+        let (watched, deadline) = match &occupant {
+            Occupant::Bfd(bfd) => (bfd.sources().try_for_each(watch), bfd.deadline()),
+            Occupant::Lag(lag) => (lag.sources().try_for_each(watch), lag.deadline()),
+        };
+        if let Err(errno) = watched {
+            let text = format!("{end}: wait on its sockets: {errno}");
+            self.recorder.now(Fact::Errored { text: text.clone() });
+            let end = end.clone();
+            self.around().tell(LineEvent::Errored { end, text });
+        }
+        match free {
+            Some(index) => self.slots[index] = Some(occupant),
+            None => self.slots.push(Some(occupant)),
+        }
+        self.schedule.set(slot, deadline);
+        slot
+    }
+
+    /// Takes an occupant out of its slot. Closing its descriptors ends the waiting on them.
+    fn vacate(&mut self, slot: u32) -> Option<Occupant> {
+        self.schedule.clear(slot);
+        self.slots.get_mut(slot as usize)?.take()
+    }
+
+    fn occupant(&self, slot: u32) -> Option<&Occupant> {
+        self.slots.get(slot as usize)?.as_ref()
+    }
+
+    fn around(&mut self) -> Surroundings<'_> {
+        self.parts(u32::MAX).1
+    }
+
+    fn parts(&mut self, slot: u32) -> (Option<&mut Occupant>, Surroundings<'_>) {
+        let occupant = self.slots.get_mut(slot as usize).and_then(Option::as_mut);
+        let around = Surroundings {
+            clock: self.clock,
+            recorder: &self.recorder,
+            events: &self.events,
+            buffer: &mut self.buffer,
+        };
+        (occupant, around)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_survive_packing() {
+        let sessions = [0, 1, u32::MAX].into_iter().flat_map(|slot| {
+            [Source::Carrier, Source::Member(0), Source::Member(7)]
+                .map(|source| Token::Session(slot, source))
+        });
+        for token in sessions.chain([Token::Command, Token::Timer]) {
+            assert_eq!(Token::unpack(token.pack()), token);
+        }
+    }
+}
