@@ -12,9 +12,15 @@ use peerlab::kernel::enter::enter;
 mod build;
 #[path = "kernel/inside.rs"]
 mod inside;
+#[path = "kernel/watch.rs"]
+mod watch;
 
 fn main() -> ExitCode {
-    let tests = || [build::tests(), inside::tests()].into_iter().flatten();
+    let tests = || {
+        [build::tests(), inside::tests(), watch::tests()]
+            .into_iter()
+            .flatten()
+    };
     let held = match enter() {
         Ok(held) => held,
         Err(error) => {

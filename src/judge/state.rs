@@ -237,6 +237,7 @@ impl State {
             | Fact::Late { .. }
             | Fact::Pressure { .. }
             | Fact::Errored { .. }
+            | Fact::EventsLost { .. }
             | Fact::Interrupted { .. } => {}
         }
     }

@@ -16,3 +16,4 @@ pub mod priority;
 pub mod route;
 pub mod socket;
 pub mod sysctl;
+pub mod watch;

@@ -194,6 +194,12 @@ pub enum Fact {
         /// Interfaces of its next hops, sorted; empty when the route is gone.
         via: Vec<String>,
     },
+    /// The kernel told more route and link changes of a router than could be read in time. Its present state was read
+    /// again; what was in between, and when, is not known.
+    EventsLost {
+        /// Router.
+        router: String,
+    },
     /// A fault or repair was asked for.
     FaultAsked {
         /// What and how, in words.
