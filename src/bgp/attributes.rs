@@ -1,14 +1,87 @@
-//! Path attributes.
+//! Path attributes (RFC 4271, section 5), as sets shared between routes.
+//!
+//! A set is immutable once shared; routes with equal sets hold the same `Arc`, so equality of shared sets is
+//! equality of pointers and a route costs a prefix and a pointer.
+//!
+//! **Invariant:** AS_SET does not exist here (RFC 9774: such a route was treated as withdrawn when it was received).
 
-/// A large community (RFC 8092).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct LargeCommunity {
-    /// Global Administrator, an AS number.
-    pub global: u32,
-    /// Local Data Part 1.
-    pub local_1: u32,
-    /// Local Data Part 2.
-    pub local_2: u32,
+use std::fmt;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::hash::Set;
+
+/// The attributes of a route.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Attributes {
+    /// ORIGIN.
+    pub origin: Origin,
+    /// AS_PATH: one sequence, nearest AS first; empty inside the originating AS.
+    pub as_path: Vec<u32>,
+    /// NEXT_HOP.
+    pub next_hop: Ipv4Addr,
+    /// MULTI_EXIT_DISC.
+    pub med: Option<u32>,
+    /// LOCAL_PREF; only inside an AS.
+    pub local_pref: Option<u32>,
+    /// ATOMIC_AGGREGATE.
+    pub atomic_aggregate: bool,
+    /// AGGREGATOR: AS number and address.
+    pub aggregator: Option<(u32, Ipv4Addr)>,
+    /// COMMUNITIES (RFC 1997), in the order received.
+    pub communities: Vec<u32>,
+    /// Extended communities (RFC 4360), in the order received.
+    pub extended_communities: Vec<u64>,
+    /// Large communities (RFC 8092), in the order received.
+    pub large_communities: Vec<LargeCommunity>,
+    /// ORIGINATOR_ID (RFC 4456).
+    pub originator_id: Option<Ipv4Addr>,
+    /// CLUSTER_LIST (RFC 4456).
+    pub cluster_list: Vec<Ipv4Addr>,
+    /// Attributes not understood, which are passed on.
+    pub unknown: Vec<UnknownAttribute>,
+    /// Type codes of understood optional transitive attributes that came with the Partial bit.
+    pub partial: Vec<u8>,
+}
+
+impl Attributes {
+    /// The attributes of a route that starts here: empty path, nothing optional.
+    pub fn originated(next_hop: Ipv4Addr) -> Attributes {
+        Attributes {
+            origin: Origin::Igp,
+            as_path: Vec::new(),
+            next_hop,
+            med: None,
+            local_pref: None,
+            atomic_aggregate: false,
+            aggregator: None,
+            communities: Vec::new(),
+            extended_communities: Vec::new(),
+            large_communities: Vec::new(),
+            originator_id: None,
+            cluster_list: Vec::new(),
+            unknown: Vec::new(),
+            partial: Vec::new(),
+        }
+    }
+
+    /// The AS path as people write it, for example `64500 64500`.
+    pub fn as_path_text(&self) -> String {
+        let words: Vec<String> = self.as_path.iter().map(u32::to_string).collect();
+        words.join(" ")
+    }
+
+    /// All standard and large communities as people write them, for example `8075:8007`.
+    pub fn community_texts(&self) -> Vec<String> {
+        let standard = self
+            .communities
+            .iter()
+            .map(|c| format!("{}:{}", c >> 16, c & 0xffff));
+        let large = self.large_communities.iter().map(ToString::to_string);
+        standard.chain(large).collect()
+    }
 }
 
 /// ORIGIN (RFC 4271, section 5.1.1); the lower one is preferred.
@@ -21,4 +94,110 @@ pub enum Origin {
     Egp,
     /// By other means.
     Incomplete,
+}
+
+/// A large community (RFC 8092).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LargeCommunity {
+    /// Global Administrator, an AS number.
+    pub global: u32,
+    /// Local Data Part 1.
+    pub local_1: u32,
+    /// Local Data Part 2.
+    pub local_2: u32,
+}
+
+impl fmt::Display for LargeCommunity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.global, self.local_1, self.local_2)
+    }
+}
+
+/// An attribute not understood (RFC 4271, section 5): optional transitive, kept with its flags.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct UnknownAttribute {
+    /// Flags as received.
+    pub flags: u8,
+    /// Type code.
+    pub code: u8,
+    /// Value.
+    pub value: Bytes,
+}
+
+/// NO_EXPORT (RFC 1997): not to be told outside the AS.
+pub const NO_EXPORT: u32 = 0xffff_ff01;
+/// NO_ADVERTISE (RFC 1997): not to be told anyone.
+pub const NO_ADVERTISE: u32 = 0xffff_ff02;
+/// NO_EXPORT_SUBCONFED (RFC 1997): not to be told external peers.
+pub const NO_EXPORT_SUBCONFED: u32 = 0xffff_ff03;
+
+/// All attribute sets in use in a router, each once.
+#[derive(Debug, Default)]
+pub struct AttributeSets {
+    sets: Set<Arc<Attributes>>,
+    sweep_at: usize,
+}
+
+impl AttributeSets {
+    /// The shared set equal to `attributes`.
+    pub fn share(&mut self, attributes: Attributes) -> Arc<Attributes> {
+        if let Some(shared) = self.sets.get(&attributes) {
+            return shared.clone();
+        }
+        if self.sets.len() >= self.sweep_at {
+            // Sets no route holds any more are dropped whenever the table would double.
+            self.sets.retain(|set| Arc::strong_count(set) > 1);
+            self.sweep_at = (self.sets.len() * 2).max(1024);
+        }
+        let shared = Arc::new(attributes);
+        self.sets.insert(shared.clone());
+        shared
+    }
+
+    /// Number of sets kept, those no longer used but not yet swept included.
+    pub fn len(&self) -> usize {
+        self.sets.len()
+    }
+
+    /// Whether none is kept.
+    pub fn is_empty(&self) -> bool {
+        self.sets.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_sets_are_the_same_arc() {
+        let mut sets = AttributeSets::default();
+        let a = sets.share(Attributes::originated(Ipv4Addr::LOCALHOST));
+        let b = sets.share(Attributes::originated(Ipv4Addr::LOCALHOST));
+        assert!(Arc::ptr_eq(&a, &b));
+        assert_eq!(sets.len(), 1);
+    }
+
+    #[test]
+    fn unused_sets_are_swept() {
+        let mut sets = AttributeSets::default();
+        for n in 0..100_000_u32 {
+            sets.share(Attributes::originated(Ipv4Addr::from(n)));
+        }
+        assert!(sets.len() <= 1024, "{} sets kept", sets.len());
+    }
+
+    #[test]
+    fn texts() {
+        let mut a = Attributes::originated(Ipv4Addr::LOCALHOST);
+        a.as_path = vec![64500, 64512];
+        a.communities = vec![8075 << 16 | 8007];
+        a.large_communities = vec![LargeCommunity {
+            global: 1,
+            local_1: 2,
+            local_2: 3,
+        }];
+        assert_eq!(a.as_path_text(), "64500 64512");
+        assert_eq!(a.community_texts(), ["8075:8007", "1:2:3"]);
+    }
 }

@@ -4,9 +4,15 @@
 //! 2. [`notification`]: why sessions end, in numbers and words.
 //! 3. [`attributes`]: path attributes, shared between routes.
 //! 4. [`fsm`] and [`session`]: the state machine of RFC 4271, section 8, and the session that runs it.
-//! 5. [`decision`] and [`rib`]: which route wins, and the tables.
+//! 5. [`decision`] and [`rib`]: which route wins, and the tables of a session.
 //!
 //! **Invariant:** nothing here reads a clock, a socket or the environment, and no input makes it panic.
 
 pub mod attributes;
+pub mod decision;
+pub mod fsm;
+pub mod hash;
+pub mod message;
+pub mod notification;
+pub mod rib;
 pub mod session;

@@ -1,0 +1,189 @@
+//! BGP messages (RFC 4271, section 4; RFC 2918), from and to bytes.
+//!
+//! The codec is the crate `rustbgpd-wire`; only this file and its two children name it. What comes in is framed here, decoded, and turned
+//! into our own types; every error is the NOTIFICATION that must be sent, or was treated as RFC 7606 says.
+//!
+//! **Invariant:** whatever bytes come in, the answer is messages or one [`Notification`], and at most one
+//! incomplete message (4096 bytes) is kept.
+
+use std::net::Ipv4Addr;
+
+use bytes::{Bytes, BytesMut};
+use ipnet::Ipv4Net;
+use rustbgpd_wire as wire;
+
+use super::attributes::Attributes;
+use super::notification::Notification;
+
+mod read;
+mod write;
+
+pub use write::{
+    Unwritable, write_announcements, write_end_of_rib, write_keepalive, write_notification,
+    write_open, write_route_refresh, write_withdrawals,
+};
+
+/// AS_TRANS (RFC 6793): stands for a four-octet AS number where two octets must do.
+pub const AS_TRANS: u16 = 23456;
+
+const MAX_LENGTH: u16 = wire::MAX_MESSAGE_LEN;
+const HEADER: usize = 19;
+
+/// A received message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Message {
+    /// OPEN.
+    Open(Open),
+    /// UPDATE.
+    Update(Box<Update>),
+    /// NOTIFICATION.
+    Notification(Notification),
+    /// KEEPALIVE.
+    Keepalive,
+    /// ROUTE-REFRESH (RFC 2918).
+    RouteRefresh(RouteRefresh),
+}
+
+/// An OPEN message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Open {
+    /// AS number: of the four-octet capability if there, else "My Autonomous System".
+    pub asn: u32,
+    /// Proposed hold time in seconds.
+    pub hold_time: u16,
+    /// BGP Identifier.
+    pub id: Ipv4Addr,
+    /// Four-octet AS numbers (RFC 6793).
+    pub four_octet: bool,
+    /// Route refresh (RFC 2918).
+    pub route_refresh: bool,
+    /// IPv4 unicast: by a multiprotocol capability (RFC 4760), or because there is none.
+    pub ipv4_unicast: bool,
+    /// Capability codes we have no use for.
+    pub ignored: Vec<u8>,
+}
+
+/// An UPDATE message, after RFC 7606.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Update {
+    /// Prefixes no longer reachable, those of a treat-as-withdraw included.
+    pub withdrawn: Vec<Ipv4Net>,
+    /// Prefixes reachable with `attributes`.
+    pub announced: Vec<Ipv4Net>,
+    /// Attributes; present when anything is announced.
+    pub attributes: Option<Attributes>,
+    /// The End-of-RIB marker (RFC 4724, section 2).
+    pub end_of_rib: bool,
+    /// What was wrong and how it was treated, in words.
+    pub malformed: Vec<String>,
+}
+
+/// A ROUTE-REFRESH message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RouteRefresh {
+    /// Address family (1: IPv4).
+    pub afi: u16,
+    /// Subsequent address family (1: unicast).
+    pub safi: u8,
+    /// 0: a request (RFC 2918); 1 and 2 mark beginning and end (RFC 7313).
+    pub subtype: u8,
+}
+
+/// What was negotiated and decides how UPDATEs read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dialect {
+    /// Both ends know four-octet AS numbers (RFC 6793).
+    pub four_octet: bool,
+    /// iBGP.
+    pub internal: bool,
+}
+
+/// Cuts a stream of bytes into messages.
+#[derive(Debug, Default)]
+pub struct Framer {
+    buffer: BytesMut,
+}
+
+impl Framer {
+    /// Adds what was read.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    /// The next message, or `None` when more bytes are needed.
+    ///
+    /// # Errors
+    ///
+    /// The NOTIFICATION to send; the stream is useless from here on.
+    pub fn next(&mut self, dialect: Dialect) -> Result<Option<Message>, Notification> {
+        let Some(length) = self.length()? else {
+            return Ok(None);
+        };
+        if self.buffer.len() < length {
+            return Ok(None);
+        }
+        let mut bytes = self.buffer.split_to(length).freeze();
+        if bytes[18] == 4 {
+            return Ok(Some(Message::Keepalive));
+        }
+        let message = wire::decode_message(&mut bytes, MAX_LENGTH).map_err(|e| read::refuse(&e))?;
+        Ok(Some(match message {
+            wire::Message::Open(open) => Message::Open(read::read_open(open)),
+            wire::Message::Update(update) => {
+                Message::Update(Box::new(read::read_update(&update, dialect)?))
+            }
+            wire::Message::Notification(n) => Message::Notification(Notification {
+                code: n.code.as_u8(),
+                subcode: n.subcode,
+                data: n.data,
+            }),
+            wire::Message::RouteRefresh(r) => Message::RouteRefresh(RouteRefresh {
+                afi: r.afi_raw,
+                safi: r.safi_raw,
+                subtype: r.subtype_raw,
+            }),
+            // Keepalive was answered above; the crate's enum may grow.
+            _ => Message::Keepalive,
+        }))
+    }
+
+    /// Bytes of an incomplete message kept.
+    pub fn pending(&self) -> usize {
+        self.buffer.len()
+    }
+
+    /// The length of the message at the front, once its header is there and in order (RFC 4271, section 6.1).
+    fn length(&self) -> Result<Option<usize>, Notification> {
+        let present = &self.buffer[..self.buffer.len().min(16)];
+        if present.iter().any(|&byte| byte != 0xff) {
+            return Err(Notification::new(1, 1));
+        }
+        let Some(header) = self.buffer.get(16..HEADER) else {
+            return Ok(None);
+        };
+        let length = u16::from_be_bytes([header[0], header[1]]);
+        if !(HEADER as u16..=MAX_LENGTH).contains(&length) {
+            return Err(Notification::bad_length(length));
+        }
+        let in_range = match header[2] {
+            1 => length >= 29,
+            2 => length >= 23,
+            3 => length >= 21,
+            4 => length == 19,
+            5 => length >= 23,
+            kind => {
+                return Err(Notification {
+                    data: Bytes::copy_from_slice(&[kind]),
+                    ..Notification::new(1, 3)
+                });
+            }
+        };
+        if !in_range {
+            return Err(Notification::bad_length(length));
+        }
+        Ok(Some(usize::from(length)))
+    }
+}
+
+#[cfg(test)]
+mod tests;

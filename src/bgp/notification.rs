@@ -1,0 +1,187 @@
+//! Why a session ends: the codes of NOTIFICATION messages (RFC 4271, section 4.5) in numbers and words.
+//!
+//! **Invariant:** every code and subcode has a text, the unassigned ones too.
+
+use std::fmt;
+
+use bytes::Bytes;
+
+/// A NOTIFICATION message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notification {
+    /// Error code.
+    pub code: u8,
+    /// Error subcode.
+    pub subcode: u8,
+    /// Data, whose meaning depends on the codes.
+    pub data: Bytes,
+}
+
+impl Notification {
+    /// A notification without data.
+    pub const fn new(code: u8, subcode: u8) -> Notification {
+        Notification {
+            code,
+            subcode,
+            data: Bytes::new(),
+        }
+    }
+
+    /// Bad Message Length (RFC 4271, section 6.1), with the erroneous length.
+    pub fn bad_length(length: u16) -> Notification {
+        Notification {
+            data: Bytes::copy_from_slice(&length.to_be_bytes()),
+            ..Notification::new(1, 2)
+        }
+    }
+
+    /// Cease / Administrative Shutdown with a text for people (RFC 9003), cut to 128 bytes at a character boundary.
+    pub fn shutdown(text: &str) -> Notification {
+        let mut end = text.len().min(128);
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        let mut data = vec![end as u8];
+        data.extend_from_slice(&text.as_bytes()[..end]);
+        Notification {
+            data: data.into(),
+            ..Notification::new(6, 2)
+        }
+    }
+
+    /// The text for people of a Cease / Administrative Shutdown or Reset (RFC 9003), if there is a valid one.
+    pub fn communication(&self) -> Option<&str> {
+        if self.code != 6 || !matches!(self.subcode, 2 | 4) {
+            return None;
+        }
+        let (&length, text) = self.data.split_first()?;
+        if length == 0 || text.len() != usize::from(length) {
+            return None;
+        }
+        std::str::from_utf8(text).ok()
+    }
+}
+
+impl fmt::Display for Notification {
+    /// For example `Cease/administrative shutdown "maintenance"`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (code, subcode) = (self.code, self.subcode);
+        match code_text(code) {
+            Some(text) => f.write_str(text)?,
+            None => write!(f, "error code {code}")?,
+        }
+        match subcode_text(code, subcode) {
+            Some("") => {}
+            Some(text) => write!(f, "/{text}")?,
+            None => write!(f, "/subcode {subcode}")?,
+        }
+        match self.communication() {
+            Some(text) => write!(f, " {text:?}"),
+            None => Ok(()),
+        }
+    }
+}
+
+fn code_text(code: u8) -> Option<&'static str> {
+    Some(match code {
+        1 => "Message Header Error",
+        2 => "OPEN Message Error",
+        3 => "UPDATE Message Error",
+        4 => "Hold Timer Expired",
+        5 => "Finite State Machine Error",
+        6 => "Cease",
+        7 => "ROUTE-REFRESH Message Error", // RFC 7313
+        8 => "Send Hold Timer Expired",     // RFC 9687
+        _ => return None,
+    })
+}
+
+/// The words of the IANA registry, in lower case; empty when the code says it all.
+fn subcode_text(code: u8, subcode: u8) -> Option<&'static str> {
+    Some(match (code, subcode) {
+        (1..=8, 0) => "",
+        (1, 1) => "connection not synchronized",
+        (1, 2) => "bad message length",
+        (1, 3) => "bad message type",
+        (2, 1) => "unsupported version number",
+        (2, 2) => "bad peer AS",
+        (2, 3) => "bad BGP identifier",
+        (2, 4) => "unsupported optional parameter",
+        (2, 5) => "authentication failure", // deprecated
+        (2, 6) => "unacceptable hold time",
+        (2, 7) => "unsupported capability", // RFC 5492
+        (2, 11) => "role mismatch",         // RFC 9234
+        (3, 1) => "malformed attribute list",
+        (3, 2) => "unrecognized well-known attribute",
+        (3, 3) => "missing well-known attribute",
+        (3, 4) => "attribute flags error",
+        (3, 5) => "attribute length error",
+        (3, 6) => "invalid ORIGIN attribute",
+        (3, 7) => "AS routing loop", // deprecated
+        (3, 8) => "invalid NEXT_HOP attribute",
+        (3, 9) => "optional attribute error",
+        (3, 10) => "invalid network field",
+        (3, 11) => "malformed AS_PATH",
+        (5, 1) => "unexpected message in OpenSent", // RFC 6608
+        (5, 2) => "unexpected message in OpenConfirm",
+        (5, 3) => "unexpected message in Established",
+        (6, 1) => "maximum number of prefixes reached", // RFC 4486 from here
+        (6, 2) => "administrative shutdown",
+        (6, 3) => "peer de-configured",
+        (6, 4) => "administrative reset",
+        (6, 5) => "connection rejected",
+        (6, 6) => "other configuration change",
+        (6, 7) => "connection collision resolution",
+        (6, 8) => "out of resources",
+        (6, 9) => "hard reset", // RFC 8538
+        (6, 10) => "BFD down",  // RFC 9384
+        (7, 1) => "invalid message length",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts() {
+        let text = |code, subcode| Notification::new(code, subcode).to_string();
+        assert_eq!(text(6, 2), "Cease/administrative shutdown");
+        assert_eq!(text(6, 10), "Cease/BFD down");
+        assert_eq!(text(2, 2), "OPEN Message Error/bad peer AS");
+        assert_eq!(text(4, 0), "Hold Timer Expired");
+        assert_eq!(text(6, 77), "Cease/subcode 77");
+        assert_eq!(text(99, 3), "error code 99/subcode 3");
+    }
+
+    #[test]
+    fn shutdown_communication_goes_there_and_back() {
+        let n = Notification::shutdown("maintenance");
+        assert_eq!(n.communication(), Some("maintenance"));
+        assert_eq!(
+            n.to_string(),
+            "Cease/administrative shutdown \"maintenance\""
+        );
+        // A character that would be cut in two is left out whole.
+        let long = "é".repeat(100);
+        assert_eq!(Notification::shutdown(&long).data.len(), 129);
+        let odd = format!("x{long}");
+        assert_eq!(
+            Notification::shutdown(&odd).communication().map(str::len),
+            Some(127)
+        );
+        assert_eq!(Notification::shutdown("").communication(), None);
+    }
+
+    #[test]
+    fn a_false_communication_is_not_shown() {
+        for data in [&[5, b'a'][..], &[2, 0xff, 0xff], &[]] {
+            let n = Notification {
+                data: Bytes::copy_from_slice(data),
+                ..Notification::new(6, 2)
+            };
+            assert_eq!(n.communication(), None);
+        }
+    }
+}

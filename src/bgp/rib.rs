@@ -1,0 +1,186 @@
+//! Adj-RIB-In and Adj-RIB-Out of a session (RFC 4271, section 3.2).
+//!
+//! A route is a prefix and a pointer to a shared attribute set: 16 bytes, and what the table needs around them.
+//!
+//! **Invariant:** Adj-RIB-Out holds exactly what the neighbour was told.
+
+use std::collections::VecDeque;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use ipnet::Ipv4Net;
+
+use super::attributes::Attributes;
+use super::hash::{Map, Set};
+
+/// Routes received from a neighbour, after import policy.
+#[derive(Debug, Default)]
+pub struct AdjRibIn {
+    routes: Map<Ipv4Net, Arc<Attributes>>,
+}
+
+impl AdjRibIn {
+    /// Takes a route; false when it is what was there before.
+    pub fn insert(&mut self, prefix: Ipv4Net, attributes: &Arc<Attributes>) -> bool {
+        match self.routes.insert(prefix, attributes.clone()) {
+            Some(before) => !Arc::ptr_eq(&before, attributes),
+            None => true,
+        }
+    }
+
+    /// Forgets a route; false when there was none.
+    pub fn remove(&mut self, prefix: &Ipv4Net) -> bool {
+        self.routes.remove(prefix).is_some()
+    }
+
+    /// The route to a prefix.
+    pub fn get(&self, prefix: &Ipv4Net) -> Option<&Arc<Attributes>> {
+        self.routes.get(prefix)
+    }
+
+    /// Forgets everything, and says what it was.
+    pub fn drain(&mut self) -> impl Iterator<Item = Ipv4Net> + use<> {
+        std::mem::take(&mut self.routes).into_keys()
+    }
+
+    /// All routes.
+    pub fn iter(&self) -> impl Iterator<Item = (&Ipv4Net, &Arc<Attributes>)> {
+        self.routes.iter()
+    }
+
+    /// Number of routes.
+    pub fn len(&self) -> usize {
+        self.routes.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.routes.is_empty()
+    }
+}
+
+/// Routes announced to a neighbour, and the prefixes to look at again when there is room to write.
+#[derive(Debug, Default)]
+pub struct AdjRibOut {
+    sent: Map<Ipv4Net, Arc<Attributes>>,
+    queue: VecDeque<Ipv4Net>,
+    queued: Set<Ipv4Net>,
+    end_of_rib: bool,
+}
+
+/// What a neighbour must be told.
+#[derive(Debug, Default, PartialEq)]
+pub struct Changes {
+    /// Prefixes withdrawn.
+    pub withdrawn: Vec<Ipv4Net>,
+    /// Prefixes announced, together where they share attributes.
+    pub announced: Vec<(Arc<Attributes>, Vec<Ipv4Net>)>,
+}
+
+impl AdjRibOut {
+    /// Forgets everything: the session is down, or begins.
+    pub fn clear(&mut self) {
+        *self = AdjRibOut::default();
+    }
+
+    /// The End-of-RIB marker is due once all that is queued is sent.
+    pub fn owe_end_of_rib(&mut self) {
+        self.end_of_rib = true;
+    }
+
+    /// Whether the End-of-RIB marker is due now; only once.
+    pub fn take_end_of_rib(&mut self) -> bool {
+        self.queue.is_empty() && std::mem::take(&mut self.end_of_rib)
+    }
+
+    /// The prefix may have changed. However often it does, it is looked at once.
+    pub fn queue(&mut self, prefix: Ipv4Net) {
+        if self.queued.insert(prefix) {
+            self.queue.push_back(prefix);
+        }
+    }
+
+    /// Whether there is something to look at, or a marker to send.
+    pub fn is_pending(&self) -> bool {
+        !self.queue.is_empty() || self.end_of_rib
+    }
+
+    /// Everything is to be sent again (RFC 2918). What was told stays known, so that a route which is gone by then
+    /// is still withdrawn; but it equals no shared set any more.
+    pub fn resend(&mut self) {
+        let unlike_any = Arc::new(Attributes::originated(Ipv4Addr::UNSPECIFIED));
+        for (prefix, told) in &mut self.sent {
+            *told = unlike_any.clone();
+            if self.queued.insert(*prefix) {
+                self.queue.push_back(*prefix);
+            }
+        }
+    }
+
+    /// Takes up to `limit` queued prefixes, asks what each is now, and says what the neighbour must be told.
+    pub fn changes(
+        &mut self,
+        limit: usize,
+        mut export: impl FnMut(&Ipv4Net) -> Option<Arc<Attributes>>,
+    ) -> Changes {
+        let mut changes = Changes::default();
+        let mut groups: Map<usize, usize> = Map::default();
+        for _ in 0..limit {
+            let Some(prefix) = self.queue.pop_front() else {
+                break;
+            };
+            self.queued.remove(&prefix);
+            match export(&prefix) {
+                Some(now) => {
+                    if self.sent.get(&prefix).is_some_and(|b| Arc::ptr_eq(b, &now)) {
+                        continue;
+                    }
+                    let group = *groups.entry(Arc::as_ptr(&now) as usize).or_insert_with(|| {
+                        changes.announced.push((now.clone(), Vec::new()));
+                        changes.announced.len() - 1
+                    });
+                    changes.announced[group].1.push(prefix);
+                    self.sent.insert(prefix, now);
+                }
+                None => {
+                    if self.sent.remove(&prefix).is_some() {
+                        changes.withdrawn.push(prefix);
+                    }
+                }
+            }
+        }
+        if self.queue.is_empty() {
+            // A large burst is over: give its memory back.
+            self.queue.shrink_to(64);
+            self.queued.shrink_to(64);
+        }
+        changes
+    }
+
+    /// What was announced could not be written: the neighbour does not have it.
+    pub fn unsent(&mut self, prefixes: &[Ipv4Net]) {
+        for prefix in prefixes {
+            self.sent.remove(prefix);
+        }
+    }
+
+    /// What the neighbour was told about a prefix.
+    pub fn get(&self, prefix: &Ipv4Net) -> Option<&Arc<Attributes>> {
+        self.sent.get(prefix)
+    }
+
+    /// All the neighbour was told.
+    pub fn iter(&self) -> impl Iterator<Item = (&Ipv4Net, &Arc<Attributes>)> {
+        self.sent.iter()
+    }
+
+    /// Number of routes announced.
+    pub fn len(&self) -> usize {
+        self.sent.len()
+    }
+
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.sent.is_empty()
+    }
+}

@@ -1,0 +1,115 @@
+//! What one of a session's two machines holds: its connection, its timers, what waits to be written.
+
+use bytes::{Bytes, BytesMut};
+
+use super::{Conn, Negotiated};
+use crate::bgp::fsm::State;
+use crate::bgp::message::Framer;
+use crate::time::At;
+
+/// One machine: a state, and what belongs to it.
+#[derive(Debug)]
+pub(super) struct Machine {
+    pub state: State,
+    /// The connection, or the attempt under way.
+    pub conn: Option<Conn>,
+    pub framer: Framer,
+    /// Messages not yet handed over.
+    pub out: BytesMut,
+    /// Bytes handed over that the kernel has not taken yet.
+    pub unwritten: usize,
+    pub negotiated: Option<Negotiated>,
+    /// Our KEEPALIVE is withheld in OpenConfirm.
+    pub held: bool,
+    /// It is withheld because a collision may close this connection.
+    pub parked: bool,
+    /// The neighbour's KEEPALIVE came while ours was withheld.
+    pub confirmed: bool,
+    /// When the attempt, the connection or Established began.
+    pub since: At,
+    pub retry: Option<At>,
+    pub hold: Option<At>,
+    pub keepalive: Option<At>,
+    pub send_hold: Option<At>,
+}
+
+impl Default for Machine {
+    fn default() -> Machine {
+        Machine {
+            state: State::Idle,
+            conn: None,
+            framer: Framer::default(),
+            out: BytesMut::new(),
+            unwritten: 0,
+            negotiated: None,
+            held: false,
+            parked: false,
+            confirmed: false,
+            since: At::ZERO,
+            retry: None,
+            hold: None,
+            keepalive: None,
+            send_hold: None,
+        }
+    }
+}
+
+impl Machine {
+    /// Forgets the old connection and takes a new one.
+    pub fn adopt(&mut self, conn: Conn) {
+        *self = Machine {
+            state: self.state,
+            since: self.since,
+            conn: Some(conn),
+            ..Machine::default()
+        };
+    }
+
+    /// Forgets everything but the state and its beginning.
+    pub fn rest(&mut self, retry: Option<At>) {
+        *self = Machine {
+            state: self.state,
+            since: self.since,
+            retry,
+            ..Machine::default()
+        };
+    }
+
+    /// Bytes that wait to be written, here or with the driver.
+    pub fn waiting(&self) -> usize {
+        self.unwritten + self.out.len()
+    }
+
+    /// Hands over what is to be written; the send hold timer runs from the first byte on.
+    pub fn take_out(&mut self, send_hold: At) -> Option<(Conn, Bytes)> {
+        let conn = self.conn?;
+        if self.out.is_empty() {
+            return None;
+        }
+        let bytes = self.out.split().freeze();
+        self.unwritten += bytes.len();
+        self.send_hold.get_or_insert(send_hold);
+        Some((conn, bytes))
+    }
+
+    /// The kernel took bytes: RFC 9687 restarts the timer, or stops it when nothing waits.
+    pub fn written(&mut self, bytes: usize, send_hold: At) {
+        self.unwritten = self.unwritten.saturating_sub(bytes);
+        self.send_hold = (self.unwritten > 0).then_some(send_hold);
+    }
+
+    /// Restarts the hold timer, if the hold time is not off.
+    pub fn restart_hold(&mut self, now: At) {
+        if let Some(negotiated) = &self.negotiated {
+            self.hold = negotiated.hold.map(|hold| now + hold);
+        }
+    }
+
+    /// The earliest of its timers.
+    pub fn deadline(&self) -> Option<At> {
+        [self.retry, self.hold, self.keepalive, self.send_hold]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+}

@@ -1,0 +1,150 @@
+//! What a session's neighbour is told about a prefix (RFC 4271, sections 5.1 and 9.1.3).
+//!
+//! **Invariant:** a route learned by iBGP is not told to another iBGP neighbour.
+
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use ipnet::Ipv4Net;
+
+use super::config::Export;
+use super::peer::{Peer, Pin};
+use super::table::{LocRib, Selected};
+use crate::bgp::attributes::{
+    AttributeSets, Attributes, NO_ADVERTISE, NO_EXPORT, NO_EXPORT_SUBCONFED,
+};
+use crate::bgp::hash::Map;
+use crate::bgp::message::{self, Dialect};
+
+/// How many prefixes are looked at between two looks at the room to write.
+const BATCH: usize = 4096;
+
+/// Writes what a neighbour must be told, as far as there is room. True when something was written.
+pub(super) fn flush(
+    peer: &mut Peer,
+    peers_internal: &[bool],
+    asn: u32,
+    loc_rib: &LocRib,
+    sets: &mut AttributeSets,
+) -> bool {
+    let mut wrote = false;
+    while peer.rib_out.is_pending() && peer.session.room() > 0 {
+        let mut cache: Map<usize, Arc<Attributes>> = Map::default();
+        let Peer {
+            rib_out,
+            pins,
+            spec,
+            internal,
+            index,
+            ..
+        } = peer;
+        let changes = rib_out.changes(BATCH, |prefix| {
+            let (source, own) = match pins.get(prefix) {
+                Some(Pin::Withdrawn) => return None,
+                Some(Pin::Announced(set)) => (set, true),
+                None => {
+                    let selected = loc_rib.get(prefix)?;
+                    (
+                        learned(
+                            selected,
+                            *index,
+                            spec.export.what,
+                            *internal,
+                            peers_internal,
+                        )?,
+                        false,
+                    )
+                }
+            };
+            if spec.export.what == Export::Nothing {
+                return None;
+            }
+            // The same set leaves in the same shape; a pin and a learned route never share one.
+            let key = Arc::as_ptr(source) as usize;
+            let out = cache.entry(key).or_insert_with(|| {
+                let mut set = Attributes::clone(source);
+                if *internal {
+                    inwards(&mut set, own || spec.export.next_hop_self, spec.local);
+                } else {
+                    outwards(&mut set, own, asn, spec.export.prepend, spec.local);
+                }
+                sets.share(set)
+            });
+            Some(out.clone())
+        });
+        let Some((out, dialect)) = peer.session.writer() else {
+            break;
+        };
+        message::write_withdrawals(out, &changes.withdrawn);
+        for (set, prefixes) in &changes.announced {
+            announce(out, set, prefixes, dialect, &mut peer.rib_out);
+        }
+        if peer.rib_out.take_end_of_rib() {
+            message::write_end_of_rib(out);
+        }
+        wrote = true;
+    }
+    wrote
+}
+
+fn announce(
+    out: &mut BytesMut,
+    set: &Attributes,
+    prefixes: &[Ipv4Net],
+    dialect: Dialect,
+    rib_out: &mut crate::bgp::rib::AdjRibOut,
+) {
+    // A set that cannot be written (an AS number 0, or longer than a message) is not announced,
+    // and what the neighbour had before is void.
+    if message::write_announcements(out, set, prefixes, dialect).is_err() {
+        message::write_withdrawals(out, prefixes);
+        rib_out.unsent(prefixes);
+    }
+}
+
+/// The attributes of a learned route, if the session may hear of it.
+fn learned<'a>(
+    selected: &'a Selected,
+    to: super::SessionIndex,
+    what: Export,
+    to_internal: bool,
+    peers_internal: &[bool],
+) -> Option<&'a Arc<Attributes>> {
+    // Room for route reflection (RFC 4456): here is where a client would make a difference.
+    let from_internal = peers_internal.get(selected.from.index()).copied()?;
+    let communities = &selected.attributes.communities;
+    let stays_inside = communities
+        .iter()
+        .any(|&c| c == NO_EXPORT || c == NO_EXPORT_SUBCONFED);
+    if what != Export::All
+        || selected.from == to
+        || (from_internal && to_internal)
+        || communities.contains(&NO_ADVERTISE)
+        || (stays_inside && !to_internal)
+    {
+        return None;
+    }
+    Some(&selected.attributes)
+}
+
+/// Towards a neighbour of our own AS.
+fn inwards(set: &mut Attributes, next_hop_self: bool, local: std::net::Ipv4Addr) {
+    set.local_pref.get_or_insert(100);
+    if next_hop_self {
+        set.next_hop = local;
+    }
+}
+
+/// Towards a neighbour of another AS.
+fn outwards(set: &mut Attributes, own: bool, asn: u32, prepend: u8, local: std::net::Ipv4Addr) {
+    let own_as = std::iter::repeat_n(asn, usize::from(prepend) + 1);
+    set.as_path.splice(0..0, own_as);
+    set.next_hop = local;
+    set.local_pref = None;
+    set.originator_id = None;
+    set.cluster_list.clear();
+    if !own {
+        // Section 5.1.4: a MED of one neighbouring AS is not told another.
+        set.med = None;
+    }
+}

@@ -1,0 +1,102 @@
+//! What a router holds for one of its sessions.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use ipnet::Ipv4Net;
+
+use super::config::{OriginatedAttributes, RouterConfig, SessionIndex, SessionSpec};
+use crate::bgp::attributes::Attributes;
+use crate::bgp::hash::Map;
+use crate::bgp::rib::{AdjRibIn, AdjRibOut};
+use crate::bgp::session::{Session, SessionConfig, Timers};
+
+/// One session of a router, with its tables.
+#[derive(Debug)]
+pub(super) struct Peer {
+    pub index: SessionIndex,
+    pub spec: SessionSpec,
+    pub session: Session,
+    pub rib_in: AdjRibIn,
+    pub rib_out: AdjRibOut,
+    /// Routes originated or withheld on this session, whatever routing says.
+    pub pins: Map<Ipv4Net, Pin>,
+    pub interface: Arc<str>,
+    pub subnet: Ipv4Net,
+    /// iBGP.
+    pub internal: bool,
+    /// The neighbour's identifier, while established.
+    pub peer_id: Ipv4Addr,
+    /// The numbers of routes received and advertised that were recorded last.
+    pub counted: (u32, u32),
+}
+
+/// What is announced for a prefix on a session, whatever routing says.
+#[derive(Debug, Clone)]
+pub(super) enum Pin {
+    /// This route of our own, before the own AS and NEXT_HOP are added.
+    Announced(Arc<Attributes>),
+    /// Nothing.
+    Withdrawn,
+}
+
+impl Peer {
+    pub fn new(index: SessionIndex, spec: SessionSpec, config: &RouterConfig, seed: u64) -> Peer {
+        let session = Session::new(SessionConfig {
+            asn: config.asn,
+            id: config.router_id,
+            peer_asn: spec.peer_asn,
+            passive: spec.passive,
+            use_bfd: spec.use_bfd,
+            bfd_strict: spec.bfd_strict,
+            wait_for_bfd: spec.wait_for_bfd,
+            four_octet: true,
+            timers: Timers {
+                hold: spec.timers.hold,
+                keepalive: spec.timers.keepalive,
+                connect_retry: spec.timers.connect_retry,
+                connect_delay: spec.connect_delay,
+                idle_hold: spec.idle_hold,
+                ..Timers::default()
+            },
+            // Sessions of one router must not move in step.
+            seed: seed ^ (u64::from(index.0) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15),
+        });
+        let subnet = Ipv4Net::new(spec.local, spec.prefix_len.min(32))
+            .unwrap_or_else(|_| Ipv4Net::from(spec.local))
+            .trunc();
+        Peer {
+            index,
+            interface: spec.interface.as_str().into(),
+            subnet,
+            internal: spec.peer_asn == config.asn,
+            session,
+            spec,
+            rib_in: AdjRibIn::default(),
+            rib_out: AdjRibOut::default(),
+            pins: Map::default(),
+            peer_id: Ipv4Addr::UNSPECIFIED,
+            counted: (0, 0),
+        }
+    }
+
+    /// Numbers of routes received and advertised.
+    pub fn counts(&self) -> (u32, u32) {
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        (count(self.rib_in.len()), count(self.rib_out.len()))
+    }
+}
+
+impl OriginatedAttributes {
+    /// As a set; NEXT_HOP is filled in when it is announced.
+    pub(super) fn to_set(&self) -> Attributes {
+        Attributes {
+            origin: self.origin,
+            as_path: self.as_path.clone(),
+            med: self.med,
+            communities: self.communities.clone(),
+            large_communities: self.large_communities.clone(),
+            ..Attributes::originated(Ipv4Addr::UNSPECIFIED)
+        }
+    }
+}
