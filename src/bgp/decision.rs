@@ -143,7 +143,8 @@ fn eliminate(
     let best = |alive: &[usize], key: &dyn Fn(&Candidate<'_>) -> u64| {
         alive.iter().map(|&i| key(&candidates[i])).min()
     };
-    let steps: [(Reason, fn(&Candidate<'_>) -> u64); 3] = [
+    type Key = fn(&Candidate<'_>) -> u64;
+    let steps: [(Reason, Key); 3] = [
         (Reason::LocalPref, |c| u64::from(u32::MAX - c.local_pref())),
         (Reason::AsPathLength, |c| c.attributes.as_path.len() as u64),
         (Reason::Origin, |c| c.attributes.origin as u64),

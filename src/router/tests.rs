@@ -1,1 +1,5 @@
+//! Routers joined in memory, in virtual time.
 
+mod net;
+mod pair;
+mod roles;
