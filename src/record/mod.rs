@@ -243,7 +243,8 @@ pub enum Fact {
     },
     /// Consecutive packets of one flow did not arrive.
     ///
-    /// Written as soon as a later packet of the flow arrives, or when probing ends.
+    /// Written as soon as a later packet of the flow arrives, when a step ends, or when probing ends. Several with the same
+    /// direction, flow and `first_sent` are one run told while it went on: counts add up, the last one's end holds.
     ProbeLost {
         /// Sender.
         from: String,
@@ -251,11 +252,11 @@ pub enum Fact {
         to: String,
         /// Flow, counted from 0.
         flow: u16,
-        /// How many.
+        /// How many that no earlier fact counted; 0 when a run told before has only ended.
         count: u64,
-        /// When the first of them was sent.
+        /// When the first of the run was sent.
         first_sent: At,
-        /// When the last of them was sent.
+        /// When the last of the run was sent.
         last_sent: At,
         /// When the next packet of the flow arrived, if one did.
         next_received: Option<At>,
@@ -268,7 +269,7 @@ pub enum Fact {
         to: String,
         /// Arrived twice.
         duplicated: u64,
-        /// Arrived after a later packet of their flow.
+        /// Arrived after a later packet of their flow, and so were counted in a [`Fact::ProbeLost`] before.
         reordered: u64,
     },
     /// A flow's delivered packets changed the way they go: `at` is the arrival of the first one there.
