@@ -66,7 +66,7 @@ fn send(raw: &Located<RawSend>, stage: &mut Stage<'_>, mistakes: &mut Mistakes) 
         .into_iter()
         .chain(stage.endpoint_names())
         .collect();
-    let known = [from, to].map(|end| mistakes.known(end, "end of traffic", valid.iter().copied()));
+    let known = [from, to].map(|end| mistakes.known(end, "endpoint", valid.iter().copied()));
     if known != [true, true] {
         return None;
     }

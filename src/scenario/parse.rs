@@ -2,6 +2,7 @@
 //!
 //! A step does exactly one thing. What it does is in `act.rs`, what must follow in `expect.rs`.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::files::resolve;
@@ -9,7 +10,9 @@ use super::raw::{RawScenario, RawStep};
 use super::stage::Stage;
 use super::{Scenario, Step, act, expect};
 use crate::conformance;
-use crate::source::{Diagnostics, Located, Mistakes, Source, Span, read};
+use crate::source::{
+    Diagnostic, Diagnostics, Located, Mistakes, Source, Span, closest, list, read,
+};
 use crate::topology::{self, Topology};
 
 /// Parses a scenario and the topology it names.
@@ -132,7 +135,7 @@ fn one_verb(step: &Located<RawStep>, mistakes: &mut Mistakes) {
         [] => {
             let message = "this step does nothing";
             let diagnostic = mistakes.error(step.span, message, "a step does exactly one thing");
-            let verbs = crate::source::list(super::raw::VERBS);
+            let verbs = list(super::raw::VERBS);
             mistakes.push(diagnostic.note(format!("one of {verbs}")));
         }
         [_] => {}
@@ -156,25 +159,33 @@ fn proves(ids: &[Located<String>], mistakes: &mut Mistakes) {
             mistakes.push(mistakes.error(id.span, message, "the second time"));
         } else if conformance::find(&id.value).is_none() {
             let message = format!("unknown requirement `{}`", id.value);
-            let mut diagnostic = mistakes.error(id.span, message, "no such requirement");
-            let group = |id: &str| id.split('-').next().unwrap_or_default().to_owned();
-            let all: Vec<&str> = conformance::all().map(|known| known.id).collect();
-            let near: Vec<&str> = (all.iter().copied())
-                .filter(|known| group(known) == group(&id.value))
-                .collect();
-            if near.is_empty() {
-                let mut groups: Vec<String> =
-                    all.iter().map(|id| format!("{}-…", group(id))).collect();
-                groups.dedup();
-                let groups = groups.iter().map(String::as_str);
-                diagnostic =
-                    diagnostic.note(format!("requirements: {}", crate::source::list(groups)));
-            } else {
-                diagnostic =
-                    diagnostic.note(format!("requirements: {}", crate::source::list(near)));
-            }
-            mistakes.push(diagnostic);
+            let diagnostic = mistakes.error(id.span, message, "no such requirement");
+            mistakes.push(with_ids_like(diagnostic, id, mistakes));
         }
+    }
+}
+
+/// Adds the ids of the same group, or the groups if there is no such group.
+fn with_ids_like(diagnostic: Diagnostic, id: &Located<String>, mistakes: &Mistakes) -> Diagnostic {
+    let group = |id: &'static str| id.split('-').next().unwrap_or_default();
+    let all: Vec<&str> = conformance::all().map(|known| known.id).collect();
+    let same = |known: &&'static str| id.value.split('-').next() == Some(group(known));
+    let alike: Vec<&str> = conformance::all()
+        .map(|known| known.id)
+        .filter(same)
+        .collect();
+    let diagnostic = match closest(&id.value, all.iter().copied()) {
+        Some(near) => {
+            let text = mistakes.quoted_like(id.span, near);
+            diagnostic.replace(format!("did you mean `{near}`?"), id.span, text)
+        }
+        None => diagnostic,
+    };
+    if alike.is_empty() {
+        let groups: BTreeSet<&str> = conformance::all().map(|known| group(known.id)).collect();
+        diagnostic.note(format!("groups of requirements: {}", list(groups)))
+    } else {
+        diagnostic.note(format!("one of {}", list(alike)))
     }
 }
 

@@ -58,11 +58,11 @@ impl Mistakes {
         self.struck.push((table, key));
     }
 
-    /// Whether a key of the table at `table` was written, but wrong and already told.
+    /// Whether `key` of the table at `table` (any key, if `None`) was written, but misspelt or wrong and already told.
     pub fn is_struck(&self, table: Span, key: Option<&str>) -> bool {
-        self.struck
-            .iter()
-            .any(|(span, name)| *span == table && key.is_none_or(|key| key == name))
+        let meant = |name: &str| key.is_none_or(|key| closest(name, [key]).is_some());
+        let mut struck = self.struck.iter();
+        struck.any(|(span, name)| *span == table && meant(name))
     }
 
     /// The value, or a mistake: `owner` (for example "connection `ams-1`") has no `key`; `example` is a line of TOML.
@@ -99,6 +99,10 @@ impl Mistakes {
         if valid.contains(&name.value.as_str()) {
             return true;
         }
+        // It was defined, but so wrongly that it was struck out.
+        if self.struck.iter().any(|(_, key)| *key == name.value) {
+            return false;
+        }
         let message = format!("unknown {kind} `{}`", name.value);
         let mut diagnostic = self.error(name.span, message, format!("no such {kind}"));
         if let Some(near) = closest(&name.value, valid.iter().copied()) {
@@ -111,7 +115,7 @@ impl Mistakes {
         if valid.is_empty() {
             diagnostic = diagnostic.note(format!("there is no {kind} at all"));
         } else {
-            diagnostic = diagnostic.note(format!("{kind}: one of {}", list(valid)));
+            diagnostic = diagnostic.note(format!("one of {}", list(valid)));
         }
         self.push(diagnostic);
         false

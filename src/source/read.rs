@@ -16,11 +16,28 @@ use super::{Diagnostic, Mistakes, Source, Span, closest, list};
 pub fn read<T: DeserializeOwned>(source: &Arc<Source>) -> (Option<T>, Mistakes) {
     let mut mistakes = Mistakes::new(source);
     let (document, syntax) = DeTable::parse_recoverable(&source.text);
+    let mut readable = true;
+    let mut repeated_tables = Vec::new();
     for error in &syntax {
-        mistakes.push(of_syntax(source, error));
+        let at = error.span().unwrap_or_default().start;
+        let header = header(&source.text, at);
+        if error.message() != DUPLICATE {
+            readable = false;
+        } else if header.contains(&at) {
+            // What a repeated table holds says nothing about the first one.
+            readable = false;
+            repeated_tables.push(header);
+        }
     }
-    // A name given twice leaves a document that can be read; other syntax errors leave guesses.
-    if syntax.iter().any(|error| error.message() != DUPLICATE) {
+    for error in &syntax {
+        let at = error.span().unwrap_or_default().start;
+        let header = header(&source.text, at);
+        let repeated = error.message() == DUPLICATE && repeated_tables.contains(&header);
+        if !repeated || header.contains(&at) {
+            mistakes.push(of_syntax(source, error));
+        }
+    }
+    if !readable {
         return (None, mistakes);
     }
     let mut table = document.into_inner();
@@ -46,6 +63,22 @@ pub fn read<T: DeserializeOwned>(source: &Arc<Source>) -> (Option<T>, Mistakes) 
 }
 
 const DUPLICATE: &str = "duplicate key";
+
+/// The line of the table header that the byte at `at` stands in or below.
+fn header(text: &str, at: usize) -> Range<usize> {
+    let mut start = 0;
+    let mut last = 0..0;
+    for line in text.split_inclusive('\n') {
+        if start > at {
+            break;
+        }
+        if line.trim_start().starts_with('[') {
+            last = start..start + line.len();
+        }
+        start += line.len();
+    }
+    last
+}
 
 /// A struck key, and the spans its table is known by: the key that names it and its own.
 struct Struck {
@@ -131,7 +164,7 @@ fn of_value(source: &Arc<Source>, error: &toml::de::Error) -> Diagnostic {
     let mut diagnostic = match first.split_once(", expected ") {
         Some((found, expected)) => {
             let found = found.split_once(": ").map_or(found, |(_, found)| found);
-            Diagnostic::error(format!("expected {expected}")).at(
+            Diagnostic::error(format!("expected {}", in_words(expected))).at(
                 source,
                 span,
                 format!("found {found}"),
@@ -153,6 +186,22 @@ fn of_value(source: &Arc<Source>, error: &toml::de::Error) -> Diagnostic {
         };
     }
     diagnostic
+}
+
+/// What serde expected, for a reader who does not know Rust.
+fn in_words(expected: &str) -> &str {
+    match expected {
+        "u8" => "a whole number from 0 to 255",
+        "u16" => "a whole number from 0 to 65535",
+        "u32" => "a whole number from 0 to 4294967295",
+        "u64" => "a whole number from 0",
+        "a string" | "string or table" => "a text in quotes",
+        "a boolean" => "`true` or `false`",
+        "a sequence" => "a list in brackets",
+        "a map" => "a table",
+        other if other.starts_with("struct ") => "a table",
+        other => other,
+    }
 }
 
 /// The name and the valid names of serde's "unknown field" and "unknown variant".

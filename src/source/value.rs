@@ -256,7 +256,11 @@ impl FromStr for Duration {
                 return Err(wrong(
                     format!("the duration `{text}` has no unit"),
                     "`us`, `ms`, `s`, `m` or `h`?",
-                    Some(format!("{number}ms")),
+                    // A small number is rather seconds than milliseconds.
+                    Some(format!(
+                        "{number}{}",
+                        if value.0 <= 60_000_000_000 { "s" } else { "ms" }
+                    )),
                 ));
             }
             other => {
@@ -268,8 +272,14 @@ impl FromStr for Duration {
                     "h" | "hour" | "hours" => Some("h"),
                     _ => None,
                 };
+                let message = match other.trim() {
+                    "us" | "ms" | "s" | "m" | "h" => {
+                        format!("there is a space in the duration `{text}`")
+                    }
+                    unit => format!("`{unit}` is not a unit of time"),
+                };
                 return Err(wrong(
-                    format!("`{other}` is not a unit of time"),
+                    message,
                     "one of `us`, `ms`, `s`, `m`, `h`, right after the number",
                     meant.map(|unit| format!("{number}{unit}")),
                 ));
@@ -335,7 +345,7 @@ impl FromStr for Bandwidth {
                     message: if other.is_empty() {
                         format!("the bandwidth `{text}` has no unit")
                     } else {
-                        format!("`{other}` is not a unit of bandwidth")
+                        format!("`{}` is not a unit of bandwidth", other.trim())
                     },
                     label: "one of `Mbps`, `Gbps`, `Tbps`, right after the number",
                     instead: decimal(number).map(|_| format!("{number}{meant}")),

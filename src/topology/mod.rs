@@ -5,6 +5,7 @@
 //!
 //! **Invariant:** names refer to things that exist; lists are in file order; no I/O but reading the file.
 
+mod numbers;
 mod parse;
 mod raw;
 mod rules;

@@ -96,18 +96,13 @@ pub(super) fn documentation_is_public(raw: &RawTopology) -> bool {
     numbers == Some(RawDocumentationNumbers::Public)
 }
 
-fn peer(raw: Option<&RawPeer>, mistakes: &mut Mistakes) -> Option<Peer> {
+fn peer(raw: Option<&Located<RawPeer>>, mistakes: &mut Mistakes) -> Option<Peer> {
     let top = Span::default();
     let raw = mistakes.require(raw, top, "the topology", "peer", "[peer]")?;
-    let place = raw
-        .name
-        .as_ref()
-        .map(|n| n.span)
-        .or(raw.asn.map(|a| a.span));
-    let place = place.unwrap_or_default();
+    let Located { value: raw, span } = raw;
     let example = "name = \"Contoso Voice\"";
-    let name = mistakes.require(raw.name.as_ref(), place, "the peer", "name", example);
-    let asn = mistakes.require(raw.asn, place, "the peer", "asn", "asn = 64500");
+    let name = mistakes.require(raw.name.as_ref(), *span, "the peer", "name", example);
+    let asn = mistakes.require(raw.asn, *span, "the peer", "asn", "asn = 64500");
     if let Some(registry) = &raw.registry {
         for path in [&registry.irr, &registry.rpki].into_iter().flatten() {
             let absolute = Path::new(&path.value).is_absolute();
@@ -307,7 +302,7 @@ pub(super) fn session_addresses(
 }
 
 /// Bandwidth of the whole connection and of each member, in Mbit/s.
-fn members(
+pub(super) fn members(
     name: &Located<String>,
     raw: &RawConnection,
     mistakes: &mut Mistakes,

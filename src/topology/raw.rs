@@ -17,7 +17,7 @@ pub(super) struct RawTopology {
     pub documentation_numbers: Option<Located<RawDocumentationNumbers>>,
     /// The carrier.
     #[schemars(required)]
-    pub peer: Option<RawPeer>,
+    pub peer: Option<Located<RawPeer>>,
     /// What the Microsoft side does, where it differs from the profile.
     pub microsoft: Option<RawMicrosoft>,
     /// Metropolitan areas, by name.
