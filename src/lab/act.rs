@@ -35,7 +35,7 @@ impl Lab {
                 let own = self.peer_asn;
                 let behind = as_path.strip_prefix(&[own]).unwrap_or(as_path);
                 let communities = communities.iter().copied().map(community).collect();
-                self.core.announce(Originated {
+                let route = Originated {
                     prefix: *prefix,
                     attributes: OriginatedAttributes {
                         as_path: behind.to_vec(),
@@ -43,11 +43,12 @@ impl Lab {
                         ..OriginatedAttributes::default()
                     },
                     sessions: self.core_sessions(from),
-                });
+                };
+                self.core()?.announce(route);
                 Ok(Acted::Done)
             }
             Act::Withdraw { prefix, from } => {
-                self.core.withdraw(*prefix, self.core_sessions(from));
+                self.core()?.withdraw(*prefix, self.core_sessions(from));
                 Ok(Acted::Done)
             }
         }
@@ -83,12 +84,16 @@ impl Lab {
     fn repair(&mut self, target: &Target) -> Result<Acted, LabError> {
         let words = words(target, None);
         let layout = self.layout.clone();
-        let (cables, _) = touched(&layout, target);
+        let (cables, edges) = touched(&layout, target);
         self.recorder.now(Fact::FaultAsked { fault: words.clone() });
         for (connection, member) in &cables {
             self.cables.repair(connection, *member)?;
         }
-        for edge in self.crashed_edges_of(target) {
+        let crashed: Vec<String> = match target {
+            Target::All => self.crashed.iter().cloned().collect(),
+            _ => edges.iter().map(|edge| (*edge).to_owned()).collect(),
+        };
+        for edge in crashed {
             self.wan_link(&edge, true)?;
             self.boot(&edge);
         }
