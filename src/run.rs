@@ -54,7 +54,9 @@ pub async fn play(
         ending: Ending::Played,
     };
     if let Err(error) = stage.whole(rehearsal).await {
-        stage.recorder.now(Fact::Errored { text: error.to_string() });
+        stage.recorder.now(Fact::Errored {
+            text: error.to_string(),
+        });
     }
     stage.drain();
     (stage.judge.finish(), stage.ending)
@@ -99,7 +101,12 @@ struct Stage<'a> {
 
 impl Stage<'_> {
     async fn whole(&mut self, rehearsal: &Rehearsal) -> Result<(), LabError> {
-        let mut lab = Lab::up(rehearsal, &self.recorder)?;
+        let mut lab = Lab::up(
+            &rehearsal.topology,
+            &rehearsal.binding,
+            &rehearsal.scenario,
+            &self.recorder,
+        )?;
         self.took("build", At::ZERO);
         let result = self.steps(rehearsal, &mut lab).await;
         let ended = self.clock.now();
@@ -115,10 +122,12 @@ impl Stage<'_> {
                 break;
             }
             self.recorder.now(Fact::StepStarted { step });
-            match lab.act(&planned.act, &self.recorder).await {
+            match lab.act(&planned.act).await {
                 Ok(Acted::Done) => self.recorder.now(Fact::StepActed { step }),
                 Ok(Acted::Impossible(why)) => self.recorder.now(Fact::StepBlocked { step, why }),
-                Err(error) => self.recorder.now(Fact::Errored { text: error.to_string() }),
+                Err(error) => self.recorder.now(Fact::Errored {
+                    text: error.to_string(),
+                }),
             }
             if let Act::Settle { within, except } = &planned.act {
                 self.settle(*within, except).await;
@@ -137,8 +146,14 @@ impl Stage<'_> {
         let mut next = 0;
         loop {
             self.drain();
-            let missing = self.judge.unsettled(except).map(|missing: Missing| missing.phase);
-            while let Some(phase) = PHASES.get(next).filter(|phase| missing.is_none_or(|m| m > **phase)) {
+            let missing = self
+                .judge
+                .unsettled(except)
+                .map(|missing: Missing| missing.phase);
+            while let Some(phase) = PHASES
+                .get(next)
+                .filter(|phase| missing.is_none_or(|m| m > **phase))
+            {
                 began = self.completed(*phase, began);
                 next += 1;
             }
@@ -184,7 +199,9 @@ impl Stage<'_> {
 
     fn interrupt(&mut self, signal: &'static str) {
         self.ending = Ending::Interrupted;
-        self.recorder.now(Fact::Interrupted { signal: signal.to_owned() });
+        self.recorder.now(Fact::Interrupted {
+            signal: signal.to_owned(),
+        });
         self.drain();
     }
 
@@ -202,7 +219,10 @@ impl Stage<'_> {
 
     fn took(&mut self, phase: &str, since: At) {
         let took = self.clock.now().since(since).into();
-        self.recorder.now(Fact::Phase { phase: phase.to_owned(), took });
+        self.recorder.now(Fact::Phase {
+            phase: phase.to_owned(),
+            took,
+        });
         self.drain();
     }
 }

@@ -1,17 +1,36 @@
 //! `peerlab plan TOPOLOGY`: what the lab is made of, before anything is made.
 
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::Path;
 
 use crate::plan::of_topology::{CORE_ROUTER_ID, Layout, MICROSOFT_RANGE, TEAMS_ADDRESS};
-use crate::topology::Topology;
+use crate::topology::{self, Topology};
+
+/// Prints the plan; returns the exit number.
+pub fn plan(path: &Path) -> u8 {
+    match topology::load(path) {
+        Ok(topology) => {
+            // A closed pipe is the reader's wish.
+            let _ = write!(anstream::stdout(), "{}", text(&topology, path));
+            0
+        }
+        Err(mistakes) => {
+            anstream::eprintln!("{}", mistakes.render(true));
+            2
+        }
+    }
+}
 
 /// The whole text: first what a router's configuration must know, then the kernel work.
 pub fn text(topology: &Topology, path: &Path) -> String {
     let layout = Layout::of(topology);
     let mut text = String::new();
     let _ = write!(text, "{}", interfaces(topology, &layout, path));
-    let _ = writeln!(text, "\n# kernel work, in order; namespaces are anonymous, the names are the plan's own");
+    let _ = writeln!(
+        text,
+        "\n# kernel work, in order; namespaces are anonymous, the names are the plan's own"
+    );
     let _ = write!(text, "{}", layout.plan());
     text
 }
@@ -34,11 +53,18 @@ fn interfaces(topology: &Topology, layout: &Layout, path: &Path) -> String {
     );
     for peer in &layout.peers {
         let _ = writeln!(text, "\n# {} (AS{}) sees", peer.name, topology.peer.asn);
-        for connection in layout.connections.iter().filter(|c| c.peer.router == peer.name) {
+        for connection in layout
+            .connections
+            .iter()
+            .filter(|c| c.peer.router == peer.name)
+        {
             let _ = writeln!(
                 text,
                 "#   {:<12} {}/{}  neighbour {} AS8075, BGP and BFD",
-                connection.name, connection.peer.address, connection.prefix_len, connection.edge.address
+                connection.name,
+                connection.peer.address,
+                connection.prefix_len,
+                connection.edge.address
             );
         }
         let _ = writeln!(

@@ -17,7 +17,13 @@ impl Lab {
         match act {
             // What settling waits for comes by itself.
             Act::Settle { .. } | Act::Hold { .. } => Ok(Acted::Done),
-            Act::Send { from, to, both_ways, every, flows } => {
+            Act::Send {
+                from,
+                to,
+                both_ways,
+                every,
+                flows,
+            } => {
                 self.send(from, to, *every, *flows)?;
                 if *both_ways {
                     self.send(to, from, *every, *flows)?;
@@ -30,7 +36,12 @@ impl Lab {
             }
             Act::Fail(fault) => self.fail(fault),
             Act::Repair(target) => self.repair(target),
-            Act::Announce { prefix, from, as_path, communities } => {
+            Act::Announce {
+                prefix,
+                from,
+                as_path,
+                communities,
+            } => {
                 // The router under test puts its own AS in front: what stands behind it is ours to give.
                 let own = self.peer_asn;
                 let behind = as_path.strip_prefix(&[own]).unwrap_or(as_path);
@@ -57,8 +68,13 @@ impl Lab {
     /// The core's sessions with the routers at which these connections end.
     fn core_sessions(&self, connections: &[String]) -> Sessions {
         core_sessions(&self.layout, |router| {
-            let ends = self.layout.connections.iter().filter(|c| c.peer.router == router);
-            ends.into_iter().any(|connection| connections.contains(&connection.name))
+            let ends = self
+                .layout
+                .connections
+                .iter()
+                .filter(|c| c.peer.router == router);
+            ends.into_iter()
+                .any(|connection| connections.contains(&connection.name))
         })
     }
 
@@ -66,7 +82,9 @@ impl Lab {
         let words = words(&fault.target, Some(fault.how));
         let layout = self.layout.clone();
         let (cables, crashed) = touched(&layout, &fault.target);
-        self.recorder.now(Fact::FaultAsked { fault: words.clone() });
+        self.recorder.now(Fact::FaultAsked {
+            fault: words.clone(),
+        });
         // A router that dies says nothing, so its processes end before its light goes.
         for edge in &crashed {
             self.crash(edge);
@@ -85,30 +103,30 @@ impl Lab {
         let words = words(target, None);
         let layout = self.layout.clone();
         let (cables, edges) = touched(&layout, target);
-        self.recorder.now(Fact::FaultAsked { fault: words.clone() });
+        self.recorder.now(Fact::FaultAsked {
+            fault: words.clone(),
+        });
         for (connection, member) in &cables {
             self.cables.repair(connection, *member)?;
         }
-        let crashed: Vec<String> = match target {
-            Target::All => self.crashed.iter().cloned().collect(),
-            _ => edges.iter().map(|edge| (*edge).to_owned()).collect(),
-        };
-        for edge in crashed {
-            self.wan_link(&edge, true)?;
-            self.boot(&edge);
+        for edge in edges {
+            self.wan_link(edge, true)?;
+            self.boot(edge);
         }
         self.happened(words, &cables, true);
         Ok(Acted::Done)
     }
 
-    fn happened(
-        &self,
-        fault: String,
-        cables: &[(&ConnectionLayout, Option<u8>)],
-        repaired: bool,
-    ) {
-        let connections = cables.iter().map(|(connection, _)| connection.name.clone()).collect();
-        self.recorder.now(Fact::FaultHappened { fault, connections, repaired });
+    fn happened(&self, fault: String, cables: &[(&ConnectionLayout, Option<u8>)], repaired: bool) {
+        let connections = cables
+            .iter()
+            .map(|(connection, _)| connection.name.clone())
+            .collect();
+        self.recorder.now(Fact::FaultHappened {
+            fault,
+            connections,
+            repaired,
+        });
     }
 }
 
@@ -121,7 +139,9 @@ fn words(target: &Target, how: Option<FaultKind>) -> String {
         Target::Metro(metro) => metro.clone(),
         Target::All => "all".to_owned(),
     };
-    let Some(how) = how else { return format!("{what}: repaired") };
+    let Some(how) = how else {
+        return format!("{what}: repaired");
+    };
     let how = match how {
         FaultKind::Light => "loss of light",
         FaultKind::Silent => "silent loss both ways, light stays",

@@ -194,10 +194,6 @@ pub fn touched<'a>(
                 Vec::new(),
             )
         }
-        Target::All => {
-            let all = layout.connections.iter().map(|connection| (connection, None));
-            (all.collect(), Vec::new())
-        }
         Target::Node(edge) => (of_edge(edge).collect(), vec![edge]),
         Target::Metro(metro) => {
             let edges: Vec<&str> = layout

@@ -29,10 +29,22 @@ pub fn start(
             line.add_lag(lag(topology, network, connection, end)?);
         }
         let number = number as u32;
-        line.add_bfd(bfd(topology, network, connection, Side::Microsoft, 2 * number + 1)?);
+        line.add_bfd(bfd(
+            topology,
+            network,
+            connection,
+            Side::Microsoft,
+            2 * number + 1,
+        )?);
         let simulated = *binding.device(&connection.peer.router) == Device::Simulated;
         if simulated && !without_bfd.contains(&connection.name) {
-            line.add_bfd(bfd(topology, network, connection, Side::Peer, 2 * number + 2)?);
+            line.add_bfd(bfd(
+                topology,
+                network,
+                connection,
+                Side::Peer,
+                2 * number + 2,
+            )?);
         }
     }
     Ok(())
@@ -45,11 +57,15 @@ fn lag(
     end: &LagEnd,
 ) -> Result<LagPort, LabError> {
     let settings = topology.profile.lacp;
-    let ports = end.members.iter().zip(1..).map(|((_, mac), number)| PortConfig {
-        mac: *mac,
-        number,
-        priority: PRIORITY,
-    });
+    let ports = end
+        .members
+        .iter()
+        .zip(1..)
+        .map(|((_, mac), number)| PortConfig {
+            mac: *mac,
+            number,
+            priority: PRIORITY,
+        });
     let config = LagConfig {
         system: end.system,
         system_priority: PRIORITY,
@@ -62,8 +78,17 @@ fn lag(
     };
     let links: Vec<u32> = end.members.iter().map(|(index, _)| *index).collect();
     let place = namespace(network, &end.line_card)?;
-    let name = End { router: end.router.clone(), connection: connection.name.clone() };
-    Ok(LagPort::open(place, name, &config, end.hidden_index, &links)?)
+    let name = End {
+        router: end.router.clone(),
+        connection: connection.name.clone(),
+    };
+    Ok(LagPort::open(
+        place,
+        name,
+        &config,
+        end.hidden_index,
+        &links,
+    )?)
 }
 
 #[derive(Clone, Copy)]
@@ -85,7 +110,10 @@ fn bfd(
     };
     let timers = topology.profile.bfd;
     let spec = BfdSpec {
-        end: End { router: near.router.clone(), connection: connection.name.clone() },
+        end: End {
+            router: near.router.clone(),
+            connection: connection.name.clone(),
+        },
         device: connection.name.clone(),
         link: near.lag_index,
         local: IpAddr::V4(near.address),

@@ -18,8 +18,8 @@ use std::sync::Arc;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::spawn_local;
 
-pub use self::error::LabError;
 use self::cable::Cables;
+pub use self::error::LabError;
 use crate::binding::{Binding, Device};
 use crate::device::bird;
 use crate::kernel::apply::Network;
@@ -71,7 +71,8 @@ impl Lab {
     ) -> Result<Lab, LabError> {
         let layout = Arc::new(Layout::of(topology));
         let network = Network::build(&layout.plan())?;
-        let (watcher, carriers) = Watcher::start(recorder.clone(), watches(&layout, &network, scenario)?)?;
+        let (watcher, carriers) =
+            Watcher::start(recorder.clone(), watches(&layout, &network, scenario)?)?;
         let (events_in, events) = unbounded_channel();
         let line = Line::start(recorder.clone(), events_in)?;
         let mut routers = BTreeMap::new();
@@ -85,7 +86,14 @@ impl Lab {
         }
         spawn_local(follow_line(events, routers.clone(), recorder.clone()));
         spawn_local(follow_carriers(carriers, routers.clone()));
-        line_cards::start(topology, &layout, &network, binding, &scenario.without_bfd, &line)?;
+        line_cards::start(
+            topology,
+            &layout,
+            &network,
+            binding,
+            &scenario.without_bfd,
+            &line,
+        )?;
         start_devices(binding, &network, recorder)?;
         let probes = traffic::Probes::start(&layout, &network, recorder)?;
         Ok(Lab {
@@ -148,7 +156,10 @@ fn simulated(
     binding: &Binding,
     without_bfd: &[String],
 ) -> Vec<RouterConfig> {
-    let edges = layout.edges.iter().map(|edge| routers::edge(topology, layout, edge));
+    let edges = layout
+        .edges
+        .iter()
+        .map(|edge| routers::edge(topology, layout, edge));
     let peers = layout
         .peers
         .iter()
@@ -162,8 +173,16 @@ fn simulated(
 }
 
 /// What the kernel's routes and links are watched for: the ways to the endpoints and to Teams.
-fn watches(layout: &Layout, network: &Network, scenario: &Scenario) -> Result<Vec<Watch>, LabError> {
-    let mut peer_prefixes: Vec<_> = layout.endpoints.iter().map(|endpoint| endpoint.prefix).collect();
+fn watches(
+    layout: &Layout,
+    network: &Network,
+    scenario: &Scenario,
+) -> Result<Vec<Watch>, LabError> {
+    let mut peer_prefixes: Vec<_> = layout
+        .endpoints
+        .iter()
+        .map(|endpoint| endpoint.prefix)
+        .collect();
     for step in &scenario.steps {
         if let Act::Announce { prefix, .. } | Act::Withdraw { prefix, .. } = &step.act
             && !peer_prefixes.contains(prefix)
@@ -172,7 +191,10 @@ fn watches(layout: &Layout, network: &Network, scenario: &Scenario) -> Result<Ve
         }
     }
     let teams = layout.microsoft_routes.first().copied();
-    let watch = |router: &str, prefixes: &[ipnet::Ipv4Net], links: Vec<String>| {
+    let watch = |router: &str,
+                 prefixes: &[ipnet::Ipv4Net],
+                 links: Vec<String>|
+     -> Result<Watch, LabError> {
         Ok(Watch {
             router: router.to_owned(),
             namespace: shared(network, router)?,
@@ -190,7 +212,11 @@ fn watches(layout: &Layout, network: &Network, scenario: &Scenario) -> Result<Ve
         watches.push(watch(&edge.name, &peer_prefixes, vec!["wan".to_owned()])?);
     }
     for peer in &layout.peers {
-        watches.push(watch(&peer.name, teams.as_slice(), vec!["inside".to_owned()])?);
+        watches.push(watch(
+            &peer.name,
+            teams.as_slice(),
+            vec!["inside".to_owned()],
+        )?);
     }
     Ok(watches)
 }
@@ -216,7 +242,9 @@ async fn follow_line(
                 }
             }
             LineEvent::Errored { end, text } => {
-                recorder.now(Fact::Errored { text: format!("{end}: {text}") });
+                recorder.now(Fact::Errored {
+                    text: format!("{end}: {text}"),
+                });
             }
         }
     }
@@ -234,7 +262,11 @@ async fn follow_carriers(
     }
 }
 
-fn start_devices(binding: &Binding, network: &Network, recorder: &Recorder) -> Result<(), LabError> {
+fn start_devices(
+    binding: &Binding,
+    network: &Network,
+    recorder: &Recorder,
+) -> Result<(), LabError> {
     let (ended, mut ends) = unbounded_channel::<bird::Ended>();
     for (router, device) in &binding.routers {
         match device {

@@ -12,7 +12,11 @@ pub struct Probes {}
 
 impl Probes {
     /// Prepares taps on every connection at Microsoft's edges, and on the internet path.
-    pub fn start(_layout: &Layout, _network: &Network, _recorder: &Recorder) -> Result<Probes, LabError> {
+    pub fn start(
+        _layout: &Layout,
+        _network: &Network,
+        _recorder: &Recorder,
+    ) -> Result<Probes, LabError> {
         Ok(Probes {})
     }
 
@@ -21,7 +25,13 @@ impl Probes {
 }
 
 impl Lab {
-    pub(super) fn send(&mut self, _from: &str, _to: &str, _every: Duration, _flows: u16) -> Result<(), LabError> {
+    pub(super) fn send(
+        &mut self,
+        _from: &str,
+        _to: &str,
+        _every: Duration,
+        _flows: u16,
+    ) -> Result<(), LabError> {
         Ok(())
     }
     /// Tells what is lost so far.
