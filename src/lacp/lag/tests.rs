@@ -121,6 +121,38 @@ fn a_dark_lag_has_nothing_to_do() {
 }
 
 #[test]
+fn without_light_no_timer_is_left() {
+    let mut lag = running(&config(1, 1));
+    lag.handle(at(1), Input::Light { port: 0, up: false });
+    assert_eq!(lag.deadline(), None);
+    assert_eq!(sent(&mut lag), []);
+
+    // One port waits for the other.
+    let mut lag = lit(&config(1, 2));
+    let pdu = partner(&lag, RUNNING);
+    hear(&mut lag, 1, &pdu);
+    assert_eq!(lag.status(0).unwrap().mux, MuxState::Waiting);
+    lag.handle(at(2), Input::Light { port: 0, up: false });
+    assert_eq!(lag.deadline(), Some(at(1000)), "the other port's clock");
+    lag.handle(at(3), Input::Light { port: 1, up: false });
+    assert_eq!(lag.deadline(), None);
+}
+
+#[test]
+fn a_port_that_leaves_tells_its_partner() {
+    let mut lag = lit(&config(1, 1));
+    let pdu = partner(&lag, RUNNING.with(State::SYNCHRONIZATION, false));
+    hear(&mut lag, 1, &pdu);
+    assert_eq!(lag.status(0).unwrap().mux, MuxState::Attached);
+    let synced = sent(&mut lag);
+    assert!(synced[0].actor.state.has(State::SYNCHRONIZATION));
+    let (port, held) = (0, true);
+    lag.handle(at(2), Input::Admin(Admin::Hold { port, held }));
+    let left = sent(&mut lag);
+    assert!(!left[0].actor.state.has(State::SYNCHRONIZATION));
+}
+
+#[test]
 fn light_makes_an_active_port_speak_at_once() {
     let mut lag = Lag::new(&config(1, 1)).unwrap();
     lag.handle(at(7), Input::Light { port: 0, up: true });
@@ -154,10 +186,11 @@ fn a_passive_port_does_not_speak_until_an_active_one_does() {
 
 #[test]
 fn record_pdu_says_who_is_in_sync() {
-    for bits in 0..64u8 {
+    for bits in 0..128u8 {
         let bit = |n: u8| bits >> n & 1 == 1;
         let (in_sync, aggregatable, they_are_active) = (bit(0), bit(1), bit(2));
-        let (we_are_active, they_know_it, mean_us) = (bit(3), bit(4), bit(5));
+        let (we_are_active, they_know_it) = (bit(3), bit(4));
+        let (our_key, our_aggregation) = (bit(5), bit(6));
         let mut own = config(1, 1);
         own.active = we_are_active;
         let mut lag = lit(&own);
@@ -166,20 +199,25 @@ fn record_pdu_says_who_is_in_sync() {
             .with(State::AGGREGATION, aggregatable)
             .with(State::ACTIVITY, they_are_active);
         let mut pdu = partner(&lag, state);
-        pdu.partner.state = pdu.partner.state.with(State::ACTIVITY, they_know_it);
-        pdu.partner.key += u16::from(!mean_us);
+        pdu.partner.state = pdu
+            .partner
+            .state
+            .with(State::ACTIVITY, they_know_it)
+            .with(State::AGGREGATION, our_aggregation);
+        pdu.partner.key += u16::from(!our_key);
         hear(&mut lag, 1, &pdu);
 
+        let mean_us = our_key && our_aggregation;
         let maintained = they_are_active || (we_are_active && they_know_it);
         let expected = in_sync && (mean_us || !aggregatable) && maintained;
         let status = lag.status(0).unwrap();
         let held = status.partner.unwrap().state;
-        assert_eq!(held.has(State::SYNCHRONIZATION), expected, "{bits:06b}");
+        assert_eq!(held.has(State::SYNCHRONIZATION), expected, "{bits:07b}");
         let mux = match expected {
             true => MuxState::Distributing,
             false => MuxState::Attached,
         };
-        assert_eq!(status.mux, mux, "{bits:06b}");
+        assert_eq!(status.mux, mux, "{bits:07b}");
     }
 }
 
