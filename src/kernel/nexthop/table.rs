@@ -87,6 +87,8 @@ struct Group {
     hops: NextHops,
     /// Number of installed routes that point here.
     routes: u32,
+    /// Its interfaces are gone, and the kernel drops it by itself: no route may join it, and it cannot be replaced.
+    dead: bool,
 }
 
 /// The routes of one namespace.
@@ -165,8 +167,11 @@ impl Table {
             .map(|(id, group)| (*id, without(&group.hops, &lost)))
             .filter(|(_, hops)| remove_empty || !hops.is_empty())
             .collect();
-        if shrunk.is_empty() {
-            return;
+        for (id, _) in shrunk.iter().filter(|(_, hops)| hops.is_empty()) {
+            self.forget_set(*id);
+            if let Some(group) = self.groups.get_mut(id) {
+                group.dead = true;
+            }
         }
         for (prefix, group) in &self.installed {
             if let (Some(hops), Entry::Vacant(vacant)) =
@@ -182,7 +187,10 @@ impl Table {
         let mut changes = Vec::new();
         let mut wanted = std::mem::take(&mut self.wanted);
         wanted.retain(|prefix, hops| match self.installed.get(prefix) {
-            Some(group) => self.groups[group].hops != *hops,
+            Some(group) => {
+                let group = &self.groups[group];
+                group.dead || group.hops != *hops
+            }
             None => !hops.is_empty(),
         });
         if wanted.is_empty() {
@@ -215,7 +223,10 @@ impl Table {
         }
         let moves: BTreeMap<u32, NextHops> = leaving
             .into_iter()
-            .filter(|(id, (_, count))| self.groups[id].routes == *count)
+            .filter(|(id, (_, count))| {
+                let group = &self.groups[id];
+                group.routes == *count && !group.dead
+            })
             .filter_map(|(id, (agreed, _))| {
                 agreed
                     .filter(|hops| !hops.is_empty())
@@ -273,6 +284,7 @@ impl Table {
             Group {
                 hops: Arc::clone(hops),
                 routes: 0,
+                dead: false,
             },
         );
         self.by_hops.insert(Arc::clone(hops), id);

@@ -181,6 +181,18 @@ fn an_interface_that_is_gone_takes_its_routes_along() {
 }
 
 #[test]
+fn routes_of_a_lost_interface_move_without_the_group_the_kernel_dropped() {
+    let (mut table, mut kernel) = table_with(5, &[hop(0)]);
+    kernel.darken(hop(0).oif);
+    table.lose(true, |lost| lost.oif == hop(0).oif);
+    for n in 0..5 {
+        table.want(prefix(n), &[hop(1)]);
+    }
+    flush(&mut table, &mut kernel);
+    assert_eq!(kernel.routes()[&prefix(4)], [hop(1)]);
+}
+
+#[test]
 fn a_wish_taken_back_before_the_flush_is_no_change() {
     let (mut table, mut kernel) = table_with(3, &[hop(0), hop(1)]);
     table.want(prefix(1), &[]);

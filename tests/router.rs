@@ -1,0 +1,614 @@
+//! Simulated routers in a real kernel: between themselves and against BIRD, with `ip -j` as the independent witness.
+//!
+//! Two namespaces, `edge` and `peer`, joined by two veth pairs. The edge announces 280 routes, the peer 10.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::os::fd::AsRawFd;
+use std::path::Path;
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::Ipv4Net;
+use libtest_mimic::{Arguments, Failed, Trial};
+use peerlab::bgp::session::State;
+use peerlab::kernel::enter::enter;
+use peerlab::kernel::namespace::Namespace;
+use peerlab::record::{Entry, Fact, Recorder};
+use peerlab::router::driver::{Driver, RouterHandle};
+use peerlab::router::{
+    Originated, OriginatedAttributes, RouterConfig, SessionIndex, SessionSpec, Sessions,
+};
+use peerlab::time::Clock;
+use serde_json::Value;
+use tokio::sync::mpsc::UnboundedReceiver;
+
+/// How long a test waits for what must come.
+const PATIENCE: Duration = Duration::from_secs(20);
+const EDGE_ASN: u32 = 8075;
+const PEER_ASN: u32 = 64500;
+
+fn main() -> ExitCode {
+    let cannot = match enter() {
+        Ok(held) => {
+            held.release();
+            None
+        }
+        Err(error) => Some(error.to_string()),
+    };
+    let trials = tests().into_iter().map(|trial| match &cannot {
+        None => trial,
+        Some(why) => trial.with_kind(why).with_ignored_flag(true),
+    });
+    libtest_mimic::run(&Arguments::from_args(), trials.collect()).exit_code()
+}
+
+fn tests() -> Vec<Trial> {
+    let no_bird = Command::new("bird").arg("--version").output().is_err();
+    let bird = |name: &str, calls: Calls| {
+        let trial = Trial::test(name, move || bird(calls));
+        if no_bird {
+            trial
+                .with_kind("BIRD is not installed")
+                .with_ignored_flag(true)
+        } else {
+            trial
+        }
+    };
+    vec![
+        Trial::test("routes_go_over_both_links", routes_over_both_links),
+        Trial::test("withdrawal_on_one_session", withdrawal_on_one_session),
+        Trial::test("bfd_down_moves_routes", bfd_down_moves_routes),
+        Trial::test("carrier_loss_moves_routes", carrier_loss_moves_routes),
+        Trial::test("a_crash_sends_nothing", a_crash_sends_nothing),
+        Trial::test("shutdown_leaves_nothing", shutdown_leaves_nothing),
+        Trial::test("strangers_disturb_nobody", strangers_disturb_nobody),
+        bird("bird_connects_to_us", Calls::Bird),
+        bird("we_connect_to_bird", Calls::We),
+        bird("both_connect_at_once", Calls::Both),
+    ]
+}
+
+/// Two namespaces with two links between them.
+struct Bed {
+    edge: Arc<Namespace>,
+    peer: Arc<Namespace>,
+    recorder: Recorder,
+    facts: UnboundedReceiver<Entry>,
+}
+
+/// The two addresses of a link: the peer's is even, the edge's odd.
+fn address(link: u8, edge: bool) -> Ipv4Addr {
+    Ipv4Addr::new(10, 0, link, u8::from(edge))
+}
+
+impl Bed {
+    fn new() -> Result<Bed, Failed> {
+        let (edge, peer) = (Arc::new(Namespace::new()?), Arc::new(Namespace::new()?));
+        let peer_fd = format!("/proc/{}/fd/{}", std::process::id(), peer.fd().as_raw_fd());
+        for n in 0..2 {
+            // Different indexes at both ends: link events of veth pairs are prompt only then.
+            let (e, p) = (10 + n, 20 + n);
+            ip(
+                &edge,
+                &format!(
+                    "link add l{n} index {e} type veth peer name l{n} index {p} netns {peer_fd}"
+                ),
+            )?;
+            ip(&edge, &format!("addr add {}/31 dev l{n}", address(n, true)))?;
+            ip(
+                &peer,
+                &format!("addr add {}/31 dev l{n}", address(n, false)),
+            )?;
+            ip(&peer, &format!("link set l{n} up"))?;
+            ip(&edge, &format!("link set l{n} up"))?;
+        }
+        let (recorder, facts) = Recorder::new(Clock::start());
+        Ok(Bed {
+            edge,
+            peer,
+            recorder,
+            facts,
+        })
+    }
+
+    /// Starts a router on the runtime of the caller.
+    fn start(&self, config: RouterConfig) -> Result<RouterHandle, Failed> {
+        let namespace = if config.name == "edge" {
+            &self.edge
+        } else {
+            &self.peer
+        };
+        let (driver, handle) =
+            Driver::open(Arc::clone(namespace), config, 1, self.recorder.clone())?;
+        tokio::spawn(driver.run());
+        Ok(handle)
+    }
+
+    /// Waits until a condition holds that can only come true with a fact.
+    async fn until(
+        &mut self,
+        what: &str,
+        mut holds: impl AsyncFnMut() -> Result<bool, Failed>,
+    ) -> Result<Vec<Entry>, Failed> {
+        let mut seen = Vec::new();
+        let wait = async {
+            while !holds().await? {
+                let entry = self.facts.recv().await.ok_or("no more facts")?;
+                seen.push(entry);
+                while let Ok(entry) = self.facts.try_recv() {
+                    seen.push(entry);
+                }
+            }
+            Ok(())
+        };
+        match tokio::time::timeout(PATIENCE, wait).await {
+            Ok(result) => result.map(|()| seen),
+            Err(_) => Err(format!("never came: {what}; facts: {seen:#?}").into()),
+        }
+    }
+
+    /// Waits until the kernel routes of a namespace are these.
+    async fn until_routes(
+        &mut self,
+        edge: bool,
+        wanted: &BTreeMap<String, Vec<String>>,
+    ) -> Result<Vec<Entry>, Failed> {
+        let namespace = Arc::clone(if edge { &self.edge } else { &self.peer });
+        let facts = self
+            .until("kernel routes", async || Ok(routes(&namespace)? == *wanted))
+            .await;
+        facts.map_err(|failed| {
+            let found = routes(&namespace).map(|routes| routes.len());
+            format!(
+                "{} routes in the kernel, wanted {}; {}",
+                found.unwrap_or_default(),
+                wanted.len(),
+                failed.message().unwrap_or_default()
+            )
+            .into()
+        })
+    }
+}
+
+fn ip(namespace: &Namespace, arguments: &str) -> Result<String, Failed> {
+    let mut command = Command::new("ip");
+    command.args(arguments.split(' '));
+    namespace.enter_on_exec(&mut command)?;
+    let output = command.output()?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        return Err(format!("ip {arguments}: {said}").into());
+    }
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+/// The kernel's BGP routes: prefix and interfaces.
+fn routes(namespace: &Namespace) -> Result<BTreeMap<String, Vec<String>>, Failed> {
+    let text = ip(namespace, "-j -d route show proto bgp")?;
+    let list: Vec<Value> = match text.trim() {
+        "" => Vec::new(),
+        text => serde_json::from_str(text)?,
+    };
+    let name = |hop: &Value| hop["dev"].as_str().unwrap_or_default().to_owned();
+    let route = |route: &Value| {
+        let mut via: Vec<String> = match route["nexthops"].as_array() {
+            Some(hops) => hops.iter().map(name).collect(),
+            None => vec![name(route)],
+        };
+        via.sort();
+        (route["dst"].as_str().unwrap_or_default().to_owned(), via)
+    };
+    Ok(list.iter().map(route).collect())
+}
+
+fn edge_prefixes() -> impl Iterator<Item = Ipv4Net> {
+    (0..280u32).map(|n| Ipv4Net::new_assert(Ipv4Addr::from(0x6440_0000 + (n << 8)), 24))
+}
+
+fn peer_prefixes() -> impl Iterator<Item = Ipv4Net> {
+    (0..10).map(|n| Ipv4Net::new_assert(Ipv4Addr::new(198, 18, n, 0), 24))
+}
+
+fn all(prefixes: impl Iterator<Item = Ipv4Net>, via: &[&str]) -> BTreeMap<String, Vec<String>> {
+    let via: Vec<String> = via.iter().map(|name| (*name).to_owned()).collect();
+    prefixes
+        .map(|prefix| (prefix.to_string(), via.clone()))
+        .collect()
+}
+
+/// One side with both sessions and its routes.
+fn config(edge: bool, adapt: impl Fn(&mut SessionSpec)) -> RouterConfig {
+    let prefixes: Vec<Ipv4Net> = if edge {
+        edge_prefixes().collect()
+    } else {
+        peer_prefixes().collect()
+    };
+    RouterConfig {
+        name: if edge { "edge" } else { "peer" }.into(),
+        asn: if edge { EDGE_ASN } else { PEER_ASN },
+        router_id: address(0, edge),
+        sessions: (0..2)
+            .map(|link| {
+                let mut session = SessionSpec::new(
+                    &format!("s{link}"),
+                    &format!("l{link}"),
+                    address(link, edge),
+                    address(link, !edge),
+                    31,
+                    if edge { PEER_ASN } else { EDGE_ASN },
+                );
+                session.record_routes = edge;
+                adapt(&mut session);
+                session
+            })
+            .collect(),
+        originate: prefixes.into_iter().map(originated).collect(),
+        multipath: 8,
+    }
+}
+
+/// A route announced on all sessions, with a community to be found again.
+fn originated(prefix: Ipv4Net) -> Originated {
+    Originated {
+        prefix,
+        attributes: OriginatedAttributes {
+            communities: vec![EDGE_ASN << 16 | 8007],
+            ..OriginatedAttributes::default()
+        },
+        sessions: Sessions::All,
+    }
+}
+
+fn run(test: impl Future<Output = Result<(), Failed>>) -> Result<(), Failed> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(test)
+}
+
+fn expect<T: PartialEq + std::fmt::Debug>(found: T, wanted: T) -> Result<(), Failed> {
+    if found == wanted {
+        Ok(())
+    } else {
+        Err(format!("found {found:?}, wanted {wanted:?}").into())
+    }
+}
+
+/// Starts both sides and waits for all routes over both links.
+async fn both(
+    bed: &mut Bed,
+    adapt: impl Fn(&mut SessionSpec) + Copy,
+) -> Result<(RouterHandle, RouterHandle), Failed> {
+    let edge = bed.start(config(true, adapt))?;
+    let peer = bed.start(config(false, adapt))?;
+    for handle in [&edge, &peer] {
+        for session in [SessionIndex(0), SessionIndex(1)] {
+            handle.bfd(session, true);
+        }
+    }
+    bed.until_routes(false, &all(edge_prefixes(), &["l0", "l1"]))
+        .await?;
+    bed.until_routes(true, &all(peer_prefixes(), &["l0", "l1"]))
+        .await?;
+    Ok((edge, peer))
+}
+
+fn routes_over_both_links() -> Result<(), Failed> {
+    run(async {
+        let mut bed = Bed::new()?;
+        let (edge, _peer) = both(&mut bed, |_| {}).await?;
+        let states = edge
+            .inspect(|router, _| [0, 1].map(|n| router.state(SessionIndex(n))))
+            .await;
+        expect(states, Some([State::Established; 2]))
+    })
+}
+
+fn withdrawal_on_one_session() -> Result<(), Failed> {
+    run(async {
+        let mut bed = Bed::new()?;
+        let (_edge, peer) = both(&mut bed, |_| {}).await?;
+        let prefix: Ipv4Net = "198.18.3.0/24".parse()?;
+        peer.withdraw(prefix, Sessions::Only(vec![SessionIndex(0)]));
+        let mut wanted = all(peer_prefixes(), &["l0", "l1"]);
+        wanted.insert(prefix.to_string(), vec!["l1".into()]);
+        bed.until_routes(true, &wanted).await?;
+        peer.withdraw(prefix, Sessions::Only(vec![SessionIndex(1)]));
+        wanted.remove(&prefix.to_string());
+        bed.until_routes(true, &wanted).await?;
+        peer.announce(originated(prefix));
+        bed.until_routes(true, &all(peer_prefixes(), &["l0", "l1"]))
+            .await?;
+        Ok(())
+    })
+}
+
+fn bfd_down_moves_routes() -> Result<(), Failed> {
+    run(async {
+        let mut bed = Bed::new()?;
+        let (edge, peer) = both(&mut bed, |session| {
+            session.use_bfd = true;
+            session.wait_for_bfd = true;
+            session.bfd_strict = true;
+        })
+        .await?;
+        for handle in [&edge, &peer] {
+            handle.bfd(SessionIndex(0), false);
+        }
+        bed.until_routes(false, &all(edge_prefixes(), &["l1"]))
+            .await?;
+        bed.until_routes(true, &all(peer_prefixes(), &["l1"]))
+            .await?;
+        for handle in [&edge, &peer] {
+            handle.bfd(SessionIndex(1), false);
+        }
+        bed.until_routes(false, &BTreeMap::new()).await?;
+        bed.until_routes(true, &BTreeMap::new()).await?;
+        for handle in [&edge, &peer] {
+            handle.bfd(SessionIndex(0), true);
+            handle.bfd(SessionIndex(1), true);
+        }
+        bed.until_routes(false, &all(edge_prefixes(), &["l0", "l1"]))
+            .await?;
+        bed.until_routes(true, &all(peer_prefixes(), &["l0", "l1"]))
+            .await?;
+        Ok(())
+    })
+}
+
+fn carrier_loss_moves_routes() -> Result<(), Failed> {
+    run(async {
+        let mut bed = Bed::new()?;
+        let (edge, peer) = both(&mut bed, |_| {}).await?;
+        ip(&bed.edge, "link set l0 down")?;
+        edge.interface("l0", false);
+        peer.interface("l0", false);
+        bed.until_routes(false, &all(edge_prefixes(), &["l1"]))
+            .await?;
+        bed.until_routes(true, &all(peer_prefixes(), &["l1"]))
+            .await?;
+        ip(&bed.edge, "link set l0 up")?;
+        edge.interface("l0", true);
+        peer.interface("l0", true);
+        bed.until_routes(false, &all(edge_prefixes(), &["l0", "l1"]))
+            .await?;
+        bed.until_routes(true, &all(peer_prefixes(), &["l0", "l1"]))
+            .await?;
+        Ok(())
+    })
+}
+
+fn a_crash_sends_nothing() -> Result<(), Failed> {
+    run(async {
+        let mut bed = Bed::new()?;
+        let (edge, peer) = both(&mut bed, |session| session.use_bfd = true).await?;
+        peer.crash();
+        bed.until_routes(false, &BTreeMap::new()).await?;
+        // The edge knows nothing of it: no FIN, no RST, no NOTIFICATION has come.
+        let sockets = ip_free_sockets(&bed.edge)?;
+        expect(sockets, 2)?;
+        let states = edge
+            .inspect(|router, _| [0, 1].map(|n| router.state(SessionIndex(n))))
+            .await;
+        expect(states, Some([State::Established; 2]))?;
+        for n in [0, 1] {
+            edge.bfd(SessionIndex(n), false);
+        }
+        bed.until_routes(true, &BTreeMap::new()).await?;
+        peer.boot();
+        for handle in [&edge, &peer] {
+            for n in [0, 1] {
+                handle.bfd(SessionIndex(n), true);
+            }
+        }
+        bed.until_routes(false, &all(edge_prefixes(), &["l0", "l1"]))
+            .await?;
+        bed.until_routes(true, &all(peer_prefixes(), &["l0", "l1"]))
+            .await?;
+        Ok(())
+    })
+}
+
+/// Number of established TCP connections in a namespace, as the kernel counts them.
+fn ip_free_sockets(namespace: &Namespace) -> Result<usize, Failed> {
+    let table = namespace.run(|| std::fs::read_to_string("/proc/thread-self/net/tcp"))??;
+    let established = |line: &&str| line.split_whitespace().nth(3) == Some("01");
+    Ok(table.lines().filter(established).count())
+}
+
+fn shutdown_leaves_nothing() -> Result<(), Failed> {
+    run(async {
+        let mut bed = Bed::new()?;
+        let (edge, peer) = both(&mut bed, |_| {}).await?;
+        tokio::time::timeout(PATIENCE, peer.shutdown("night work")).await?;
+        expect(routes(&bed.peer)?, BTreeMap::new())?;
+        bed.until_routes(true, &BTreeMap::new()).await?;
+        expect(peer.inspect(|_, _| ()).await, None)?;
+        drop(edge);
+        Ok(())
+    })
+}
+
+/// Random bytes at port 179, from addresses of nobody and of a neighbour, and a thousand connections.
+fn strangers_disturb_nobody() -> Result<(), Failed> {
+    run(async {
+        let mut bed = Bed::new()?;
+        let (edge, _peer) = both(&mut bed, |_| {}).await?;
+        ip(&bed.peer, "addr add 10.0.0.77/32 dev l0")?;
+        ip(&bed.edge, "route add 10.0.0.77/32 dev l0")?;
+        let peer = Arc::clone(&bed.peer);
+        let attack = tokio::task::spawn_blocking(move || peer.run(flood));
+        attack.await???;
+        let lost: Vec<Entry> = std::iter::from_fn(|| bed.facts.try_recv().ok())
+            .filter(|entry| matches!(&entry.fact, Fact::Bgp { .. }))
+            .collect();
+        expect(lost, Vec::new())?;
+        let states = edge
+            .inspect(|router, _| [0, 1].map(|n| router.state(SessionIndex(n))))
+            .await;
+        expect(states, Some([State::Established; 2]))?;
+        expect(routes(&bed.edge)?, all(peer_prefixes(), &["l0", "l1"]))
+    })
+}
+
+/// Sends rubbish to the edge from a neighbour's address and from another one; returns when all of it was refused.
+fn flood() -> std::io::Result<()> {
+    let target = SocketAddr::from((address(0, true), 179));
+    let mut noise = 0x2545_f491_4f6c_dd1d_u64;
+    for from in [Ipv4Addr::new(10, 0, 0, 77), address(0, false)] {
+        for _ in 0..500 {
+            let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?;
+            socket.bind(&SocketAddr::from((from, 0)).into())?;
+            socket.connect_timeout(&target.into(), PATIENCE)?;
+            let mut stream = TcpStream::from(socket);
+            stream.set_read_timeout(Some(PATIENCE))?;
+            let rubbish: Vec<u8> = (0..64)
+                .map(|_| {
+                    noise ^= noise << 13;
+                    noise ^= noise >> 7;
+                    noise ^= noise << 17;
+                    noise as u8
+                })
+                .collect();
+            // The router may have closed already; then the write fails, which is as good.
+            let _ = stream.write_all(&rubbish);
+            while matches!(std::io::Read::read(&mut stream, &mut [0; 64]), Ok(1..)) {}
+        }
+    }
+    Ok(())
+}
+
+/// Who opens the connections.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Calls {
+    Bird,
+    We,
+    Both,
+}
+
+fn bird(calls: Calls) -> Result<(), Failed> {
+    run(async {
+        let mut bed = Bed::new()?;
+        let folder = tempfile::tempdir()?;
+        let bird = Bird::start(&bed.peer, folder.path(), calls != Calls::We)?;
+        let edge = bed.start(config(true, |session| {
+            session.passive = calls == Calls::Bird;
+        }))?;
+        bed.until_routes(true, &all(peer_prefixes(), &["l0", "l1"]))
+            .await
+            .map_err(|failed| bird.words(failed))?;
+        // BIRD writes its kernel table a moment later, which no fact of ours tells.
+        let wanted = all(edge_prefixes(), &["l0", "l1"]);
+        let deadline = std::time::Instant::now() + PATIENCE;
+        while bird_routes(&bed.peer)? != wanted {
+            if std::time::Instant::now() > deadline {
+                return Err(bird.words("BIRD's kernel routes never came".into()));
+            }
+            tokio::task::yield_now().await;
+        }
+        let shown = bird.ask("show route for 100.64.7.0/24 all")?;
+        for words in ["BGP.as_path: 8075", "(8075,8007)"] {
+            if !shown.contains(words) {
+                return Err(format!("BIRD does not show {words}: {shown}").into());
+            }
+        }
+        bird.kill()?;
+        bed.until_routes(true, &BTreeMap::new()).await?;
+        drop(edge);
+        Ok(())
+    })
+}
+
+/// As [`routes`], for the routes BIRD wrote.
+fn bird_routes(namespace: &Namespace) -> Result<BTreeMap<String, Vec<String>>, Failed> {
+    let text = ip(namespace, "-j route show proto bird")?;
+    let list: Vec<Value> = serde_json::from_str(text.trim()).unwrap_or_default();
+    let name = |hop: &Value| hop["dev"].as_str().unwrap_or_default().to_owned();
+    let route = |route: &Value| {
+        let mut via: Vec<String> = match route["nexthops"].as_array() {
+            Some(hops) => hops.iter().map(name).collect(),
+            None => vec![name(route)],
+        };
+        via.sort();
+        (route["dst"].as_str().unwrap_or_default().to_owned(), via)
+    };
+    Ok(list
+        .iter()
+        .map(route)
+        .filter(|(prefix, _)| prefix.starts_with("100."))
+        .collect())
+}
+
+/// A BIRD in a namespace; killed when dropped.
+struct Bird {
+    child: Child,
+    folder: std::path::PathBuf,
+}
+
+impl Bird {
+    fn start(namespace: &Namespace, folder: &Path, active: bool) -> Result<Bird, Failed> {
+        let mut text = String::from(
+            "log stderr all;\nrouter id 10.0.0.0;\nprotocol device { scan time 10; }\n\
+             protocol kernel { scan time 60; merge paths on limit 2; ipv4 { import none; export where source = RTS_BGP; }; }\n\
+             protocol static { ipv4;\n",
+        );
+        for prefix in peer_prefixes() {
+            text += &format!("  route {prefix} blackhole {{ bgp_community.add((64500,100)); }};\n");
+        }
+        text += "}\n";
+        for link in 0..2 {
+            text += &format!(
+                "protocol bgp b{link} {{ local {} as {PEER_ASN}; neighbor {} as {EDGE_ASN}; {}connect delay time 1; \
+                 connect retry time 1; error wait time 1,2; ipv4 {{ import all; export where source = RTS_STATIC; \
+                 next hop self; }}; }}\n",
+                address(link, false),
+                address(link, true),
+                if active { "" } else { "passive on; " },
+            );
+        }
+        std::fs::write(folder.join("bird.conf"), text)?;
+        let mut command = Command::new("bird");
+        command
+            .arg("-f")
+            .arg("-c")
+            .arg(folder.join("bird.conf"))
+            .arg("-s")
+            .arg(folder.join("ctl"))
+            .stderr(Stdio::from(std::fs::File::create(folder.join("log"))?));
+        Ok(Bird {
+            child: namespace.spawn(command)?,
+            folder: folder.to_owned(),
+        })
+    }
+
+    fn ask(&self, question: &str) -> Result<String, Failed> {
+        let output = Command::new("birdc")
+            .arg("-s")
+            .arg(self.folder.join("ctl"))
+            .args(question.split(' '))
+            .output()?;
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// A failure with what BIRD said.
+    fn words(&self, failed: Failed) -> Failed {
+        let log = std::fs::read_to_string(self.folder.join("log")).unwrap_or_default();
+        format!("{}\nBIRD: {log}", failed.message().unwrap_or_default()).into()
+    }
+
+    fn kill(mut self) -> Result<(), Failed> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+}
+
+impl Drop for Bird {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
