@@ -31,6 +31,7 @@ pub mod probe;
 pub mod record;
 pub mod report;
 pub mod router;
+pub mod run;
 pub mod scenario;
 pub mod source;
 pub mod time;

@@ -1,3 +1,47 @@
 //! Arguments in, exit number out.
 
-fn main() {}
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use peerlab::cli;
+
+/// Rehearse a direct interconnect with Microsoft (AS8075 with Voice) on one Linux machine.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Build the lab of each scenario, play it, and say which expectations held.
+    Run(cli::run::RunArguments),
+    /// Print the addresses and the kernel work of a topology's lab; nothing is built.
+    Plan {
+        /// Topology file.
+        topology: PathBuf,
+    },
+    /// Tell every mistake in topology, binding and scenario files; nothing is built.
+    Check {
+        /// The files.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// Print the JSON Schema of a kind of file.
+    Schema {
+        /// topology, binding or scenario.
+        kind: cli::check::Kind,
+    },
+}
+
+fn main() -> ExitCode {
+    let number = match Arguments::parse().command {
+        Command::Run(arguments) => cli::run::run(&arguments),
+        Command::Plan { topology } => cli::plan::plan(&topology),
+        Command::Check { files } => cli::check::check(&files),
+        Command::Schema { kind } => cli::schema::print(kind),
+    };
+    ExitCode::from(number)
+}

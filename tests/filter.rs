@@ -6,13 +6,13 @@
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
-use std::os::fd::{AsFd, AsRawFd};
-use std::process::Command;
+use std::os::fd::AsFd;
+use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use libtest_mimic::{Arguments, Failed, Trial};
+use libtest_mimic::{Failed, Trial};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use peerlab::kernel::bpf::programs::{Pattern, flow_hash, udp_to_ports};
 use peerlab::kernel::filter::{DataPath, Direction, Fault, clear_faults, queue_clsact, set_faults};
@@ -21,32 +21,30 @@ use peerlab::kernel::netlink::Netlink;
 use peerlab::kernel::socket::{Received, SLOW_PROTOCOLS_ADDRESS, Socket, bgp_connect, bgp_listen};
 use peerlab::time::Clock;
 
-fn main() {
-    let cannot = Namespace::new().is_err();
-    let trial = |name: &str, test: fn() -> Result<(), Failed>| {
-        Trial::test(name, test).with_ignored_flag(cannot)
-    };
+mod bed;
+use bed::{expect, ip, path, run, wait_until_up};
+
+fn main() -> ExitCode {
     let trials = vec![
-        trial(
-            "flows_take_the_predicted_member",
-            flows_take_the_predicted_member,
-        ),
-        trial("ping_passes_both_families", ping_passes),
-        trial(
+        Trial::test("flows_take_the_predicted_member", predicted_member),
+        Trial::test("ping_passes_both_families", ping_passes),
+        Trial::test(
             "changing_members_under_load_loses_nothing",
-            changing_members_under_load,
+            changing_under_load,
         ),
-        trial("closed_passes_lacp_alone", closed_passes_lacp_alone),
-        trial(
+        Trial::test("a_refused_change_changes_nothing", refused_change),
+        Trial::test("closed_passes_lacp_alone", closed_passes_lacp_alone),
+        Trial::test(
             "collecting_and_distributing_apart",
-            collecting_and_distributing_apart,
+            collecting_and_distributing,
         ),
-        trial("each_fault_drops_its_protocol_one_way", each_fault),
-        trial("random_loss_is_near_its_share", random_loss),
-        trial("bfd_sockets_carry_ttl_and_port", bfd_sockets),
-        trial("a_tap_sees_both_directions", tap_sees_both_directions),
+        Trial::test("a_member_that_comes_back_is_heard", member_comes_back),
+        Trial::test("each_fault_drops_its_protocol_one_way", each_fault),
+        Trial::test("random_loss_is_near_its_share", random_loss),
+        Trial::test("bfd_sockets_carry_ttl_and_port", bfd_sockets),
+        Trial::test("a_tap_sees_both_directions", tap_sees_both_directions),
     ];
-    libtest_mimic::run(&Arguments::from_args(), trials).exit();
+    bed::play(trials, None)
 }
 
 /// One end of the LAG.
@@ -74,7 +72,7 @@ impl Bed {
     fn closed(members: u32) -> Result<Bed, Failed> {
         let (left, right) = (End::namespaces()?, End::namespaces()?);
         for n in 1..=members {
-            let far = fd_path(&right.1);
+            let far = path(&right.1);
             ip(
                 &left.1,
                 &format!(
@@ -85,10 +83,15 @@ impl Bed {
             )?;
         }
         let numbers = |base: u32| (1..=members).map(|n| base + n).collect::<Vec<_>>();
-        Ok(Bed {
+        let bed = Bed {
             left: End::new(left, 10, numbers(20), LEFT.into(), LEFT6.into())?,
             right: End::new(right, 110, numbers(120), RIGHT.into(), RIGHT6.into())?,
-        })
+        };
+        for end in [&bed.left, &bed.right] {
+            wait_until_up(&end.router)?;
+            wait_until_up(&end.card)?;
+        }
+        Ok(bed)
     }
 
     /// All members collect and distribute.
@@ -115,7 +118,7 @@ impl End {
         address6: IpAddr,
     ) -> Result<End, Failed> {
         let hidden = index + 1;
-        let far = fd_path(&card);
+        let far = path(&card);
         ip(
             &router,
             &format!(
@@ -163,38 +166,6 @@ impl End {
 /// Longer than anything that arrives takes, and what an absence is waited for.
 const SOON: Duration = Duration::from_millis(100);
 
-fn fd_path(namespace: &Namespace) -> String {
-    format!(
-        "/proc/{}/fd/{}",
-        std::process::id(),
-        namespace.fd().as_raw_fd()
-    )
-}
-
-fn ip(namespace: &Namespace, arguments: &str) -> Result<(), Failed> {
-    run(namespace, "ip", arguments).map(drop)
-}
-
-fn run(namespace: &Namespace, program: &str, arguments: &str) -> Result<String, Failed> {
-    let mut command = Command::new(program);
-    command.args(arguments.split(' '));
-    namespace.enter_on_exec(&mut command)?;
-    let output = command.output()?;
-    if !output.status.success() {
-        let words = String::from_utf8_lossy(&output.stderr).into_owned();
-        return Err(format!("{program} {arguments}: {words}").into());
-    }
-    Ok(String::from_utf8(output.stdout)?)
-}
-
-fn expect<T: PartialEq + std::fmt::Debug>(what: &str, found: T, wanted: T) -> Result<(), Failed> {
-    if found == wanted {
-        Ok(())
-    } else {
-        Err(format!("{what}: found {found:?}, wanted {wanted:?}").into())
-    }
-}
-
 /// Waits for one datagram of a probe socket.
 fn receive(socket: &Socket, buffer: &mut [u8]) -> Result<Option<Received>, Failed> {
     let clock = Clock::start();
@@ -214,7 +185,7 @@ fn passes(from: &UdpSocket, to: &UdpSocket) -> Result<bool, Failed> {
 }
 
 /// 64 flows of each family; every member's tap must see exactly the flows of its share.
-fn flows_take_the_predicted_member() -> Result<(), Failed> {
+fn predicted_member() -> Result<(), Failed> {
     for members in 2..=8 {
         let bed = Bed::open(members)?;
         let clock = Clock::start();
@@ -264,7 +235,7 @@ fn ping_passes() -> Result<(), Failed> {
 }
 
 /// Packets of 16 flows, at most 64 at a time on their way, while the members change hundreds of times.
-fn changing_members_under_load() -> Result<(), Failed> {
+fn changing_under_load() -> Result<(), Failed> {
     const CHANGES: usize = 400;
     let mut bed = Bed::open(4)?;
     let receiver = bed.right.udp(RIGHT.into(), 50_000)?;
@@ -371,7 +342,7 @@ fn closed_passes_lacp_alone() -> Result<(), Failed> {
     expect("traffic", passes(&sender, &receiver)?, false)
 }
 
-fn collecting_and_distributing_apart() -> Result<(), Failed> {
+fn collecting_and_distributing() -> Result<(), Failed> {
     let mut bed = Bed::open(2)?;
     let members = bed.left.members.clone();
     let (here, there) = (
@@ -403,6 +374,49 @@ fn collecting_and_distributing_apart() -> Result<(), Failed> {
         text.matches("Egress Redirect").count(),
         2,
     )
+}
+
+/// A member that is not there is refused by the kernel; what was there before goes on, and nothing is left behind.
+fn refused_change() -> Result<(), Failed> {
+    let mut bed = Bed::open(2)?;
+    let members = bed.left.members.clone();
+    let (here, there) = (
+        bed.left.udp(LEFT.into(), 40_001)?,
+        bed.right.udp(RIGHT.into(), 40_001)?,
+    );
+    let filters = |bed: &Bed| run(&bed.left.card, "tc", "filter show dev hidden ingress");
+    expect("before", passes(&here, &there)?, true)?;
+    let before = filters(&bed)?;
+    let refused = bed
+        .left
+        .path
+        .set(&mut bed.left.netlink, &[members[0], 999], &members);
+    expect("refused", refused.is_err(), true)?;
+    expect("filters", filters(&bed)?, before)?;
+    expect("after", passes(&here, &there)?, true)?;
+    bed.left.set(&members[1..], &members)?;
+    expect("changed", passes(&here, &there)?, true)
+}
+
+/// A packet socket hears again when its link comes back, though it was told of the loss.
+fn member_comes_back() -> Result<(), Failed> {
+    let bed = Bed::closed(1)?;
+    let (ours, theirs) = (bed.left.lacp(0)?, bed.right.lacp(0)?);
+    expect("before", lacp_passes(&theirs, &ours)?, true)?;
+    ip(&bed.left.card, "link set m1 down")?;
+    expect("link down", receive(&ours, &mut [0; 256])?, None)?;
+    let refused = ours
+        .send(&lacp_frame())
+        .map_err(|error| error.raw_os_error());
+    expect("sending", refused, Err(Some(libc::ENETDOWN)))?;
+    ip(&bed.left.card, "link set m1 up")?;
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while !lacp_passes(&theirs, &ours)? {
+        if Instant::now() > deadline {
+            return Err("nothing is heard".into());
+        }
+    }
+    Ok(())
 }
 
 /// What gets through, in this order: LACP, BFD, BGP, other traffic; to the right, then to the left.

@@ -9,7 +9,7 @@ use crate::source::{Diagnostic, Diagnostics, Source};
 use crate::{binding, scenario, topology};
 
 /// What a file is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Kind {
     /// A topology.
     Topology,

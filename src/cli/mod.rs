@@ -1,6 +1,8 @@
-//! Arguments of the program, one file per subcommand.
+//! What the program does for each subcommand, one file each.
 //!
 //! **Invariant:** every subcommand returns an exit number of ARCHITECTURE.md's table; none ends the process itself.
 
 pub mod check;
+pub mod plan;
+pub mod run;
 pub mod schema;

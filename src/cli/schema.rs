@@ -1,5 +1,7 @@
 //! `peerlab schema topology|binding|scenario`: JSON Schemas from the types that read the files.
 
+use std::io::Write;
+
 use super::check::Kind;
 use crate::{binding, scenario, topology};
 
@@ -14,6 +16,13 @@ pub fn schema(kind: Kind) -> String {
     let mut text = serde_json::to_string_pretty(&schema).unwrap_or_default();
     text.push('\n');
     text
+}
+
+/// Prints the schema; returns the exit number.
+pub fn print(kind: Kind) -> u8 {
+    // A closed pipe is the reader's wish.
+    let _ = write!(anstream::stdout(), "{}", schema(kind));
+    0
 }
 
 /// TOML has no null: an optional key is absent. Removes what schemars says about null.

@@ -92,11 +92,13 @@ impl DataPath {
         })
     }
 
-    /// Makes exactly these members distribute and collect, in one batch.
+    /// Makes exactly these members distribute and collect: one batch that adds, one that removes.
     ///
     /// The flow with hash h takes `distributing[h % distributing.len()]` (see [`flow_hash`]). A change of the
     /// distributing members loses no frame but those already on their way through a member that is dead.
-    /// After an error the data path is in an unknown state between old and new; the same call may be tried again.
+    ///
+    /// # Errors
+    /// When a filter is refused. The members distribute and collect as before, and the same call may be tried again.
     ///
     /// [`flow_hash`]: super::bpf::programs::flow_hash
     pub fn set(
@@ -106,61 +108,52 @@ impl DataPath {
         collecting: &[u32],
     ) -> Result<(), NetlinkError> {
         // Receive before sending, and send no longer before receiving no longer.
-        for member in self
-            .members
-            .iter()
-            .filter(|member| collecting.contains(member))
-        {
-            if !self.collecting.contains(member) {
-                queue_redirect(
-                    netlink,
-                    *member,
-                    COLLECT,
-                    1,
-                    &all_but_slow_protocols(),
-                    self.hidden,
-                );
-            }
-        }
+        let changed = |from: &[u32], to: &[u32]| -> Vec<u32> {
+            let changed = |member: &&u32| to.contains(member) && !from.contains(member);
+            self.members.iter().filter(changed).copied().collect()
+        };
+        let opened = changed(&self.collecting, collecting);
+        let closed = changed(collecting, &self.collecting);
+        let respread = self.distributing != distributing;
         let spread = self.spread.other();
-        if self.distributing != distributing {
+
+        let everything_else = all_but_slow_protocols();
+        for member in &opened {
+            queue_redirect(
+                netlink,
+                (*member, COLLECT, 1),
+                &everything_else,
+                self.hidden,
+            );
+        }
+        if respread {
             let shares = distributing.len() as u32;
             for (share, member) in (0..).zip(distributing) {
-                let program = flow_share(share, shares);
-                queue_redirect(
-                    netlink,
-                    self.hidden,
-                    spread.preference(),
-                    share + 1,
-                    &program,
-                    *member,
-                );
-            }
-            if !self.distributing.is_empty() {
-                queue_delete(
-                    netlink,
-                    self.hidden,
-                    Direction::In,
-                    self.spread.preference(),
-                );
+                let place = (self.hidden, spread.preference(), share + 1);
+                queue_redirect(netlink, place, &flow_share(share, shares), *member);
             }
         }
-        for member in self
-            .members
-            .iter()
-            .filter(|member| !collecting.contains(member))
-        {
-            if self.collecting.contains(member) {
-                queue_delete(netlink, *member, Direction::In, COLLECT);
-            }
+        let added = netlink.commit();
+
+        let (spread, closed) = match added {
+            Ok(()) => (self.spread, &closed),
+            // What was added goes again, so that nothing of it is in the way next time.
+            Err(_) => (spread, &opened),
+        };
+        if respread {
+            queue_delete(netlink, self.hidden, Direction::In, spread.preference());
         }
-        netlink.commit()?;
-        if self.distributing != distributing {
+        for member in closed {
+            queue_delete(netlink, *member, Direction::In, COLLECT);
+        }
+        let removed = commit_removal(netlink);
+        added?;
+        if respread {
             self.distributing = distributing.to_vec();
-            self.spread = spread;
+            self.spread = self.spread.other();
         }
         self.collecting = collecting.to_vec();
-        Ok(())
+        removed
     }
 }
 
@@ -240,6 +233,11 @@ pub fn clear_faults(netlink: &mut Netlink, faults: &[Fault]) -> Result<(), Netli
             preference(fault.pattern),
         );
     }
+    commit_removal(netlink)
+}
+
+/// Commits removals: that something is not there is no error.
+fn commit_removal(netlink: &mut Netlink) -> Result<(), NetlinkError> {
     match netlink.commit() {
         Err(NetlinkError::Refused(mut refusals)) => {
             refusals.retain(|refusal| refusal.errno != Errno::ENOENT);
@@ -277,14 +275,10 @@ fn queue_program(
 }
 
 /// Queues a program whose matches leave through another link: `action mirred egress redirect`.
-fn queue_redirect(
-    netlink: &mut Netlink,
-    link: u32,
-    preference: u16,
-    handle: u32,
-    program: &Program,
-    to: u32,
-) {
+///
+/// The place is a link, a preference and a handle in it.
+fn queue_redirect(netlink: &mut Netlink, place: (u32, u16, u32), program: &Program, to: u32) {
+    let (link, preference, handle) = place;
     const TCA_BPF_ACT: u16 = 1;
     let mut mirror = TcMirror::default();
     mirror.generic.action = TcActionType::Stolen;

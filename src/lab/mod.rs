@@ -1,37 +1,300 @@
 //! A topology that is alive: built, acted on, taken down.
+//!
+//! [`Lab::up`] builds the network, starts the threads, the simulated routers and the devices; [`Lab::act`] does what a
+//! step asks for; [`Lab::down`] ends what can say goodbye. What only has to vanish vanishes with the namespaces.
+//!
+//! **Invariant:** nothing here decides whether something is good; all that is observed goes to the recorder.
 
-use crate::device::DeviceError;
-use crate::kernel::apply::{BuildError, Network};
-use crate::kernel::namespace::{Namespace, NamespaceError};
-use crate::kernel::netlink::NetlinkError;
-
+mod act;
 pub mod cable;
+mod error;
+mod line_cards;
 pub mod routers;
+mod traffic;
 
-/// Why a lab could not be built or acted on.
-#[derive(Debug, thiserror::Error)]
-pub enum LabError {
-    /// The network could not be built.
-    #[error(transparent)]
-    Build(#[from] BuildError),
-    /// A namespace could not be used.
-    #[error(transparent)]
-    Namespace(#[from] NamespaceError),
-    /// The kernel refused netlink work.
-    #[error(transparent)]
-    Netlink(#[from] NetlinkError),
-    /// A device could not play its router.
-    #[error(transparent)]
-    Device(#[from] DeviceError),
-    /// The plan did not make a namespace the lab needs.
-    #[error("find namespace {0}: the plan did not make it")]
-    Unplanned(String),
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::task::spawn_local;
+
+use self::cable::Cables;
+pub use self::error::LabError;
+use crate::binding::{Binding, Device};
+use crate::device::bird;
+use crate::kernel::apply::Network;
+use crate::kernel::namespace::Namespace;
+use crate::kernel::watch::{Carrier, Watch, Watcher};
+use crate::line::{Line, LineEvent};
+use crate::plan::of_topology::Layout;
+use crate::record::{Fact, Recorder};
+use crate::router::RouterConfig;
+use crate::router::driver::{Driver, RouterHandle};
+use crate::scenario::{Act, Scenario};
+use crate::topology::Topology;
+
+/// What came of an action.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Acted {
+    /// It was observed to have happened.
+    Done,
+    /// It could not be tried, and why.
+    Impossible(String),
+}
+
+/// A topology that is alive.
+pub struct Lab {
+    layout: Arc<Layout>,
+    recorder: Recorder,
+    peer_asn: u32,
+    network: Network,
+    line: Line,
+    cables: Cables,
+    /// Simulated routers by name, `wan` and `core` among them.
+    routers: BTreeMap<String, RouterHandle>,
+    /// Edges that are dead.
+    crashed: BTreeSet<String>,
+    probes: traffic::Probes,
+    _watcher: Watcher,
+}
+
+impl Lab {
+    /// Builds and starts everything. Must be called inside a tokio `LocalSet`.
+    ///
+    /// # Errors
+    /// What the kernel refused, or a device in its own words; nothing of the lab is left then.
+    pub fn up(
+        topology: &Topology,
+        binding: &Binding,
+        scenario: &Scenario,
+        recorder: &Recorder,
+    ) -> Result<Lab, LabError> {
+        let layout = Arc::new(Layout::of(topology));
+        let network = Network::build(&layout.plan())?;
+        let (watcher, carriers) =
+            Watcher::start(recorder.clone(), watches(&layout, &network, scenario)?)?;
+        let (events_in, events) = unbounded_channel();
+        let line = Line::start(recorder.clone(), events_in)?;
+        let mut routers = BTreeMap::new();
+        let configs = simulated(topology, &layout, binding, &scenario.without_bfd);
+        for (seed, config) in configs.into_iter().enumerate() {
+            let name = config.name.clone();
+            let place = shared(&network, &name)?;
+            let (driver, handle) = Driver::open(place, config, seed as u64, recorder.clone())?;
+            spawn_local(driver.run());
+            routers.insert(name, handle);
+        }
+        spawn_local(follow_line(events, routers.clone(), recorder.clone()));
+        spawn_local(follow_carriers(carriers, routers.clone()));
+        line_cards::start(
+            topology,
+            &layout,
+            &network,
+            binding,
+            &scenario.without_bfd,
+            &line,
+        )?;
+        start_devices(binding, &network, recorder)?;
+        let probes = traffic::Probes::start(&layout, &network, recorder)?;
+        Ok(Lab {
+            cables: Cables::open(&network, &layout)?,
+            layout,
+            recorder: recorder.clone(),
+            peer_asn: topology.peer.asn,
+            network,
+            line,
+            routers,
+            crashed: BTreeSet::new(),
+            probes,
+            _watcher: watcher,
+        })
+    }
+
+    /// Ends probes, sessions and threads; devices are killed and the namespaces go with the last of them.
+    pub async fn down(self) {
+        self.probes.stop().await;
+        for handle in self.routers.values() {
+            handle.crash();
+        }
+        drop(self.line);
+    }
+
+    /// An edge dies without a word.
+    fn crash(&mut self, edge: &str) {
+        if let Some(handle) = self.routers.get(edge) {
+            handle.crash();
+        }
+        self.crashed.insert(edge.to_owned());
+    }
+
+    /// A dead edge comes back.
+    fn boot(&mut self, edge: &str) {
+        if self.crashed.remove(edge)
+            && let Some(handle) = self.routers.get(edge)
+        {
+            handle.boot();
+        }
+    }
+
+    fn core(&self) -> Result<&RouterHandle, LabError> {
+        let core = self.routers.get("core");
+        core.ok_or_else(|| LabError::Unplanned("router core".to_owned()))
+    }
+
+    /// Takes the link between the WAN and an edge down or up.
+    fn wan_link(&mut self, edge: &str, up: bool) -> Result<(), LabError> {
+        let index = self.network.index("wan", edge);
+        let index = index.ok_or_else(|| LabError::Unplanned(format!("wan's link {edge}")))?;
+        Ok(self.cables.wan_link(edge, index, up)?)
+    }
+}
+
+/// The routers that are ours: all of Microsoft's, the core, and the peer's that are bound to nothing else.
+fn simulated(
+    topology: &Topology,
+    layout: &Layout,
+    binding: &Binding,
+    without_bfd: &[String],
+) -> Vec<RouterConfig> {
+    let edges = layout
+        .edges
+        .iter()
+        .map(|edge| routers::edge(topology, layout, edge));
+    let peers = layout
+        .peers
+        .iter()
+        .filter(|peer| *binding.device(&peer.name) == Device::Simulated)
+        .map(|peer| routers::peer(topology, layout, peer, without_bfd));
+    [routers::wan(layout), routers::core(topology, layout)]
+        .into_iter()
+        .chain(edges)
+        .chain(peers)
+        .collect()
+}
+
+/// What the kernel's routes and links are watched for: the ways to the endpoints and to Teams.
+fn watches(
+    layout: &Layout,
+    network: &Network,
+    scenario: &Scenario,
+) -> Result<Vec<Watch>, LabError> {
+    let mut peer_prefixes: Vec<_> = layout
+        .endpoints
+        .iter()
+        .map(|endpoint| endpoint.prefix)
+        .collect();
+    for step in &scenario.steps {
+        if let Act::Announce { prefix, .. } | Act::Withdraw { prefix, .. } = &step.act
+            && !peer_prefixes.contains(prefix)
+        {
+            peer_prefixes.push(*prefix);
+        }
+    }
+    let teams = layout.microsoft_routes.first().copied();
+    let watch = |router: &str,
+                 prefixes: &[ipnet::Ipv4Net],
+                 links: Vec<String>|
+     -> Result<Watch, LabError> {
+        Ok(Watch {
+            router: router.to_owned(),
+            namespace: shared(network, router)?,
+            prefixes: prefixes.to_vec(),
+            links,
+        })
+    };
+    let edge_names = layout.edges.iter().map(|edge| edge.name.clone()).collect();
+    let peer_names = layout.peers.iter().map(|peer| peer.name.clone()).collect();
+    let mut watches = vec![
+        watch("wan", &peer_prefixes, edge_names)?,
+        watch("core", teams.as_slice(), peer_names)?,
+    ];
+    for edge in &layout.edges {
+        watches.push(watch(&edge.name, &peer_prefixes, vec!["wan".to_owned()])?);
+    }
+    for peer in &layout.peers {
+        watches.push(watch(
+            &peer.name,
+            teams.as_slice(),
+            vec!["inside".to_owned()],
+        )?);
+    }
+    Ok(watches)
+}
+
+/// Tells the routers what LACP and BFD found out.
+async fn follow_line(
+    mut events: UnboundedReceiver<LineEvent>,
+    routers: BTreeMap<String, RouterHandle>,
+    recorder: Recorder,
+) {
+    while let Some(event) = events.recv().await {
+        match event {
+            LineEvent::Lag { end, up, .. } => {
+                if let Some(router) = routers.get(&end.router) {
+                    router.interface(&end.connection, up);
+                }
+            }
+            LineEvent::Bfd { end, change, .. } => {
+                let router = routers.get(&end.router);
+                let session = router.and_then(|router| router.session(&end.connection));
+                if let (Some(router), Some(session)) = (router, session) {
+                    router.bfd(session, change.to == crate::bfd::State::Up);
+                }
+            }
+            LineEvent::Errored { end, text } => {
+                recorder.now(Fact::Errored {
+                    text: format!("{end}: {text}"),
+                });
+            }
+        }
+    }
+}
+
+/// Tells the routers what happens to their plain links.
+async fn follow_carriers(
+    mut carriers: UnboundedReceiver<Carrier>,
+    routers: BTreeMap<String, RouterHandle>,
+) {
+    while let Some(carrier) = carriers.recv().await {
+        if let Some(router) = routers.get(&carrier.router) {
+            router.interface(&carrier.link, carrier.up);
+        }
+    }
+}
+
+fn start_devices(
+    binding: &Binding,
+    network: &Network,
+    recorder: &Recorder,
+) -> Result<(), LabError> {
+    let (ended, mut ends) = unbounded_channel::<bird::Ended>();
+    for (router, device) in &binding.routers {
+        match device {
+            Device::Simulated => {}
+            Device::Bird { config } => {
+                let place = namespace(network, router)?;
+                bird::start(router, place, config, recorder, ended.clone())?;
+            }
+        }
+    }
+    let recorder = recorder.clone();
+    spawn_local(async move {
+        while let Some(end) = ends.recv().await {
+            let text = format!("router {}: bird ended by itself: {}", end.router, end.words);
+            recorder.now(Fact::Errored { text });
+        }
+    });
+    Ok(())
 }
 
 /// A namespace of the network by its name in the plan.
 fn namespace<'a>(network: &'a Network, name: &str) -> Result<&'a Namespace, LabError> {
-    network
-        .namespace(name)
-        .map(AsRef::as_ref)
-        .ok_or_else(|| LabError::Unplanned(name.to_owned()))
+    let found = network.namespace(name).map(AsRef::as_ref);
+    found.ok_or_else(|| LabError::Unplanned(format!("namespace {name}")))
+}
+
+/// The same, to be kept.
+fn shared(network: &Network, name: &str) -> Result<Arc<Namespace>, LabError> {
+    let found = network.namespace(name).cloned();
+    found.ok_or_else(|| LabError::Unplanned(format!("namespace {name}")))
 }

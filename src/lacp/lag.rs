@@ -141,7 +141,7 @@ pub enum Output {
         /// Ports that distribute now.
         distributing: u8,
     },
-    /// A port's state changed.
+    /// A port's state changed. That the partner distributes is no change of ours, and comes late, with its clock.
     PortChanged {
         /// Which.
         port: usize,
@@ -386,7 +386,7 @@ impl Lag {
     fn tell_changes(&mut self) {
         for (index, (port, told)) in self.ports.iter().zip(&mut self.told).enumerate() {
             let status = port.status();
-            if status != *told {
+            if essence(status) != essence(*told) {
                 *told = status;
                 self.outputs.push_back(Output::PortChanged {
                     port: index,
@@ -395,6 +395,15 @@ impl Lag {
             }
         }
     }
+}
+
+/// What makes a change worth telling.
+fn essence(status: PortStatus) -> PortStatus {
+    let partner = status.partner.map(|partner| PortInfo {
+        state: partner.state.with(State::DISTRIBUTING, false),
+        ..partner
+    });
+    PortStatus { partner, ..status }
 }
 
 fn check(config: &LagConfig) -> Result<(), ConfigError> {

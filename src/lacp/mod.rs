@@ -11,6 +11,8 @@
 //! **Invariant:** a port collects before it tells its partner so, and stops distributing before it tells its
 //! partner anything; no partner, no traffic: a port whose partner does not speak LACP never distributes.
 
+// Gap: churn detection (6.4.17) is absent; a port that does not come in sync shows it by its mux state.
+
 pub mod lag;
 pub mod mux;
 pub mod pdu;

@@ -265,8 +265,7 @@ impl Port {
                 self.ntt |= came_from == ReceiveState::PortDisabled;
             }
             ReceiveState::Defaulted => {
-                // update_Default_Selected: what was heard can only differ from the administrative partner.
-                self.unselect();
+                // update_Default_Selected is the selection logic's: who is not heard is unselected.
                 self.partner = PARTNER_ADMIN;
                 self.set_actor_bit(State::DEFAULTED, true);
                 self.set_actor_bit(State::EXPIRED, false);
@@ -427,7 +426,9 @@ impl Port {
             MuxState::Waiting => {
                 self.wait_while = (!wait.is_zero()).then_some(now + wait);
                 // An answer now would be outdated when the wait ends, and would use up one of three.
-                self.answer_at = now + wait.min(AGGREGATE_WAIT);
+                if self.selected == Selected::Selected {
+                    self.answer_at = now + wait.min(AGGREGATE_WAIT);
+                }
             }
             MuxState::Detached | MuxState::Attached | MuxState::Collecting => self.ntt = true,
             MuxState::Distributing => {}

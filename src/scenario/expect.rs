@@ -9,8 +9,8 @@ use crate::source::{Located, Mistakes, Names, Span, list};
 
 /// Time in which an expectation comes true, unless the file says otherwise.
 const WITHIN: Duration = Duration::from_secs(5);
-/// Time for which traffic is watched after its limit for an interruption, unless the file says otherwise.
-const WATCHED: Duration = Duration::from_secs(1);
+/// Time for which traffic is watched at least, unless the file says otherwise.
+const WATCHED: Duration = Duration::from_millis(500);
 
 /// The expectations of a step; `None` after a mistake.
 pub(super) fn parse(
@@ -80,15 +80,12 @@ fn expectation(
             internet,
         }
     } else if let Some(direction) = &raw.traffic {
-        let limit = raw
-            .interrupted_at_most
-            .map_or(Duration::ZERO, |limit| limit.value.0);
-        stays = raw.r#for.map_or(limit + WATCHED, |stays| stays.value.0);
+        stays = raw.r#for.map_or(WATCHED, |stays| stays.value.0);
         traffic(raw, direction, table, stage, mistakes)?
     } else {
         let quiet = raw.quiet?;
         stays = quiet.value.0;
-        within = raw.within.map_or(Duration::ZERO, |within| within.value.0);
+        within = Duration::ZERO;
         Expect::Quiet
     };
     Some(Expectation {
@@ -173,7 +170,7 @@ fn companions_of(subject: &str) -> &'static [&'static str] {
             "within",
             "for",
         ],
-        "quiet" => &["within"],
+        "quiet" => &[],
         _ => &["state", "within", "for"],
     }
 }
@@ -186,8 +183,11 @@ fn companions(raw: &RawExpect, subject: &str, mistakes: &mut Mistakes) {
             let message = format!("`{key}` does not go with `{subject}`");
             let source = std::sync::Arc::clone(mistakes.source());
             let diagnostic = mistakes.error(source.entry(span), message, "not here");
-            let valid = list(valid.iter().copied());
-            mistakes.push(diagnostic.note(format!("with `{subject}` go {valid}")));
+            let valid = match valid {
+                [] => "nothing else".to_owned(),
+                keys => list(keys.iter().copied()),
+            };
+            mistakes.push(diagnostic.note(format!("with `{subject}` goes {valid}")));
         }
     }
 }

@@ -199,7 +199,7 @@ pub(super) struct RawExpect {
     pub path: Option<Located<String>>,
     /// Probe traffic: "teams -> sbc", or "both" for all that is being sent.
     pub traffic: Option<Located<String>>,
-    /// For so long, no LACP, BFD or BGP state changes.
+    /// For so long after what the step did, no LACP, BFD or BGP state changes.
     pub quiet: Option<Located<Duration>>,
     /// What the subject shall be.
     pub state: Option<Located<RawState>>,
@@ -217,7 +217,7 @@ pub(super) struct RawExpect {
     pub lost_at_most: Option<Located<u64>>,
     /// It must come true within this time of the step's clock; 5 s if not given.
     pub within: Option<Located<Duration>>,
-    /// Having come true, it must stay so for this long.
+    /// Having come true, it must stay so for this long. Traffic is watched at least so long; 500 ms if not given.
     pub r#for: Option<Located<Duration>>,
 }
 

@@ -30,6 +30,9 @@ fn takes_less_than_100_ms_for_1_to_8_members() {
                 assert_eq!(wire.seen((lag, port)).sent.len(), 3);
             }
         }
+        wire.events.clear();
+        wire.run_for(Duration::from_secs(100));
+        assert_eq!(wire.events, [], "all is said when all distribute");
     }
 }
 

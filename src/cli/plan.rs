@@ -1,0 +1,84 @@
+//! `peerlab plan TOPOLOGY`: what the lab is made of, before anything is made.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::Path;
+
+use crate::plan::of_topology::{CORE_ROUTER_ID, Layout, MICROSOFT_RANGE, TEAMS_ADDRESS};
+use crate::topology::{self, Topology};
+
+/// Prints the plan; returns the exit number.
+pub fn plan(path: &Path) -> u8 {
+    match topology::load(path) {
+        Ok(topology) => {
+            // A closed pipe is the reader's wish.
+            let _ = write!(anstream::stdout(), "{}", text(&topology, path));
+            0
+        }
+        Err(mistakes) => {
+            anstream::eprintln!("{}", mistakes.render(true));
+            2
+        }
+    }
+}
+
+/// The whole text: first what a router's configuration must know, then the kernel work.
+pub fn text(topology: &Topology, path: &Path) -> String {
+    let layout = Layout::of(topology);
+    let mut text = String::new();
+    let _ = write!(text, "{}", interfaces(topology, &layout, path));
+    let _ = writeln!(
+        text,
+        "\n# kernel work, in order; namespaces are anonymous, the names are the plan's own"
+    );
+    let _ = write!(text, "{}", layout.plan());
+    text
+}
+
+/// Interfaces, addresses and neighbours of the peer's routers, for writing their configuration.
+fn interfaces(topology: &Topology, layout: &Layout, path: &Path) -> String {
+    let mut text = String::new();
+    let _ = writeln!(text, "# {}", path.display());
+    let _ = writeln!(
+        text,
+        "# Microsoft: AS8075, {} routes from {MICROSOFT_RANGE}, Teams at {TEAMS_ADDRESS}",
+        layout.microsoft_routes.len()
+    );
+    let bfd = topology.profile.bfd;
+    let bgp = topology.profile.bgp;
+    let _ = writeln!(
+        text,
+        "# BFD {:?} x {}, BGP keepalive {:?} hold {:?}",
+        bfd.interval, bfd.multiplier, bgp.keepalive, bgp.hold
+    );
+    for peer in &layout.peers {
+        let _ = writeln!(text, "\n# {} (AS{}) sees", peer.name, topology.peer.asn);
+        for connection in layout
+            .connections
+            .iter()
+            .filter(|c| c.peer.router == peer.name)
+        {
+            let _ = writeln!(
+                text,
+                "#   {:<12} {}/{}  neighbour {} AS8075, BGP and BFD",
+                connection.name,
+                connection.peer.address,
+                connection.prefix_len,
+                connection.edge.address
+            );
+        }
+        let _ = writeln!(
+            text,
+            "#   {:<12} {}/31  neighbour {} AS{}, iBGP with the core ({CORE_ROUTER_ID})",
+            "inside", peer.inside, peer.core, topology.peer.asn
+        );
+    }
+    for endpoint in &layout.endpoints {
+        let _ = writeln!(
+            text,
+            "#   {} {} is announced by the core as {}",
+            endpoint.name, endpoint.address, endpoint.prefix
+        );
+    }
+    text
+}

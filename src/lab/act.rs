@@ -1,0 +1,158 @@
+//! What a step does to a living lab.
+
+use super::cable::touched;
+use super::routers::{community, core_sessions};
+use super::{Acted, Lab, LabError};
+use crate::plan::of_topology::ConnectionLayout;
+use crate::record::Fact;
+use crate::router::{Originated, OriginatedAttributes, Sessions};
+use crate::scenario::{Act, Fault, FaultKind, Target};
+
+impl Lab {
+    /// Does what a step asks for; returns when it was observed to have happened.
+    ///
+    /// # Errors
+    /// The kernel refused; the lab is in an unknown state then.
+    pub async fn act(&mut self, act: &Act) -> Result<Acted, LabError> {
+        match act {
+            // What settling waits for comes by itself.
+            Act::Settle { .. } | Act::Hold { .. } => Ok(Acted::Done),
+            Act::Send {
+                from,
+                to,
+                both_ways,
+                every,
+                flows,
+            } => {
+                self.send(from, to, *every, *flows)?;
+                if *both_ways {
+                    self.send(to, from, *every, *flows)?;
+                }
+                Ok(Acted::Done)
+            }
+            Act::Stop => {
+                self.stop_probes().await;
+                Ok(Acted::Done)
+            }
+            Act::Fail(fault) => self.fail(fault),
+            Act::Repair(target) => self.repair(target),
+            Act::Announce {
+                prefix,
+                from,
+                as_path,
+                communities,
+            } => {
+                // The router under test puts its own AS in front: what stands behind it is ours to give.
+                let own = self.peer_asn;
+                let behind = as_path.strip_prefix(&[own]).unwrap_or(as_path);
+                let communities = communities.iter().copied().map(community).collect();
+                let route = Originated {
+                    prefix: *prefix,
+                    attributes: OriginatedAttributes {
+                        as_path: behind.to_vec(),
+                        communities,
+                        ..OriginatedAttributes::default()
+                    },
+                    sessions: self.core_sessions(from),
+                };
+                self.core()?.announce(route);
+                Ok(Acted::Done)
+            }
+            Act::Withdraw { prefix, from } => {
+                self.core()?.withdraw(*prefix, self.core_sessions(from));
+                Ok(Acted::Done)
+            }
+        }
+    }
+
+    /// The core's sessions with the routers at which these connections end.
+    fn core_sessions(&self, connections: &[String]) -> Sessions {
+        core_sessions(&self.layout, |router| {
+            let ends = self
+                .layout
+                .connections
+                .iter()
+                .filter(|c| c.peer.router == router);
+            ends.into_iter()
+                .any(|connection| connections.contains(&connection.name))
+        })
+    }
+
+    fn fail(&mut self, fault: &Fault) -> Result<Acted, LabError> {
+        let words = words(&fault.target, Some(fault.how));
+        let layout = self.layout.clone();
+        let (cables, crashed) = touched(&layout, &fault.target);
+        self.recorder.now(Fact::FaultAsked {
+            fault: words.clone(),
+        });
+        // A router that dies says nothing, so its processes end before its light goes.
+        for edge in &crashed {
+            self.crash(edge);
+        }
+        for (connection, member) in &cables {
+            self.cables.fail(connection, *member, fault.how)?;
+        }
+        for edge in &crashed {
+            self.wan_link(edge, false)?;
+        }
+        self.happened(words, &cables, false);
+        Ok(Acted::Done)
+    }
+
+    fn repair(&mut self, target: &Target) -> Result<Acted, LabError> {
+        let words = words(target, None);
+        let layout = self.layout.clone();
+        let (cables, edges) = touched(&layout, target);
+        self.recorder.now(Fact::FaultAsked {
+            fault: words.clone(),
+        });
+        for (connection, member) in &cables {
+            self.cables.repair(connection, *member)?;
+        }
+        for edge in edges {
+            self.wan_link(edge, true)?;
+            self.boot(edge);
+        }
+        self.happened(words, &cables, true);
+        Ok(Acted::Done)
+    }
+
+    fn happened(&self, fault: String, cables: &[(&ConnectionLayout, Option<u8>)], repaired: bool) {
+        let connections = cables
+            .iter()
+            .map(|(connection, _)| connection.name.clone())
+            .collect();
+        self.recorder.now(Fact::FaultHappened {
+            fault,
+            connections,
+            repaired,
+        });
+    }
+}
+
+/// A fault or repair in words.
+fn words(target: &Target, how: Option<FaultKind>) -> String {
+    let what = match target {
+        Target::Connections(names) => names.join(", "),
+        Target::Member(connection, member) => format!("{connection}/{member}"),
+        Target::Node(edge) => edge.clone(),
+        Target::Metro(metro) => metro.clone(),
+        Target::All => "all".to_owned(),
+    };
+    let Some(how) = how else {
+        return format!("{what}: repaired");
+    };
+    let how = match how {
+        FaultKind::Light => "loss of light",
+        FaultKind::Silent => "silent loss both ways, light stays",
+        FaultKind::OneWayIn => "silent loss towards Microsoft, light stays",
+        FaultKind::OneWayOut => "silent loss towards the peer, light stays",
+        FaultKind::Member => "member loses light",
+        FaultKind::Lacp => "LACP silenced",
+        FaultKind::Bfd => "BFD silenced",
+        FaultKind::Bgp => "BGP silenced",
+        FaultKind::Node => "edge router crashes",
+        FaultKind::Metro => "all edge routers of the metro crash",
+    };
+    format!("{what}: {how}")
+}

@@ -1,0 +1,38 @@
+//! Why a lab could not be built or acted on.
+
+use crate::device::DeviceError;
+use crate::kernel::apply::BuildError;
+use crate::kernel::namespace::NamespaceError;
+use crate::kernel::netlink::NetlinkError;
+use crate::kernel::watch::WatchError;
+use crate::line::LineError;
+use crate::router::driver::DriverError;
+
+/// Why a lab could not be built or acted on.
+#[derive(Debug, thiserror::Error)]
+pub enum LabError {
+    /// The network could not be built.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// A namespace could not be used.
+    #[error(transparent)]
+    Namespace(#[from] NamespaceError),
+    /// The kernel refused netlink work.
+    #[error(transparent)]
+    Netlink(#[from] NetlinkError),
+    /// The kernel's events cannot be heard.
+    #[error(transparent)]
+    Watch(#[from] WatchError),
+    /// A LAG or BFD session could not be started.
+    #[error(transparent)]
+    Line(#[from] LineError),
+    /// A simulated router could not be started.
+    #[error(transparent)]
+    Driver(#[from] DriverError),
+    /// A device could not play its router.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// The plan did not make something the lab needs.
+    #[error("find {0}: the plan did not make it")]
+    Unplanned(String),
+}

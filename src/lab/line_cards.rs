@@ -1,0 +1,130 @@
+//! LACP on both ends of every connection, BFD on the ends that are ours.
+
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+
+use super::{LabError, namespace};
+use crate::bfd::{Config, Timers};
+use crate::binding::{Binding, Device};
+use crate::kernel::apply::Network;
+use crate::lacp::{AGGREGATE_WAIT, LagConfig, PortConfig};
+use crate::line::{BfdPort, BfdSpec, End, LagPort, Line};
+use crate::plan::of_topology::{ConnectionLayout, LagEnd, Layout};
+use crate::topology::Topology;
+
+/// The default of IEEE 802.1AX for system and port priority.
+const PRIORITY: u16 = 0x8000;
+
+/// Starts the LAGs of both sides, and BFD at Microsoft's and at simulated routers.
+pub fn start(
+    topology: &Topology,
+    layout: &Layout,
+    network: &Network,
+    binding: &Binding,
+    without_bfd: &[String],
+    line: &Line,
+) -> Result<(), LabError> {
+    for (number, connection) in layout.connections.iter().enumerate() {
+        for end in [&connection.edge, &connection.peer] {
+            line.add_lag(lag(topology, network, connection, end)?);
+        }
+        let number = number as u32;
+        line.add_bfd(bfd(
+            topology,
+            network,
+            connection,
+            Side::Microsoft,
+            2 * number + 1,
+        )?);
+        let simulated = *binding.device(&connection.peer.router) == Device::Simulated;
+        if simulated && !without_bfd.contains(&connection.name) {
+            line.add_bfd(bfd(
+                topology,
+                network,
+                connection,
+                Side::Peer,
+                2 * number + 2,
+            )?);
+        }
+    }
+    Ok(())
+}
+
+fn lag(
+    topology: &Topology,
+    network: &Network,
+    connection: &ConnectionLayout,
+    end: &LagEnd,
+) -> Result<LagPort, LabError> {
+    let settings = topology.profile.lacp;
+    let ports = end
+        .members
+        .iter()
+        .zip(1..)
+        .map(|((_, mac), number)| PortConfig {
+            mac: *mac,
+            number,
+            priority: PRIORITY,
+        });
+    let config = LagConfig {
+        system: end.system,
+        system_priority: PRIORITY,
+        key: end.key,
+        fast: settings.fast,
+        active: settings.active,
+        min_links: settings.min_links,
+        aggregate_wait: AGGREGATE_WAIT,
+        ports: ports.collect(),
+    };
+    let links: Vec<u32> = end.members.iter().map(|(index, _)| *index).collect();
+    let place = namespace(network, &end.line_card)?;
+    let name = End {
+        router: end.router.clone(),
+        connection: connection.name.clone(),
+    };
+    Ok(LagPort::open(
+        place,
+        name,
+        &config,
+        end.hidden_index,
+        &links,
+    )?)
+}
+
+#[derive(Clone, Copy)]
+enum Side {
+    Microsoft,
+    Peer,
+}
+
+fn bfd(
+    topology: &Topology,
+    network: &Network,
+    connection: &ConnectionLayout,
+    side: Side,
+    number: u32,
+) -> Result<BfdPort, LabError> {
+    let (near, far) = match side {
+        Side::Microsoft => (&connection.edge, &connection.peer),
+        Side::Peer => (&connection.peer, &connection.edge),
+    };
+    let timers = topology.profile.bfd;
+    let spec = BfdSpec {
+        end: End {
+            router: near.router.clone(),
+            connection: connection.name.clone(),
+        },
+        device: connection.name.clone(),
+        link: near.lag_index,
+        local: IpAddr::V4(near.address),
+        remote: IpAddr::V4(far.address),
+        config: Config {
+            // Spread, so that a packet of one session is never taken for another's by being off by one.
+            my_discriminator: NonZeroU32::MIN.saturating_add(number.wrapping_mul(0x0101_0107)),
+            timers: Timers::symmetric(timers.interval, timers.multiplier),
+            passive: false,
+            jitter_seed: u64::from(number),
+        },
+    };
+    Ok(BfdPort::open(namespace(network, &near.router)?, spec)?)
+}

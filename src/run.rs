@@ -1,0 +1,228 @@
+//! Plays a scenario on a lab, step by step, and gathers the record.
+//!
+//! The record's entries go to three places in the same order: the file, the judge, the terminal. The judge decides
+//! when a step is over; nothing here knows what an expectation means.
+//!
+//! **Invariant:** every step that is started is ended or the run is over; whatever happens, the lab is taken down.
+
+use std::time::Duration;
+
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::timeout;
+
+use crate::judge::settle::{Missing, PHASES, Phase};
+use crate::judge::{Findings, Judge};
+use crate::lab::{Acted, Lab, LabError};
+use crate::record::{Entry, Fact, Recorder, SourceText};
+use crate::scenario::{Act, Rehearsal};
+use crate::time::{At, Clock};
+
+/// Who wants to see the record while it grows: the file and the terminal.
+pub trait Audience {
+    /// The next entry.
+    fn entry(&mut self, entry: &Entry, judge: &mut Judge<'_>);
+}
+
+/// What a signal or a failure did to a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// The scenario was played.
+    Played,
+    /// A signal ended it; no further scenario is played.
+    Interrupted,
+}
+
+/// Plays a scenario from the building of its lab to its end.
+///
+/// `interrupted` becomes ready with the name of the signal that asks the run to end.
+pub async fn play(
+    rehearsal: &Rehearsal,
+    sources: &Sources,
+    audience: &mut dyn Audience,
+    interrupted: &mut UnboundedReceiver<&'static str>,
+) -> (Findings, Ending) {
+    let clock = Clock::start();
+    let (recorder, entries) = Recorder::new(clock);
+    recorder.at(At::ZERO, sources.fact(clock));
+    let mut stage = Stage {
+        judge: Judge::new(&rehearsal.scenario, &rehearsal.topology),
+        clock,
+        recorder,
+        entries,
+        audience,
+        interrupted,
+        ending: Ending::Played,
+    };
+    if let Err(error) = stage.whole(rehearsal).await {
+        stage.recorder.now(Fact::Errored {
+            text: error.to_string(),
+        });
+    }
+    stage.drain();
+    (stage.judge.finish(), stage.ending)
+}
+
+/// The files of a rehearsal as they go into the record.
+#[derive(Debug, Clone)]
+pub struct Sources {
+    /// The scenario.
+    pub scenario: SourceText,
+    /// The topology.
+    pub topology: SourceText,
+    /// The binding, if any.
+    pub binding: Option<SourceText>,
+    /// Kernel, CPUs, user.
+    pub host: String,
+}
+
+impl Sources {
+    fn fact(&self, clock: Clock) -> Fact {
+        Fact::Run {
+            peerlab: env!("CARGO_PKG_VERSION").to_owned(),
+            started: clock.wall().to_string(),
+            scenario: self.scenario.clone(),
+            topology: self.topology.clone(),
+            binding: self.binding.clone(),
+            host: self.host.clone(),
+        }
+    }
+}
+
+/// A run in progress.
+struct Stage<'a> {
+    judge: Judge<'a>,
+    clock: Clock,
+    recorder: Recorder,
+    entries: UnboundedReceiver<Entry>,
+    audience: &'a mut dyn Audience,
+    interrupted: &'a mut UnboundedReceiver<&'static str>,
+    ending: Ending,
+}
+
+impl Stage<'_> {
+    async fn whole(&mut self, rehearsal: &Rehearsal) -> Result<(), LabError> {
+        let mut lab = Lab::up(
+            &rehearsal.topology,
+            &rehearsal.binding,
+            &rehearsal.scenario,
+            &self.recorder,
+        )?;
+        self.took("build", At::ZERO);
+        let result = self.steps(rehearsal, &mut lab).await;
+        let ended = self.clock.now();
+        lab.down().await;
+        self.took("down", ended);
+        result
+    }
+
+    async fn steps(&mut self, rehearsal: &Rehearsal, lab: &mut Lab) -> Result<(), LabError> {
+        for (step, planned) in rehearsal.scenario.steps.iter().enumerate() {
+            self.drain();
+            if self.judge.hopeless().is_some() {
+                break;
+            }
+            self.recorder.now(Fact::StepStarted { step });
+            match lab.act(&planned.act).await {
+                Ok(Acted::Done) => self.recorder.now(Fact::StepActed { step }),
+                Ok(Acted::Impossible(why)) => self.recorder.now(Fact::StepBlocked { step, why }),
+                Err(error) => self.recorder.now(Fact::Errored {
+                    text: error.to_string(),
+                }),
+            }
+            if let Act::Settle { within, except } = &planned.act {
+                self.settle(*within, except).await;
+            }
+            self.until_done(lab).await;
+            self.recorder.now(Fact::StepEnded { step });
+        }
+        self.drain();
+        Ok(())
+    }
+
+    /// Records each phase of settling as it is completed, until all are or the time is over.
+    async fn settle(&mut self, within: Duration, except: &[String]) {
+        let mut began = self.clock.now();
+        let limit = began + within;
+        let mut next = 0;
+        loop {
+            self.drain();
+            let missing = self
+                .judge
+                .unsettled(except)
+                .map(|missing: Missing| missing.phase);
+            while let Some(phase) = PHASES
+                .get(next)
+                .filter(|phase| missing.is_none_or(|m| m > **phase))
+            {
+                began = self.completed(*phase, began);
+                next += 1;
+            }
+            if missing.is_none() || self.judge.hopeless().is_some() || self.clock.now() >= limit {
+                return;
+            }
+            self.wait(Some(limit)).await;
+        }
+    }
+
+    fn completed(&mut self, phase: Phase, began: At) -> At {
+        self.took(phase.name(), began);
+        self.clock.now()
+    }
+
+    /// Waits until the judge says that the step is decided.
+    async fn until_done(&mut self, lab: &mut Lab) {
+        loop {
+            self.drain();
+            let progress = self.judge.progress(self.clock.now());
+            if progress.done {
+                lab.flush_probes().await;
+                return;
+            }
+            self.wait(progress.wake).await;
+        }
+    }
+
+    /// Waits for an entry, a signal, or a moment.
+    async fn wait(&mut self, until: Option<At>) {
+        let idle = Duration::from_secs(3600);
+        let wait = until.map_or(idle, |at| at.since(self.clock.now()));
+        tokio::select! {
+            biased;
+            signal = self.interrupted.recv() => self.interrupt(signal.unwrap_or("SIGTERM")),
+            entry = timeout(wait, self.entries.recv()) => {
+                if let Ok(Some(entry)) = entry {
+                    self.take(&entry);
+                }
+            }
+        }
+    }
+
+    fn interrupt(&mut self, signal: &'static str) {
+        self.ending = Ending::Interrupted;
+        self.recorder.now(Fact::Interrupted {
+            signal: signal.to_owned(),
+        });
+        self.drain();
+    }
+
+    /// Takes every entry there is.
+    fn drain(&mut self) {
+        while let Ok(entry) = self.entries.try_recv() {
+            self.take(&entry);
+        }
+    }
+
+    fn take(&mut self, entry: &Entry) {
+        self.judge.take(entry);
+        self.audience.entry(entry, &mut self.judge);
+    }
+
+    fn took(&mut self, phase: &str, since: At) {
+        let took = self.clock.now().since(since).into();
+        self.recorder.now(Fact::Phase {
+            phase: phase.to_owned(),
+            took,
+        });
+        self.drain();
+    }
+}

@@ -1,0 +1,303 @@
+//! Keeps the rooms in order: who may import whom, who must stay pure, headers and lengths of files.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What each room may import. A room that is not listed here does not exist.
+const MAY_IMPORT: &[(&str, &[&str])] = &[
+    ("time", &[]),
+    ("source", &[]),
+    ("lacp", &["time"]),
+    ("bfd", &["time"]),
+    ("bgp", &["time"]),
+    ("record", &["time"]),
+    ("topology", &["source", "plan"]),
+    ("binding", &["source", "topology"]),
+    ("conformance", &[]),
+    (
+        "scenario",
+        &["source", "topology", "binding", "conformance"],
+    ),
+    ("plan", &["topology"]),
+    ("kernel", &["plan", "record", "time"]),
+    ("router", &["bgp", "kernel", "record", "time", "topology"]),
+    ("line", &["lacp", "bfd", "kernel", "record", "time"]),
+    ("device", &["kernel", "record"]),
+    ("probe", &["kernel", "record", "time"]),
+    (
+        "lab",
+        &[
+            "binding", "bfd", "device", "kernel", "lacp", "line", "plan", "probe", "record",
+            "router", "scenario", "time", "topology",
+        ],
+    ),
+    ("measure", &["record", "time", "topology"]),
+    (
+        "judge",
+        &[
+            "conformance",
+            "measure",
+            "record",
+            "scenario",
+            "source",
+            "time",
+            "topology",
+        ],
+    ),
+    (
+        "report",
+        &[
+            "conformance",
+            "judge",
+            "measure",
+            "record",
+            "scenario",
+            "source",
+            "time",
+            "topology",
+        ],
+    ),
+    (
+        "run",
+        &[
+            "binding", "device", "judge", "kernel", "lab", "line", "measure", "probe", "record",
+            "report", "scenario", "source", "time", "topology",
+        ],
+    ),
+    (
+        "cli",
+        &[
+            "binding",
+            "conformance",
+            "judge",
+            "kernel",
+            "lab",
+            "plan",
+            "record",
+            "report",
+            "run",
+            "scenario",
+            "source",
+            "time",
+            "topology",
+        ],
+    ),
+];
+
+/// Rooms that talk to nobody: the protocols, and everything after the record.
+const PURE: &[&str] = &[
+    "lacp",
+    "bfd",
+    "bgp",
+    "router",
+    "plan",
+    "measure",
+    "judge",
+    "conformance",
+];
+/// The I/O of otherwise pure rooms.
+const DRIVERS: &[&str] = &["src/router/driver"];
+/// Words a pure file must not contain.
+const IMPURE: &[&str] = &[
+    "std::time::Instant",
+    "Instant::now",
+    "SystemTime",
+    "clock_gettime",
+    "std::fs",
+    "std::env",
+    "std::thread",
+    "std::net::Tcp",
+    "std::net::Udp",
+    "std::process",
+    "tokio::",
+    "socket2::",
+    "nix::",
+    "libc::",
+    "println!",
+];
+const LONGEST: usize = 600;
+
+fn files() -> Vec<(PathBuf, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = Vec::new();
+    let mut folders = vec![root.join("src"), root.join("tests"), root.join("benches")];
+    while let Some(folder) = folders.pop() {
+        let Ok(entries) = fs::read_dir(&folder) else {
+            continue;
+        };
+        for entry in entries.flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(&path).expect("a source file is text");
+                let path = path.strip_prefix(root).expect("below the root").to_owned();
+                found.push((path, text));
+            }
+        }
+    }
+    found.sort();
+    assert!(found.len() > 20, "found only {} source files", found.len());
+    found
+}
+
+/// The room of a file below `src/`; `None` for `lib.rs`, `main.rs` and tests.
+fn room(path: &Path) -> Option<String> {
+    let below = path.strip_prefix("src").ok()?;
+    let first = below.components().next()?.as_os_str().to_str()?;
+    let name = first.strip_suffix(".rs").unwrap_or(first);
+    (name != "lib" && name != "main").then(|| name.to_owned())
+}
+
+fn is_test(path: &Path) -> bool {
+    path.starts_with("tests")
+        || path.components().any(|part| part.as_os_str() == "tests")
+        || path.ends_with("tests.rs")
+}
+
+/// Code without comment lines.
+fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let lines = text.lines().enumerate().map(|(n, line)| (n + 1, line));
+    lines.filter(|(_, line)| !line.trim_start().starts_with("//"))
+}
+
+/// Rooms named in a line as `crate::ROOM`.
+fn imports(line: &str) -> BTreeSet<String> {
+    let after = line.split("crate::").skip(1);
+    let names = after.map(|rest| {
+        rest.chars()
+            .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
+            .collect::<String>()
+    });
+    names.filter(|name| !name.is_empty()).collect()
+}
+
+#[test]
+fn rooms_import_only_what_they_may() {
+    let mut wrong = Vec::new();
+    for (path, text) in files() {
+        let Some(room) = room(&path) else { continue };
+        if is_test(&path) {
+            continue;
+        }
+        let Some((_, allowed)) = MAY_IMPORT.iter().find(|(name, _)| *name == room) else {
+            wrong.push(format!(
+                "{}: room {room} is not in the table of tests/tidy.rs",
+                path.display()
+            ));
+            continue;
+        };
+        for (number, line) in code(&text) {
+            for import in imports(line) {
+                let is_room = MAY_IMPORT.iter().any(|(name, _)| *name == import);
+                if is_room && import != room && !allowed.contains(&import.as_str()) {
+                    wrong.push(format!(
+                        "{}:{number}: {room} must not import {import}",
+                        path.display()
+                    ));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn pure_rooms_do_no_io() {
+    let mut wrong = Vec::new();
+    for (path, text) in files() {
+        let Some(room) = room(&path) else { continue };
+        let driver = DRIVERS
+            .iter()
+            .any(|driver| path.to_string_lossy().starts_with(driver));
+        if !PURE.contains(&room.as_str()) || driver || is_test(&path) {
+            continue;
+        }
+        for (number, line) in code(&text) {
+            if let Some(word) = IMPURE.iter().find(|word| line.contains(**word)) {
+                wrong.push(format!(
+                    "{}:{number}: {room} is pure, but has `{word}`",
+                    path.display()
+                ));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn only_the_kernel_room_is_unsafe_and_only_time_reads_the_clock() {
+    let mut wrong = Vec::new();
+    for (path, text) in files() {
+        let Some(room) = room(&path) else { continue };
+        for (number, line) in code(&text) {
+            if room != "kernel" && line.contains("unsafe ") {
+                wrong.push(format!(
+                    "{}:{number}: `unsafe` belongs into the kernel room",
+                    path.display()
+                ));
+            }
+            let reads = ["Instant::now", "SystemTime::now", "clock_gettime"];
+            if room != "time" && !is_test(&path) && reads.iter().any(|word| line.contains(word)) {
+                wrong.push(format!(
+                    "{}:{number}: only src/time.rs reads the clock",
+                    path.display()
+                ));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_file_says_what_it_is_and_stays_short() {
+    let mut wrong = Vec::new();
+    for (path, text) in files() {
+        if !text.starts_with("//!") {
+            wrong.push(format!("{}: no `//!` header", path.display()));
+        }
+        let lines = text.lines().count();
+        if lines > LONGEST {
+            wrong.push(format!(
+                "{}: {lines} lines, more than {LONGEST}",
+                path.display()
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_room_has_an_invariant() {
+    let mut wrong = Vec::new();
+    for (name, _) in MAY_IMPORT {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let folder = root.join(name).join("mod.rs");
+        let file = root.join(format!("{name}.rs"));
+        let text = fs::read_to_string(&folder).or_else(|_| fs::read_to_string(&file));
+        match text {
+            Ok(text) if text.contains("**Invariant") => {}
+            Ok(_) => wrong.push(format!("{name}: no **Invariant** in its header")),
+            Err(_) => wrong.push(format!("{name}: in the table, but not in src")),
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn no_test_sleeps() {
+    let mut wrong = Vec::new();
+    for (path, text) in files() {
+        let sleep = concat!("thread::", "sleep");
+        for (number, line) in code(&text) {
+            if line.contains(sleep) {
+                wrong.push(format!(
+                    "{}:{number}: wait for an event with a deadline instead",
+                    path.display()
+                ));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
