@@ -13,6 +13,9 @@ use super::{Dialect, HEADER, Open, Update};
 use crate::bgp::attributes::{Attributes, LargeCommunity, Origin, UnknownAttribute};
 use crate::bgp::notification::Notification;
 
+/// Attribute flag (RFC 4271, section 4.3): says something about the encoding, not about the attribute.
+const EXTENDED_LENGTH: u8 = 0x10;
+
 pub(super) fn refuse(error: &wire::DecodeError) -> Notification {
     let (code, subcode, data) = error.to_notification();
     Notification {
@@ -222,7 +225,7 @@ fn large(list: &[wire::LargeCommunity]) -> Vec<LargeCommunity> {
 fn opaque(attribute: &PathAttribute) -> Option<UnknownAttribute> {
     if let PathAttribute::Unknown(raw) = attribute {
         return (raw.flags & 0xc0 == 0xc0).then(|| UnknownAttribute {
-            flags: raw.flags,
+            flags: raw.flags & !EXTENDED_LENGTH,
             code: raw.type_code,
             value: raw.data.clone(),
         });
@@ -237,9 +240,9 @@ fn opaque(attribute: &PathAttribute) -> Option<UnknownAttribute> {
     )
     .ok()?;
     let (&flags, &code) = (bytes.first()?, bytes.get(1)?);
-    let start = if flags & 0x10 == 0 { 3 } else { 4 };
+    let start = if flags & EXTENDED_LENGTH == 0 { 3 } else { 4 };
     (flags & 0xc0 == 0xc0).then(|| UnknownAttribute {
-        flags,
+        flags: flags & !EXTENDED_LENGTH,
         code,
         value: Bytes::copy_from_slice(bytes.get(start..).unwrap_or_default()),
     })

@@ -1,1 +1,403 @@
+//! Messages there and back, faulty headers, faulty attributes.
 
+use proptest::collection::{btree_set, vec};
+use proptest::option;
+use proptest::prelude::*;
+
+use super::*;
+use crate::bgp::attributes::{LargeCommunity, Origin, UnknownAttribute};
+
+const EXTERNAL: Dialect = Dialect {
+    four_octet: true,
+    internal: false,
+};
+const INTERNAL: Dialect = Dialect {
+    four_octet: true,
+    internal: true,
+};
+
+fn net(text: &str) -> Ipv4Net {
+    text.parse().expect("a prefix")
+}
+
+/// All messages of a stream, which must be whole.
+fn read_all(bytes: &[u8], dialect: Dialect) -> Result<Vec<Message>, Notification> {
+    let mut framer = Framer::default();
+    framer.push(bytes);
+    let mut messages = Vec::new();
+    while let Some(message) = framer.next(dialect)? {
+        messages.push(message);
+    }
+    assert_eq!(framer.pending(), 0, "bytes left over");
+    Ok(messages)
+}
+
+fn updates(bytes: &[u8], dialect: Dialect) -> Vec<Update> {
+    let messages = read_all(bytes, dialect).expect("well-formed");
+    messages
+        .into_iter()
+        .map(|m| match m {
+            Message::Update(update) => *update,
+            other => panic!("not an UPDATE: {other:?}"),
+        })
+        .collect()
+}
+
+fn framed(kind: u8, body: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![0xff; 16];
+    bytes.extend(((19 + body.len()) as u16).to_be_bytes());
+    bytes.push(kind);
+    bytes.extend(body);
+    bytes
+}
+
+fn update(attributes: &[u8], nlri: &[u8]) -> Vec<u8> {
+    let mut body = vec![0, 0];
+    body.extend((attributes.len() as u16).to_be_bytes());
+    body.extend(attributes);
+    body.extend(nlri);
+    framed(2, &body)
+}
+
+const ORIGIN: [u8; 4] = [0x40, 1, 1, 0];
+const AS_PATH: [u8; 9] = [0x40, 2, 6, 2, 1, 0, 0, 0xfb, 0xf4];
+const NEXT_HOP: [u8; 7] = [0x40, 3, 4, 192, 0, 2, 1];
+const NLRI: [u8; 4] = [24, 198, 51, 100];
+
+fn good() -> Vec<u8> {
+    [&ORIGIN[..], &AS_PATH, &NEXT_HOP].concat()
+}
+
+fn error(bytes: &[u8]) -> (u8, u8, Vec<u8>) {
+    let n = read_all(bytes, EXTERNAL).expect_err("an error");
+    (n.code, n.subcode, n.data.to_vec())
+}
+
+#[test]
+fn open_there_and_back() {
+    for asn in [64500, 4_200_000_000] {
+        let open = Open {
+            asn,
+            hold_time: 180,
+            id: Ipv4Addr::new(10, 0, 0, 1),
+            four_octet: true,
+            route_refresh: true,
+            ipv4_unicast: true,
+            ignored: Vec::new(),
+        };
+        let mut out = BytesMut::new();
+        write_open(&mut out, &open);
+        assert_eq!(read_all(&out, EXTERNAL), Ok(vec![Message::Open(open)]));
+    }
+}
+
+#[test]
+fn open_without_capabilities_means_ipv4_unicast_and_two_octets() {
+    let bytes = framed(1, &[4, 0xfb, 0xf4, 0, 90, 10, 0, 0, 1, 0]);
+    let messages = read_all(&bytes, EXTERNAL);
+    let Ok([Message::Open(open)]) = messages.as_deref() else {
+        panic!("not an OPEN");
+    };
+    assert_eq!((open.asn, open.hold_time), (64500, 90));
+    assert!(open.ipv4_unicast && !open.four_octet && !open.route_refresh);
+}
+
+#[test]
+fn open_with_unknown_capabilities_is_taken_and_with_another_family_only_lacks_ours() {
+    // Parameter 2 (capabilities), 6 octets: multiprotocol IPv6 unicast; then code 200 with two octets.
+    let options = [2, 10, 1, 4, 0, 2, 0, 1, 200, 2, 7, 7];
+    let mut body = vec![4, 0xfb, 0xf4, 0, 90, 10, 0, 0, 1, options.len() as u8];
+    body.extend(options);
+    let messages = read_all(&framed(1, &body), EXTERNAL);
+    let Ok([Message::Open(open)]) = messages.as_deref() else {
+        panic!("not an OPEN");
+    };
+    assert!(!open.ipv4_unicast);
+    assert_eq!(open.ignored, [200]);
+}
+
+#[test]
+fn keepalive_refresh_and_notification_there_and_back() {
+    let mut out = BytesMut::new();
+    let notification = Notification::shutdown("maintenance");
+    write_keepalive(&mut out);
+    write_route_refresh(&mut out);
+    write_notification(&mut out, &notification);
+    let refresh = RouteRefresh {
+        afi: 1,
+        safi: 1,
+        subtype: 0,
+    };
+    let expected = vec![
+        Message::Keepalive,
+        Message::RouteRefresh(refresh),
+        Message::Notification(notification),
+    ];
+    assert_eq!(read_all(&out, EXTERNAL), Ok(expected));
+}
+
+#[test]
+fn a_long_notification_is_cut_to_a_message() {
+    let mut out = BytesMut::new();
+    let notification = Notification {
+        data: Bytes::from(vec![7; 5000]),
+        ..Notification::new(3, 1)
+    };
+    write_notification(&mut out, &notification);
+    assert_eq!(out.len(), 4096);
+}
+
+#[test]
+fn end_of_rib_is_the_empty_update() {
+    let mut out = BytesMut::new();
+    write_end_of_rib(&mut out);
+    assert_eq!(out.len(), 23);
+    assert!(updates(&out, EXTERNAL)[0].end_of_rib);
+    // The multiprotocol form for IPv4 unicast means the same.
+    let mp_unreach = [0x80, 15, 3, 0, 1, 1];
+    assert!(updates(&update(&mp_unreach, &[]), EXTERNAL)[0].end_of_rib);
+    // That of another family does not.
+    let ipv6 = [0x80, 15, 3, 0, 2, 1];
+    assert!(!updates(&update(&ipv6, &[]), EXTERNAL)[0].end_of_rib);
+}
+
+#[test]
+fn header_errors_are_answered_as_section_6_1_requires() {
+    let mut marker = framed(4, &[]);
+    marker[7] = 0;
+    assert_eq!(error(&marker), (1, 1, vec![]));
+    assert_eq!(error(&framed(9, &[])), (1, 3, vec![9]));
+    for length in [0_u16, 18, 4097, 65535] {
+        let mut bytes = framed(4, &[]);
+        bytes[16..18].copy_from_slice(&length.to_be_bytes());
+        assert_eq!(error(&bytes), (1, 2, length.to_be_bytes().to_vec()));
+    }
+    // Each type has its own least length; KEEPALIVE has only one.
+    for (kind, body) in [(1, 9), (2, 3), (3, 1), (4, 1), (5, 3)] {
+        let bytes = framed(kind, &vec![0; body]);
+        let length = bytes.len() as u16;
+        assert_eq!(error(&bytes), (1, 2, length.to_be_bytes().to_vec()));
+    }
+}
+
+#[test]
+fn a_bad_marker_is_noticed_at_its_first_byte() {
+    let mut framer = Framer::default();
+    framer.push(b"GET / HTTP/1.1");
+    assert_eq!(framer.next(EXTERNAL), Err(Notification::new(1, 1)));
+}
+
+#[test]
+fn an_unsupported_version_is_told_ours() {
+    let bytes = framed(1, &[3, 0xfb, 0xf4, 0, 90, 10, 0, 0, 1, 0]);
+    assert_eq!(error(&bytes), (2, 1, vec![0, 4]));
+}
+
+#[test]
+fn impossible_lengths_inside_an_update_end_the_session() {
+    assert_eq!(error(&framed(2, &[0, 9, 0, 0])).0, 3);
+    assert_eq!(error(&framed(2, &[0, 0, 0, 9])).0, 3);
+    // A prefix of 33 bits: Invalid Network Field.
+    assert_eq!(error(&update(&good(), &[33, 1, 2, 3, 4, 5])).1, 10);
+}
+
+#[test]
+fn malformed_attributes_get_the_treatment_of_rfc_7606() {
+    let no_next_hop = [&ORIGIN[..], &AS_PATH].concat();
+    let bad_origin = [&[0x40, 1, 1, 9][..], &AS_PATH, &NEXT_HOP].concat();
+    let short_communities = [&good()[..], &[0xc0, 8, 3, 1, 2, 3]].concat();
+    let as_set = [
+        &ORIGIN[..],
+        &[0x40, 2, 6, 1, 1, 0, 0, 0xfb, 0xf4],
+        &NEXT_HOP,
+    ]
+    .concat();
+    for attributes in [no_next_hop, bad_origin, short_communities, as_set] {
+        let read = &updates(&update(&attributes, &NLRI), EXTERNAL)[0];
+        assert_eq!(read.withdrawn, [net("198.51.100.0/24")], "{attributes:?}");
+        assert!(read.announced.is_empty() && !read.malformed.is_empty());
+    }
+    // AGGREGATOR of a wrong length is dropped, the route stays.
+    let aggregator = [&good()[..], &[0xc0, 7, 3, 1, 2, 3]].concat();
+    let read = &updates(&update(&aggregator, &NLRI), EXTERNAL)[0];
+    assert_eq!(read.announced, [net("198.51.100.0/24")]);
+    assert_eq!(read.malformed.len(), 1);
+}
+
+#[test]
+fn an_external_peer_has_no_say_in_local_preference() {
+    let attributes = [&good()[..], &[0x40, 5, 4, 0, 0, 1, 0]].concat();
+    let preference = |dialect| {
+        let read = updates(&update(&attributes, &NLRI), dialect);
+        read[0].attributes.as_ref().and_then(|a| a.local_pref)
+    };
+    assert_eq!(preference(EXTERNAL), None);
+    assert_eq!(preference(INTERNAL), Some(256));
+}
+
+#[test]
+fn attributes_the_codec_knows_and_we_do_not_are_passed_on() {
+    // ONLY_TO_CUSTOMER (RFC 9234), and one nobody knows, non-transitive.
+    let otc = [0xc0, 35, 4, 0, 0, 0x1f, 0x8b];
+    let non_transitive = [0x80, 222, 1, 1];
+    let attributes = [&good()[..], &otc, &non_transitive].concat();
+    let read = updates(&update(&attributes, &NLRI), EXTERNAL).remove(0);
+    let set = read.attributes.expect("attributes");
+    let expected = UnknownAttribute {
+        flags: 0xc0,
+        code: 35,
+        value: Bytes::from_static(&[0, 0, 0x1f, 0x8b]),
+    };
+    assert_eq!(set.unknown, [expected]);
+}
+
+#[test]
+fn ipv4_in_multiprotocol_attributes_is_understood() {
+    let mp_reach = [0x80, 14, 13, 0, 1, 1, 4, 192, 0, 2, 7, 0, 24, 203, 0, 113];
+    let attributes = [&ORIGIN[..], &AS_PATH, &mp_reach].concat();
+    let read = updates(&update(&attributes, &[]), EXTERNAL).remove(0);
+    assert_eq!(read.announced, [net("203.0.113.0/24")]);
+    let set = read.attributes.expect("attributes");
+    assert_eq!(set.next_hop, Ipv4Addr::new(192, 0, 2, 7));
+}
+
+#[test]
+fn what_cannot_be_written_is_said_and_nothing_is_written() {
+    let mut out = BytesMut::new();
+    let mut set = Attributes::originated(Ipv4Addr::new(192, 0, 2, 1));
+    set.as_path = vec![0];
+    assert!(write_announcements(&mut out, &set, &[net("0.0.0.0/0")], EXTERNAL).is_err());
+    set.as_path = vec![64500; 2000];
+    assert!(write_announcements(&mut out, &set, &[net("0.0.0.0/0")], EXTERNAL).is_err());
+    assert!(out.is_empty());
+}
+
+fn prefix() -> impl Strategy<Value = Ipv4Net> {
+    (any::<u32>(), 0..=32_u8).prop_map(|(address, length)| {
+        Ipv4Net::new(Ipv4Addr::from(address), length)
+            .expect("a length up to 32")
+            .trunc()
+    })
+}
+
+fn unknown() -> impl Strategy<Value = UnknownAttribute> {
+    // Optional, transitive, and partial, as everyone who does not know it must pass it on.
+    (200..250_u8, vec(any::<u8>(), 0..300)).prop_map(|(code, value)| UnknownAttribute {
+        flags: 0xe0,
+        code,
+        value: value.into(),
+    })
+}
+
+fn large() -> impl Strategy<Value = LargeCommunity> {
+    any::<(u32, u32, u32)>().prop_map(|(global, local_1, local_2)| LargeCommunity {
+        global,
+        local_1,
+        local_2,
+    })
+}
+
+prop_compose! {
+    fn attributes()(
+        origin in prop_oneof![Just(Origin::Igp), Just(Origin::Egp), Just(Origin::Incomplete)],
+        as_path in vec(1..=u32::MAX, 0..300),
+        (next_hop, med, local_pref) in (1..0x7f00_0000_u32, option::of(any::<u32>()), option::of(any::<u32>())),
+        atomic_aggregate in any::<bool>(),
+        aggregator in option::of((1..=u32::MAX, any::<u32>())),
+        communities in vec(any::<u32>(), 0..40),
+        extended_communities in vec(any::<u64>(), 0..20),
+        large_communities in btree_set(large(), 0..20),
+        originator_id in option::of(any::<u32>()),
+        cluster_list in vec(any::<u32>(), 0..5),
+        unknown in option::of(unknown()),
+        partial in any::<[bool; 4]>(),
+    ) -> Attributes {
+        let present = [
+            (7, aggregator.is_some()),
+            (8, !communities.is_empty()),
+            (16, !extended_communities.is_empty()),
+            (32, !large_communities.is_empty()),
+        ];
+        let partial = present.iter().zip(partial).filter(|((_, there), partial)| *there && *partial);
+        Attributes {
+            origin,
+            as_path,
+            next_hop: next_hop.into(),
+            med,
+            local_pref,
+            atomic_aggregate,
+            aggregator: aggregator.map(|(asn, id)| (asn, id.into())),
+            partial: partial.map(|((code, _), _)| *code).collect(),
+            communities,
+            extended_communities,
+            large_communities: large_communities.into_iter().collect(),
+            originator_id: originator_id.map(Into::into),
+            cluster_list: cluster_list.into_iter().map(Into::into).collect(),
+            unknown: unknown.into_iter().collect(),
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn announcements_there_and_back(
+        set in attributes(),
+        prefixes in vec(prefix(), 1..2000),
+        four_octet in any::<bool>(),
+    ) {
+        let dialect = Dialect { four_octet, internal: true };
+        let mut out = BytesMut::new();
+        write_announcements(&mut out, &set, &prefixes, dialect).expect("fits");
+        let read = updates(&out, dialect);
+        let back: Vec<Ipv4Net> = read.iter().flat_map(|u| u.announced.clone()).collect();
+        prop_assert_eq!(back, prefixes);
+        for update in read {
+            prop_assert!(update.malformed.is_empty(), "{:?}", update.malformed);
+            prop_assert_eq!(update.attributes.as_ref(), Some(&set));
+        }
+    }
+
+    #[test]
+    fn withdrawals_there_and_back(prefixes in vec(prefix(), 1..3000)) {
+        let mut out = BytesMut::new();
+        write_withdrawals(&mut out, &prefixes);
+        let back: Vec<Ipv4Net> = updates(&out, EXTERNAL).into_iter().flat_map(|u| u.withdrawn).collect();
+        prop_assert_eq!(back, prefixes);
+    }
+
+    /// However a stream is cut, the same messages come out.
+    #[test]
+    fn cuts_do_not_matter(set in attributes(), prefixes in vec(prefix(), 1..500), cuts in vec(1..700_usize, 1..20)) {
+        let mut out = BytesMut::new();
+        write_keepalive(&mut out);
+        write_announcements(&mut out, &set, &prefixes, INTERNAL).expect("fits");
+        write_end_of_rib(&mut out);
+        let whole = read_all(&out, INTERNAL).expect("well-formed");
+        let mut framer = Framer::default();
+        let mut pieces = Vec::new();
+        let mut rest = &out[..];
+        for cut in cuts.iter().cycle() {
+            let (piece, left) = rest.split_at((*cut).min(rest.len()));
+            rest = left;
+            framer.push(piece);
+            while let Some(message) = framer.next(INTERNAL).expect("well-formed") {
+                pieces.push(message);
+            }
+            if rest.is_empty() {
+                break;
+            }
+        }
+        prop_assert_eq!(pieces, whole);
+    }
+
+    /// Whatever is inside, an UPDATE is read, treated, or refused with an UPDATE error.
+    #[test]
+    fn any_update_body_is_answered(attributes in vec(any::<u8>(), 0..200), nlri in vec(any::<u8>(), 0..50), four_octet in any::<bool>(), internal in any::<bool>()) {
+        let mut framer = Framer::default();
+        framer.push(&update(&attributes, &nlri));
+        match framer.next(Dialect { four_octet, internal }) {
+            Ok(message) => prop_assert!(matches!(message, Some(Message::Update(u)) if u.announced.is_empty() || u.attributes.is_some())),
+            Err(notification) => prop_assert_eq!(notification.code, 3),
+        }
+    }
+}

@@ -41,7 +41,13 @@ impl Session {
         }
         for side in Direction::BOTH {
             if due(&mut self.machine_mut(side).retry) {
-                self.apply(side, Event::RetryExpired, Given::why("connect retry timer"));
+                if self.machine(side.other()).state == State::OpenConfirm {
+                    // The neighbour's connection is on its way, or waits for BFD: no need for another one.
+                    let later = self.retry_at();
+                    self.machine_mut(side).retry = Some(later);
+                } else {
+                    self.apply(side, Event::RetryExpired, Given::why("connect retry timer"));
+                }
             }
             if due(&mut self.machine_mut(side).hold) {
                 self.apply(side, Event::HoldExpired, Given::why("hold timer expired"));

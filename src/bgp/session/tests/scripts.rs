@@ -1,0 +1,436 @@
+//! One thing after the other, with a played neighbour.
+
+use super::*;
+
+#[test]
+fn an_active_session_connects_at_once_and_a_passive_one_waits() {
+    let mut active = Bench::new(|_| {});
+    active.input(Input::Start);
+    assert_eq!(active.state(), State::Connect);
+    assert!(active.attempt().is_some());
+    let mut passive = Bench::new(|c| c.passive = true);
+    passive.input(Input::Start);
+    passive.pass(ms(600_000));
+    assert_eq!(passive.state(), State::Active);
+    assert!(passive.attempt().is_none());
+    passive.accept();
+    assert_eq!(passive.state(), State::OpenSent);
+}
+
+#[test]
+fn the_first_attempt_waits_for_the_connect_delay() {
+    let mut bench = Bench::new(|c| c.timers.connect_delay = ms(1000));
+    bench.input(Input::Start);
+    bench.pass(ms(749));
+    assert!(bench.attempt().is_none());
+    bench.pass(ms(252));
+    assert!(bench.attempt().is_some());
+}
+
+#[test]
+fn attempts_are_repeated_with_jitter() {
+    let mut bench = Bench::new(|_| {});
+    bench.input(Input::Start);
+    bench.take();
+    bench.pass(ms(3_749));
+    assert!(bench.attempt().is_none(), "not before 75 %");
+    bench.pass(ms(1_252));
+    let conn = bench.attempt().expect("not after 100 %");
+    bench.take();
+    let why = "connection refused";
+    bench.input(Input::ConnectFailed { conn, why });
+    assert_eq!(bench.state(), State::Active);
+    bench.pass(ms(5_001));
+    assert_eq!(bench.state(), State::Connect);
+}
+
+#[test]
+fn an_attempt_given_up_may_still_succeed_and_is_closed() {
+    let mut bench = Bench::new(|_| {});
+    bench.input(Input::Start);
+    let old = bench.attempt().expect("an attempt");
+    bench.pass(ms(5_001));
+    bench.take();
+    bench.input(Input::Connected { conn: old });
+    let (conn, abort) = (old, false);
+    assert_eq!(bench.outputs, [Output::Close { conn, abort }]);
+    assert_eq!(bench.state(), State::Connect);
+}
+
+#[test]
+fn an_unanswered_open_is_given_four_minutes() {
+    let mut bench = Bench::new(|_| {});
+    bench.input(Input::Start);
+    bench.connect();
+    bench.pass(ms(239_000));
+    assert_eq!(bench.state(), State::OpenSent);
+    bench.take();
+    bench.pass(ms(1_000));
+    assert_eq!(bench.notified(), Some((4, 0)));
+}
+
+#[test]
+fn keepalives_come_every_third_of_the_hold_time_with_jitter() {
+    let (mut bench, conn) = Bench::established(|c| c.timers.hold = Duration::from_secs(9));
+    let mut last = bench.now;
+    for _ in 0..50 {
+        bench.take();
+        let due = bench.session.deadline().expect("a keepalive");
+        let gap = due.since(last);
+        assert!((ms(2_250)..=ms(3_000)).contains(&gap), "{gap:?}");
+        bench.now = due;
+        bench.input(Input::Deadline);
+        assert_eq!(bench.sent(), [Message::Keepalive]);
+        last = due;
+        bench.bytes(conn, &keepalive_bytes());
+    }
+}
+
+#[test]
+fn the_hold_timer_ends_a_silent_session() {
+    let (mut bench, _) = Bench::established(|c| c.timers.hold = Duration::from_secs(9));
+    bench.pass(ms(8_999));
+    assert_eq!(bench.state(), State::Established);
+    bench.take();
+    bench.pass(ms(1));
+    assert_eq!(bench.notified(), Some((4, 0)));
+    let down = |o: &Output| matches!(o, Output::Down { why } if why == "hold timer expired");
+    assert!(bench.outputs.iter().any(down));
+}
+
+#[test]
+fn the_lower_hold_time_is_taken_and_zero_is_off() {
+    for (theirs, agreed) in [(180, Some(90)), (30, Some(30)), (3, Some(3)), (0, None)] {
+        let mut bench = Bench::new(|c| c.timers.hold = Duration::from_secs(90));
+        bench.input(Input::Start);
+        let conn = bench.connect();
+        bench.bytes(conn, &open_bytes(|o| o.hold_time = theirs));
+        bench.bytes(conn, &keepalive_bytes());
+        let negotiated = bench.session.negotiated().expect("established");
+        assert_eq!(negotiated.hold, agreed.map(Duration::from_secs));
+    }
+    let (mut bench, conn) = Bench::established(|c| c.timers.hold = Duration::ZERO);
+    bench.input(Input::Written { conn, bytes: 1000 });
+    assert_eq!(bench.session.deadline(), None);
+}
+
+#[test]
+fn unacceptable_opens_are_refused_with_the_right_words() {
+    type Change = fn(&mut Open);
+    let cases: [(Change, (u8, u8)); 6] = [
+        (|o| o.asn = 64501, (2, 2)),
+        (|o| o.id = Ipv4Addr::UNSPECIFIED, (2, 3)),
+        (|o| o.hold_time = 1, (2, 6)),
+        (|o| o.hold_time = 2, (2, 6)),
+        (|o| (o.asn, o.four_octet) = (4_200_000_000, false), (2, 2)),
+        (|o| o.asn = 0, (2, 2)),
+    ];
+    for (change, expected) in cases {
+        let mut bench = Bench::new(|_| {});
+        bench.input(Input::Start);
+        let conn = bench.connect();
+        bench.take();
+        bench.bytes(conn, &open_bytes(change));
+        assert_eq!(bench.notified(), Some(expected));
+        assert_eq!(bench.state(), State::Idle);
+        let said = |o: &Output| matches!(o, Output::StateChanged { why, .. } if why.starts_with("sent OPEN Message Error/"));
+        assert!(bench.outputs.iter().any(said), "{:?}", bench.outputs);
+    }
+}
+
+#[test]
+fn version_family_and_our_own_identifier() {
+    let refused = |bytes: &[u8], internal: bool| {
+        let mut bench = Bench::new(|c| {
+            if internal {
+                c.asn = 64500;
+            }
+        });
+        bench.input(Input::Start);
+        let conn = bench.connect();
+        bench.take();
+        bench.bytes(conn, bytes);
+        bench.notified()
+    };
+    let mut version = open_bytes(|_| {});
+    version[19] = 3;
+    assert_eq!(refused(&version, false), Some((2, 1)));
+    let own = open_bytes(|o| o.id = Ipv4Addr::new(10, 0, 0, 1));
+    assert_eq!(refused(&own, true), Some((2, 3)), "iBGP");
+    // RFC 6286: across ASes equal identifiers are no error.
+    assert_eq!(refused(&own, false), None);
+    // A neighbour that has multiprotocol for another family only.
+    let mut ipv6 = vec![0xff; 16];
+    ipv6.extend([0, 37, 1, 4, 0xfb, 0xf4, 0, 90, 10, 0, 0, 2, 8]);
+    ipv6.extend([2, 6, 1, 4, 0, 2, 0, 1]);
+    assert_eq!(refused(&ipv6, false), Some((2, 7)));
+}
+
+#[test]
+fn a_two_octet_neighbour_is_spoken_to_in_two_octets() {
+    let mut bench = Bench::new(|_| {});
+    bench.input(Input::Start);
+    let conn = bench.connect();
+    bench.bytes(conn, &open_bytes(|o| o.four_octet = false));
+    bench.bytes(conn, &keepalive_bytes());
+    let negotiated = bench.session.negotiated().expect("established");
+    assert!(!negotiated.dialect.four_octet);
+}
+
+#[test]
+fn messages_out_of_place_are_state_machine_errors() {
+    let update = bytes(message::write_end_of_rib);
+    let refresh = bytes(message::write_route_refresh);
+    let open = open_bytes(|_| {});
+    for early in [&keepalive_bytes(), &update, &refresh] {
+        let mut bench = Bench::new(|_| {});
+        bench.input(Input::Start);
+        let conn = bench.connect();
+        bench.bytes(conn, early);
+        assert_eq!(bench.notified(), Some((5, 1)));
+    }
+    for early in [&open, &update, &refresh] {
+        let mut bench = Bench::new(|_| {});
+        bench.input(Input::Start);
+        let conn = bench.connect();
+        bench.bytes(conn, &open);
+        bench.bytes(conn, early);
+        assert_eq!(bench.notified(), Some((5, 2)));
+    }
+    let (mut bench, conn) = Bench::established(|_| {});
+    bench.bytes(conn, &open);
+    assert_eq!(bench.notified(), Some((5, 3)));
+    let why = "sent Finite State Machine Error/unexpected message in Established";
+    let down = |o: &Output| matches!(o, Output::Down { why: w } if w == why);
+    assert!(bench.outputs.iter().any(down));
+}
+
+#[test]
+fn nothing_after_the_end_of_a_connection_counts() {
+    let (mut bench, conn) = Bench::established(|_| {});
+    bench.take();
+    let mut stream = bytes(|out| message::write_notification(out, &Notification::new(6, 4)));
+    stream.extend_from_slice(&bytes(message::write_end_of_rib));
+    bench.bytes(conn, &stream);
+    assert!(!bench.outputs.iter().any(|o| matches!(o, Output::Update(_))));
+    assert_eq!(bench.why(), Some("received Cease/administrative reset"));
+    bench.take();
+    bench.bytes(conn, &keepalive_bytes());
+    bench.input(Input::Closed { conn, why: "late" });
+    assert_eq!(bench.outputs, []);
+}
+
+#[test]
+fn rests_after_failures_double_and_a_good_session_resets_them() {
+    let mut bench = Bench::new(|_| {});
+    bench.input(Input::Start);
+    let mut expected = ms(100);
+    for _ in 0..8 {
+        let conn = bench.connect();
+        bench.take();
+        bench.bytes(conn, b"GET / HTTP/1.1\r\n\r\n");
+        assert_eq!(bench.state(), State::Idle);
+        let rest = bench.session.deadline().expect("a rest").since(bench.now);
+        let range = expected.mul_f64(0.75)..=expected;
+        assert!(range.contains(&rest), "{rest:?} not in {range:?}");
+        // Idle refuses.
+        bench.take();
+        bench.accept();
+        assert!(matches!(bench.outputs[..], [Output::Close { .. }]));
+        bench.pass(expected);
+        expected = (expected * 2).min(ms(1600));
+    }
+    let conn = bench.connect();
+    bench.bytes(conn, &open_bytes(|_| {}));
+    bench.bytes(conn, &keepalive_bytes());
+    bench.pass(ms(6_000));
+    let why = "reset";
+    bench.input(Input::Closed { conn, why });
+    let rest = bench.session.deadline().expect("a rest").since(bench.now);
+    assert!(rest <= ms(100), "{rest:?}");
+}
+
+#[test]
+fn a_stop_says_why_and_holds() {
+    let (mut bench, _) = Bench::established(|_| {});
+    bench.take();
+    let reason = "maintenance";
+    bench.input(Input::Stop { reason });
+    let Some(Message::Notification(n)) = bench.sent().pop() else {
+        panic!("no NOTIFICATION");
+    };
+    assert_eq!(n.communication(), Some("maintenance"));
+    assert_eq!(bench.session.deadline(), None);
+    bench.take();
+    bench.accept();
+    assert!(matches!(bench.outputs[..], [Output::Close { .. }]));
+    bench.input(Input::Start);
+    assert_eq!(bench.state(), State::Connect);
+}
+
+#[test]
+fn bfd_strict_withholds_the_keepalive_and_nothing_else() {
+    let mut bench = Bench::new(|c| c.bfd_strict = true);
+    bench.input(Input::Start);
+    let conn = bench.connect();
+    bench.take();
+    bench.bytes(conn, &open_bytes(|_| {}));
+    bench.bytes(conn, &keepalive_bytes());
+    assert_eq!(bench.sent(), []);
+    assert_eq!(bench.state(), State::OpenConfirm);
+    bench.input(Input::BfdUp);
+    assert_eq!(bench.sent(), [Message::Keepalive]);
+    assert_eq!(bench.state(), State::Established);
+    bench.take();
+    bench.input(Input::BfdDown);
+    assert_eq!(bench.notified(), Some((6, 10)));
+    assert_eq!(bench.why(), Some("BFD down"));
+    let write = |o: &Output| matches!(o, Output::Write { .. });
+    let close = |o: &Output| matches!(o, Output::Close { .. });
+    let (written, closed) = (
+        bench.outputs.iter().position(write),
+        bench.outputs.iter().position(close),
+    );
+    assert!(written < closed, "the NOTIFICATION goes out first");
+}
+
+#[test]
+fn bfd_going_down_while_the_keepalive_is_withheld_changes_nothing() {
+    let mut bench = Bench::new(|c| c.bfd_strict = true);
+    bench.input(Input::Start);
+    let conn = bench.connect();
+    bench.bytes(conn, &open_bytes(|_| {}));
+    bench.input(Input::BfdDown);
+    assert_eq!(bench.state(), State::OpenConfirm);
+    assert_eq!(bench.notified(), None);
+}
+
+#[test]
+fn without_strict_mode_only_a_bfd_that_was_up_matters() {
+    let (mut bench, _) = Bench::established(|c| c.use_bfd = true);
+    bench.input(Input::BfdUp);
+    assert_eq!(bench.state(), State::Established);
+    bench.input(Input::BfdDown);
+    assert_eq!(bench.state(), State::Idle);
+    let (mut bench, _) = Bench::established(|_| {});
+    bench.input(Input::BfdDown);
+    assert_eq!(bench.state(), State::Established, "BFD is not used");
+}
+
+#[test]
+fn a_session_that_waits_for_bfd_does_not_connect_before() {
+    let mut bench = Bench::new(|c| (c.bfd_strict, c.wait_for_bfd) = (true, true));
+    bench.input(Input::Start);
+    bench.pass(ms(100_000));
+    assert!(bench.attempt().is_none());
+    bench.input(Input::BfdUp);
+    assert!(bench.attempt().is_some());
+    bench.input(Input::BfdDown);
+    assert_eq!(bench.state(), State::Idle);
+    assert_eq!(bench.session.deadline(), None);
+}
+
+#[test]
+fn an_attempt_that_hangs_is_tried_anew_when_bfd_comes_up() {
+    let mut bench = Bench::new(|c| {
+        c.bfd_strict = true;
+        c.timers.connect_retry = Duration::from_secs(100);
+    });
+    bench.input(Input::Start);
+    bench.pass(ms(10_000));
+    bench.take();
+    bench.input(Input::BfdUp);
+    assert!(bench.attempt().is_some());
+}
+
+#[test]
+fn while_a_connection_waits_for_bfd_no_other_one_is_tried() {
+    let mut bench = Bench::new(|c| c.bfd_strict = true);
+    bench.input(Input::Start);
+    let conn = bench.attempt().expect("an attempt");
+    let why = "connection refused";
+    bench.input(Input::ConnectFailed { conn, why });
+    let incoming = bench.accept();
+    bench.bytes(incoming, &open_bytes(|_| {}));
+    bench.take();
+    bench.pass(ms(60_000));
+    assert!(bench.attempt().is_none());
+    assert_eq!(bench.state(), State::OpenConfirm);
+}
+
+#[test]
+fn a_neighbour_that_never_reads_costs_a_bounded_amount_and_is_left() {
+    let (mut bench, conn) = Bench::established(|_| {});
+    bench.take();
+    let mut total = 0;
+    while bench.session.room() > 0 {
+        let (out, _) = bench.session.writer().expect("established");
+        out.extend_from_slice(&[0; 4000]);
+        bench.outputs.extend(bench.session.poll());
+        total += 4000;
+    }
+    assert!(total < ROOM + 4096);
+    // It still sends, so the hold timer does not see it: RFC 9687 does.
+    bench.take();
+    for _ in 0..479 {
+        bench.pass(ms(1_000));
+        bench.bytes(conn, &keepalive_bytes());
+    }
+    assert_eq!(bench.state(), State::Established);
+    assert_eq!(bench.outputs, [], "not even KEEPALIVEs pile up");
+    bench.pass(ms(1_000));
+    assert_eq!(bench.state(), State::Idle);
+    assert_eq!(bench.notified(), Some((8, 0)));
+}
+
+#[test]
+fn progress_restarts_the_send_hold_timer() {
+    let (mut bench, conn) = Bench::established(|c| c.timers.hold = Duration::ZERO);
+    let (out, _) = bench.session.writer().expect("established");
+    out.extend_from_slice(&[0; 1000]);
+    bench.outputs.extend(bench.session.poll());
+    for _ in 0..3 {
+        bench.pass(ms(470_000));
+        bench.input(Input::Written { conn, bytes: 1 });
+    }
+    assert_eq!(bench.state(), State::Established);
+}
+
+#[test]
+fn a_crash_says_nothing() {
+    let (mut bench, conn) = Bench::established(|_| {});
+    bench.take();
+    bench.input(Input::Crash);
+    assert_eq!(bench.sent(), []);
+    let abort = true;
+    assert!(bench.outputs.contains(&Output::Close { conn, abort }));
+    assert_eq!(bench.session.deadline(), None);
+}
+
+#[test]
+fn a_refresh_is_asked_for_only_where_the_neighbour_knows_it() {
+    let (mut bench, _) = Bench::established(|_| {});
+    bench.take();
+    bench.input(Input::RequestRefresh);
+    assert!(matches!(bench.sent()[..], [Message::RouteRefresh(_)]));
+    let mut bench = Bench::new(|_| {});
+    bench.input(Input::Start);
+    let conn = bench.connect();
+    bench.bytes(conn, &open_bytes(|o| o.route_refresh = false));
+    bench.bytes(conn, &keepalive_bytes());
+    bench.take();
+    bench.input(Input::RequestRefresh);
+    assert_eq!(bench.outputs, []);
+}
+
+#[test]
+fn a_refresh_is_answered_and_the_marks_of_rfc_7313_are_not() {
+    let (mut bench, conn) = Bench::established(|_| {});
+    bench.take();
+    let mut mark = bytes(message::write_route_refresh);
+    mark[21] = 1;
+    bench.bytes(conn, &mark);
+    assert_eq!(bench.outputs, []);
+    bench.bytes(conn, &bytes(message::write_route_refresh));
+    assert_eq!(bench.outputs, [Output::RefreshRequested]);
+}
