@@ -93,6 +93,18 @@ impl Settings {
     }
 }
 
+/// Lets an IPv4 neighbour on `device` be asked for again after so many milliseconds, not after 1000.
+///
+/// Of two ends of a cable one comes up a moment earlier, asks, and the answer is lost. There is no setting for a whole
+/// namespace (arp(7): `default` exists only in the host's), so it is made for each device, by a thread in its namespace.
+///
+/// # Errors
+/// When /proc/sys is read-only or there is no such device.
+pub fn ask_neighbours_again(device: &str, milliseconds: u16) -> io::Result<()> {
+    let name = format!("net/ipv4/neigh/{device}/retrans_time_ms");
+    write(&name, &milliseconds.to_string())
+}
+
 fn write(name: &str, value: &str) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).open(path(name))?;
     file.write_all(value.as_bytes())

@@ -3,6 +3,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
 
 use super::thread::{Source, Surroundings};
 use super::{End, LineError, LineEvent};
@@ -12,11 +13,15 @@ use crate::bfd::{
 use crate::kernel::carrier::CarrierEvents;
 use crate::kernel::namespace::Namespace;
 use crate::kernel::socket::{BFD_PORT, Socket};
+use crate::kernel::sysctl::ask_neighbours_again;
 use crate::record::Fact;
 use crate::time::At;
 
 /// Packets read at once before a loss may be declared.
 const MOST_AT_ONCE: usize = 64;
+
+/// When an unanswered neighbour discovery is repeated, milliseconds.
+const NEIGHBOUR_AGAIN: u16 = 20;
 
 /// A BFD session to be run.
 #[derive(Debug, Clone)]
@@ -51,6 +56,8 @@ impl BfdPort {
     /// What the kernel refused; the address must be configured and its port 3784 free.
     pub fn open(namespace: &Namespace, spec: BfdSpec) -> Result<BfdPort, LineError> {
         namespace.run(|| {
+            // When this is refused, the session comes up a second later now and then; nothing else.
+            let _ = ask_neighbours_again(&spec.device, NEIGHBOUR_AGAIN);
             let device = Some(spec.device.as_str());
             let receive = Socket::bfd_receive(spec.local, device)?;
             // Spread over the range, so that two sessions of one address do not try the same ports.
@@ -102,6 +109,10 @@ pub struct BfdStatus {
     pub state: State,
     /// Why it last changed.
     pub diagnostic: Diagnostic,
+    /// The interval between packets we send, before jitter.
+    pub transmit_interval: Duration,
+    /// The Detection Time; `None` before the first packet.
+    pub detection_time: Option<Duration>,
     /// Packets of the session.
     pub counters: Counters,
     /// Packets from another address than the remote's.
@@ -212,6 +223,8 @@ impl BfdLine {
         BfdStatus {
             state: self.session.state(),
             diagnostic: self.session.diagnostic(),
+            transmit_interval: self.session.transmit_interval(),
+            detection_time: self.session.detection_time(),
             counters: self.session.counters(),
             foreign: self.foreign,
             unsent: self.unsent,
@@ -269,7 +282,9 @@ impl BfdLine {
         while let Some(output) = self.session.poll() {
             match output {
                 Output::Send(packet) => {
-                    if self.send.send_to(&packet, self.remote).is_err() {
+                    // Without carrier it would only set off a neighbour discovery that fails, and the next one
+                    // would come a second later, when there may be carrier.
+                    if !self.has_carrier || self.send.send_to(&packet, self.remote).is_err() {
                         self.unsent += 1;
                     }
                 }
