@@ -258,7 +258,7 @@ fn flood() -> Result<(), Failed> {
                 chunk.copy_from_slice(&word.to_ne_bytes()[..chunk.len()]);
             }
             // A third of them have a right head, so that later checks are reached.
-            if word % 3 == 0 {
+            if word.is_multiple_of(3) {
                 bytes[..4].copy_from_slice(&[0x20, 0xc0, 3, 24]);
             }
             let length = word as usize % 40;

@@ -1,5 +1,349 @@
-//! placeholder
-use libtest_mimic::Trial;
+//! Two LAGs of two members that speak with each other, with BFD on top.
+
+use std::net::UdpSocket;
+use std::time::Duration;
+
+use libtest_mimic::{Failed, Trial};
+use peerlab::kernel::bpf::programs::Pattern;
+use peerlab::kernel::filter::{Direction, Fault, clear_faults, set_faults};
+use peerlab::kernel::netlink::Netlink;
+use peerlab::lacp::{AGGREGATE_WAIT, Admin, LagConfig, PortConfig};
+use peerlab::line::LagPort;
+use peerlab::plan::{LinkEnd, Work};
+use peerlab::record::Fact;
+
+use super::bed::{Bed, SOON, end, is_bfd, run, session};
+
 pub fn tests() -> Vec<Trial> {
-    vec![]
+    vec![
+        Trial::test("lag::up_and_carrying_in_no_time", up_in_no_time),
+        Trial::test("lag::one_member_lost_moves_nothing_else", one_member_lost),
+        Trial::test("lag::all_members_lost_takes_the_carrier", all_members_lost),
+        Trial::test(
+            "lag::silent_lacp_takes_the_carrier_though_light_stays",
+            silent_lacp,
+        ),
+        Trial::test("lag::removed_and_made_anew", removed_and_made_anew),
+        Trial::test("lag::strange_frames_disturb_nobody", strange_frames),
+    ]
+}
+
+const MEMBERS: u32 = 2;
+/// Index of the LAG's interface at `a`; the hidden end has the next one, then the members. At `b` 100 more.
+const FIRST: u32 = 100;
+
+fn hidden(router: &str) -> u32 {
+    FIRST + 1 + if router == "b" { 100 } else { 0 }
+}
+
+fn members(router: &str) -> Vec<u32> {
+    (1..=MEMBERS).map(|n| hidden(router) + n).collect()
+}
+
+fn card(router: &str) -> String {
+    format!("{router}.lc")
+}
+
+/// Routers `a` and `b` with line cards, LAG `x-1` with members `x-1.1` and `x-1.2`.
+fn cables() -> Vec<Work> {
+    let mut work = Vec::new();
+    for router in ["a", "b"] {
+        for (name, forwarding) in [(router.to_owned(), true), (card(router), false)] {
+            work.push(Work::Namespace { name, forwarding });
+        }
+    }
+    let link = |namespace: &str, name: &str, index, mac| LinkEnd {
+        namespace: namespace.into(),
+        name: name.into(),
+        index,
+        mac,
+    };
+    let up = |namespace: &str, link: &str| Work::Up {
+        namespace: namespace.into(),
+        link: link.into(),
+    };
+    let clsact = |namespace: &str, link: &str| Work::Clsact {
+        namespace: namespace.into(),
+        link: link.into(),
+    };
+    for (router, last) in [("a", 0), ("b", 1)] {
+        let hidden = hidden(router);
+        work.push(Work::Veth {
+            a: link(router, "x-1", hidden - 1, None),
+            b: link(&card(router), "x-1.0", hidden, None),
+        });
+        work.push(Work::Address {
+            namespace: router.into(),
+            link: "x-1".into(),
+            address: [192, 0, 2, last].into(),
+            prefix_len: 31,
+        });
+        work.push(up(router, "x-1"));
+        work.push(clsact(&card(router), "x-1.0"));
+    }
+    for n in 1..=MEMBERS {
+        let name = format!("x-1.{n}");
+        let at = |router: &str| {
+            let index = hidden(router) + n;
+            link(&card(router), &name, index, Some(mac(index)))
+        };
+        work.push(Work::Veth {
+            a: at("a"),
+            b: at("b"),
+        });
+        for router in ["a", "b"] {
+            work.push(clsact(&card(router), &name));
+            work.push(up(&card(router), &name));
+        }
+    }
+    work
+}
+
+fn mac(index: u32) -> [u8; 6] {
+    [2, 0, 0, 0, 0, index as u8]
+}
+
+fn add_lag(bed: &Bed, router: &str) -> Result<(), Failed> {
+    let links = members(router);
+    let ports = links.iter().zip(1..).map(|(link, number)| PortConfig {
+        mac: mac(*link),
+        number,
+        priority: 128,
+    });
+    let config = LagConfig {
+        system: mac(hidden(router)),
+        system_priority: 32768,
+        key: 1,
+        fast: true,
+        active: true,
+        min_links: 1,
+        aggregate_wait: AGGREGATE_WAIT,
+        ports: ports.collect(),
+    };
+    let card = bed.namespace(&card(router));
+    let port = LagPort::open(card, end(router), &config, hidden(router), &links)?;
+    bed.line.add_lag(port);
+    Ok(())
+}
+
+fn is_lag(fact: &Fact, at: &str, carrier: bool, members: u8) -> bool {
+    matches!(fact, Fact::Lag { router, up, distributing, .. }
+        if router == at && *up == carrier && *distributing >= members)
+}
+
+fn is_spread(fact: &Fact, at: &str, number: u8, wanted: bool) -> bool {
+    matches!(fact, Fact::Member { router, member, distributing, .. }
+        if router == at && *member == number && *distributing == wanted)
+}
+
+/// Both ends distribute on both members.
+fn up() -> Result<Bed, Failed> {
+    let mut bed = Bed::new(cables())?;
+    for router in ["a", "b"] {
+        add_lag(&bed, router)?;
+    }
+    wait_spread(&mut bed)?;
+    Ok(bed)
+}
+
+fn wait_spread(bed: &mut Bed) -> Result<(), Failed> {
+    for router in ["a", "b"] {
+        bed.wait("carrier", SOON, |fact| is_lag(fact, router, true, 1))?;
+        for member in [1, 2] {
+            bed.wait("spread", SOON, |fact| is_spread(fact, router, member, true))?;
+        }
+    }
+    Ok(())
+}
+
+fn lacp_faults(bed: &Bed, broken: bool) -> Result<(), Failed> {
+    let mut netlink = Netlink::open_in(bed.namespace("a.lc"))?;
+    let faults: Vec<Fault> = members("a")
+        .into_iter()
+        .flat_map(|member| {
+            [Direction::In, Direction::Out].map(|direction| Fault {
+                member,
+                direction,
+                pattern: Pattern::Lacp,
+            })
+        })
+        .collect();
+    if broken {
+        set_faults(&mut netlink, &faults)?;
+    } else {
+        clear_faults(&mut netlink, &faults)?;
+    }
+    Ok(())
+}
+
+fn ping(bed: &Bed) -> Result<(), Failed> {
+    let arguments = "-q -c 20 -i 0.002 -W 1 192.0.2.1";
+    let text = run(bed.namespace("a"), "ping", arguments)?;
+    if text.contains(" 0% packet loss") {
+        Ok(())
+    } else {
+        Err(text.into())
+    }
+}
+
+fn up_in_no_time() -> Result<(), Failed> {
+    let mut bed = Bed::new(cables())?;
+    let began = bed.mark();
+    for (router, link) in [("a", FIRST), ("b", FIRST + 100)] {
+        bed.add_bfd(session(router, link, Duration::from_millis(50)))?;
+        add_lag(&bed, router)?;
+    }
+    wait_spread(&mut bed)?;
+    let mut last = began;
+    for router in ["a", "b"] {
+        last = last.max(bed.wait_bfd(router, "up")?.at);
+    }
+    let took = last.since(began);
+    let allowed = Duration::from_millis(500) + bed.latest();
+    if took > allowed {
+        return Err(format!("LACP and BFD took {took:?}: {:#?}", bed.seen).into());
+    }
+    ping(&bed)
+}
+
+fn one_member_lost() -> Result<(), Failed> {
+    let mut bed = up()?;
+    ping(&bed)?;
+    bed.mark();
+    bed.ip("a.lc", "link set x-1.1 down")?;
+    for router in ["a", "b"] {
+        bed.wait("light lost", SOON, |fact| {
+            matches!(fact, Fact::Light { router: at, member: 1, up: false, .. } if at == router)
+        })?;
+        bed.wait("member lost", SOON, |fact| {
+            is_spread(fact, router, 1, false)
+        })?;
+    }
+    ping(&bed)?;
+    bed.quiet("carrier lost", Duration::from_millis(200), |fact| {
+        matches!(fact, Fact::Lag { .. })
+    })?;
+    bed.mark();
+    bed.ip("a.lc", "link set x-1.1 up")?;
+    for router in ["a", "b"] {
+        bed.wait("member back", SOON, |fact| is_spread(fact, router, 1, true))?;
+    }
+    ping(&bed)
+}
+
+fn all_members_lost() -> Result<(), Failed> {
+    let mut bed = up()?;
+    bed.mark();
+    for member in 1..=MEMBERS {
+        bed.ip("a.lc", &format!("link set x-1.{member} down"))?;
+    }
+    for router in ["a", "b"] {
+        bed.wait("carrier lost", SOON, |fact| is_lag(fact, router, false, 0))?;
+    }
+    let seen = bed.ip("b", "-o link show x-1")?;
+    if !seen.contains("NO-CARRIER") {
+        return Err(format!("the router at b sees {seen}").into());
+    }
+    bed.mark();
+    for member in 1..=MEMBERS {
+        bed.ip("a.lc", &format!("link set x-1.{member} up"))?;
+    }
+    wait_spread(&mut bed)?;
+    ping(&bed)
+}
+
+fn silent_lacp() -> Result<(), Failed> {
+    let mut bed = up()?;
+    let began = bed.mark();
+    lacp_faults(&bed, true)?;
+    for router in ["a", "b"] {
+        let lost = bed.wait("carrier lost", SOON, |fact| is_lag(fact, router, false, 0))?;
+        let took = lost.at.since(began);
+        // Three LACPDUs missed; the last of those heard was up to one second old.
+        let wanted = Duration::from_secs(2)..Duration::from_millis(3200) + bed.latest();
+        if !wanted.contains(&took) {
+            return Err(format!("{router}: {took:?}").into());
+        }
+    }
+    if bed
+        .seen
+        .iter()
+        .any(|entry| matches!(entry.fact, Fact::Light { up: false, .. }))
+    {
+        return Err("light was lost".into());
+    }
+    bed.mark();
+    lacp_faults(&bed, false)?;
+    wait_spread(&mut bed)?;
+    ping(&bed)
+}
+
+fn removed_and_made_anew() -> Result<(), Failed> {
+    let mut bed = up()?;
+    bed.mark();
+    bed.answer(bed.line.remove_lag(end("a")))?;
+    bed.wait("carrier lost", SOON, |fact| is_lag(fact, "a", false, 0))?;
+    add_lag(&bed, "a")?;
+    bed.wait("carrier", SOON, |fact| is_lag(fact, "a", true, 1))?;
+    bed.line.lag(
+        end("b"),
+        Admin::Hold {
+            port: 0,
+            held: true,
+        },
+    );
+    bed.wait("held", SOON, |fact| is_spread(fact, "b", 1, false))?;
+    ping(&bed)
+}
+
+/// Slow Protocols frames full of noise, on a member under a session.
+fn strange_frames() -> Result<(), Failed> {
+    let mut bed = up()?;
+    for (router, link) in [("a", FIRST), ("b", FIRST + 100)] {
+        bed.add_bfd(session(router, link, Duration::from_millis(50)))?;
+    }
+    for router in ["a", "b"] {
+        bed.wait_bfd(router, "up")?;
+    }
+    bed.mark();
+    let noise = bed
+        .namespace("a.lc")
+        .run(|| peerlab::kernel::socket::Socket::slow_protocols(members("a")[0]))??;
+    let mut word = 1u64;
+    for n in 0..20_000u32 {
+        let mut frame = [0; 124];
+        for chunk in frame.chunks_mut(8) {
+            word ^= word << 13;
+            word ^= word >> 7;
+            word ^= word << 17;
+            chunk.copy_from_slice(&word.to_ne_bytes()[..chunk.len()]);
+        }
+        frame[..6].copy_from_slice(&[0x01, 0x80, 0xc2, 0, 0, 2]);
+        frame[12..14].copy_from_slice(&[0x88, 0x09]);
+        // Most are no LACPDU at all; none of them is a complete one.
+        if n.is_multiple_of(2) {
+            frame[14..18].copy_from_slice(&[1, 1, 1, 99]);
+        }
+        let _ = noise.send(&frame[..14 + word as usize % 110]);
+    }
+    let status = bed.answer(bed.line.inspect_lag(end("b")))?;
+    if !status.carrier {
+        return Err("carrier was lost".into());
+    }
+    bed.quiet("change", Duration::from_millis(300), |fact| {
+        matches!(
+            fact,
+            Fact::Lag { .. } | Fact::Member { .. } | Fact::Bfd { .. }
+        ) && !is_bfd(fact, "a", "up")
+    })?;
+    let here = bed
+        .namespace("b")
+        .run(|| UdpSocket::bind("192.0.2.1:4000"))??;
+    let there = bed
+        .namespace("a")
+        .run(|| UdpSocket::bind("192.0.2.0:4000"))??;
+    here.set_read_timeout(Some(SOON))?;
+    there.send_to(b"passes", here.local_addr()?)?;
+    here.recv(&mut [0; 16])?;
+    Ok(())
 }
