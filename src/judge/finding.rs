@@ -1,8 +1,10 @@
 //! Verdicts, findings with their evidence, and the exit number.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use crate::measure::Convergence;
+use crate::measure::{Convergence, Lateness, Traffic};
 use crate::record::{Entry, Nanos};
 use crate::source::Span;
 
@@ -79,7 +81,8 @@ pub struct Evidence {
 }
 
 /// What came of one scenario.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Findings {
     /// The scenario's name.
     pub scenario: String,
@@ -89,6 +92,38 @@ pub struct Findings {
     pub findings: Vec<Finding>,
     /// The stages after each fault.
     pub convergence: Vec<Convergence>,
+    /// What each direction of probe traffic went through in each step.
+    pub traffic: Vec<Carried>,
+    /// Phases of the lab's life and how long each took, in order.
+    pub phases: Vec<PhaseTook>,
+    /// How late this host was in the whole run.
+    pub lateness: Lateness,
+    /// From the first entry to the last.
+    pub took: Nanos,
+}
+
+/// One direction of probe traffic in one step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Carried {
+    /// The step, counted from 0.
+    pub step: usize,
+    /// What happened to it.
+    pub traffic: Traffic,
+    /// Flows by the connection (or `internet`) they went over when the step began.
+    pub before: BTreeMap<String, usize>,
+    /// The same when the step ended.
+    pub after: BTreeMap<String, usize>,
+}
+
+/// A phase and its time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct PhaseTook {
+    /// Its name.
+    pub phase: String,
+    /// How long it took.
+    pub took: Nanos,
 }
 
 impl Verdict {

@@ -45,14 +45,16 @@ pub mod words;
 #[cfg(test)]
 mod tests;
 
-pub use finding::{Evidence, Figure, Finding, Findings, Quantity, Verdict, exit_number};
+pub use finding::{
+    Carried, Evidence, Figure, Finding, Findings, PhaseTook, Quantity, Verdict, exit_number,
+};
 pub use state::State;
 
 use std::collections::VecDeque;
 
 use crate::measure;
-use crate::record::{Entry, Fact};
-use crate::scenario::Scenario;
+use crate::record::{Entry, Fact, Nanos};
+use crate::scenario::{Act, Scenario};
 use crate::time::At;
 use crate::topology::Topology;
 use step::Playing;
@@ -65,6 +67,7 @@ pub struct Judge<'a> {
     state: State,
     /// Entries taken, which is the line of the last one.
     lines: usize,
+    first: Option<At>,
     now: At,
     playing: Option<Playing>,
     /// The first step that has no findings yet.
@@ -73,8 +76,9 @@ pub struct Judge<'a> {
     fresh: VecDeque<usize>,
     /// Why nothing further can be tried, if so.
     hopeless: Option<Hopeless>,
-    /// Entries that convergence is measured from; probe losses and tallies are left out.
+    /// Entries that are measured at the end; probe losses, which may be many, are left out.
     slim: Vec<Entry>,
+    traffic: Vec<Carried>,
 }
 
 /// Why nothing further can be tried.
@@ -104,6 +108,7 @@ impl<'a> Judge<'a> {
             topology,
             state: State::default(),
             lines: 0,
+            first: None,
             now: At::ZERO,
             playing: None,
             next_step: 0,
@@ -111,18 +116,17 @@ impl<'a> Judge<'a> {
             fresh: VecDeque::new(),
             hopeless: None,
             slim: Vec::new(),
+            traffic: Vec::new(),
         }
     }
 
     /// Takes the next entry of the record.
     pub fn take(&mut self, entry: &Entry) {
         self.lines += 1;
+        self.first.get_or_insert(entry.at);
         self.now = self.now.max(entry.at);
         self.state.apply(entry.at, &entry.fact);
-        if !matches!(
-            entry.fact,
-            Fact::ProbeLost { .. } | Fact::ProbeTally { .. } | Fact::Run { .. }
-        ) {
+        if !matches!(entry.fact, Fact::ProbeLost { .. } | Fact::Run { .. }) {
             self.slim.push(entry.clone());
         }
         match &entry.fact {
@@ -163,6 +167,23 @@ impl<'a> Judge<'a> {
         progress
     }
 
+    /// What the current step still waits for, in words.
+    pub fn waiting(&mut self, now: At) -> Vec<String> {
+        let progress = self.progress(now);
+        let Some(playing) = &self.playing else {
+            return Vec::new();
+        };
+        if let Act::Settle { except, .. } = &playing.model().act
+            && let Some(missing) = self.unsettled(except)
+        {
+            let phase = missing.phase.name();
+            return vec![format!("{phase} of {}", words::list(&missing.connections))];
+        }
+        let expect = &playing.model().expect;
+        let waiting = progress.waiting.iter().filter_map(|n| expect.get(*n));
+        waiting.map(words::expectation).collect()
+    }
+
     /// The next finding that became final.
     pub fn poll(&mut self) -> Option<&Finding> {
         let index = self.fresh.pop_front()?;
@@ -194,11 +215,19 @@ impl<'a> Judge<'a> {
             self.give_up("the record ends before this step".to_owned(), None);
         }
         self.block_until(self.scenario.steps.len());
+        let whole = measure::Window {
+            begin: self.first.unwrap_or(self.now),
+            end: self.now,
+        };
         Findings {
             scenario: self.scenario.name.clone(),
             proves: self.scenario.proves.clone(),
             findings: self.findings,
             convergence: measure::convergence(&self.slim, self.topology),
+            traffic: self.traffic,
+            phases: phases(&self.slim),
+            lateness: measure::lateness(&self.slim, whole),
+            took: Nanos::from(whole.end.since(whole.begin)),
         }
     }
 
@@ -221,6 +250,7 @@ impl<'a> Judge<'a> {
             return;
         };
         self.next_step = playing.step + 1;
+        self.traffic.extend(playing.carried(&self.state, self.now));
         let stopped = self.hopeless.as_mut().map(|hopeless| step::Stopped {
             why: hopeless.why.clone(),
             errored: hopeless.errored.take(),
@@ -261,6 +291,18 @@ impl<'a> Judge<'a> {
             self.hopeless = Some(Hopeless { why, errored });
         }
     }
+}
+
+/// The phases that were told, in order.
+fn phases(entries: &[Entry]) -> Vec<PhaseTook> {
+    let phases = entries.iter().filter_map(|entry| match &entry.fact {
+        Fact::Phase { phase, took } => Some(PhaseTook {
+            phase: phase.clone(),
+            took: *took,
+        }),
+        _ => None,
+    });
+    phases.collect()
 }
 
 /// Judges a kept run: the entries from its [`Fact::Run`] to the next one or the record's end.

@@ -1,15 +1,16 @@
 //! One step while it is played, and its findings when it is over.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::belief::{self, Claim};
 use super::condition;
 use super::decide::{Decision, History, decide, grace};
-use super::finding::{Evidence, Figure, Finding, Quantity, Verdict};
+use super::finding::{Carried, Evidence, Figure, Finding, Quantity, Verdict};
 use super::settle;
 use super::state::State;
 use super::{Progress, traffic, words};
-use crate::measure::{Window, lateness};
+use crate::measure::{self, Window, lateness, ways};
 use crate::record::{Entry, Fact, Nanos};
 use crate::scenario::{Act, Expect, Expectation, Step};
 use crate::time::At;
@@ -34,6 +35,8 @@ pub(super) struct Playing {
     watches: Vec<Watch>,
     /// Whether all is settled, for a `settle`.
     settled: Option<History>,
+    /// The way each direction's flows went when the step began.
+    before: BTreeMap<(String, String), BTreeMap<String, usize>>,
     /// When everything but traffic was decided.
     others_decided: Option<At>,
     /// The number of entries when traffic was last looked at, and what was seen.
@@ -95,9 +98,18 @@ impl Playing {
             entries: Vec::new(),
             watches: model.expect.iter().map(watch).collect(),
             settled,
+            before: state
+                .probes()
+                .map(|(from, to, probe)| ((from.to_owned(), to.to_owned()), ways(&probe.via)))
+                .collect(),
             others_decided: None,
             calm: None,
         }
+    }
+
+    /// The step as the scenario has it.
+    pub(super) fn model(&self) -> &Step {
+        &self.model
     }
 
     /// Notes an entry, `state` being the state after it.
@@ -264,6 +276,26 @@ impl Playing {
                 matches!(&entry.fact, Fact::ProbeTally { from: f, to: t, .. } if f == from && t == to)
             })
         })
+    }
+
+    /// What every direction that is being sent went through.
+    pub(super) fn carried(&self, state: &State, end: At) -> Vec<Carried> {
+        let window = Window {
+            begin: self.started,
+            end,
+        };
+        let directions = state.probes().filter_map(|(from, to, probe)| {
+            let direction = traffic::direction(state, from, to)?;
+            let facts = self.entries.iter().map(|(_, entry)| entry);
+            let before = self.before.get(&(from.to_owned(), to.to_owned()));
+            Some(Carried {
+                step: self.step,
+                traffic: measure::traffic(facts, &direction, window),
+                before: before.cloned().unwrap_or_default(),
+                after: ways(&probe.via),
+            })
+        });
+        directions.collect()
     }
 
     /// The findings of the step, which ends at `end`; and why nothing further can be tried, if so.

@@ -1,0 +1,197 @@
+//! The end of a run: failover times, requirements, and the sum of verdicts.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::{BOLD, DIM, style};
+use crate::conformance::Check;
+use crate::judge::{Verdict, words};
+use crate::measure::{Convergence, Stage};
+use crate::record::Nanos;
+use crate::report::{Played, Report};
+
+/// The stages after one fault, on one line.
+pub(super) fn stages(event: &Convergence) -> String {
+    let mut stages = vec![match &event.detected {
+        Some(stage) => format!("detected {}", detected(stage)),
+        None => "not detected".to_owned(),
+    }];
+    let mut push = |name: &str, stage: &Option<Stage>| {
+        if let Some(stage) = stage {
+            stages.push(format!("{name} {}", time(stage.after)));
+        }
+    };
+    push("withdrawn", &event.withdrawn);
+    push("kernel route", &event.kernel_route);
+    for moved in &event.moved {
+        let name = format!("{} -> {} moved", moved.from, moved.to);
+        stages.push(format!("{name} {}", time(moved.first)));
+    }
+    if let Some(overhead) = event.bfd_overhead {
+        stages.push(format!("BFD {} over its detection time", time(overhead)));
+    }
+    format!("{}: {}", event.fault, stages.join(" · "))
+}
+
+/// The lines of the summary.
+pub(super) fn lines(report: &Report, width: usize) -> Vec<String> {
+    let mut lines = failover(report, width);
+    lines.extend(requirements(report, width));
+    lines.push(sum(report));
+    lines
+}
+
+/// A table of the stages after each fault.
+fn failover(report: &Report, width: usize) -> Vec<String> {
+    let heads = ["detected", "withdrawn", "route", "moved", "interrupted"];
+    let mut rows: Vec<(String, [String; 5])> = Vec::new();
+    for played in &report.scenarios {
+        for event in &played.findings.convergence {
+            let first = event.moved.iter().map(|moved| moved.first).max();
+            let cells = [
+                event.detected.as_ref().map(detected),
+                event.withdrawn.as_ref().map(|stage| time(stage.after)),
+                event.kernel_route.as_ref().map(|stage| time(stage.after)),
+                first.map(time),
+                interrupted(played, event.step),
+            ];
+            let label = format!("{}: {}", played.name, played.steps[event.step]);
+            rows.push((
+                label,
+                cells.map(|cell| cell.unwrap_or_else(|| "-".to_owned())),
+            ));
+        }
+    }
+    if rows.is_empty() {
+        return Vec::new();
+    }
+    let mut columns = heads.map(|head| head.chars().count());
+    for (_, cells) in &rows {
+        for (column, cell) in columns.iter_mut().zip(cells) {
+            *column = (*column).max(cell.chars().count());
+        }
+    }
+    let used: usize = columns.iter().map(|column| column + 2).sum();
+    let longest = rows.iter().map(|(label, _)| label.chars().count()).max();
+    let room = width
+        .saturating_sub(used + 2)
+        .min(longest.unwrap_or(0).max(8));
+    let row = |label: &str, cells: &[String]| {
+        let mut line = format!("  {:<room$}", cut(label, room));
+        for (column, cell) in columns.iter().zip(cells) {
+            line.push_str(&format!("  {cell:>column$}"));
+        }
+        line
+    };
+    let head = row("failover", &heads.map(str::to_owned));
+    let mut lines = vec![format!(
+        "{BOLD}{}{BOLD:#}",
+        head.replacen("  failover", "failover  ", 1)
+    )];
+    lines.extend(rows.iter().map(|(label, cells)| row(label, cells)));
+    lines.push(String::new());
+    lines
+}
+
+/// The longest interruption of any direction in a step.
+fn interrupted(played: &Played, step: usize) -> Option<String> {
+    let carried = played
+        .findings
+        .traffic
+        .iter()
+        .filter(|carried| carried.step == step);
+    let longest = carried.map(|carried| carried.traffic.interruption()).max();
+    longest.map(words::duration)
+}
+
+/// Every requirement that was proven, and how many were not.
+fn requirements(report: &Report, width: usize) -> Vec<String> {
+    let proven = report
+        .requirements
+        .iter()
+        .filter_map(|proven| Some((proven, proven.verdict?)));
+    let mut lines: Vec<String> = proven
+        .map(|(proven, verdict)| {
+            let style = style(verdict);
+            let word = verdict.word();
+            let begin = format!("{:<8}{:<10}", proven.id, proven.level.word());
+            let text = cut(&proven.text, width - 34);
+            format!("  {begin}{style}{word:<12}{style:#}  {text}")
+        })
+        .collect();
+    if lines.is_empty() {
+        return lines;
+    }
+    lines.insert(0, format!("{BOLD}requirements{BOLD:#}"));
+    let mut open: BTreeMap<&str, usize> = BTreeMap::new();
+    for proven in report
+        .requirements
+        .iter()
+        .filter(|proven| proven.verdict.is_none())
+    {
+        let reason = match proven.check {
+            Check::Live | Check::Played => "live, by scenarios that were not played",
+            other => other.words(),
+        };
+        *open.entry(reason).or_default() += 1;
+    }
+    let open: Vec<String> = open
+        .iter()
+        .map(|(reason, count)| format!("{count} {reason}"))
+        .collect();
+    for line in super::wrapped(&format!("others: {}", open.join(", ")), width - 2) {
+        lines.push(format!("  {DIM}{line}{DIM:#}"));
+    }
+    lines.push(String::new());
+    lines
+}
+
+/// `12 expectations in 2 scenarios, 14.2 s: 11 met, 1 missed`.
+fn sum(report: &Report) -> String {
+    let counts = report.counts();
+    let all: usize = counts.iter().map(|(_, count)| count).sum();
+    let took: Duration = report
+        .scenarios
+        .iter()
+        .map(|played| Duration::from(played.findings.took))
+        .sum();
+    let verdicts: Vec<String> = counts
+        .iter()
+        .rev()
+        .map(|(verdict, count)| {
+            let style = style(*verdict);
+            format!("{style}{count} {}{style:#}", verdict.word())
+        })
+        .collect();
+    let verdicts = match verdicts.is_empty() {
+        true => {
+            let style = style(Verdict::Blocked);
+            format!("{style}nothing was played{style:#}")
+        }
+        false => verdicts.join(", "),
+    };
+    format!(
+        "{} in {}, {}: {verdicts}",
+        words::counted(all as u64, "expectation"),
+        words::counted(report.scenarios.len() as u64, "scenario"),
+        words::duration(took),
+    )
+}
+
+fn detected(stage: &Stage) -> String {
+    format!("{} ({})", time(stage.after), stage.layer)
+}
+
+fn time(nanos: Nanos) -> String {
+    words::duration(nanos.into())
+}
+
+/// At most `width` characters; what is cut is marked.
+fn cut(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    let mut kept: String = text.chars().take(width.saturating_sub(1)).collect();
+    kept.push('…');
+    kept
+}

@@ -1,0 +1,1 @@
+//! The report of kept runs, drawn in every form.
