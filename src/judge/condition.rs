@@ -143,7 +143,7 @@ pub fn remedy(state: &State, topology: &Topology, c: &Connection) -> Option<Stri
     let dark = (1..).take(c.members.len());
     let dark: Vec<String> = dark
         .filter(|member| state.light(&c.edge, name, *member) == Some(false))
-        .map(|member| format!("{name}.{member}"))
+        .map(|member| format!("{name}/{member}"))
         .collect();
     if !dark.is_empty() {
         return Some(format!(
@@ -321,9 +321,9 @@ fn bfd_words(state: &State, c: &Connection) -> String {
 
 fn member_words(state: &State, c: &Connection, member: u8) -> String {
     match state.member(&c.edge, &c.name, member) {
-        None => format!("member {}.{member} was never seen", c.name),
+        None => format!("member {}/{member} was never seen", c.name),
         Some(view) => format!(
-            "member {}.{member} is {} ({})",
+            "member {}/{member} is {} ({})",
             c.name,
             if view.working { "up" } else { "down" },
             view.receive

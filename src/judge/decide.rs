@@ -170,6 +170,47 @@ pub fn decide(
     }
 }
 
+/// A time without changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Spell {
+    /// When it began.
+    pub begin: At,
+    /// The change that ended it, with its line.
+    pub broken_by: Option<(At, usize)>,
+}
+
+impl Spell {
+    /// When it ended, or `now`.
+    pub fn until(&self, now: At) -> At {
+        self.broken_by.map_or(now, |(at, _)| at)
+    }
+}
+
+/// The first spell of quiet that begins within `within` of the clock and lasts for `stays`; failing that, the last that could.
+pub fn quiet_spell(
+    changes: &[(At, usize)],
+    clock: At,
+    within: Duration,
+    stays: Duration,
+    now: At,
+) -> Spell {
+    let mut spell = Spell {
+        begin: clock,
+        broken_by: None,
+    };
+    for (at, line) in changes.iter().filter(|(at, _)| *at >= clock && *at <= now) {
+        if at.since(spell.begin) >= stays {
+            break;
+        }
+        if *at > clock + within {
+            spell.broken_by.get_or_insert((*at, *line));
+            break;
+        }
+        spell.begin = *at;
+    }
+    spell
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -74,7 +74,7 @@ pub enum Quantity {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Evidence {
-    /// Its line in the run's record, counted from 1; the run's first line is [`crate::record::Fact::Run`].
+    /// Its line in the record, counted from 1.
     pub line: usize,
     /// The fact.
     pub entry: Entry,

@@ -1,7 +1,7 @@
 //! Expectations and facts in, findings out: one pure value for the live run and for a kept record.
 //!
 //! ```text
-//! let mut judge = Judge::new(&scenario, &topology);
+//! let mut judge = Judge::new(&scenario, &topology).after(lines_before);
 //! loop {                                  // the run, for every entry in the order in which it goes to the record
 //!     judge.take(&entry);
 //!     while let Some(finding) = judge.poll() { terminal.finding(finding) }
@@ -65,7 +65,7 @@ pub struct Judge<'a> {
     scenario: &'a Scenario,
     topology: &'a Topology,
     state: State,
-    /// Entries taken, which is the line of the last one.
+    /// The line of the last entry taken.
     lines: usize,
     first: Option<At>,
     now: At,
@@ -101,7 +101,7 @@ pub struct Progress {
 }
 
 impl<'a> Judge<'a> {
-    /// A judge that has seen nothing yet. Its first entry is the run's [`Fact::Run`], line 1.
+    /// A judge that has seen nothing yet. Its first entry is the run's [`Fact::Run`].
     pub fn new(scenario: &'a Scenario, topology: &'a Topology) -> Judge<'a> {
         Judge {
             scenario,
@@ -118,6 +118,13 @@ impl<'a> Judge<'a> {
             slim: Vec::new(),
             traffic: Vec::new(),
         }
+    }
+
+    /// Lines of the record before this run's first, so that findings can name lines.
+    #[must_use]
+    pub fn after(mut self, lines: usize) -> Judge<'a> {
+        self.lines = lines;
+        self
     }
 
     /// Takes the next entry of the record.
@@ -188,6 +195,11 @@ impl<'a> Judge<'a> {
     pub fn poll(&mut self) -> Option<&Finding> {
         let index = self.fresh.pop_front()?;
         self.findings.get(index)
+    }
+
+    /// All findings that are final.
+    pub fn findings(&self) -> &[Finding] {
+        &self.findings
     }
 
     /// Why no further step can be tried: settling was missed, a step was blocked, the lab failed, or a signal came.

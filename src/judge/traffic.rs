@@ -71,7 +71,8 @@ pub fn calm(
     })
 }
 
-/// Judges a traffic expectation over the whole window of its step.
+/// Judges a traffic expectation over the whole window of its step. In a step that was not `finished`, only limits that
+/// were already exceeded count.
 pub fn judge(
     expect: &Expectation,
     entries: &[(usize, Entry)],
@@ -79,6 +80,7 @@ pub fn judge(
     window: Window,
     lateness: &Lateness,
     bfd: BfdTimers,
+    finished: bool,
 ) -> Judged {
     let Expect::Traffic {
         flows,
@@ -158,7 +160,7 @@ pub fn judge(
         let by = Duration::from(worst.direction.every) * u32::try_from(over).unwrap_or(u32::MAX);
         faults.push((fault, doubt(belief::Claim::Excess { by })));
     }
-    for traffic in &measured {
+    for traffic in measured.iter().filter(|_| finished) {
         if via
             .as_ref()
             .is_some_and(|via| !goes(state, &traffic.direction, via))
@@ -168,7 +170,7 @@ pub fn judge(
         }
     }
     let missing: u64 = measured.iter().map(|traffic| traffic.missing).sum();
-    if missing > 0 {
+    if missing > 0 && finished {
         let missing = words::counted(missing, "packet");
         faults.push((
             format!("{missing} had not arrived when the step ended"),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::record::Fact;
 use crate::scenario::{Act, Expect, Expectation, FaultKind, RouteDirection, Step, Target};
 
 /// A duration as people say it: three digits at most, and the unit.
@@ -89,7 +90,7 @@ fn expect(what: &Expect) -> String {
             connection,
             member,
             up,
-        } => format!("member {connection}.{member} {}", up_down(*up)),
+        } => format!("member {connection}/{member} {}", up_down(*up)),
         Expect::Bfd { connections, up } => format!("bfd {} {}", list(connections), up_down(*up)),
         Expect::Route {
             prefix,
@@ -121,7 +122,6 @@ fn expect(what: &Expect) -> String {
             lost_at_most,
             via,
         } => {
-            let flows: Vec<String> = flows.iter().map(|(a, b)| format!("{a} -> {b}")).collect();
             let mut limits = Vec::new();
             if let Some(limit) = interrupted_at_most {
                 limits.push(format!("interrupted at most {}", duration(*limit)));
@@ -132,9 +132,20 @@ fn expect(what: &Expect) -> String {
             if let Some(via) = via {
                 limits.push(format!("over {}", list(via)));
             }
-            format!("traffic {} {}", list(&flows), limits.join(", "))
+            format!("traffic {} {}", directions(flows), limits.join(", "))
         }
         Expect::Quiet => "quiet".to_owned(),
+    }
+}
+
+/// `a -> b`, or `a <-> b` for a direction and its opposite.
+fn directions(flows: &[(String, String)]) -> String {
+    match flows {
+        [(a, b), (c, d)] if a == d && b == c => format!("{a} <-> {b}"),
+        flows => {
+            let flows: Vec<String> = flows.iter().map(|(a, b)| format!("{a} -> {b}")).collect();
+            list(&flows)
+        }
     }
 }
 
@@ -142,7 +153,7 @@ fn expect(what: &Expect) -> String {
 pub fn target(target: &Target) -> String {
     match target {
         Target::Connections(connections) => list(connections),
-        Target::Member(connection, member) => format!("{connection}.{member}"),
+        Target::Member(connection, member) => format!("{connection}/{member}"),
         Target::Node(node) => node.clone(),
         Target::Metro(metro) => metro.clone(),
         Target::All => "all".to_owned(),
@@ -168,6 +179,82 @@ pub fn how(how: FaultKind) -> &'static str {
 /// `up` or `down`.
 pub fn up_down(up: bool) -> &'static str {
     if up { "up" } else { "down" }
+}
+
+/// A state change in words, for example `ams-edge-1: bfd ams-1 down`; `None` for other facts.
+pub fn fact(fact: &Fact) -> Option<String> {
+    let words = match fact {
+        Fact::Lag {
+            router,
+            connection,
+            up,
+            ..
+        } => format!("{router}: lag {connection} {}", up_down(*up)),
+        Fact::Member {
+            router,
+            connection,
+            member,
+            receive,
+            distributing,
+            ..
+        } => format!(
+            "{router}: member {connection}/{member} {} ({receive})",
+            up_down(*distributing)
+        ),
+        Fact::Bfd {
+            router,
+            connection,
+            state,
+            diagnostic,
+            ..
+        } if diagnostic.is_empty() || diagnostic == "no diagnostic" => {
+            format!("{router}: bfd {connection} {state}")
+        }
+        Fact::Bfd {
+            router,
+            connection,
+            state,
+            diagnostic,
+            ..
+        } => format!("{router}: bfd {connection} {state} ({diagnostic})"),
+        Fact::Bgp {
+            router,
+            session,
+            state,
+            why,
+        } if why.is_empty() => format!("{router}: session {session} {state}"),
+        Fact::Bgp {
+            router,
+            session,
+            state,
+            why,
+        } => format!("{router}: session {session} {state} ({why})"),
+        Fact::RouteReceived {
+            router,
+            session,
+            prefix,
+            ..
+        } => format!("{router}: {prefix} received on {session}"),
+        Fact::RouteWithdrawn {
+            router,
+            session,
+            prefix,
+            why,
+        } => format!("{router}: {prefix} of {session} is gone ({why})"),
+        Fact::RouteCount {
+            router,
+            session,
+            received,
+            advertised,
+        } => format!("{router}: {session}: {received} routes received, {advertised} advertised"),
+        Fact::KernelRoute {
+            router,
+            prefix,
+            via,
+        } => format!("{router}: the kernel sends {prefix} over {}", list(via)),
+        _ => return None,
+    };
+    Some(words)
 }
 
 /// At most `digits` decimals, without zeros at the end.

@@ -17,9 +17,14 @@ pub fn diagnostic(finding: &Finding, source: &Arc<Source>) -> Option<Diagnostic>
         Verdict::Blocked | Verdict::Inconclusive => Severity::Warning,
     };
     let message = format!("{}: {}", finding.verdict.word(), finding.expected);
-    let mut drawn = Diagnostic::new(severity, message).at(source, finding.span, &*finding.observed);
-    for evidence in finding.evidence.iter().take(SHOWN) {
-        drawn = drawn.note(note(evidence));
+    let mut observed = finding.observed.split("; ");
+    let label = observed.next().unwrap_or_default();
+    let mut drawn = Diagnostic::new(severity, message).at(source, finding.span, label);
+    for further in observed {
+        drawn = drawn.note(further);
+    }
+    for note in finding.evidence.iter().filter_map(note).take(SHOWN) {
+        drawn = drawn.note(note);
     }
     if let Some(help) = &finding.help {
         drawn = drawn.help(&**help);
@@ -27,9 +32,8 @@ pub fn diagnostic(finding: &Finding, source: &Arc<Source>) -> Option<Diagnostic>
     Some(drawn)
 }
 
-fn note(evidence: &Evidence) -> String {
-    let at = evidence.entry.at;
-    let line = evidence.line;
+/// A fact of the evidence and where it stands; `None` for one that the finding's own words repeat.
+fn note(evidence: &Evidence) -> Option<String> {
     let what = match &evidence.entry.fact {
         Fact::ProbeLost {
             from,
@@ -43,25 +47,8 @@ fn note(evidence: &Evidence) -> String {
             "{from} -> {to}, flow {flow}: {} sent {first_sent} to {last_sent} lost",
             words::counted(*count, "packet")
         ),
-        fact => fields(fact),
+        fact => words::fact(fact)?,
     };
-    format!("record line {line}, {at}: {what}")
-}
-
-/// A fact's name and fields, as they stand in the record.
-fn fields(fact: &Fact) -> String {
-    let value = serde_json::to_value(fact).unwrap_or_default();
-    let Some(object) = value.as_object() else {
-        return String::new();
-    };
-    let name = object.get("fact").and_then(|name| name.as_str());
-    let fields = object.iter().filter(|(key, _)| *key != "fact");
-    let fields: Vec<String> = fields
-        .filter(|(_, value)| !value.is_null() && value.as_str() != Some(""))
-        .map(|(key, value)| match value.as_str() {
-            Some(text) => format!("{key} {text}"),
-            None => format!("{key} {value}"),
-        })
-        .collect();
-    format!("{} {}", name.unwrap_or_default(), fields.join(", "))
+    let at = evidence.entry.at;
+    Some(format!("at {at} (record line {}) {what}", evidence.line))
 }

@@ -37,6 +37,8 @@ pub struct Terminal<W: Write> {
     steps: Vec<String>,
     step: usize,
     phases: Vec<String>,
+    /// Why the last finding was blocked or errored: not told again for the next one.
+    told: Option<String>,
     /// A step was named, and nothing was found of it yet.
     named: Option<usize>,
 }
@@ -60,6 +62,7 @@ impl<W: Write> Terminal<W> {
             steps: Vec::new(),
             step: 0,
             phases: Vec::new(),
+            told: None,
             named: None,
         }
     }
@@ -69,6 +72,7 @@ impl<W: Write> Terminal<W> {
         self.steps = scenario.steps.iter().map(words::step).collect();
         self.step = 0;
         self.phases.clear();
+        self.told = None;
         self.named = None;
         let topology = scenario.topology.file_stem().unwrap_or_default();
         let topology = topology.to_string_lossy();
@@ -141,40 +145,45 @@ impl<W: Write> Terminal<W> {
             Verdict::Met => (figures(finding), None),
             _ => (String::new(), Some(&finding.observed)),
         };
-        let begin = format!("  {verdict:<12} {expected}");
-        let text = padded(&begin, &figure);
         // The verdict's word is coloured, the rest of the line is not.
         let word = format!("  {style}{verdict}{style:#}");
-        self.line(&format!("{word}{}", &text[2 + verdict.len()..]));
-        if let Some(rest) = rest {
+        let gap = 13 - verdict.len();
+        let room = FIGURE.saturating_sub(15 + expected.chars().count());
+        if figure.chars().count() + 2 <= room.max(2) {
+            self.line(&format!("{word}{:gap$}{expected}{figure:>room$}", ""));
+        } else {
+            self.line(&format!("{word}{:gap$}{expected}", ""));
+            if !figure.is_empty() {
+                self.line(&format!("{figure:>FIGURE$}"));
+            }
+        }
+        let repeats = consequence(finding) && self.told.as_ref() == rest;
+        self.told = rest.cloned();
+        if let Some(rest) = rest.filter(|_| !repeats) {
             for line in wrapped(rest, self.width - 19) {
                 self.line(&format!("{:19}{line}", ""));
             }
         }
         if finding.expectation.is_none() && !self.phases.is_empty() {
-            let phases = self.phases.join(" · ");
-            self.phases.clear();
-            for line in wrapped(&phases, self.width - 17) {
-                self.line(&format!("{:17}{DIM}{line}{DIM:#}", ""));
-            }
+            let phases = std::mem::take(&mut self.phases);
+            self.dimmed(17, &phases);
         }
     }
 
     /// A scenario is over: the stages after each fault, and everything that was not met drawn at its line.
     pub fn end(&mut self, played: &Played) {
         for event in &played.findings.convergence {
-            let line = summary::stages(event);
-            for line in wrapped(&line, self.width - 2) {
-                self.line(&format!("  {DIM}{line}{DIM:#}"));
-            }
+            self.dimmed(2, &summary::stages(event));
         }
+        let mut drawn: Vec<&str> = Vec::new();
         for finding in &played.findings.findings {
-            // What follows from something else is told where that is.
-            if finding.verdict == Verdict::Blocked
-                && finding.evidence.is_empty()
-                && finding.help.is_none()
-            {
-                continue;
+            // What follows from one cause is drawn once, where it was met first.
+            if consequence(finding) {
+                let follows = finding.evidence.is_empty() && finding.help.is_none();
+                if follows || drawn.contains(&finding.observed.as_str()) {
+                    continue;
+                }
+                drawn.push(&finding.observed);
             }
             if let Some(diagnostic) = diagnostic(finding, &played.source) {
                 self.line("");
@@ -197,6 +206,11 @@ impl<W: Write> Terminal<W> {
         self.line(text);
     }
 
+    /// The stream.
+    pub fn into_inner(self) -> W {
+        self.out
+    }
+
     fn name_step(&mut self, step: usize) {
         if self.named == Some(step) {
             return;
@@ -210,6 +224,13 @@ impl<W: Write> Terminal<W> {
             self.progress(&text);
         } else {
             self.line(&format!("  {:<12} {BOLD}{text}{BOLD:#}", ""));
+        }
+    }
+
+    /// Items with dots between, dimmed; no item is broken.
+    fn dimmed(&mut self, indent: usize, items: &[String]) {
+        for line in filled(items, self.width - indent) {
+            self.line(&format!("{:indent$}{DIM}{line}{DIM:#}", ""));
         }
     }
 
@@ -257,35 +278,36 @@ fn figures(finding: &Finding) -> String {
 
 fn figure(figure: &Figure) -> String {
     match (figure.name.as_str(), figure.value) {
-        ("after" | "quiet", Quantity::Nanoseconds(time)) => words::duration(time.into()),
-        ("lost", Quantity::Packets(packets)) => format!("{packets} lost"),
-        (name, Quantity::Nanoseconds(time)) => format!("{name} {}", words::duration(time.into())),
-        (name, Quantity::Packets(packets)) => {
-            format!("{name} {}", words::counted(packets, "packet"))
-        }
+        (_, Quantity::Nanoseconds(time)) => words::duration(time.into()),
+        (name, Quantity::Packets(packets)) => format!("{packets} {name}"),
     }
 }
 
-/// `begin`, and `end` pushed to the column of figures; at least two spaces between.
-fn padded(begin: &str, end: &str) -> String {
-    if end.is_empty() {
-        return begin.to_owned();
-    }
-    let used = begin.chars().count() + end.chars().count();
-    let gap = FIGURE.saturating_sub(used).max(2);
-    format!("{begin}{:gap$}{end}", "")
+/// Whether a finding says less about the device than about why nothing could be found out.
+fn consequence(finding: &Finding) -> bool {
+    matches!(finding.verdict, Verdict::Blocked | Verdict::Errored)
 }
 
 /// Lines of at most `width` characters, broken between words.
 fn wrapped(text: &str, width: usize) -> Vec<String> {
+    joined(text.split_whitespace(), " ", width)
+}
+
+/// Lines of at most `width` characters, broken between items.
+fn filled(items: &[String], width: usize) -> Vec<String> {
+    joined(items.iter().map(String::as_str), " · ", width)
+}
+
+fn joined<'a>(pieces: impl Iterator<Item = &'a str>, between: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
+    for piece in pieces {
+        let room = between.chars().count() + piece.chars().count();
         match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
-                line.push(' ');
-                line.push_str(word);
+            Some(line) if line.chars().count() + room <= width => {
+                line.push_str(between);
+                line.push_str(piece);
             }
-            _ => lines.push(word.to_owned()),
+            _ => lines.push(piece.to_owned()),
         }
     }
     lines

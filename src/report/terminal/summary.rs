@@ -10,11 +10,11 @@ use crate::measure::{Convergence, Stage};
 use crate::record::Nanos;
 use crate::report::{Played, Report};
 
-/// The stages after one fault, on one line.
-pub(super) fn stages(event: &Convergence) -> String {
+/// The stages after one fault, the first with the fault's name.
+pub(super) fn stages(event: &Convergence) -> Vec<String> {
     let mut stages = vec![match &event.detected {
-        Some(stage) => format!("detected {}", detected(stage)),
-        None => "not detected".to_owned(),
+        Some(stage) => format!("{}: detected {}", event.fault, detected(stage)),
+        None => format!("{}: not detected", event.fault),
     }];
     let mut push = |name: &str, stage: &Option<Stage>| {
         if let Some(stage) = stage {
@@ -30,7 +30,7 @@ pub(super) fn stages(event: &Convergence) -> String {
     if let Some(overhead) = event.bfd_overhead {
         stages.push(format!("BFD {} over its detection time", time(overhead)));
     }
-    format!("{}: {}", event.fault, stages.join(" · "))
+    stages
 }
 
 /// The lines of the summary.
@@ -55,7 +55,11 @@ fn failover(report: &Report, width: usize) -> Vec<String> {
                 first.map(time),
                 interrupted(played, event.step),
             ];
-            let label = format!("{}: {}", played.name, played.steps[event.step]);
+            // The scenario's name says enough when there is one fault in it.
+            let label = match played.findings.convergence.len() {
+                1 => played.name.clone(),
+                _ => format!("{}: {}", played.name, event.fault),
+            };
             rows.push((
                 label,
                 cells.map(|cell| cell.unwrap_or_else(|| "-".to_owned())),

@@ -1,0 +1,388 @@
+//! A step that is over: from what was noted to findings.
+
+use std::time::Duration;
+
+use super::{Playing, Stopped, Watch};
+use crate::judge::belief::{self, Claim};
+use crate::judge::condition;
+use crate::judge::decide::{Decision, decide, quiet_spell};
+use crate::judge::finding::{Evidence, Figure, Finding, Quantity, Verdict};
+use crate::judge::settle;
+use crate::judge::state::State;
+use crate::judge::{traffic, words};
+use crate::measure::{Window, lateness};
+use crate::record::{Fact, Nanos};
+use crate::scenario::{Act, Expectation, Step};
+use crate::time::At;
+
+/// Probe losses shown as evidence at most.
+const SHOWN_LOSSES: usize = 8;
+
+/// A step at its end.
+pub(super) struct Ending<'p> {
+    pub(super) playing: &'p Playing,
+    pub(super) state: &'p State,
+    pub(super) end: At,
+    pub(super) stopped: Option<&'p Stopped>,
+}
+
+impl Ending<'_> {
+    pub(super) fn settle(&self) -> Finding {
+        let Playing { step, model, .. } = self.playing;
+        let mut finding = about_step(*step, model, Verdict::Met, "");
+        let (Some(decision), Act::Settle { within, except }) =
+            (self.playing.settling(self.end), &model.act)
+        else {
+            return finding;
+        };
+        let missing = settle::missing(self.state, &self.playing.topology, except);
+        let instead = missing
+            .as_ref()
+            .map_or_else(String::new, |missing| missing.to_string());
+        self.conclude(
+            &mut finding,
+            decision,
+            self.playing.started,
+            *within,
+            &instead,
+        );
+        if finding.verdict == Verdict::Met {
+            finding.observed =
+                "light, LACP, BFD, BGP and end-of-RIB on every connection".to_owned();
+        }
+        if let Some(missing) = missing {
+            let topology = &self.playing.topology;
+            finding.help = topology
+                .connections
+                .iter()
+                .filter(|c| missing.connections.contains(&c.name))
+                .find_map(|c| condition::remedy(self.state, topology, c));
+        }
+        finding
+    }
+
+    pub(super) fn expectation(&self, n: usize) -> Finding {
+        let playing = self.playing;
+        let expect = &playing.model.expect[n];
+        let mut finding = blank(playing.step, Some(n), expect);
+        let Some(acted) = playing.acted else {
+            let why = match playing.settled {
+                Some(_) => "a precondition never came: not everything settled",
+                None => "what the step does was never observed to have happened",
+            };
+            self.unfinished(&mut finding, why);
+            return finding;
+        };
+        match &playing.watches[n] {
+            Watch::Unjudgeable(why) => {
+                finding.verdict = Verdict::Blocked;
+                finding.observed = (*why).to_owned();
+            }
+            Watch::State(history) => {
+                let decision = decide(history, acted, expect.within, expect.stays, self.end);
+                let topology = &playing.topology;
+                let instead = condition::instead(&expect.what, self.state, topology);
+                self.conclude(&mut finding, decision, acted, expect.within, &instead);
+                if finding.verdict == Verdict::Missed {
+                    finding.help = condition::help(&expect.what, self.state, topology);
+                }
+            }
+            Watch::Quiet(changes) => self.quiet(&mut finding, changes, acted, expect),
+            Watch::Traffic => self.traffic(&mut finding, expect),
+        }
+        finding
+    }
+
+    /// Turns the decision on a condition into a verdict that may be believed.
+    fn conclude(
+        &self,
+        finding: &mut Finding,
+        decision: Decision,
+        clock: At,
+        within: Duration,
+        instead: &str,
+    ) {
+        let after_figure = |after: Duration| Figure {
+            name: "after".to_owned(),
+            value: Quantity::Nanoseconds(Nanos::from(after)),
+            limit: Some(Quantity::Nanoseconds(Nanos::from(within))),
+        };
+        match decision {
+            Decision::Met { change, after } => {
+                finding.figures.push(after_figure(after));
+                finding
+                    .evidence
+                    .extend(change.line.and_then(|line| self.evidence(line)));
+                finding.observed = match after.is_zero() {
+                    true => "already so".to_owned(),
+                    false => format!("after {}", words::duration(after)),
+                };
+                let limit = within;
+                self.settle_verdict(
+                    finding,
+                    Verdict::Met,
+                    Claim::InTime { after, limit },
+                    clock + after,
+                );
+            }
+            Decision::Late { change, after, by } => {
+                finding.figures.push(after_figure(after));
+                finding
+                    .evidence
+                    .extend(change.line.and_then(|line| self.evidence(line)));
+                finding.observed = format!(
+                    "after {}, late by {}",
+                    words::duration(after),
+                    words::duration(by)
+                );
+                self.settle_verdict(
+                    finding,
+                    Verdict::Missed,
+                    Claim::Excess { by },
+                    clock + after,
+                );
+            }
+            Decision::Lapsed {
+                change,
+                after,
+                stayed,
+            } => {
+                finding.figures.push(after_figure(after));
+                finding
+                    .evidence
+                    .extend(change.line.and_then(|line| self.evidence(line)));
+                let came = match after.is_zero() {
+                    true => "it was so".to_owned(),
+                    false => format!("after {}", words::duration(after)),
+                };
+                let stayed = words::duration(stayed);
+                finding.observed = format!("{came}, but only for {stayed}: {instead}");
+                if instead.is_empty() {
+                    finding.observed.truncate(finding.observed.len() - 2);
+                }
+                self.settle_verdict(finding, Verdict::Missed, Claim::Disturbed, change.at);
+            }
+            Decision::Never { watched } => {
+                finding.observed = format!("never in {}: {instead}", words::duration(watched));
+                let by = watched.saturating_sub(within);
+                self.settle_verdict(finding, Verdict::Missed, Claim::Excess { by }, self.end);
+            }
+            Decision::Pending { .. } => {
+                let watched = self.end.since(clock);
+                match watched.checked_sub(within).filter(|by| !by.is_zero()) {
+                    Some(by) => {
+                        finding.observed = format!(
+                            "not in {}, when the step ended: {instead}",
+                            words::duration(watched)
+                        );
+                        self.settle_verdict(
+                            finding,
+                            Verdict::Missed,
+                            Claim::Excess { by },
+                            self.end,
+                        );
+                    }
+                    None => self.unfinished(finding, "the step ended before this was decided"),
+                }
+            }
+        }
+    }
+
+    fn quiet(
+        &self,
+        finding: &mut Finding,
+        changes: &[(At, usize)],
+        acted: At,
+        expect: &Expectation,
+    ) {
+        let spell = quiet_spell(changes, acted, expect.within, expect.stays, self.end);
+        let lasted = spell.until(self.end).since(spell.begin);
+        finding.figures.push(Figure {
+            name: "quiet".to_owned(),
+            value: Quantity::Nanoseconds(Nanos::from(lasted)),
+            limit: Some(Quantity::Nanoseconds(Nanos::from(expect.stays))),
+        });
+        match spell.broken_by {
+            _ if lasted >= expect.stays => {
+                finding.verdict = Verdict::Met;
+                finding.observed = format!("nothing changed for {}", words::duration(lasted));
+            }
+            Some((at, line)) => {
+                let evidence = self.evidence(line);
+                let what = evidence
+                    .as_ref()
+                    .and_then(|evidence| words::fact(&evidence.entry.fact));
+                let what = what.unwrap_or_default();
+                finding.observed = format!("after {}: {what}", words::duration(at.since(acted)));
+                finding.evidence.extend(evidence);
+                self.settle_verdict(finding, Verdict::Missed, Claim::Disturbed, at);
+            }
+            None => self.unfinished(finding, "the step ended before this was decided"),
+        }
+    }
+
+    fn traffic(&self, finding: &mut Finding, expect: &Expectation) {
+        let playing = self.playing;
+        let window = Window {
+            begin: playing.started,
+            end: self.end,
+        };
+        let facts = playing.entries.iter().map(|(_, entry)| entry);
+        let late = lateness(facts, window);
+        let bfd = playing.topology.profile.bfd;
+        let finished = self.stopped.is_none();
+        let judged = traffic::judge(
+            expect,
+            &playing.entries,
+            self.state,
+            window,
+            &late,
+            bfd,
+            finished,
+        );
+        if !finished && judged.verdict != Verdict::Missed {
+            self.unfinished(finding, "the step ended before this was decided");
+            return;
+        }
+        finding.verdict = judged.verdict;
+        finding.figures = judged.figures;
+        finding.observed = judged.observed;
+        finding.help = judged.help;
+        if let Some((direction, around)) = judged.around {
+            let losses = playing.entries.iter().filter(|(_, entry)| {
+                matches!(&entry.fact, Fact::ProbeLost { from, to, first_sent, last_sent, .. }
+                    if *from == direction.from && *to == direction.to
+                        && *first_sent <= around.end && *last_sent >= around.begin)
+            });
+            finding
+                .evidence
+                .extend(losses.take(SHOWN_LOSSES).map(|(line, entry)| Evidence {
+                    line: *line,
+                    entry: entry.clone(),
+                }));
+        }
+    }
+
+    /// Gives a verdict, or `inconclusive` if this host was too late for the claim between the step's start and `until`.
+    fn settle_verdict(&self, finding: &mut Finding, verdict: Verdict, claim: Claim, until: At) {
+        let window = Window {
+            begin: self.playing.started,
+            end: until,
+        };
+        let facts = self.playing.entries.iter().map(|(_, entry)| entry);
+        let late = lateness(facts, window);
+        finding.verdict = verdict;
+        if let Some(doubt) = belief::doubt(claim, &late, self.playing.topology.profile.bfd) {
+            finding.verdict = Verdict::Inconclusive;
+            finding.observed = format!("{}, but {doubt}", finding.observed);
+        }
+    }
+
+    /// It could not be decided: because the lab failed, the run was stopped, or for `otherwise`.
+    fn unfinished(&self, finding: &mut Finding, otherwise: &str) {
+        match self.stopped {
+            Some(Stopped {
+                why,
+                errored: Some(evidence),
+            }) => {
+                finding.verdict = Verdict::Errored;
+                finding.observed.clone_from(why);
+                finding.evidence = vec![evidence.clone()];
+            }
+            Some(Stopped { why, errored: None }) => {
+                finding.verdict = Verdict::Blocked;
+                finding.observed.clone_from(why);
+            }
+            None => {
+                finding.verdict = Verdict::Blocked;
+                finding.observed = otherwise.to_owned();
+            }
+        }
+    }
+
+    fn evidence(&self, line: usize) -> Option<Evidence> {
+        let entries = &self.playing.entries;
+        let index = entries
+            .binary_search_by_key(&line, |(line, _)| *line)
+            .ok()?;
+        let entry = entries[index].1.clone();
+        Some(Evidence { line, entry })
+    }
+}
+
+/// The findings of a step that was not played: one for each expectation, or one for a settle.
+pub(in crate::judge) fn unplayed(
+    step: usize,
+    model: &Step,
+    why: &str,
+    errored: Option<Evidence>,
+) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if let Some(evidence) = errored {
+        let mut finding = about_step(step, model, Verdict::Errored, why);
+        finding.evidence.push(evidence);
+        findings.push(finding);
+    } else if matches!(model.act, Act::Settle { .. }) {
+        findings.push(about_step(step, model, Verdict::Blocked, why));
+    }
+    for (n, expect) in model.expect.iter().enumerate() {
+        let mut finding = blank(step, Some(n), expect);
+        finding.verdict = Verdict::Blocked;
+        finding.observed = why.to_owned();
+        findings.push(finding);
+    }
+    findings
+}
+
+/// The same verdict on everything in a step, and on the step itself when nothing is expected of it.
+pub(super) fn said_of_all(
+    step: usize,
+    model: &Step,
+    verdict: Verdict,
+    why: &str,
+    evidence: Evidence,
+) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = model
+        .expect
+        .iter()
+        .enumerate()
+        .map(|(n, expect)| blank(step, Some(n), expect))
+        .collect();
+    if findings.is_empty() {
+        findings.push(about_step(step, model, verdict, why));
+    }
+    for finding in &mut findings {
+        finding.verdict = verdict;
+        finding.observed = why.to_owned();
+        finding.evidence = vec![evidence.clone()];
+    }
+    findings
+}
+
+pub(super) fn about_step(step: usize, model: &Step, verdict: Verdict, observed: &str) -> Finding {
+    Finding {
+        step,
+        expectation: None,
+        span: model.span,
+        expected: words::step(model),
+        verdict,
+        figures: Vec::new(),
+        observed: observed.to_owned(),
+        help: None,
+        evidence: Vec::new(),
+    }
+}
+
+fn blank(step: usize, expectation: Option<usize>, expect: &Expectation) -> Finding {
+    Finding {
+        step,
+        expectation,
+        span: expect.span,
+        expected: words::expectation(expect),
+        verdict: Verdict::Blocked,
+        figures: Vec::new(),
+        observed: String::new(),
+        help: None,
+        evidence: Vec::new(),
+    }
+}
