@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use peerlab::cli::check::{self, Kind};
 use peerlab::cli::schema::schema;
+use peerlab::scenario::{Act, FaultKind};
 use peerlab::source::Source;
 use peerlab::{binding, scenario, topology};
 use proptest::prelude::*;
@@ -87,6 +88,61 @@ fn shipped_files_have_no_mistakes() {
 }
 
 #[test]
+fn shipped_scenarios_break_everything_in_every_way_and_repair_it() {
+    let mut kinds = Vec::new();
+    for path in files("scenarios") {
+        let rehearsal = scenario::load(&path, None).expect("good");
+        let name = &rehearsal.scenario.name;
+        assert!(
+            !rehearsal.scenario.summary.is_empty(),
+            "{name} has no summary"
+        );
+        assert!(
+            !rehearsal.scenario.proves.is_empty(),
+            "{name} proves nothing"
+        );
+        let steps = &rehearsal.scenario.steps;
+        assert!(
+            matches!(steps[0].act, Act::Settle { .. }),
+            "{name} does not settle first"
+        );
+        let expectations: usize = steps.iter().map(|step| step.expect.len()).sum();
+        assert!(expectations > 0, "{name} expects nothing");
+        let faults = steps.iter().filter_map(|step| match &step.act {
+            Act::Fail(fault) => Some(fault.how),
+            _ => None,
+        });
+        let before = kinds.len();
+        kinds.extend(faults);
+        let repairs = steps
+            .iter()
+            .filter(|step| matches!(step.act, Act::Repair(_)));
+        assert_eq!(
+            repairs.count(),
+            kinds.len() - before,
+            "{name} leaves something broken"
+        );
+    }
+    for kind in [
+        FaultKind::Light,
+        FaultKind::Silent,
+        FaultKind::OneWayIn,
+        FaultKind::OneWayOut,
+        FaultKind::Member,
+        FaultKind::Lacp,
+        FaultKind::Bfd,
+        FaultKind::Bgp,
+        FaultKind::Node,
+        FaultKind::Metro,
+    ] {
+        assert!(
+            kinds.contains(&kind),
+            "no shipped scenario breaks something like {kind:?}"
+        );
+    }
+}
+
+#[test]
 fn missing_files_are_told_together() {
     let paths = ["no/such.toml", "scenarios/bring-up.toml", "none.toml"].map(PathBuf::from);
     let told = check::mistakes(&paths).to_string();
@@ -163,6 +219,7 @@ fn schemas_refuse_what_the_parser_refuses_by_shape() {
         "topology-unknown-table",
         "topology-keys-missing",
         "topology-profile-unknown",
+        "topology-profile-not-yet",
         "topology-bandwidth-unit",
         "topology-bandwidth-without-unit",
         "topology-members-nine",
@@ -176,6 +233,7 @@ fn schemas_refuse_what_the_parser_refuses_by_shape() {
         "scenario-expect-two-subjects",
         "scenario-expect-state-unknown",
         "binding-device-unknown",
+        "binding-device-not-yet",
         "binding-device-missing",
     ];
     for name in shape {

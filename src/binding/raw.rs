@@ -35,17 +35,24 @@ pub(super) enum RawDevice {
     /// BIRD 2, with `config`.
     Bird,
     /// FRR. Not supported yet.
+    #[schemars(skip)]
     Frr,
     /// GoBGP. Not supported yet.
+    #[schemars(skip)]
     Gobgp,
     /// OpenBGPD. Not supported yet.
+    #[schemars(skip)]
     Openbgpd,
     /// ExaBGP. Not supported yet.
+    #[schemars(skip)]
     Exabgp,
     /// A running container. Not supported yet.
+    #[schemars(skip)]
     Container,
     /// A real router behind host interfaces. Not supported yet.
+    #[schemars(skip)]
     Interface,
     /// Any command. Not supported yet.
+    #[schemars(skip)]
     Command,
 }

@@ -8,6 +8,8 @@ mod files;
 mod parse;
 mod raw;
 mod stage;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 use std::time::Duration;

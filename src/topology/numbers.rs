@@ -7,6 +7,7 @@ use ipnet::Ipv4Net;
 
 use super::parse::documentation_is_public;
 use super::raw::RawTopology;
+use crate::plan::of_topology::{INTERNAL_RANGE, MICROSOFT_RANGE};
 use crate::source::{Located, Mistakes, Prefix, Span};
 
 /// Adds every breach.
@@ -97,12 +98,12 @@ const fn range(a: u8, b: u8, c: u8, length: u8) -> Ipv4Net {
 /// Special-purpose address ranges (IANA registry, RFC 6890), the lab's own first.
 const SPECIAL_RANGES: [SpecialRange; 14] = [
     (
-        range(198, 18, 0, 15),
+        MICROSOFT_RANGE,
         "Microsoft's lab routes use 198.18.0.0/15",
         false,
     ),
     (
-        range(172, 30, 0, 15),
+        INTERNAL_RANGE,
         "the lab uses 172.30.0.0/15 for links of its own",
         false,
     ),

@@ -44,12 +44,16 @@ pub(super) enum RawProfile {
     /// AS8075 with Voice.
     Voice,
     /// Peering Service without voice. Not supported yet.
+    #[schemars(skip)]
     PeeringService,
     /// An exchange with a route server. Not supported yet.
+    #[schemars(skip)]
     ExchangeRouteServer,
     /// Direct peering. Not supported yet.
+    #[schemars(skip)]
     Direct,
     /// Exchange peering. Not supported yet.
+    #[schemars(skip)]
     Exchange,
 }
 

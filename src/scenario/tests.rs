@@ -1,0 +1,192 @@
+//! Tests of what only shows over several steps: what is broken, sent and announced when a step begins.
+
+use super::*;
+use crate::source::Source;
+
+/// The acts of a scenario on the topology `two-metros`, or the first line of each mistake.
+fn acts(steps: &[&str]) -> Result<Vec<Act>, Vec<String>> {
+    let mut text = "topology = \"two-metros\"\n".to_owned();
+    for step in steps {
+        text.push_str(&format!("[[step]]\n{step}\n"));
+    }
+    let source = Source::new("scenarios/test.toml", text);
+    match parse(&source) {
+        Ok((scenario, _)) => Ok(scenario.steps.into_iter().map(|step| step.act).collect()),
+        Err(mistakes) => Err(mistakes.iter().map(|d| d.message.clone()).collect()),
+    }
+}
+
+fn refused(steps: &[&str]) -> Vec<String> {
+    acts(steps).expect_err("a mistake")
+}
+
+const FAIL_1: &str = "fail = { connection = \"ams-1\", how = \"light\" }";
+const FAIL_BOTH: &str = "fail = { connection = [\"ams-1\", \"ams-2\"], how = \"light\" }";
+const FAIL_MEMBER: &str = "fail = { member = \"ams-1/2\" }";
+const FAIL_NODE: &str = "fail = { node = \"ams-edge-1\" }";
+const FAIL_METRO: &str = "fail = { metro = \"amsterdam\" }";
+
+#[test]
+fn a_repair_mends_what_is_broken() {
+    let good: [(&[&str], Target); 9] = [
+        (
+            &[FAIL_1, "repair = \"ams-1\""],
+            Target::Connections(vec!["ams-1".to_owned()]),
+        ),
+        (
+            &[FAIL_BOTH, "repair = \"ams-2\""],
+            Target::Connections(vec!["ams-2".to_owned()]),
+        ),
+        (
+            &[FAIL_MEMBER, "repair = \"ams-1/2\""],
+            Target::Member("ams-1".to_owned(), 2),
+        ),
+        (
+            &[FAIL_MEMBER, "repair = \"ams-1\""],
+            Target::Connections(vec!["ams-1".to_owned()]),
+        ),
+        (
+            &[FAIL_NODE, "repair = \"ams-edge-1\""],
+            Target::Node("ams-edge-1".to_owned()),
+        ),
+        (
+            &[FAIL_NODE, "repair = \"amsterdam\""],
+            Target::Metro("amsterdam".to_owned()),
+        ),
+        (
+            &[FAIL_METRO, "repair = \"ams-edge-2\""],
+            Target::Node("ams-edge-2".to_owned()),
+        ),
+        (
+            &[FAIL_METRO, "repair = \"amsterdam\""],
+            Target::Metro("amsterdam".to_owned()),
+        ),
+        (&[FAIL_1, FAIL_METRO, "repair = \"all\""], Target::All),
+    ];
+    for (steps, target) in good {
+        let acts = acts(steps).unwrap_or_else(|told| panic!("{steps:?}: {told:?}"));
+        assert_eq!(acts.last(), Some(&Act::Repair(target)), "{steps:?}");
+    }
+}
+
+#[test]
+fn a_repair_of_what_works_is_a_mistake() {
+    let bad: [(&[&str], &str); 8] = [
+        (&["repair = \"all\""], "`all` is not broken here"),
+        (
+            &[FAIL_1, "repair = \"ams-2\""],
+            "`ams-2` is not broken here",
+        ),
+        (
+            &[FAIL_1, "repair = \"ams-1\"", "repair = \"ams-1\""],
+            "`ams-1` is not broken here",
+        ),
+        (
+            &[FAIL_BOTH, "repair = \"ams-1\"", "repair = \"ams-1\""],
+            "`ams-1` is not broken here",
+        ),
+        (
+            &[FAIL_MEMBER, "repair = \"ams-1/1\""],
+            "`ams-1/1` is not broken here",
+        ),
+        (
+            &[FAIL_NODE, "repair = \"ams-1\""],
+            "`ams-1` is not broken here",
+        ),
+        (
+            &[FAIL_METRO, "repair = \"frankfurt\""],
+            "`frankfurt` is not broken here",
+        ),
+        (
+            &[FAIL_METRO, "repair = \"fra-edge-1\""],
+            "`fra-edge-1` is not broken here",
+        ),
+    ];
+    for (steps, message) in bad {
+        assert_eq!(refused(steps), [message], "{steps:?}");
+    }
+}
+
+#[test]
+fn traffic_is_known_while_it_is_sent() {
+    let send = "send = { from = \"teams\", to = \"sbc\" }";
+    let back = "send = { from = \"sbc\", to = \"teams\" }";
+    let hold = "hold = { time = \"1s\", reason = \"to look\" }\n[[step.expect]]\nlost-at-most = 0\ntraffic = ";
+    let both = format!("{hold}\"both\"");
+    let forth = format!("{hold}\"teams->sbc\"");
+    assert!(acts(&[send, &forth]).is_ok());
+    assert!(acts(&[send, back, &both]).is_ok());
+    assert_eq!(
+        refused(&[send, &both]),
+        ["traffic is being sent in one direction only"]
+    );
+    assert_eq!(
+        refused(&[send, "stop = \"traffic\"", &forth]),
+        ["no traffic is being sent at this step"]
+    );
+}
+
+#[test]
+fn an_announced_prefix_can_be_withdrawn() {
+    let announce = "announce = { prefix = \"203.0.113.0/24\", from = \"ams-1\" }";
+    let withdraw = "withdraw = { prefix = \"203.0.113.0/24\" }";
+    let acts = acts(&[announce, withdraw]).expect("good");
+    let Act::Announce {
+        communities,
+        as_path,
+        ..
+    } = &acts[0]
+    else {
+        panic!("{acts:?}");
+    };
+    assert_eq!(
+        (communities.as_slice(), as_path.as_slice()),
+        ([(8075, 8007)].as_slice(), [].as_slice())
+    );
+    let Act::Withdraw { from, .. } = &acts[1] else {
+        panic!("{acts:?}");
+    };
+    assert_eq!(from, &["ams-1", "ams-2", "fra-1", "fra-2"]);
+    assert_eq!(
+        refused(&[withdraw, announce]),
+        ["the peer does not announce 203.0.113.0/24"]
+    );
+}
+
+#[test]
+fn names_and_summaries() {
+    let path = std::path::Path::new("scenarios/failover/silent-connection.toml");
+    let rehearsal = load(path, None).expect("shipped");
+    assert_eq!(rehearsal.scenario.name, "failover/silent-connection");
+    assert_eq!(
+        rehearsal.scenario.summary,
+        "A connection that goes dark without losing light is noticed by BFD; the other carries everything within a second."
+    );
+    assert_eq!(rehearsal.topology.name, "one-metro");
+    assert_eq!(rehearsal.binding, crate::binding::Binding::default());
+    let bird = std::path::Path::new("topologies/bindings/one-metro-bird.toml");
+    let rehearsal = load(path, Some(bird)).expect("shipped");
+    assert_eq!(rehearsal.binding.name, "one-metro-bird");
+    assert_eq!(rehearsal.binding.routers.len(), 2);
+}
+
+#[test]
+fn expectations_keep_their_places() {
+    let path = std::path::Path::new("scenarios/failover/silent-connection.toml");
+    let rehearsal = load(path, None).expect("shipped");
+    let text = &rehearsal.source.text;
+    let step = &rehearsal.scenario.steps[2];
+    assert!(text[rehearsal.source.range(step.span)].starts_with("fail = {"));
+    let expected: Vec<&str> = (step.expect.iter())
+        .map(|expect| &text[rehearsal.source.range(expect.span)])
+        .collect();
+    assert_eq!(
+        expected,
+        [
+            "bfd = \"ams-1\"",
+            "session = \"ams-1\"",
+            "path = \"sbc\"",
+            "traffic = \"both\""
+        ]
+    );
+}
