@@ -29,6 +29,8 @@ enum Command {
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },
+    /// Say what this machine can do, what each missing thing means, and how to get it.
+    Doctor,
     /// Print the JSON Schema of a kind of file.
     Schema {
         /// topology, binding or scenario.
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
         Command::Run(arguments) => cli::run::run(&arguments),
         Command::Plan { topology } => cli::plan::plan(&topology),
         Command::Check { files } => cli::check::check(&files),
+        Command::Doctor => cli::doctor::doctor(),
         Command::Schema { kind } => cli::schema::print(kind),
     };
     ExitCode::from(number)

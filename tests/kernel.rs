@@ -10,6 +10,8 @@ use peerlab::kernel::enter::enter;
 
 #[path = "kernel/build.rs"]
 mod build;
+#[path = "kernel/feature.rs"]
+mod feature;
 #[path = "kernel/inside.rs"]
 mod inside;
 #[path = "kernel/watch.rs"]
@@ -17,9 +19,13 @@ mod watch;
 
 fn main() -> ExitCode {
     let tests = || {
-        [build::tests(), inside::tests(), watch::tests()]
-            .into_iter()
-            .flatten()
+        let rooms = [
+            build::tests(),
+            feature::tests(),
+            inside::tests(),
+            watch::tests(),
+        ];
+        rooms.into_iter().flatten()
     };
     let held = match enter() {
         Ok(held) => held,

@@ -3,6 +3,7 @@
 //! **Invariant:** every subcommand returns an exit number of ARCHITECTURE.md's table; none ends the process itself.
 
 pub mod check;
+pub mod doctor;
 pub mod plan;
 pub mod report;
 pub mod run;

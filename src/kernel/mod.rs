@@ -7,6 +7,7 @@ pub mod apply;
 pub mod bpf;
 pub mod carrier;
 pub mod enter;
+pub mod feature;
 pub mod filter;
 pub mod link;
 pub mod namespace;

@@ -1,0 +1,354 @@
+//! Kernel features, tried with the requests a lab makes.
+
+use std::fs;
+use std::io;
+use std::net::TcpListener;
+use std::os::fd::AsRawFd;
+use std::thread;
+
+use rtnetlink::packet_core::{NLM_F_CREATE, NLM_F_EXCL};
+use rtnetlink::packet_route::RouteNetlinkMessage;
+use rtnetlink::packet_route::link::{BondMode, LinkMessage};
+use rtnetlink::{LinkBond, LinkVlan, LinkVrf};
+
+use super::{Feature, Finding, Need};
+use crate::kernel::bpf::programs::Pattern;
+use crate::kernel::enter::{EnterError, raise_descriptors};
+use crate::kernel::filter::{DataPath, Direction, Fault, queue_clsact, set_faults};
+use crate::kernel::link::{LOOPBACK, VethEnd, add_veth, set_up};
+use crate::kernel::namespace::Namespace;
+use crate::kernel::netlink::{Netlink, NetlinkError};
+use crate::kernel::priority;
+
+/// Indexes of the two ends of a cable that later attempts use.
+const NEAR: u32 = 10;
+const FAR: u32 = 11;
+const RTM_NEWQDISC: u16 = 36;
+const RTM_NEWNEXTHOP: u16 = 104;
+/// `TC_H_ROOT`.
+const ROOT: u32 = 0xffff_ffff;
+
+/// A throw-away namespace.
+struct Site {
+    place: Namespace,
+    netlink: Netlink,
+}
+
+/// Gives a detail worth showing, or why it did not work.
+type Attempt = fn(&mut Site) -> Result<String, String>;
+
+/// Name, need, what it serves, remedy, and the attempt; in the order they are tried, as later ones use the cable.
+const ATTEMPTS: &[(&str, Need, &str, &str, Attempt)] = &[
+    (
+        "veth",
+        Need::Always,
+        "make cables",
+        "kernel option CONFIG_VETH (modprobe veth)",
+        veth,
+    ),
+    (
+        "filters",
+        Need::Always,
+        "make LAGs and silent failures",
+        "kernel options CONFIG_NET_SCH_INGRESS, CONFIG_NET_CLS_BPF, CONFIG_NET_ACT_MIRRED \
+         (modprobe sch_ingress cls_bpf act_mirred)",
+        filters,
+    ),
+    (
+        "open files",
+        Need::Always,
+        "hold the namespaces and sockets of a lab",
+        "`ulimit -Hn 65536` as root, or LimitNOFILE= of the service",
+        open_files,
+    ),
+    (
+        "next-hop objects",
+        Need::Sometimes,
+        "move all routes of a failed connection with one kernel change",
+        "Linux 5.3 or later",
+        next_hops,
+    ),
+    (
+        "real-time priority",
+        Need::Sometimes,
+        "send BFD and LACP on time while other programs are busy",
+        "start peerlab as root; an ordinary user needs a quiet machine",
+        real_time,
+    ),
+    (
+        "pressure",
+        Need::Sometimes,
+        "tell a busy machine from a slow router",
+        "kernel option CONFIG_PSI, and boot with psi=1",
+        pressure,
+    ),
+    (
+        "tbf",
+        Need::Sometimes,
+        "limit the rate of a connection",
+        "kernel option CONFIG_NET_SCH_TBF (modprobe sch_tbf)",
+        tbf,
+    ),
+    (
+        "netem",
+        Need::Sometimes,
+        "delay, duplicate and reorder packets",
+        "kernel option CONFIG_NET_SCH_NETEM (modprobe sch_netem)",
+        netem,
+    ),
+    (
+        "bonding",
+        Need::Sometimes,
+        "play a LAG with the kernel's LACP instead of its own",
+        "kernel option CONFIG_BONDING (modprobe bonding)",
+        bonding,
+    ),
+    (
+        "vlan",
+        Need::Sometimes,
+        "tag sessions on a connection",
+        "kernel option CONFIG_VLAN_8021Q (modprobe 8021q)",
+        vlan,
+    ),
+    (
+        "vrf",
+        Need::Sometimes,
+        "give a router several routing tables",
+        "kernel option CONFIG_NET_VRF (modprobe vrf)",
+        vrf,
+    ),
+    (
+        "TCP MD5",
+        Need::Sometimes,
+        "protect BGP sessions as RFC 2385 says",
+        "kernel option CONFIG_TCP_MD5SIG",
+        tcp_md5,
+    ),
+];
+
+/// How entering namespaces of its own went.
+pub fn namespaces<T>(entered: &Result<T, EnterError>) -> Feature {
+    Feature {
+        name: "namespaces",
+        need: Need::Always,
+        finding: match entered {
+            Ok(_) => Finding::Present(String::new()),
+            Err(error) => Finding::Missing(error.to_string()),
+        },
+        serves: "make a lab",
+        remedy: "start peerlab as root".to_owned(),
+    }
+}
+
+/// Tries all kernel features; to be called inside (see [`enter`](crate::kernel::enter::enter)).
+pub fn kernel() -> Vec<Feature> {
+    let mut site = Namespace::new()
+        .map_err(|error| error.to_string())
+        .and_then(|place| {
+            let netlink = Netlink::open_in(&place).map_err(|error| error.to_string())?;
+            Ok(Site { place, netlink })
+        });
+    ATTEMPTS
+        .iter()
+        .map(|&(name, need, serves, remedy, attempt)| {
+            let result = match &mut site {
+                Ok(site) => attempt(site),
+                Err(reason) => Err(reason.clone()),
+            };
+            Feature {
+                name,
+                need,
+                finding: match result {
+                    Ok(detail) => Finding::Present(detail),
+                    Err(reason) => Finding::Missing(reason),
+                },
+                serves,
+                remedy: remedy.to_owned(),
+            }
+        })
+        .collect()
+}
+
+/// The kernel's own words, without what was asked.
+fn words(error: NetlinkError) -> String {
+    match error.refusals() {
+        [] => error.to_string(),
+        [refusal, ..] => match &refusal.sentence {
+            Some(sentence) => sentence.clone(),
+            None => refusal.errno.desc().to_owned(),
+        },
+    }
+}
+
+fn done(result: Result<(), NetlinkError>) -> Result<String, String> {
+    result.map(|()| String::new()).map_err(words)
+}
+
+fn veth(site: &mut Site) -> Result<String, String> {
+    let end = |name, index| VethEnd {
+        name,
+        index,
+        mac: None,
+    };
+    let Site { place, netlink } = site;
+    add_veth(
+        netlink,
+        "here",
+        end("near", NEAR),
+        end("far", FAR),
+        place.fd(),
+    );
+    set_up(netlink, "here", "lo", LOOPBACK, true);
+    set_up(netlink, "here", "near", NEAR, true);
+    set_up(netlink, "here", "far", FAR, true);
+    done(netlink.commit())
+}
+
+fn filters(site: &mut Site) -> Result<String, String> {
+    let netlink = &mut site.netlink;
+    queue_clsact(netlink, NEAR);
+    queue_clsact(netlink, FAR);
+    done(netlink.commit().and_then(|()| {
+        let mut path = DataPath::close(netlink, NEAR, &[FAR])?;
+        path.set(netlink, &[FAR], &[FAR])?;
+        let silence = Fault {
+            member: FAR,
+            direction: Direction::In,
+            pattern: Pattern::Random(1000),
+        };
+        set_faults(netlink, &[silence])
+    }))
+}
+
+fn open_files(_: &mut Site) -> Result<String, String> {
+    /// Enough for a lab of 50 routers with 16 flows each way.
+    const ENOUGH: u64 = 1024;
+    let hard = raise_descriptors().map_err(|error| error.to_string())?;
+    if hard < ENOUGH {
+        return Err(format!("the limit is {hard}, a lab wants {ENOUGH}"));
+    }
+    Ok(hard.to_string())
+}
+
+/// A blackhole, which needs no interface but `lo`: `struct nhmsg`, NHA_ID = 1, NHA_BLACKHOLE.
+fn next_hops(site: &mut Site) -> Result<String, String> {
+    const AF_INET: u8 = 2;
+    let mut body = vec![AF_INET, 0, 0, 0, 0, 0, 0, 0];
+    body.extend(attribute(1, &1_u32.to_ne_bytes()));
+    body.extend(attribute(4, &[]));
+    let flags = NLM_F_CREATE | NLM_F_EXCL;
+    site.netlink
+        .queue_raw(RTM_NEWNEXTHOP, flags, &body, || "add a next hop".to_owned());
+    done(site.netlink.commit())
+}
+
+fn real_time(_: &mut Site) -> Result<String, String> {
+    thread::spawn(priority::real_time)
+        .join()
+        .unwrap_or(Err(nix::errno::Errno::EAGAIN))
+        .map(|()| String::new())
+        .map_err(|errno| errno.desc().to_owned())
+}
+
+fn pressure(_: &mut Site) -> Result<String, String> {
+    match fs::read_to_string("/proc/pressure/cpu") {
+        Ok(_) => Ok(String::new()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// `struct tc_tbf_qopt`: two rates of 12 bytes, limit, buffer, mtu; the rate in bytes a second stands last in its own.
+fn tbf(site: &mut Site) -> Result<String, String> {
+    const TCA_TBF_PARMS: u16 = 1;
+    let mut options = [0; 36];
+    options[8..12].copy_from_slice(&1_250_000_u32.to_ne_bytes());
+    options[24..28].copy_from_slice(&100_000_u32.to_ne_bytes());
+    options[28..32].copy_from_slice(&1_000_000_u32.to_ne_bytes());
+    qdisc(site, "tbf", &attribute(TCA_TBF_PARMS, &options))
+}
+
+/// `struct tc_netem_qopt`: latency, limit, loss, gap, duplicate, jitter.
+fn netem(site: &mut Site) -> Result<String, String> {
+    let mut options = [0; 24];
+    options[4..8].copy_from_slice(&1000_u32.to_ne_bytes());
+    qdisc(site, "netem", &options)
+}
+
+/// Makes a qdisc the root of the cable's near end: `struct tcmsg`, TCA_KIND, TCA_OPTIONS.
+fn qdisc(site: &mut Site, kind: &'static str, options: &[u8]) -> Result<String, String> {
+    const NLM_F_REPLACE: u16 = 0x100;
+    let mut body = vec![0; 4];
+    for word in [NEAR, 0, ROOT, 0] {
+        body.extend(word.to_ne_bytes());
+    }
+    body.extend(attribute(1, format!("{kind}\0").as_bytes()));
+    body.extend(attribute(2, options));
+    let flags = NLM_F_CREATE | NLM_F_REPLACE;
+    site.netlink
+        .queue_raw(RTM_NEWQDISC, flags, &body, move || format!("add {kind}"));
+    done(site.netlink.commit())
+}
+
+fn bonding(site: &mut Site) -> Result<String, String> {
+    new_link(
+        site,
+        LinkBond::new("bond").mode(BondMode::Ieee8023Ad).build(),
+    )
+}
+
+fn vlan(site: &mut Site) -> Result<String, String> {
+    new_link(site, LinkVlan::new("vlan", NEAR, 100).build())
+}
+
+fn vrf(site: &mut Site) -> Result<String, String> {
+    new_link(site, LinkVrf::new("vrf", 100).build())
+}
+
+fn new_link(site: &mut Site, message: LinkMessage) -> Result<String, String> {
+    let flags = NLM_F_CREATE | NLM_F_EXCL;
+    let message = RouteNetlinkMessage::NewLink(message);
+    site.netlink
+        .queue(message, flags, || "add a link".to_owned());
+    done(site.netlink.commit())
+}
+
+fn tcp_md5(site: &mut Site) -> Result<String, String> {
+    let set = || -> io::Result<()> {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        // `struct tcp_md5sig`: sockaddr_storage (128), flags, prefix length, key length (2), interface (4), key (80).
+        let mut option = [0_u8; 216];
+        option[..2].copy_from_slice(&(libc::AF_INET as u16).to_ne_bytes());
+        option[4..8].copy_from_slice(&[192, 0, 2, 1]);
+        option[130..132].copy_from_slice(&3_u16.to_ne_bytes());
+        option[136..139].copy_from_slice(b"key");
+        // SAFETY: the pointer and the length are those of an array that outlives the call.
+        let result = unsafe {
+            libc::setsockopt(
+                listener.as_raw_fd(),
+                libc::IPPROTO_TCP,
+                libc::TCP_MD5SIG,
+                option.as_ptr().cast(),
+                option.len() as libc::socklen_t,
+            )
+        };
+        if result == 0 {
+            Ok(())
+        } else {
+            Err(io::Error::last_os_error())
+        }
+    };
+    match site.place.run(set) {
+        Ok(Ok(())) => Ok(String::new()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// A netlink attribute, padded to 4 bytes.
+fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
+    let mut bytes = ((4 + value.len()) as u16).to_ne_bytes().to_vec();
+    bytes.extend(kind.to_ne_bytes());
+    bytes.extend(value);
+    bytes.resize(bytes.len().next_multiple_of(4), 0);
+    bytes
+}
