@@ -81,6 +81,12 @@ impl Lab {
             let name = config.name.clone();
             let place = shared(&network, &name)?;
             let (driver, handle) = Driver::open(place, config, seed as u64, recorder.clone())?;
+            // LACP has yet to bring the LAGs up, and a SYN that is lost before costs a second.
+            for connection in &layout.connections {
+                if connection.edge.router == name || connection.peer.router == name {
+                    handle.interface(&connection.name, false);
+                }
+            }
             spawn_local(driver.run());
             routers.insert(name, handle);
         }
