@@ -175,7 +175,11 @@ impl Stage<'_> {
             self.drain();
             let progress = self.judge.progress(self.clock.now());
             if progress.done {
-                lab.flush_probes().await;
+                if let Err(error) = lab.flush_probes().await {
+                    self.recorder.now(Fact::Errored {
+                        text: error.to_string(),
+                    });
+                }
                 return;
             }
             self.wait(progress.wake).await;

@@ -30,10 +30,7 @@ impl Lab {
                 }
                 Ok(Acted::Done)
             }
-            Act::Stop => {
-                self.stop_probes().await;
-                Ok(Acted::Done)
-            }
+            Act::Stop => self.stop_probes().await,
             Act::Fail(fault) => self.fail(fault),
             Act::Repair(target) => self.repair(target),
             Act::Announce {

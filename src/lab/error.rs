@@ -6,6 +6,7 @@ use crate::kernel::namespace::NamespaceError;
 use crate::kernel::netlink::NetlinkError;
 use crate::kernel::watch::WatchError;
 use crate::line::LineError;
+use crate::probe::ProbeError;
 use crate::router::driver::DriverError;
 
 /// Why a lab could not be built or acted on.
@@ -29,6 +30,9 @@ pub enum LabError {
     /// A simulated router could not be started.
     #[error(transparent)]
     Driver(#[from] DriverError),
+    /// Probe traffic could not be sent.
+    #[error(transparent)]
+    Probe(#[from] ProbeError),
     /// A device could not play its router.
     #[error(transparent)]
     Device(#[from] DeviceError),

@@ -27,6 +27,7 @@ use crate::kernel::namespace::Namespace;
 use crate::kernel::watch::{Carrier, Watch, Watcher};
 use crate::line::{Line, LineEvent};
 use crate::plan::of_topology::Layout;
+use crate::probe::Probe;
 use crate::record::{Fact, Recorder};
 use crate::router::RouterConfig;
 use crate::router::driver::{Driver, RouterHandle};
@@ -54,7 +55,7 @@ pub struct Lab {
     routers: BTreeMap<String, RouterHandle>,
     /// Edges that are dead.
     crashed: BTreeSet<String>,
-    probes: traffic::Probes,
+    probe: Probe,
     _watcher: Watcher,
 }
 
@@ -101,7 +102,7 @@ impl Lab {
             &line,
         )?;
         start_devices(binding, &network, recorder)?;
-        let probes = traffic::Probes::start(&layout, &network, recorder)?;
+        let probe = traffic::start(&layout, &network, recorder)?;
         Ok(Lab {
             cables: Cables::open(&network, &layout)?,
             layout,
@@ -111,14 +112,15 @@ impl Lab {
             line,
             routers,
             crashed: BTreeSet::new(),
-            probes,
+            probe,
             _watcher: watcher,
         })
     }
 
     /// Ends probes, sessions and threads; devices are killed and the namespaces go with the last of them.
     pub async fn down(self) {
-        self.probes.stop().await;
+        // A probe thread that is gone has nothing left to stop.
+        let _ = self.probe.stop_all().await;
         for handle in self.routers.values() {
             handle.crash();
         }
