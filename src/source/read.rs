@@ -42,12 +42,19 @@ pub fn read<T: DeserializeOwned>(source: &Arc<Source>) -> (Option<T>, Mistakes) 
     }
     let mut table = document.into_inner();
     let whole = 0..source.text.len();
+    let mut told = 0;
     loop {
         let attempt = Spanned::new(whole.clone(), table.clone());
         match T::deserialize(toml::de::Deserializer::from(attempt)) {
             Ok(raw) => return (Some(raw), mistakes),
             Err(error) => {
                 mistakes.push(of_value(source, &error));
+                told += 1;
+                if told == MOST {
+                    let message = "there are more mistakes of this kind in this file";
+                    mistakes.push(Diagnostic::error(message));
+                    return (None, mistakes);
+                }
                 let at = error.span().unwrap_or_default();
                 match strike(&mut table, &at, &[Span::default()]) {
                     Some(struck) => {
@@ -63,6 +70,8 @@ pub fn read<T: DeserializeOwned>(source: &Arc<Source>) -> (Option<T>, Mistakes) 
 }
 
 const DUPLICATE: &str = "duplicate key";
+/// Wrong keys and values told of one file; each costs another reading of it.
+const MOST: usize = 100;
 
 /// The line of the table header that the byte at `at` stands in or below.
 fn header(text: &str, at: usize) -> Range<usize> {

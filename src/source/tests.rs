@@ -242,6 +242,17 @@ fn syntax_errors_are_told_together_and_alone() {
 }
 
 #[test]
+fn there_is_an_end_to_telling() {
+    let many: String = (0..5_000).map(|n| format!("key-{n} = {n}\n")).collect();
+    let (raw, messages) = told(&many);
+    assert!(raw.is_none());
+    assert_eq!(messages.len(), 101);
+    assert!(messages[0].starts_with("there are more mistakes"));
+    let deep = format!("step = {}", "[".repeat(50_000));
+    assert!(!told(&deep).1.is_empty());
+}
+
+#[test]
 fn diagnostics_stand_in_the_order_of_files() {
     let (b, a) = (Source::new("b", "text\n"), Source::new("a", "text\n"));
     let span = |start| Span {
