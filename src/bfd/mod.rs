@@ -10,6 +10,7 @@
 //! **Invariant:** nothing here reads a clock, a socket or the environment, and no bytes make it panic.
 
 mod packet;
+mod poll_sequence;
 mod session;
 mod state;
 

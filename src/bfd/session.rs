@@ -14,11 +14,14 @@ use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
 use super::packet::{Diagnostic, Invalid, Micros, PACKET_LEN, Packet};
+use super::poll_sequence::{PollSequence, Progress};
 use super::state::{Event, State, next};
 use crate::time::At;
 
 #[cfg(test)]
 mod joined;
+#[cfg(test)]
+mod negotiation;
 #[cfg(test)]
 mod tests;
 
@@ -145,28 +148,6 @@ pub struct Counters {
     pub last_discarded: Option<Invalid>,
 }
 
-/// The Poll Sequence (section 6.5).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum PollSequence {
-    Idle,
-    /// Packets carry Poll until a Final comes. When the first and the last of them were sent:
-    Running {
-        polled: Option<(At, At)>,
-    },
-    /// A Final came. Others may follow, which must not be taken for answers to the next sequence
-    /// (section 6.8.3, choices 2 and 3): it waits for a packet without Final, and until a round trip,
-    /// which took no longer than from the first Poll to the Final, has passed since the last Poll.
-    Settling {
-        until: At,
-    },
-}
-
-impl PollSequence {
-    fn is_running(self) -> bool {
-        matches!(self, PollSequence::Running { .. })
-    }
-}
-
 /// What the remote said in its last packet; the initial values are those of section 6.8.1.
 #[derive(Debug, Clone, Copy)]
 struct Remote {
@@ -239,7 +220,7 @@ impl Session {
             required_min_rx: timers.required_min_rx,
             tx_in_force: desired_min_tx,
             rx_in_force: timers.required_min_rx,
-            poll_sequence: PollSequence::Idle,
+            poll_sequence: PollSequence::default(),
             period_from: now,
             jitter: 0,
             rng: SmallRng::seed_from_u64(config.jitter_seed),
@@ -438,7 +419,7 @@ impl Session {
         let timers = timers.valid();
         // The multiplier needs no Poll Sequence (section 6.8.12).
         self.configured.detect_multiplier = timers.detect_multiplier;
-        if self.state == State::Up && self.poll_sequence != PollSequence::Idle {
+        if self.state == State::Up && !self.poll_sequence.is_idle() {
             self.waiting = Some(timers);
         } else {
             self.configured = timers;
@@ -465,37 +446,23 @@ impl Session {
         if (desired_min_tx, required_min_rx) != (self.desired_min_tx, self.required_min_rx) {
             self.desired_min_tx = desired_min_tx;
             self.required_min_rx = required_min_rx;
-            if !self.poll_sequence.is_running() {
-                self.poll_sequence = PollSequence::Running { polled: None };
-            }
+            self.poll_sequence.begin();
         }
     }
 
     fn advance_poll_sequence(&mut self, final_: bool, at: At) {
-        match (self.poll_sequence, final_) {
-            (
-                PollSequence::Running {
-                    polled: Some((first, last)),
-                },
-                true,
-            ) => {
+        match self.poll_sequence.hear(final_, at) {
+            Some(Progress::Terminated) => {
                 self.tx_in_force = self.desired_min_tx;
                 self.rx_in_force = self.required_min_rx;
-                let until = last + at.since(first);
-                self.poll_sequence = PollSequence::Settling { until };
             }
-            (PollSequence::Settling { until }, false) if until <= at => {
-                self.poll_sequence = PollSequence::Idle;
+            Some(Progress::Settled) => {
                 if let Some(timers) = self.waiting.take() {
                     self.configured = timers;
                     self.advertise();
                 }
             }
-            // A Final that nothing asked for, or nothing new.
-            (PollSequence::Running { polled: None }, true)
-            | (PollSequence::Running { .. } | PollSequence::Settling { .. }, false)
-            | (PollSequence::Settling { .. }, true)
-            | (PollSequence::Idle, true | false) => {}
+            None => {}
         }
     }
 
@@ -543,14 +510,7 @@ impl Session {
 
     fn send(&mut self, final_: bool) -> Output {
         self.counters.sent += 1;
-        let mut poll = false;
-        if let PollSequence::Running { polled } = &mut self.poll_sequence
-            && !final_
-        {
-            let first = polled.map_or(self.now, |(first, _)| first);
-            *polled = Some((first, self.now));
-            poll = true;
-        }
+        let poll = !final_ && self.poll_sequence.send(self.now);
         let packet = Packet {
             diagnostic: self.diagnostic,
             state: self.state,
