@@ -1,6 +1,8 @@
 //! BFD over one cable: up, lost, told, disturbed.
 
-use std::net::{SocketAddr, UdpSocket};
+use std::cell::Cell;
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::num::NonZeroU32;
 use std::process::Command;
 use std::time::Duration;
 
@@ -10,6 +12,7 @@ use peerlab::kernel::bpf::programs::Pattern;
 use peerlab::kernel::filter::{Direction, Fault, clear_faults, set_faults};
 use peerlab::kernel::netlink::Netlink;
 use peerlab::line::{BfdCommand, Farewell, LineEvent};
+use peerlab::plan::Work;
 use peerlab::record::{Entry, Fact};
 
 use super::bed::{Bed, SOON, THREE, cable, end, is_bfd, session};
@@ -25,6 +28,7 @@ pub fn tests() -> Vec<Trial> {
         Trial::test("bfd::farewell_is_heard_and_frees_the_port", farewell),
         Trial::test("bfd::crash_is_silent", crash),
         Trial::test("bfd::flood_disturbs_nobody", flood),
+        Trial::test("bfd::a_hundred_pairs_on_one_thread", hundred_pairs),
         Trial::test("bfd::bird_agrees", bird_agrees).with_ignored_flag(!bird),
     ]
 }
@@ -277,6 +281,59 @@ fn flood() -> Result<(), Failed> {
     bed.quiet("loss", Duration::from_millis(300), |fact| {
         matches!(fact, Fact::Bfd { .. })
     })
+}
+
+/// Pairs of sessions on one cable, each with addresses of its own.
+fn pairs(count: u16) -> Result<Bed, Failed> {
+    let mut work = cable();
+    let address = |pair: u16, end: u16| {
+        let [high, low] = (2 * pair + end).to_be_bytes();
+        Ipv4Addr::new(10, 20, high, low)
+    };
+    for pair in 0..count {
+        for (end, router) in ["a", "b"].into_iter().enumerate() {
+            work.push(Work::Address {
+                namespace: router.into(),
+                link: "x-1".into(),
+                address: address(pair, end as u16),
+                prefix_len: 31,
+            });
+        }
+    }
+    let bed = Bed::new(work)?;
+    for pair in 0..count {
+        for (ours, router) in (0..).zip(["a", "b"]) {
+            let mut spec = session(router, LINKS[usize::from(ours)], INTERVAL);
+            spec.end.connection = format!("p-{pair}");
+            spec.local = address(pair, ours).into();
+            spec.remote = address(pair, 1 - ours).into();
+            spec.config.my_discriminator =
+                NonZeroU32::MIN.saturating_add(u32::from(2 * pair + ours));
+            spec.config.jitter_seed = u64::from(2 * pair + ours);
+            bed.add_bfd(spec)?;
+        }
+    }
+    Ok(bed)
+}
+
+/// One thread holds both ends of a hundred sessions, and none is lost.
+fn hundred_pairs() -> Result<(), Failed> {
+    let mut bed = pairs(100)?;
+    let ups = Cell::new(0);
+    bed.wait("all up", SOON, |fact| {
+        if matches!(fact, Fact::Bfd { state, .. } if state == "up") {
+            ups.set(ups.get() + 1);
+        }
+        ups.get() == 200
+    })?;
+    bed.mark();
+    let is_loss = |fact: &Fact| matches!(fact, Fact::Bfd { state, .. } if state == "down");
+    let lost = bed.quiet("loss", Duration::from_secs(3), is_loss);
+    // Whoever sleeps through half of the slack may lose sessions, and rightly so.
+    if bed.latest() < Duration::from_millis(50) {
+        return lost;
+    }
+    Ok(())
 }
 
 /// BIRD at `b`: up, then silence, in both directions of waiting.
