@@ -184,3 +184,88 @@ impl AdjRibOut {
         self.sent.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn net(n: u8) -> Ipv4Net {
+        Ipv4Net::new(Ipv4Addr::new(20, 0, n, 0), 24).expect("24 is a length")
+    }
+
+    fn set(n: u32) -> Arc<Attributes> {
+        let mut set = Attributes::originated(Ipv4Addr::LOCALHOST);
+        set.med = Some(n);
+        Arc::new(set)
+    }
+
+    #[test]
+    fn prefixes_with_the_same_attributes_go_together() {
+        let (a, b) = (set(1), set(2));
+        let mut out = AdjRibOut::default();
+        for n in 0..4 {
+            out.queue(net(n));
+        }
+        let pick = |p: &Ipv4Net| {
+            let even = p.addr().octets()[2] % 2 == 0;
+            Some(if even { a.clone() } else { b.clone() })
+        };
+        let changes = out.changes(100, pick);
+        let expected = vec![
+            (a.clone(), vec![net(0), net(2)]),
+            (b.clone(), vec![net(1), net(3)]),
+        ];
+        assert_eq!(changes.announced, expected);
+        assert_eq!(out.len(), 4);
+    }
+
+    #[test]
+    fn what_was_told_is_not_told_again_and_flaps_cost_one_look() {
+        let a = set(1);
+        let mut out = AdjRibOut::default();
+        for _ in 0..1000 {
+            out.queue(net(1));
+        }
+        let mut looks = 0;
+        let changes = out.changes(100, |_| {
+            looks += 1;
+            Some(a.clone())
+        });
+        assert_eq!((looks, changes.announced.len()), (1, 1));
+        out.queue(net(1));
+        assert_eq!(out.changes(100, |_| Some(a.clone())), Changes::default());
+        // Never told: nothing to withdraw.
+        out.queue(net(2));
+        assert_eq!(out.changes(100, |_| None), Changes::default());
+        out.queue(net(1));
+        assert_eq!(out.changes(100, |_| None).withdrawn, [net(1)]);
+        assert!(out.is_empty());
+    }
+
+    #[test]
+    fn a_refresh_sends_everything_and_still_withdraws_what_is_gone() {
+        let a = set(1);
+        let mut out = AdjRibOut::default();
+        out.queue(net(1));
+        out.queue(net(2));
+        out.changes(100, |_| Some(a.clone()));
+        out.resend();
+        let changes = out.changes(100, |p| (*p == net(1)).then(|| a.clone()));
+        assert_eq!(changes.announced, [(a, vec![net(1)])]);
+        assert_eq!(changes.withdrawn, [net(2)]);
+    }
+
+    #[test]
+    fn the_end_of_rib_marker_comes_once_and_last() {
+        let mut out = AdjRibOut::default();
+        out.queue(net(1));
+        out.queue(net(2));
+        out.owe_end_of_rib();
+        out.changes(1, |_| None);
+        assert!(!out.take_end_of_rib());
+        out.changes(1, |_| None);
+        assert!(out.take_end_of_rib());
+        assert!(!out.take_end_of_rib());
+        assert!(!out.is_pending());
+    }
+}

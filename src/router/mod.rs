@@ -316,8 +316,12 @@ impl Router {
 
     /// Works an UPDATE into the Adj-RIB-In.
     fn update(&mut self, index: usize, update: Update) {
+        let why = match update.malformed.first() {
+            Some(fault) if update.attributes.is_none() => fault.as_str(),
+            _ => "withdrawn by the peer",
+        };
         for prefix in update.withdrawn {
-            self.withdraw(index, prefix, "withdrawn by the peer");
+            self.withdraw(index, prefix, why);
         }
         if let Some(set) = update.attributes {
             match self.import(index, set) {

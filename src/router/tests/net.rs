@@ -40,6 +40,8 @@ pub struct Net {
     peers: HashMap<End, End>,
     /// Session addresses of links on which nothing arrives.
     silent: BTreeSet<Ipv4Addr>,
+    /// What TCP sends again once its link is back, with the sender's end.
+    stalled: Vec<(End, Event)>,
     serial: u32,
 }
 
@@ -69,6 +71,7 @@ impl Net {
             sequence: 0,
             peers: HashMap::new(),
             silent: BTreeSet::new(),
+            stalled: Vec::new(),
             serial: 1000,
         }
     }
@@ -117,6 +120,9 @@ impl Net {
             self.silent.insert(address);
         } else {
             self.silent.remove(&address);
+            for (from, event) in std::mem::take(&mut self.stalled) {
+                self.carry(from, event);
+            }
         }
     }
 
@@ -168,6 +174,15 @@ impl Net {
         self.queue.insert((self.now + after, self.sequence), event);
     }
 
+    /// Over the link, now or when it is back.
+    fn carry(&mut self, from: End, event: Event) {
+        if self.is_silent(from.0, from.1) {
+            self.stalled.push((from, event));
+        } else {
+            self.later(self.delay, event);
+        }
+    }
+
     fn spec(&self, router: usize, session: SessionIndex) -> &SessionSpec {
         &self.routers[router].config().sessions[session.index()]
     }
@@ -190,18 +205,22 @@ impl Net {
             } => {
                 let at = (router, session, conn);
                 let written = bytes.len();
-                if let (Some(&to), false) = (self.peers.get(&at), self.is_silent(router, session)) {
-                    self.later(self.delay, Event::Bytes { to, bytes });
+                if let Some(&to) = self.peers.get(&at) {
+                    self.carry(at, Event::Bytes { to, bytes });
                 }
                 self.later(Duration::ZERO, Event::Written { at, bytes: written });
             }
-            Output::Close { session, conn, .. } => {
+            Output::Close {
+                session,
+                conn,
+                abort,
+            } => {
                 let at = (router, session, conn);
-                if let Some(to) = self.peers.remove(&at)
-                    && !self.is_silent(router, session)
-                {
+                if let Some(to) = self.peers.remove(&at) {
                     let why = "closed by the peer";
-                    self.later(self.delay, Event::Closed { to, why });
+                    if !(abort && self.is_silent(router, session)) {
+                        self.carry(at, Event::Closed { to, why });
+                    }
                 }
             }
             Output::Fib(fib) => {

@@ -2,6 +2,9 @@
 
 use std::net::Ipv4Addr;
 
+use proptest::collection::vec;
+use proptest::prelude::*;
+
 use super::net::{Net, ms, net};
 use crate::bgp::attributes::LargeCommunity;
 use crate::record::Fact;
@@ -55,6 +58,10 @@ fn strict(mut spec: SessionSpec) -> SessionSpec {
 
 /// Links: 1, 2 are the connections; 3, 4 edge to WAN; 5, 6 PE to core.
 fn metro() -> Net {
+    metro_of(280)
+}
+
+fn metro_of(routes: u32) -> Net {
     let mut configs = Vec::new();
     for n in [1, 2] {
         let mut edge = config(
@@ -66,7 +73,7 @@ fn metro() -> Net {
                 next_hop_self(end("wan", 2 + n, 0, 8075)),
             ],
         );
-        edge.originate = (0..280_u32)
+        edge.originate = (0..routes)
             .map(|i| Originated {
                 prefix: ipnet::Ipv4Net::new(Ipv4Addr::from(0x3470_0000 + (i << 8)), 24)
                     .expect("24 is a length"),
@@ -129,14 +136,17 @@ fn bfd(net: &mut Net, connection: u8, up: bool) {
     }
 }
 
-fn settled() -> Net {
-    let mut net = metro();
+fn settle(mut net: Net) -> Net {
     net.start();
     bfd(&mut net, 1, true);
     bfd(&mut net, 2, true);
     assert!(net.run_until(ms(100), Net::all_established));
     net.run(ms(100));
     net
+}
+
+fn settled() -> Net {
+    settle(metro())
 }
 
 #[test]
@@ -255,4 +265,90 @@ fn nothing_leaves_the_session_when_export_is_nothing() {
     bfd(&mut net, 2, true);
     net.run(ms(200));
     assert_eq!(net.via("wan", SBC), ["edge-2"]);
+}
+
+/// One trouble or repair: which, and where.
+fn trouble(net: &mut Net, kind: u8, place: u8) {
+    let connection = 1 + place % 2;
+    let router = usize::from(place) % net.routers.len();
+    let sessions = net.routers[router].config().sessions.len();
+    let session = SessionIndex(u16::from(place) % sessions as u16);
+    let interface = net.routers[router].config().sessions[session.index()]
+        .interface
+        .clone();
+    let interface = interface.as_str();
+    let prefix = super::net::net(SBC);
+    match kind {
+        0 => net.silence(address(1 + place % 6, 0), true),
+        1 => net.silence(address(1 + place % 6, 0), false),
+        2 => bfd(net, connection, false),
+        3 => bfd(net, connection, true),
+        4 => net.input(router, Input::InterfaceDown { interface }),
+        5 => net.input(router, Input::InterfaceUp { interface }),
+        6 => net.input(router, Input::Crash),
+        7 => net.input(router, Input::Start),
+        8 => {
+            let reason = "test";
+            net.input(router, Input::Stop { session, reason });
+        }
+        9 => net.input(router, Input::StartSession { session }),
+        10 => {
+            let sessions = Sessions::All;
+            net.input(router, Input::Withdraw { prefix, sessions });
+        }
+        _ => net.input(router, Input::RequestRefresh { session }),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// Whatever happened: once everything is repaired, the network is where it began.
+    #[test]
+    fn any_sequence_of_troubles_ends_where_it_began(
+        troubles in vec((0..12_u8, any::<u8>(), 0..3_000_u64), 1..40),
+    ) {
+        let mut net = settle(metro_of(3));
+        let began = net.fibs.clone();
+        let ribs = |net: &Net| -> Vec<Vec<(usize, usize)>> {
+            net.routers.iter().map(|r| {
+                (0..r.config().sessions.len() as u16).map(|s| {
+                    let session = SessionIndex(s);
+                    let count = |n: Option<usize>| n.unwrap_or(usize::MAX);
+                    (
+                        count(r.adj_rib_in(session).map(|t| t.len())),
+                        count(r.adj_rib_out(session).map(|t| t.len())),
+                    )
+                }).collect()
+            }).collect()
+        };
+        let held = ribs(&net);
+        for (kind, place, wait) in troubles {
+            trouble(&mut net, kind, place);
+            net.run(ms(wait));
+        }
+        for link in 1..=6 {
+            net.silence(address(link, 0), false);
+        }
+        for router in 0..net.routers.len() {
+            for spec in net.routers[router].config().sessions.clone() {
+                let interface = spec.interface.as_str();
+                net.input(router, Input::InterfaceUp { interface });
+            }
+            net.input(router, Input::Start);
+            let (prefix, sessions) = (super::net::net(SBC), Sessions::All);
+            net.input(router, Input::Unpin { prefix, sessions });
+            if net.routers[router].config().name == "core" {
+                let route = net.routers[router].config().originate[0].clone();
+                net.input(router, Input::Announce(route));
+            }
+        }
+        bfd(&mut net, 1, true);
+        bfd(&mut net, 2, true);
+        // The longest wait is the hold time of one who did not hear that the other one is gone.
+        net.run(ms(400_000));
+        prop_assert!(net.all_established());
+        prop_assert_eq!(&net.fibs, &began);
+        prop_assert_eq!(ribs(&net), held);
+    }
 }
