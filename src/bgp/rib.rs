@@ -207,7 +207,7 @@ mod tests {
             out.queue(net(n));
         }
         let pick = |p: &Ipv4Net| {
-            let even = p.addr().octets()[2] % 2 == 0;
+            let even = p.addr().octets()[2] & 1 == 0;
             Some(if even { a.clone() } else { b.clone() })
         };
         let changes = out.changes(100, pick);
