@@ -17,7 +17,7 @@ use peerlab::time::Clock;
 use serde::{Deserialize, Serialize};
 use support::bed::Bed;
 use support::figure::{self, Against};
-use support::watch::{Watch, until_complete};
+use support::watch::{Watch, pause, until_complete};
 use support::{Outcome, bird, ours};
 
 const ROLE: &str = "PEERLAB_BENCH_BOOT";
@@ -157,7 +157,7 @@ fn run_ours(routers: usize) -> Outcome<Run> {
         }
     }
     let converged = begin.elapsed();
-    std::thread::sleep(Duration::from_secs(1));
+    pause(&mut watches, Duration::from_secs(1))?;
     let run = Run {
         routes: routes.as_secs_f64(),
         converged: converged.as_secs_f64(),
@@ -183,7 +183,7 @@ fn run_bird(routers: usize) -> Outcome<Run> {
     let birds = ready.start()?;
     until_complete(&mut watches, PATIENCE)?;
     let routes = begin.elapsed().as_secs_f64();
-    std::thread::sleep(Duration::from_secs(1));
+    pause(&mut watches, Duration::from_secs(1))?;
     let (cpu, memory) = birds.cost()?;
     Ok(Run {
         routes,

@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use support::bed::{Bed, INTERFACES, index};
 use support::figure::{self, Against, quantile};
 use support::ours::Ours;
-use support::watch::{self, Watch, until_complete};
+use support::watch::{self, Watch, pause, until_complete};
 use support::{Outcome, bird, ours};
 
 const ROLE: &str = "PEERLAB_BENCH_FAILOVER";
@@ -211,19 +211,6 @@ fn settle(watches: &mut [(usize, Watch)], routers: &mut Routers, interval: u64) 
     until_complete(watches, PATIENCE)?;
     for (_, watch) in watches {
         watch.changes.clear();
-    }
-    Ok(())
-}
-
-/// Lets time pass while routes are watched.
-fn pause(watches: &mut [(usize, Watch)], time: Duration) -> Outcome<()> {
-    let end = Instant::now() + time;
-    while let Some(left) = end.checked_duration_since(Instant::now()) {
-        let all: Vec<&Watch> = watches.iter().map(|(_, watch)| watch).collect();
-        watch::wait(&all, left.max(Duration::from_millis(1)))?;
-        for (_, watch) in watches.iter_mut() {
-            watch.read()?;
-        }
     }
     Ok(())
 }

@@ -6,8 +6,7 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::fd::AsRawFd;
-use std::path::Path;
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +23,11 @@ use peerlab::router::{
 use peerlab::time::Clock;
 use serde_json::Value;
 use tokio::sync::mpsc::UnboundedReceiver;
+
+#[path = "router/bird.rs"]
+mod bird;
+
+use bird::{Calls, bird};
 
 /// How long a test waits for what must come.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -47,7 +51,7 @@ fn main() -> ExitCode {
 
 fn tests() -> Vec<Trial> {
     let no_bird = Command::new("bird").arg("--version").output().is_err();
-    let bird = |name: &str, calls: Calls| {
+    let against_bird = |name: &str, calls: Calls| {
         let trial = Trial::test(name, move || bird(calls));
         if no_bird {
             trial
@@ -65,9 +69,9 @@ fn tests() -> Vec<Trial> {
         Trial::test("a_crash_sends_nothing", a_crash_sends_nothing),
         Trial::test("shutdown_leaves_nothing", shutdown_leaves_nothing),
         Trial::test("strangers_disturb_nobody", strangers_disturb_nobody),
-        bird("bird_connects_to_us", Calls::Bird),
-        bird("we_connect_to_bird", Calls::We),
-        bird("both_connect_at_once", Calls::Both),
+        against_bird("bird_connects_to_us", Calls::Bird),
+        against_bird("we_connect_to_bird", Calls::We),
+        against_bird("both_connect_at_once", Calls::Both),
     ]
 }
 
@@ -187,7 +191,14 @@ fn ip(namespace: &Namespace, arguments: &str) -> Result<String, Failed> {
 
 /// The kernel's BGP routes: prefix and interfaces.
 fn routes(namespace: &Namespace) -> Result<BTreeMap<String, Vec<String>>, Failed> {
-    let text = ip(namespace, "-j -d route show proto bgp")?;
+    routes_of(namespace, "bgp")
+}
+
+fn routes_of(
+    namespace: &Namespace,
+    protocol: &str,
+) -> Result<BTreeMap<String, Vec<String>>, Failed> {
+    let text = ip(namespace, &format!("-j -d route show proto {protocol}"))?;
     let list: Vec<Value> = match text.trim() {
         "" => Vec::new(),
         text => serde_json::from_str(text)?,
@@ -388,7 +399,7 @@ fn a_crash_sends_nothing() -> Result<(), Failed> {
         peer.crash();
         bed.until_routes(false, &BTreeMap::new()).await?;
         // The edge knows nothing of it: no FIN, no RST, no NOTIFICATION has come.
-        let sockets = ip_free_sockets(&bed.edge)?;
+        let sockets = connections(&bed.edge)?;
         expect(sockets, 2)?;
         let states = edge
             .inspect(|router, _| [0, 1].map(|n| router.state(SessionIndex(n))))
@@ -413,7 +424,7 @@ fn a_crash_sends_nothing() -> Result<(), Failed> {
 }
 
 /// Number of established TCP connections in a namespace, as the kernel counts them.
-fn ip_free_sockets(namespace: &Namespace) -> Result<usize, Failed> {
+fn connections(namespace: &Namespace) -> Result<usize, Failed> {
     let table = namespace.run(|| std::fs::read_to_string("/proc/thread-self/net/tcp"))??;
     let established = |line: &&str| line.split_whitespace().nth(3) == Some("01");
     Ok(table.lines().filter(established).count())
@@ -479,136 +490,4 @@ fn flood() -> std::io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// Who opens the connections.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Calls {
-    Bird,
-    We,
-    Both,
-}
-
-fn bird(calls: Calls) -> Result<(), Failed> {
-    run(async {
-        let mut bed = Bed::new()?;
-        let folder = tempfile::tempdir()?;
-        let bird = Bird::start(&bed.peer, folder.path(), calls != Calls::We)?;
-        let edge = bed.start(config(true, |session| {
-            session.passive = calls == Calls::Bird;
-        }))?;
-        bed.until_routes(true, &all(peer_prefixes(), &["l0", "l1"]))
-            .await
-            .map_err(|failed| bird.words(failed))?;
-        // BIRD writes its kernel table a moment later, which no fact of ours tells.
-        let wanted = all(edge_prefixes(), &["l0", "l1"]);
-        let deadline = std::time::Instant::now() + PATIENCE;
-        while bird_routes(&bed.peer)? != wanted {
-            if std::time::Instant::now() > deadline {
-                return Err(bird.words("BIRD's kernel routes never came".into()));
-            }
-            tokio::task::yield_now().await;
-        }
-        let shown = bird.ask("show route for 100.64.7.0/24 all")?;
-        for words in ["BGP.as_path: 8075", "(8075,8007)"] {
-            if !shown.contains(words) {
-                return Err(format!("BIRD does not show {words}: {shown}").into());
-            }
-        }
-        bird.kill()?;
-        bed.until_routes(true, &BTreeMap::new()).await?;
-        drop(edge);
-        Ok(())
-    })
-}
-
-/// As [`routes`], for the routes BIRD wrote.
-fn bird_routes(namespace: &Namespace) -> Result<BTreeMap<String, Vec<String>>, Failed> {
-    let text = ip(namespace, "-j route show proto bird")?;
-    let list: Vec<Value> = serde_json::from_str(text.trim()).unwrap_or_default();
-    let name = |hop: &Value| hop["dev"].as_str().unwrap_or_default().to_owned();
-    let route = |route: &Value| {
-        let mut via: Vec<String> = match route["nexthops"].as_array() {
-            Some(hops) => hops.iter().map(name).collect(),
-            None => vec![name(route)],
-        };
-        via.sort();
-        (route["dst"].as_str().unwrap_or_default().to_owned(), via)
-    };
-    Ok(list
-        .iter()
-        .map(route)
-        .filter(|(prefix, _)| prefix.starts_with("100."))
-        .collect())
-}
-
-/// A BIRD in a namespace; killed when dropped.
-struct Bird {
-    child: Child,
-    folder: std::path::PathBuf,
-}
-
-impl Bird {
-    fn start(namespace: &Namespace, folder: &Path, active: bool) -> Result<Bird, Failed> {
-        let mut text = String::from(
-            "log stderr all;\nrouter id 10.0.0.0;\nprotocol device { scan time 10; }\n\
-             protocol kernel { scan time 60; merge paths on limit 2; ipv4 { import none; export where source = RTS_BGP; }; }\n\
-             protocol static { ipv4;\n",
-        );
-        for prefix in peer_prefixes() {
-            text += &format!("  route {prefix} blackhole {{ bgp_community.add((64500,100)); }};\n");
-        }
-        text += "}\n";
-        for link in 0..2 {
-            text += &format!(
-                "protocol bgp b{link} {{ local {} as {PEER_ASN}; neighbor {} as {EDGE_ASN}; {}connect delay time 1; \
-                 connect retry time 1; error wait time 1,2; ipv4 {{ import all; export where source = RTS_STATIC; \
-                 next hop self; }}; }}\n",
-                address(link, false),
-                address(link, true),
-                if active { "" } else { "passive on; " },
-            );
-        }
-        std::fs::write(folder.join("bird.conf"), text)?;
-        let mut command = Command::new("bird");
-        command
-            .arg("-f")
-            .arg("-c")
-            .arg(folder.join("bird.conf"))
-            .arg("-s")
-            .arg(folder.join("ctl"))
-            .stderr(Stdio::from(std::fs::File::create(folder.join("log"))?));
-        Ok(Bird {
-            child: namespace.spawn(command)?,
-            folder: folder.to_owned(),
-        })
-    }
-
-    fn ask(&self, question: &str) -> Result<String, Failed> {
-        let output = Command::new("birdc")
-            .arg("-s")
-            .arg(self.folder.join("ctl"))
-            .args(question.split(' '))
-            .output()?;
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-    }
-
-    /// A failure with what BIRD said.
-    fn words(&self, failed: Failed) -> Failed {
-        let log = std::fs::read_to_string(self.folder.join("log")).unwrap_or_default();
-        format!("{}\nBIRD: {log}", failed.message().unwrap_or_default()).into()
-    }
-
-    fn kill(mut self) -> Result<(), Failed> {
-        self.child.kill()?;
-        self.child.wait()?;
-        Ok(())
-    }
-}
-
-impl Drop for Bird {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }

@@ -189,3 +189,16 @@ pub fn until_complete(watches: &mut [(usize, Watch)], patience: Duration) -> Out
         wait(&open, Duration::from_millis(50))?;
     }
 }
+
+/// Lets time pass while routes are watched.
+pub fn pause(watches: &mut [(usize, Watch)], time: Duration) -> Outcome<()> {
+    let end = Instant::now() + time;
+    while let Some(left) = end.checked_duration_since(Instant::now()) {
+        let all: Vec<&Watch> = watches.iter().map(|(_, watch)| watch).collect();
+        wait(&all, left.max(Duration::from_millis(1)))?;
+        for (_, watch) in watches.iter_mut() {
+            watch.read()?;
+        }
+    }
+    Ok(())
+}
