@@ -29,6 +29,11 @@ enum Command {
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },
+    /// Judge a kept record again and draw its report.
+    Report {
+        /// Folder that `peerlab run --report` wrote.
+        folder: PathBuf,
+    },
     /// Say what this machine can do, what each missing thing means, and how to get it.
     Doctor,
     /// Print the JSON Schema of a kind of file.
@@ -43,6 +48,7 @@ fn main() -> ExitCode {
         Command::Run(arguments) => cli::run::run(&arguments),
         Command::Plan { topology } => cli::plan::plan(&topology),
         Command::Check { files } => cli::check::check(&files),
+        Command::Report { folder } => cli::report::report(&folder),
         Command::Doctor => cli::doctor::doctor(),
         Command::Schema { kind } => cli::schema::print(kind),
     };

@@ -13,14 +13,23 @@ use tokio::time::timeout;
 use crate::judge::settle::{Missing, PHASES, Phase};
 use crate::judge::{Findings, Judge};
 use crate::lab::{Acted, Lab, LabError};
-use crate::record::{Entry, Fact, Recorder, SourceText};
+use crate::record::{Entry, Fact, LinesError, Recorder, SourceText};
 use crate::scenario::{Act, Rehearsal};
 use crate::time::{At, Clock};
 
+/// How often the audience hears that time passes.
+const TICK: Duration = Duration::from_millis(200);
+
 /// Who wants to see the record while it grows: the file and the terminal.
 pub trait Audience {
-    /// The next entry.
-    fn entry(&mut self, entry: &Entry, judge: &mut Judge<'_>);
+    /// The next entry, which the judge has taken already.
+    ///
+    /// # Errors
+    /// It could not be kept. This is told once.
+    fn entry(&mut self, entry: &Entry, judge: &mut Judge<'_>) -> Result<(), LinesError>;
+
+    /// Time passes without an entry.
+    fn tick(&mut self, now: At, judge: &mut Judge<'_>);
 }
 
 /// What a signal or a failure did to a run.
@@ -188,8 +197,9 @@ impl Stage<'_> {
 
     /// Waits for an entry, a signal, or a moment.
     async fn wait(&mut self, until: Option<At>) {
-        let idle = Duration::from_secs(3600);
-        let wait = until.map_or(idle, |at| at.since(self.clock.now()));
+        let now = self.clock.now();
+        self.audience.tick(now, &mut self.judge);
+        let wait = until.map_or(TICK, |at| at.since(now).min(TICK));
         tokio::select! {
             biased;
             signal = self.interrupted.recv() => self.interrupt(signal.unwrap_or("SIGTERM")),
@@ -218,7 +228,10 @@ impl Stage<'_> {
 
     fn take(&mut self, entry: &Entry) {
         self.judge.take(entry);
-        self.audience.entry(entry, &mut self.judge);
+        if let Err(error) = self.audience.entry(entry, &mut self.judge) {
+            let text = format!("failed to {error}");
+            self.recorder.now(Fact::Errored { text });
+        }
     }
 
     fn took(&mut self, phase: &str, since: At) {
