@@ -9,6 +9,7 @@
 //! | traffic met, interrupted `i`, limit `l` | `i > 0` and `i + U > l`, or `i = 0` and `U > max(l, 20 ms)`: so long an outage could have hidden |
 //! | missed by `x` | `x ≤ U`; or other processes took at least half of the CPUs and `x` is at most the share of a second that tasks waited |
 //! | changed although it should not | `U` is at least (multiplier − 1) × interval of BFD: so late a sender makes a session fall by itself |
+//! | any but on met traffic | the kernel told more changes of a router than could be read: when it changed is not known |
 //!
 //! Never silently: an inconclusive finding says which thread was how late.
 
@@ -59,6 +60,13 @@ pub fn doubt(claim: Claim, lateness: &Lateness, bfd: BfdTimers) -> Option<String
             words::duration(worst)
         )
     };
+    if let Some(router) = &lateness.events_lost
+        && !matches!(claim, Claim::Carried { .. })
+    {
+        return Some(format!(
+            "changes in {router} came faster than they could be read"
+        ));
+    }
     match claim {
         Claim::InTime { after, limit } => (!after.is_zero() && after + worst > limit).then(late),
         Claim::Carried { interrupted, limit } => {
@@ -114,6 +122,7 @@ mod tests {
             send: Nanos(send * 1_000_000),
             waiting_percent: waiting,
             foreign_percent: foreign,
+            events_lost: None,
         }
     }
 
@@ -157,6 +166,20 @@ mod tests {
             let doubt = doubt(claim, host, bfd());
             assert_eq!(doubt.is_none(), believed, "{claim:?} {host:?}: {doubt:?}");
         }
+    }
+
+    #[test]
+    fn lost_events_leave_times_unknown() {
+        let host = Lateness {
+            events_lost: Some("wan".to_owned()),
+            ..Lateness::default()
+        };
+        let carried = Claim::Carried {
+            interrupted: ms(1),
+            limit: ms(2),
+        };
+        assert!(doubt(Claim::Disturbed, &host, bfd()).is_some());
+        assert!(doubt(carried, &host, bfd()).is_none());
     }
 
     #[test]

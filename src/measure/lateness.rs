@@ -20,6 +20,8 @@ pub struct Lateness {
     pub waiting_percent: f32,
     /// The largest share of all CPU time that other processes used in a second, in percent.
     pub foreign_percent: f32,
+    /// A router of which the kernel told more changes than could be read.
+    pub events_lost: Option<String>,
 }
 
 /// Reads the lateness off the entries that lie in the window.
@@ -45,6 +47,9 @@ pub fn lateness<'a>(entries: impl IntoIterator<Item = &'a Entry>, window: Window
                     .max(cpu_some_percent.unwrap_or(0.0));
                 lateness.foreign_percent =
                     lateness.foreign_percent.max(foreign_percent.unwrap_or(0.0));
+            }
+            Fact::EventsLost { router } if window.includes(entry.at) => {
+                lateness.events_lost = Some(router.clone());
             }
             _ => {}
         }

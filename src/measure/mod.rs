@@ -4,6 +4,8 @@
 
 mod convergence;
 mod lateness;
+#[cfg(test)]
+mod tests;
 mod traffic;
 
 pub use convergence::{Convergence, Moved, Stage, convergence};

@@ -4,6 +4,9 @@
 //! a turn being the time in which every flow sends one packet: within it nobody can tell whether the packets
 //! between two lost ones would have fared better. An episode interrupts its direction from the first lost packet
 //! to the last one plus one interval.
+//!
+//! A run of lost packets may be told in several facts while it goes on: those of one window are joined. Packets that were
+//! told to be lost and arrived after all count as reordered, not as lost; the interruption they made remains.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -117,7 +120,7 @@ pub fn traffic<'a>(
     Traffic {
         direction: direction.clone(),
         sent: seen.tallies.iter().map(|tally| tally.sent).sum(),
-        lost: seen.runs.iter().map(|run| run.count).sum(),
+        lost: seen.lost(),
         missing,
         duplicated: seen.duplicated,
         reordered: seen.reordered,
@@ -161,11 +164,14 @@ struct Seen {
     reordered: u64,
 }
 
-/// A run of lost packets of one flow.
+/// A run of lost packets of one flow, or the part of it that was not told before.
 #[derive(Clone, Copy)]
 struct Run {
+    flow: u16,
+    /// When the run began, told before or not.
     first: At,
     last: At,
+    /// Packets, the last of which was sent at `last`.
     count: u64,
 }
 
@@ -195,18 +201,17 @@ impl Seen {
                 Fact::ProbeLost {
                     from,
                     to,
+                    flow,
                     count,
                     first_sent,
                     last_sent,
                     ..
-                } if ours(from, to) => {
-                    let run = Run {
-                        first: *first_sent,
-                        last: *last_sent,
-                        count: *count,
-                    };
-                    seen.runs.extend(run.cut(window));
-                }
+                } if ours(from, to) => seen.join(Run {
+                    flow: *flow,
+                    first: *first_sent,
+                    last: *last_sent,
+                    count: *count,
+                }),
                 Fact::ProbeDisorder {
                     from,
                     to,
@@ -244,8 +249,29 @@ impl Seen {
                 _ => {}
             }
         }
+        let turn = direction.turn();
+        let cut = seen.runs.iter().filter_map(|run| run.cut(window, turn));
+        seen.runs = cut.collect();
         seen.runs.sort_by_key(|run| run.first);
         seen
+    }
+
+    /// Takes a run, or what is new of one.
+    fn join(&mut self, run: Run) {
+        let mut known = self.runs.iter_mut().rev();
+        match known.find(|known| known.flow == run.flow && known.first == run.first) {
+            Some(known) => {
+                known.count += run.count;
+                known.last = known.last.max(run.last);
+            }
+            None => self.runs.push(run),
+        }
+    }
+
+    /// Packets told to be lost that did not arrive later.
+    fn lost(&self) -> u64 {
+        let told: u64 = self.runs.iter().map(|run| run.count).sum();
+        told.saturating_sub(self.reordered)
     }
 
     fn episodes(&self, direction: &Direction) -> Vec<Episode> {
@@ -283,9 +309,10 @@ impl Seen {
         let lost: u64 = self
             .runs
             .iter()
-            .filter_map(|run| run.cut(told))
+            .filter_map(|run| run.cut(told, direction.turn()))
             .map(|run| run.count)
             .sum();
+        let lost = lost.saturating_sub(self.reordered);
         let in_flight = 2 + last.slowest.0 / direction.every.0.max(1);
         let unknown = sent.saturating_sub(received).saturating_sub(lost);
         if unknown > in_flight { unknown } else { 0 }
@@ -308,42 +335,31 @@ impl Seen {
 }
 
 impl Run {
-    /// The part of the run that was sent in the window. Packets of a run are evenly spaced.
-    fn cut(self, window: Window) -> Option<Run> {
-        if window.includes(self.first) && window.includes(self.last) {
-            return (self.count > 0).then_some(self);
-        }
-        let spacing = self.spacing();
-        if spacing == 0 {
-            let inside = window.includes(self.first) && self.count > 0;
-            return inside.then_some(Run {
-                last: self.first,
-                ..self
-            });
-        }
-        let first = self.first.as_nanos();
-        let lowest = window
-            .begin
-            .as_nanos()
-            .saturating_sub(first)
-            .div_ceil(spacing);
-        let highest = window.end.as_nanos().checked_sub(first)? / spacing;
-        let highest = highest.min(self.count - 1);
-        if lowest > highest {
+    /// The part of the run that was sent in the window. A flow sends one packet each turn.
+    fn cut(self, window: Window, turn: Duration) -> Option<Run> {
+        if self.count == 0 {
             return None;
         }
+        if window.includes(self.first) && window.includes(self.last) {
+            return Some(self);
+        }
+        // Counted backwards from the last: the packets at `last - k * turn`.
+        let turn = u64::try_from(turn.as_nanos()).unwrap_or(u64::MAX).max(1);
+        let back = |to: At| self.last.as_nanos().saturating_sub(to.as_nanos());
+        let least = back(window.end).div_ceil(turn);
+        if self.last < window.begin {
+            return None;
+        }
+        let most = (back(window.begin) / turn).min(self.count - 1);
+        if least > most {
+            return None;
+        }
+        let at = |k: u64| At::from_nanos(self.last.as_nanos().saturating_sub(k * turn));
         Some(Run {
-            first: At::from_nanos(first + lowest * spacing),
-            last: At::from_nanos(first + highest * spacing),
-            count: highest - lowest + 1,
+            first: at(most),
+            last: at(least),
+            count: most - least + 1,
+            ..self
         })
-    }
-
-    /// Nanoseconds between two packets; 0 when there is one or none.
-    fn spacing(self) -> u64 {
-        let length = u64::try_from(self.last.since(self.first).as_nanos()).unwrap_or(u64::MAX);
-        length
-            .checked_div(self.count.saturating_sub(1))
-            .unwrap_or(0)
     }
 }

@@ -178,3 +178,6 @@ pub fn read(path: &Path) -> Result<Vec<Entry>, LinesError> {
     })?;
     Reader::from(BufReader::new(file), path).collect()
 }
+
+#[cfg(test)]
+mod tests;

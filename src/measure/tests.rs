@@ -1,0 +1,248 @@
+//! Figures against a naive model that knows the fate of every packet.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::{Direction, Window, tail, traffic};
+use crate::record::{Entry, Fact, Nanos};
+use crate::time::At;
+
+const MS: u64 = 1_000_000;
+
+/// Sends a packet every millisecond, the flows in turn; `fate[n]` says whether packet `n` arrives.
+#[derive(Debug)]
+struct Model {
+    flows: u16,
+    fate: Vec<bool>,
+}
+
+impl Model {
+    fn direction(&self) -> Direction {
+        Direction {
+            from: "teams".to_owned(),
+            to: "sbc".to_owned(),
+            every: Nanos(MS),
+            flows: self.flows,
+        }
+    }
+
+    fn window(&self) -> Window {
+        Window {
+            begin: At::ZERO,
+            end: At::from_millis(self.fate.len() as u64),
+        }
+    }
+
+    fn sent_at(&self, packet: usize) -> At {
+        At::from_millis(packet as u64)
+    }
+
+    /// What a probe would record: losses told when a later packet of the flow arrives, tallies every 100 ms.
+    fn entries(&self) -> Vec<Entry> {
+        let flows = usize::from(self.flows);
+        let mut entries = Vec::new();
+        let mut lost: Vec<Vec<usize>> = vec![Vec::new(); flows];
+        for (packet, arrives) in self.fate.iter().enumerate() {
+            let flow = packet % flows;
+            if !arrives {
+                lost[flow].push(packet);
+            } else if let (Some(first), Some(last)) = (lost[flow].first(), lost[flow].last()) {
+                let fact = Fact::ProbeLost {
+                    from: "teams".to_owned(),
+                    to: "sbc".to_owned(),
+                    flow: flow as u16,
+                    count: lost[flow].len() as u64,
+                    first_sent: self.sent_at(*first),
+                    last_sent: self.sent_at(*last),
+                    next_received: Some(self.sent_at(packet)),
+                };
+                let at = self.sent_at(packet);
+                entries.push(Entry { at, fact });
+                lost[flow].clear();
+            }
+            if packet % 100 == 99 {
+                let interval = &self.fate[packet - 99..=packet];
+                let fact = Fact::ProbeTally {
+                    from: "teams".to_owned(),
+                    to: "sbc".to_owned(),
+                    sent: 100,
+                    received: interval.iter().filter(|arrives| **arrives).count() as u64,
+                    send_late: Nanos(0),
+                    slowest: Nanos(100_000),
+                };
+                let at = self.sent_at(packet + 1);
+                entries.push(Entry { at, fact });
+            }
+        }
+        entries
+    }
+
+    /// Packets that were lost and whose flow had a later arrival.
+    fn told(&self) -> Vec<usize> {
+        let flows = usize::from(self.flows);
+        let lost = self
+            .fate
+            .iter()
+            .enumerate()
+            .filter(|(_, arrives)| !**arrives);
+        lost.map(|(packet, _)| packet)
+            .filter(|packet| {
+                let mut later = (packet + flows..self.fate.len()).step_by(flows);
+                later.any(|later| self.fate[later])
+            })
+            .collect()
+    }
+
+    /// The longest interruption, packet by packet: lost packets at most one turn apart belong together.
+    fn interruption(&self) -> Duration {
+        let mut longest = Duration::ZERO;
+        let mut open: Option<(usize, usize)> = None;
+        for packet in self.told() {
+            open = match open {
+                Some((begin, last)) if self.bridges(last, packet) => Some((begin, packet)),
+                _ => Some((packet, packet)),
+            };
+            if let Some((begin, last)) = open {
+                longest = longest.max(Duration::from_millis((last + 1 - begin) as u64));
+            }
+        }
+        longest
+    }
+
+    /// Lost packets of one flow that follow each other are one turn apart; so may be those of different flows.
+    fn bridges(&self, last: usize, packet: usize) -> bool {
+        packet - last <= usize::from(self.flows)
+    }
+}
+
+/// Stretches of packets that arrive or not, or arrive by chance; arrivals at the end so that all is told.
+fn model(settled: bool) -> impl Strategy<Value = Model> {
+    let stretch = prop_oneof![
+        (1usize..300).prop_map(|n| vec![true; n]),
+        (1usize..120).prop_map(|n| vec![false; n]),
+        proptest::collection::vec(any::<bool>(), 1..60),
+    ];
+    (1u16..12, proptest::collection::vec(stretch, 1..8)).prop_map(move |(flows, stretches)| {
+        let mut fate = stretches.concat();
+        // Whole tallies only, so that the sums are exact.
+        fate.resize(fate.len().next_multiple_of(100), true);
+        if settled {
+            fate.extend(vec![true; 300]);
+        }
+        Model { flows, fate }
+    })
+}
+
+proptest! {
+    #[test]
+    fn agrees_with_the_naive_model(model in model(true)) {
+        let entries = model.entries();
+        let traffic = traffic(&entries, &model.direction(), model.window());
+        let lost = model.fate.iter().filter(|arrives| !**arrives).count() as u64;
+        prop_assert_eq!(traffic.sent, model.fate.len() as u64);
+        prop_assert_eq!(traffic.lost, lost);
+        prop_assert_eq!(traffic.missing, 0);
+        prop_assert_eq!(traffic.interruption(), model.interruption());
+    }
+
+    /// Whatever happened: no packet is lost twice, and none is forgotten but those that may be in flight.
+    #[test]
+    fn lost_and_missing_add_up(model in model(false)) {
+        let entries = model.entries();
+        let traffic = traffic(&entries, &model.direction(), model.window());
+        let lost = model.fate.iter().filter(|arrives| !**arrives).count() as u64;
+        prop_assert!(traffic.lost_at_all() <= lost);
+        prop_assert!(traffic.lost_at_all() + 2 >= lost);
+    }
+
+    /// Two windows that meet share out the losses of the whole.
+    #[test]
+    fn windows_share_out_losses(model in model(true), cut in any::<prop::sample::Index>()) {
+        let entries = model.entries();
+        let direction = model.direction();
+        let whole = model.window();
+        let at = cut.index(model.fate.len()) as u64 * MS;
+        let first = Window { end: At::from_nanos(at), ..whole };
+        let second = Window { begin: At::from_nanos(at + 1), ..whole };
+        let lost = |window| traffic(&entries, &direction, window).lost;
+        prop_assert_eq!(lost(first) + lost(second), lost(whole));
+    }
+
+    /// Traffic is not calm while a packet is lost, and is calm after enough time without loss.
+    #[test]
+    fn calm_begins_after_the_last_loss(model in model(true)) {
+        let entries = model.entries();
+        let tail = tail(&entries, &model.direction(), model.window());
+        let last = model.fate.iter().rposition(|arrives| !arrives);
+        let calm = last.map_or(At::ZERO, |packet| model.sent_at(packet));
+        prop_assert_eq!(tail.missing, 0);
+        prop_assert_eq!(tail.calm_since, Some(calm));
+        prop_assert_eq!(tail.told_until, Some(model.window().end));
+    }
+}
+
+/// An outage that ends with the window is seen although no later packet tells of it.
+#[test]
+fn an_unfinished_outage_counts() {
+    let mut fate = vec![true; 500];
+    fate.extend(vec![false; 400]);
+    let model = Model { flows: 4, fate };
+    let traffic = traffic(&model.entries(), &model.direction(), model.window());
+    assert_eq!((traffic.lost, traffic.missing), (0, 400));
+    assert_eq!(traffic.interruption(), Duration::from_millis(400));
+}
+
+/// One dead flow of many keeps the tail from being calm.
+#[test]
+fn a_dead_flow_is_missing() {
+    let fate = (0..1_000).map(|packet| packet % 64 != 7).collect();
+    let model = Model { flows: 64, fate };
+    let tail = tail(&model.entries(), &model.direction(), model.window());
+    assert_eq!(tail.missing, 16);
+}
+
+/// A run that is told piece by piece, the first piece in an earlier step, and one that arrives after all.
+#[test]
+fn pieces_of_a_run_are_joined() {
+    let model = Model {
+        flows: 4,
+        fate: vec![true; 100],
+    };
+    let lost = |count, last: u64| Entry {
+        at: At::from_millis(last + 4),
+        fact: Fact::ProbeLost {
+            from: "teams".to_owned(),
+            to: "sbc".to_owned(),
+            flow: 2,
+            count,
+            first_sent: At::from_millis(10),
+            last_sent: At::from_millis(last),
+            next_received: None,
+        },
+    };
+    // Lost are the packets sent at 10, 14, 18, 22, 26, 30 ms.
+    let pieces = [lost(2, 14), lost(3, 26), lost(1, 30)];
+    let direction = model.direction();
+    let whole = traffic(&pieces, &direction, model.window());
+    assert_eq!((whole.lost, whole.episodes), (6, 1));
+    assert_eq!(whole.interruption(), Duration::from_millis(21));
+    let second = Window {
+        begin: At::from_millis(15),
+        end: At::from_millis(100),
+    };
+    let rest = traffic(&pieces[1..], &direction, second);
+    assert_eq!((rest.lost, rest.episodes), (4, 1));
+    assert_eq!(rest.interruption(), Duration::from_millis(13));
+    let arrived = Entry {
+        at: At::from_millis(50),
+        fact: Fact::ProbeDisorder {
+            from: "teams".to_owned(),
+            to: "sbc".to_owned(),
+            duplicated: 0,
+            reordered: 2,
+        },
+    };
+    let late = traffic(pieces.iter().chain([&arrived]), &direction, model.window());
+    assert_eq!((late.lost, late.reordered), (4, 2));
+}
