@@ -7,12 +7,13 @@ use super::words;
 use crate::topology::{Connection, Topology};
 
 /// The phases of settling, in their order.
-pub const PHASES: [Phase; 5] = [
+pub const PHASES: [Phase; 6] = [
     Phase::Light,
     Phase::Lacp,
     Phase::Bfd,
     Phase::Bgp,
     Phase::EndOfRib,
+    Phase::Routes,
 ];
 
 /// A phase of coming up, as a Microsoft edge sees it.
@@ -28,6 +29,8 @@ pub enum Phase {
     Bgp,
     /// Every peer has sent end-of-RIB.
     EndOfRib,
+    /// The kernels of the WAN and of the peer's core forward over every connection that is meant to be used.
+    Routes,
 }
 
 /// A phase that is not complete.
@@ -48,6 +51,7 @@ impl Phase {
             Phase::Bfd => "bfd",
             Phase::Bgp => "bgp",
             Phase::EndOfRib => "end-of-rib",
+            Phase::Routes => "routes",
         }
     }
 }
@@ -61,6 +65,10 @@ impl fmt::Display for Missing {
             Phase::Bfd => write!(f, "BFD did not come up on {connections}"),
             Phase::Bgp => write!(f, "BGP did not come up on {connections}"),
             Phase::EndOfRib => write!(f, "no end-of-RIB from the peer on {connections}"),
+            Phase::Routes => write!(
+                f,
+                "no route over {connections} at the WAN or at the peer's core"
+            ),
         }
     }
 }
@@ -74,14 +82,14 @@ pub fn missing(state: &State, topology: &Topology, except: &[String]) -> Option<
             .connections
             .iter()
             .filter(|connection| !except.contains(&connection.name))
-            .filter(|connection| !complete(state, connection, phase))
+            .filter(|connection| !complete(state, topology, connection, phase))
             .map(|connection| connection.name.clone())
             .collect();
         (!connections.is_empty()).then_some(Missing { phase, connections })
     })
 }
 
-fn complete(state: &State, connection: &Connection, phase: Phase) -> bool {
+fn complete(state: &State, topology: &Topology, connection: &Connection, phase: Phase) -> bool {
     let (edge, name) = (&connection.edge, &connection.name);
     let session = state.session(edge, name);
     let mut members = (1..).take(connection.members.len());
@@ -101,5 +109,28 @@ fn complete(state: &State, connection: &Connection, phase: Phase) -> bool {
         Phase::Bfd => state.bfd(edge, name).is_some_and(|bfd| bfd.state == "up"),
         Phase::Bgp => session.is_some_and(|session| session.established()),
         Phase::EndOfRib => session.is_some_and(|session| session.end_of_rib),
+        Phase::Routes => {
+            routed_by_wan(state, topology, connection)
+                && state.routed_over("core", &connection.router)
+        }
     }
+}
+
+/// Whether the WAN forwards to every endpoint behind this connection's router over its edge, if its metro is in use.
+fn routed_by_wan(state: &State, topology: &Topology, connection: &Connection) -> bool {
+    let services = &topology.services;
+    let in_use = services.is_empty()
+        || services
+            .iter()
+            .any(|service| service.primary == connection.metro);
+    !in_use
+        || topology
+            .endpoints
+            .iter()
+            .filter(|endpoint| endpoint.behind.contains(&connection.router))
+            .all(|endpoint| {
+                state
+                    .kernel_route("wan", endpoint.prefix)
+                    .contains(&connection.edge)
+            })
 }

@@ -270,6 +270,12 @@ impl State {
             .copied()
     }
 
+    /// Whether a watched kernel route of a router goes over this interface, among others.
+    pub fn routed_over(&self, router: &str, interface: &str) -> bool {
+        let mut routes = self.kernel.iter();
+        routes.any(|((of, _), via)| of == router && via.iter().any(|link| link == interface))
+    }
+
     /// Interfaces of the next hops of a router's kernel route; empty when there is none.
     pub fn kernel_route(&self, router: &str, prefix: Ipv4Net) -> &[String] {
         self.kernel

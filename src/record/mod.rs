@@ -49,7 +49,8 @@ pub enum Fact {
         /// Kernel, CPUs, user.
         host: String,
     },
-    /// A phase of the lab's life was completed: `build`, `devices`, `light`, `lacp`, `bfd`, `bgp`, `end-of-rib`, `down`.
+    /// A phase of the lab's life was completed: `build`, `devices`, `light`, `lacp`, `bfd`, `bgp`, `end-of-rib`,
+    /// `routes`, `down`.
     Phase {
         /// Its name.
         phase: String,

@@ -1,3 +1,5 @@
+//! The account against scripts and against a naive model.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;

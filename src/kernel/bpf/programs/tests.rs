@@ -1,3 +1,5 @@
+//! The programs against an interpreter, and the flow hash against its description.
+
 use proptest::prelude::*;
 
 use super::*;
