@@ -16,6 +16,7 @@ use serde_json::Value;
 pub fn tests() -> Vec<Trial> {
     vec![
         Trial::test("build::network_is_what_the_plan_says", network),
+        Trial::test("build::printed_plan_makes_the_same_network", printed),
         Trial::test("build::refusals_are_all_reported", refusals),
         Trial::test("build::later_messages_of_a_batch_are_done", batch),
         Trial::test("build::a_thousand_refusals_fit", many_refusals),
@@ -179,6 +180,52 @@ fn network() -> Outcome {
         assert_eq!(sysctl(b, name), in_b, "{name} in b");
     }
     Ok(())
+}
+
+/// A shell runs the printed plan (/run is private in here, so that `ip netns` can be used), and `ip` sees no difference.
+fn printed() -> Outcome {
+    let plan = plan();
+    let network = Network::build(&plan)?;
+    let status = Command::new("sh")
+        .args(["-ec", &plan.to_string()])
+        .status()?;
+    assert!(status.success(), "{plan}");
+    for name in ["a", "b"] {
+        for question in ["address", "route"] {
+            let ours = witness(&network.namespaces[name], &["ip", "-j", question]);
+            let output = Command::new("ip")
+                .args(["-n", name, "-j", question])
+                .output()?;
+            let by_hand: Value = serde_json::from_slice(&output.stdout)?;
+            assert_eq!(essence(ours), essence(by_hand), "{question} of {name}");
+        }
+    }
+    let status = Command::new("ip")
+        .args(["-all", "netns", "delete"])
+        .status()?;
+    assert!(status.success());
+    Ok(())
+}
+
+/// What two equal networks share: not the numbers the kernel gave their namespaces, nor the moment of asking.
+fn essence(mut answer: Value) -> Value {
+    for entry in answer.as_array_mut().into_iter().flatten() {
+        let Some(entry) = entry.as_object_mut() else {
+            continue;
+        };
+        for key in ["link_netnsid", "operstate"] {
+            entry.remove(key);
+        }
+        let addresses = entry.get_mut("addr_info").and_then(Value::as_array_mut);
+        for address in addresses
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_object_mut)
+        {
+            address.remove("broadcast");
+        }
+    }
+    answer
 }
 
 fn refusals() -> Outcome {
