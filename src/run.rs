@@ -10,13 +10,15 @@ use std::time::Duration;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::timeout;
 
-use crate::judge::settle::{Missing, PHASES, Phase};
+use crate::judge::settle::{PHASES, Phase};
 use crate::judge::{Findings, Judge};
 use crate::lab::{Acted, Lab, LabError};
 use crate::record::{Entry, Fact, LinesError, Recorder, SourceText};
 use crate::scenario::{Act, Rehearsal};
 use crate::time::{At, Clock};
 
+/// How long a run waits for the routes that follow from settling.
+const ROUTES: Duration = Duration::from_secs(2);
 /// How often the audience hears that time passes.
 const TICK: Duration = Duration::from_millis(200);
 
@@ -155,27 +157,36 @@ impl Stage<'_> {
         let mut next = 0;
         loop {
             self.drain();
-            let missing = self
-                .judge
-                .unsettled(except)
-                .map(|missing: Missing| missing.phase);
-            while let Some(phase) = PHASES
-                .get(next)
-                .filter(|phase| missing.is_none_or(|m| m > **phase))
-            {
-                began = self.completed(*phase, began);
+            let missing = self.judge.unsettled(except).map(|missing| missing.phase);
+            let complete = |phase: &Phase| missing.is_none_or(|missing| missing > *phase);
+            while let Some(phase) = PHASES.get(next).copied().filter(complete) {
+                self.took(phase.name(), began);
+                began = self.clock.now();
                 next += 1;
             }
-            if missing.is_none() || self.judge.hopeless().is_some() || self.clock.now() >= limit {
+            if missing.is_none() {
+                return self.routes(except).await;
+            }
+            if self.judge.hopeless().is_some() || self.clock.now() >= limit {
                 return;
             }
             self.wait(Some(limit)).await;
         }
     }
 
-    fn completed(&mut self, phase: Phase, began: At) -> At {
-        self.took(phase.name(), began);
-        self.clock.now()
+    /// Waits a moment for the routes that follow from what was settled.
+    ///
+    /// A peer that does not announce what it should never gets there; what is expected of its routes will tell.
+    async fn routes(&mut self, except: &[String]) {
+        let began = self.clock.now();
+        let limit = began + ROUTES;
+        while !self.judge.routed(except) {
+            if self.judge.hopeless().is_some() || self.clock.now() >= limit {
+                return;
+            }
+            self.wait(Some(limit)).await;
+        }
+        self.took("routes", began);
     }
 
     /// Waits until the judge says that the step is decided.

@@ -3,12 +3,15 @@
 //! The configuration is parsed by BIRD first (`bird -p`), so that a mistake is shown before anything runs.
 //! BIRD runs in the foreground; what it logs to standard error becomes facts.
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::Child;
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::oneshot;
+use tokio::task::{JoinHandle, spawn_local};
 
 use super::DeviceError;
 use crate::kernel::namespace::Namespace;
@@ -17,6 +20,10 @@ use crate::record::{Fact, Recorder};
 const PROGRAM: &str = "bird";
 /// Lines of a failed BIRD that are kept for the report.
 const LAST_WORDS: usize = 12;
+/// Lines of one BIRD that go into the record.
+const MOST_LINES: usize = 2000;
+/// Bytes of one line.
+const LONGEST_LINE: u64 = 4096;
 
 /// A device that ended although nobody asked it to.
 #[derive(Debug, Clone)]
@@ -27,7 +34,23 @@ pub struct Ended {
     pub words: String,
 }
 
-/// Starts BIRD in the router's namespace and watches it until it ends or the lab does.
+/// A BIRD that runs. Dropping this kills it too, but does not wait for its end.
+#[derive(Debug)]
+pub struct Bird {
+    stop: oneshot::Sender<()>,
+    watch: JoinHandle<()>,
+}
+
+impl Bird {
+    /// Kills it, and returns when it is gone: its control socket is free then.
+    pub async fn stop(self) {
+        drop(self.stop);
+        // The task only fails when the runtime ends, and BIRD ends with it.
+        let _ = self.watch.await;
+    }
+}
+
+/// Starts BIRD in the router's namespace and watches it until it ends or is stopped.
 ///
 /// # Errors
 /// BIRD is not installed, refuses the configuration, or cannot be run.
@@ -37,7 +60,7 @@ pub fn start(
     config: &Path,
     recorder: &Recorder,
     ended: UnboundedSender<Ended>,
-) -> Result<(), DeviceError> {
+) -> Result<Bird, DeviceError> {
     check(router, namespace, config)?;
     let control = format!("/run/bird-{router}.ctl");
     let mut command = Command::new(PROGRAM);
@@ -57,8 +80,10 @@ pub fn start(
         event: "started".to_owned(),
         text: format!("bird -c {}", config.display()),
     });
-    tokio::task::spawn_local(watch(router.to_owned(), child, recorder.clone(), ended));
-    Ok(())
+    let (stop, stopped) = oneshot::channel();
+    let words = Words::new(router, recorder);
+    let watch = spawn_local(watch(child, words, ended, stopped));
+    Ok(Bird { stop, watch })
 }
 
 /// Lets BIRD read the configuration without running it.
@@ -81,44 +106,90 @@ fn check(router: &str, namespace: &Namespace, config: &Path) -> Result<(), Devic
     })
 }
 
-/// Turns BIRD's log lines into facts, and its end into a message.
-async fn watch(
+/// What a BIRD says, line by line.
+struct Words {
     router: String,
-    mut child: Child,
     recorder: Recorder,
-    ended: UnboundedSender<Ended>,
-) {
-    let mut last = std::collections::VecDeque::new();
-    if let Some(stderr) = child.stderr.take() {
-        let mut lines = BufReader::new(stderr).lines();
-        while let Ok(Some(line)) = lines.next_line().await {
-            if last.len() == LAST_WORDS {
-                last.pop_front();
-            }
-            last.push_back(line.clone());
-            recorder.now(Fact::Device {
-                router: router.clone(),
-                event: "said".to_owned(),
-                text: line,
-            });
+    /// Lines recorded so far.
+    said: usize,
+    last: VecDeque<String>,
+}
+
+impl Words {
+    fn new(router: &str, recorder: &Recorder) -> Words {
+        Words {
+            router: router.to_owned(),
+            recorder: recorder.clone(),
+            said: 0,
+            last: VecDeque::new(),
         }
     }
-    let status = match child.wait().await {
-        Ok(status) => status.to_string(),
-        Err(error) => error.to_string(),
+
+    fn line(&mut self, line: &[u8]) {
+        let line = String::from_utf8_lossy(line).trim_end().to_owned();
+        if self.last.len() == LAST_WORDS {
+            self.last.pop_front();
+        }
+        self.last.push_back(line.clone());
+        self.said += 1;
+        // A talkative configuration must not fill the record.
+        if self.said <= MOST_LINES {
+            self.fact("said", line);
+        }
+    }
+
+    fn fact(&self, event: &str, text: String) {
+        self.recorder.now(Fact::Device {
+            router: self.router.clone(),
+            event: event.to_owned(),
+            text,
+        });
+    }
+}
+
+/// Turns BIRD's log into facts, and its end into a message unless it was asked to end.
+async fn watch(
+    mut child: Child,
+    mut words: Words,
+    ended: UnboundedSender<Ended>,
+    mut stopped: oneshot::Receiver<()>,
+) {
+    let mut log = child.stderr.take().map(BufReader::new);
+    let mut line = Vec::new();
+    while let Some(reader) = &mut log {
+        line.clear();
+        // Longer lines come in pieces.
+        let mut piece = reader.take(LONGEST_LINE);
+        tokio::select! {
+            _ = &mut stopped => {
+                // Both only fail when it is gone already.
+                let _ = child.start_kill();
+                let _ = child.wait().await;
+                return;
+            }
+            read = piece.read_until(b'\n', &mut line) => match read {
+                Ok(0) | Err(_) => log = None,
+                Ok(_) => words.line(&line),
+            }
+        }
+    }
+    let status = tokio::select! {
+        _ = stopped => {
+            let _ = child.start_kill();
+            let _ = child.wait().await;
+            return;
+        }
+        status = child.wait() => status,
     };
-    let said: Vec<String> = last.into();
-    let words = if said.is_empty() {
-        status
-    } else {
-        format!("{status}\n{}", said.join("\n"))
-    };
-    recorder.now(Fact::Device {
-        router: router.clone(),
-        event: "exited".to_owned(),
-        text: words.clone(),
+    let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
+    let last: Vec<String> = words.last.drain(..).collect();
+    let text = [vec![status], last].concat().join("\n");
+    words.fact("exited", text.clone());
+    let router = words.router;
+    let _ = ended.send(Ended {
+        router,
+        words: text,
     });
-    let _ = ended.send(Ended { router, words });
 }
 
 fn spawn_error(router: &str, source: std::io::Error) -> DeviceError {

@@ -217,6 +217,11 @@ impl<'a> Judge<'a> {
         settle::missing(&self.state, self.topology, except)
     }
 
+    /// Whether packets are forwarded over every connection, which follows settling a moment later.
+    pub fn routed(&self, except: &[String]) -> bool {
+        settle::routed(&self.state, self.topology, except)
+    }
+
     /// No further entry comes. Steps that were not played are blocked.
     pub fn finish(mut self) -> Findings {
         if self.playing.is_some() {

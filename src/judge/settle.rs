@@ -7,13 +7,12 @@ use super::words;
 use crate::topology::{Connection, Topology};
 
 /// The phases of settling, in their order.
-pub const PHASES: [Phase; 6] = [
+pub const PHASES: [Phase; 5] = [
     Phase::Light,
     Phase::Lacp,
     Phase::Bfd,
     Phase::Bgp,
     Phase::EndOfRib,
-    Phase::Routes,
 ];
 
 /// A phase of coming up, as a Microsoft edge sees it.
@@ -29,8 +28,6 @@ pub enum Phase {
     Bgp,
     /// Every peer has sent end-of-RIB.
     EndOfRib,
-    /// The kernels of the WAN and of the peer's core forward over every connection that is meant to be used.
-    Routes,
 }
 
 /// A phase that is not complete.
@@ -51,7 +48,6 @@ impl Phase {
             Phase::Bfd => "bfd",
             Phase::Bgp => "bgp",
             Phase::EndOfRib => "end-of-rib",
-            Phase::Routes => "routes",
         }
     }
 }
@@ -65,10 +61,6 @@ impl fmt::Display for Missing {
             Phase::Bfd => write!(f, "BFD did not come up on {connections}"),
             Phase::Bgp => write!(f, "BGP did not come up on {connections}"),
             Phase::EndOfRib => write!(f, "no end-of-RIB from the peer on {connections}"),
-            Phase::Routes => write!(
-                f,
-                "no route over {connections} at the WAN or at the peer's core"
-            ),
         }
     }
 }
@@ -82,14 +74,14 @@ pub fn missing(state: &State, topology: &Topology, except: &[String]) -> Option<
             .connections
             .iter()
             .filter(|connection| !except.contains(&connection.name))
-            .filter(|connection| !complete(state, topology, connection, phase))
+            .filter(|connection| !complete(state, connection, phase))
             .map(|connection| connection.name.clone())
             .collect();
         (!connections.is_empty()).then_some(Missing { phase, connections })
     })
 }
 
-fn complete(state: &State, topology: &Topology, connection: &Connection, phase: Phase) -> bool {
+fn complete(state: &State, connection: &Connection, phase: Phase) -> bool {
     let (edge, name) = (&connection.edge, &connection.name);
     let session = state.session(edge, name);
     let mut members = (1..).take(connection.members.len());
@@ -109,11 +101,20 @@ fn complete(state: &State, topology: &Topology, connection: &Connection, phase: 
         Phase::Bfd => state.bfd(edge, name).is_some_and(|bfd| bfd.state == "up"),
         Phase::Bgp => session.is_some_and(|session| session.established()),
         Phase::EndOfRib => session.is_some_and(|session| session.end_of_rib),
-        Phase::Routes => {
+    }
+}
+
+/// Whether the kernels of the WAN and of the peer's core forward over every connection that is meant to be used.
+///
+/// This is no phase: a peer that does not announce what it should has settled, and misses what is expected of its routes.
+pub fn routed(state: &State, topology: &Topology, except: &[String]) -> bool {
+    let connections = topology.connections.iter();
+    connections
+        .filter(|connection| !except.contains(&connection.name))
+        .all(|connection| {
             routed_by_wan(state, topology, connection)
                 && state.routed_over("core", &connection.router)
-        }
-    }
+        })
 }
 
 /// Whether the WAN forwards to every endpoint behind this connection's router over its edge, if its metro is in use.

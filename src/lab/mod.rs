@@ -21,7 +21,7 @@ use tokio::task::spawn_local;
 use self::cable::Cables;
 pub use self::error::LabError;
 use crate::binding::{Binding, Device};
-use crate::device::bird;
+use crate::device::bird::{self, Bird};
 use crate::kernel::apply::Network;
 use crate::kernel::namespace::Namespace;
 use crate::kernel::watch::{Carrier, Watch, Watcher};
@@ -56,6 +56,7 @@ pub struct Lab {
     /// Edges that are dead.
     crashed: BTreeSet<String>,
     probe: Probe,
+    devices: Vec<Bird>,
     _watcher: Watcher,
 }
 
@@ -101,7 +102,7 @@ impl Lab {
             &scenario.without_bfd,
             &line,
         )?;
-        start_devices(binding, &network, recorder)?;
+        let devices = start_devices(binding, &network, recorder)?;
         let probe = traffic::start(&layout, &network, recorder)?;
         Ok(Lab {
             cables: Cables::open(&network, &layout)?,
@@ -113,6 +114,7 @@ impl Lab {
             routers,
             crashed: BTreeSet::new(),
             probe,
+            devices,
             _watcher: watcher,
         })
     }
@@ -121,6 +123,9 @@ impl Lab {
     pub async fn down(self) {
         // A probe thread that is gone has nothing left to stop.
         let _ = self.probe.stop_all().await;
+        for device in self.devices {
+            device.stop().await;
+        }
         for handle in self.routers.values() {
             handle.crash();
         }
@@ -274,14 +279,15 @@ fn start_devices(
     binding: &Binding,
     network: &Network,
     recorder: &Recorder,
-) -> Result<(), LabError> {
+) -> Result<Vec<Bird>, LabError> {
+    let mut devices = Vec::new();
     let (ended, mut ends) = unbounded_channel::<bird::Ended>();
     for (router, device) in &binding.routers {
         match device {
             Device::Simulated => {}
             Device::Bird { config } => {
                 let place = namespace(network, router)?;
-                bird::start(router, place, config, recorder, ended.clone())?;
+                devices.push(bird::start(router, place, config, recorder, ended.clone())?);
             }
         }
     }
@@ -292,7 +298,7 @@ fn start_devices(
             recorder.now(Fact::Errored { text });
         }
     });
-    Ok(())
+    Ok(devices)
 }
 
 /// A namespace of the network by its name in the plan.

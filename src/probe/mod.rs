@@ -96,8 +96,14 @@ impl Stream {
     ) -> Result<Stream, ProbeError> {
         let receiver = to.namespace.run(|| first_free(to.address, PORTS))??;
         let senders = from.namespace.run(|| {
+            let mut first = SOURCE_PORTS;
             (0..flows.max(1))
-                .map(|_| first_free(from.address, SOURCE_PORTS..=PORTS.start() - 1))
+                .map(|_| {
+                    let socket = first_free(from.address, first..=PORTS.start() - 1)?;
+                    let port = socket.local_address().map_or(first, |bound| bound.port());
+                    first = port.saturating_add(1).min(PORTS.start() - 1);
+                    Ok(socket)
+                })
                 .collect::<Result<Vec<_>, SocketError>>()
         })??;
         let destination = receiver
