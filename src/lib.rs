@@ -9,7 +9,7 @@
 //! 3. [`lacp`], [`bfd`], [`bgp`]: the protocols, pure values without I/O.
 //! 4. [`router`]: one simulated router, BGP + BFD + RIB joined; its driver is the only I/O.
 //! 5. [`plan`] and [`kernel`]: the network as ordered work, and the hands that do it.
-//! 6. [`line`]: the thread that owns every LACP and BFD session.
+//! 6. [`mod@line`]: the thread that owns every LACP and BFD session.
 //! 7. [`device`] and [`probe`]: what plays a router; traffic that measures.
 //! 8. [`lab`] and [`run`]: a topology that is alive; a scenario played on it.
 //! 9. [`record`], [`measure`], [`judge`], [`conformance`], [`report`]: facts, numbers, findings, words.

@@ -1,10 +1,10 @@
 //! A BGP session with one neighbour: its connections, timers, BFD gate and collisions (RFC 4271, sections 6.8 and 8).
 //!
-//! A session runs the table of [`fsm`](super::fsm) twice: for the connection it opens and for the one the neighbour opens.
+//! A session runs the table of [`fsm`] twice: for the connection it opens and for the one the neighbour opens.
 //! With BFD strict mode it goes through the exchange of OPENs while BFD is down but withholds its KEEPALIVE in
 //! OpenConfirm (draft-ietf-idr-bgp-bfd-strict-mode), so that routes flow the moment BFD comes up and never before.
 //!
-//! **Invariant:** [`Session::enter`] is the only place where a machine's state changes; what waits to be written
+//! **Invariant:** `Session::enter` is the only place where a machine's state changes; what waits to be written
 //! is bounded by [`ROOM`] plus a few control messages.
 
 mod io;

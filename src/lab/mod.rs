@@ -20,6 +20,7 @@ use tokio::task::spawn_local;
 
 use self::cable::Cables;
 pub use self::error::LabError;
+use crate::bfd::State;
 use crate::binding::{Binding, Device};
 use crate::device::bird::{self, Bird};
 use crate::kernel::apply::Network;
@@ -250,8 +251,11 @@ async fn follow_line(
             LineEvent::Bfd { end, change, .. } => {
                 let router = routers.get(&end.router);
                 let session = router.and_then(|router| router.session(&end.connection));
-                if let (Some(router), Some(session)) = (router, session) {
-                    router.bfd(session, change.to == crate::bfd::State::Up);
+                let up = change.to == State::Up;
+                if let (Some(router), Some(session)) = (router, session)
+                    && (up || change.from == State::Up)
+                {
+                    router.bfd(session, up);
                 }
             }
             LineEvent::Errored { end, text } => {

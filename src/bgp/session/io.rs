@@ -120,7 +120,7 @@ pub enum Input<'a> {
         /// The text, maybe empty.
         reason: &'a str,
     },
-    /// The moment [`Session::deadline`] named has come.
+    /// The moment [`super::Session::deadline`] named has come.
     Deadline,
     /// A connection is there.
     Connected {
