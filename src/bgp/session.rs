@@ -280,8 +280,9 @@ impl Session {
     }
 
     fn bfd_down(&mut self) {
-        self.bfd_up = false;
-        if !(self.config.use_bfd || self.config.bfd_strict) {
+        // Only a BFD session that was up says something about the path; on its way up it passes through Init.
+        let was_up = std::mem::replace(&mut self.bfd_up, false);
+        if !was_up || !(self.config.use_bfd || self.config.bfd_strict) {
             return;
         }
         self.failures = 0;
@@ -501,9 +502,10 @@ impl Session {
             State::Connect | State::OpenSent | State::OpenConfirm => {}
             State::Established => {
                 self.machine_mut(side).since = self.now;
+                // Before the other machine ends, which is not why.
+                self.report(why);
                 let other = side.other();
                 self.apply(other, Event::Collision, Given::why("collision"));
-                self.report(why);
                 let negotiated = self.machine(side).negotiated;
                 self.outputs.extend(negotiated.map(Output::Established));
             }

@@ -318,6 +318,35 @@ fn without_strict_mode_only_a_bfd_that_was_up_matters() {
 }
 
 #[test]
+fn a_bfd_that_was_never_up_cannot_go_down() {
+    let (mut bench, _) = Bench::established(|c| c.use_bfd = true);
+    bench.take();
+    bench.input(Input::BfdDown);
+    assert_eq!(bench.state(), State::Established);
+    bench.input(Input::BfdUp);
+    bench.input(Input::BfdDown);
+    bench.pass(ms(100));
+    // The neighbour, which waits for BFD, has not sent its KEEPALIVE yet.
+    let conn = bench.connect();
+    bench.bytes(conn, &open_bytes(|_| {}));
+    assert_eq!(bench.state(), State::OpenConfirm);
+    bench.input(Input::BfdDown);
+    assert_eq!(bench.state(), State::OpenConfirm);
+}
+
+#[test]
+fn the_loser_of_a_collision_is_not_why_the_winner_is_established() {
+    let mut bench = Bench::new(|c| c.id = Ipv4Addr::new(10, 0, 0, 9));
+    bench.input(Input::Start);
+    let conn = bench.connect();
+    bench.accept();
+    bench.bytes(conn, &open_bytes(|_| {}));
+    bench.take();
+    bench.bytes(conn, &keepalive_bytes());
+    assert_eq!(bench.why(), Some("KEEPALIVE received"));
+}
+
+#[test]
 fn a_session_that_waits_for_bfd_does_not_connect_before() {
     let mut bench = Bench::new(|c| (c.bfd_strict, c.wait_for_bfd) = (true, true));
     bench.input(Input::Start);
