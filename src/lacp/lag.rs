@@ -198,10 +198,15 @@ impl Lag {
     }
 
     /// Takes in what happened at `now`. For a frame `now` may be its receive timestamp, so that a timer that ran out while the
-    /// frame lay unread does not count against the partner.
+    /// frame lay unread does not count against the partner. At one moment, frames come before [`Input::Tick`].
     pub fn handle(&mut self, now: At, input: Input<'_>) {
         if self.frozen.is_none() {
-            self.ports.iter_mut().for_each(|port| port.expire(now));
+            let until = match input {
+                // Three LACPDUs a second apart take as long as the timeout: one that comes at its very moment is in time.
+                Input::Frame { .. } => At::from_nanos(now.as_nanos().saturating_sub(1)),
+                Input::Light { .. } | Input::Tick | Input::Admin(_) => now,
+            };
+            self.ports.iter_mut().for_each(|p| p.expire(now, until));
         }
         match input {
             Input::Light { port, up } => self.set_light(now, port, up),
@@ -327,7 +332,7 @@ impl Lag {
     fn thaw(&mut self, now: At) {
         let lights = self.frozen.take().unwrap_or_default();
         for (port, light) in self.ports.iter_mut().zip(lights) {
-            port.expire(now);
+            port.expire(now, now);
             port.set_light(now, light);
         }
     }

@@ -222,12 +222,12 @@ impl Port {
         self.held = held;
     }
 
-    /// Runs current_while_timer and wait_while_timer.
-    pub fn expire(&mut self, now: At) {
-        if take_due(&mut self.current_while, now) {
+    /// Runs what of current_while_timer and wait_while_timer ran out at `until` or before.
+    pub fn expire(&mut self, now: At, until: At) {
+        if take_due(&mut self.current_while, until) {
             self.step_receive(now, ReceiveEvent::CurrentWhileExpired);
         }
-        take_due(&mut self.wait_while, now);
+        take_due(&mut self.wait_while, until);
     }
 
     // Receive machine (6.4.12).

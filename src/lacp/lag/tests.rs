@@ -471,3 +471,15 @@ fn a_change_is_told_once() {
         assert!(matches!(told[..], [Output::Send { .. }]), "{told:?}");
     }
 }
+
+#[test]
+fn a_lacpdu_at_the_very_moment_of_the_timeout_is_in_time() {
+    let mut lag = running(&config(1, 1));
+    let pdu = partner(&lag, RUNNING);
+    hear(&mut lag, 3_000, &pdu);
+    lag.handle(at(3_000), Input::Tick);
+    assert!(lag.carrier());
+    assert_eq!(lag.status(0).unwrap().receive, ReceiveState::Current);
+    lag.handle(at(6_000), Input::Tick);
+    assert!(!lag.carrier());
+}
