@@ -16,19 +16,23 @@ use crate::scenario::{FaultKind, Target};
 
 /// What a fault does to one cable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum CableFault {
+pub enum CableFault {
     /// Our end goes dark, so both ends lose light.
     Dark,
     /// These frames are lost, this way or both; light stays.
     Lossy {
+        /// Those towards Microsoft.
         towards_microsoft: bool,
+        /// Those towards the peer.
         towards_peer: bool,
+        /// Which.
         frames: Pattern,
     },
 }
 
 impl CableFault {
-    fn of(kind: FaultKind) -> CableFault {
+    /// What a failure of this kind does to each cable it touches.
+    pub fn of(kind: FaultKind) -> CableFault {
         let lossy = |towards_microsoft, towards_peer, frames| CableFault::Lossy {
             towards_microsoft,
             towards_peer,

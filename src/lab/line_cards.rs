@@ -28,34 +28,28 @@ pub fn start(
         for end in [&connection.edge, &connection.peer] {
             line.add_lag(lag(topology, network, connection, end)?);
         }
-        let number = number as u32;
-        line.add_bfd(bfd(
-            topology,
-            network,
-            connection,
-            Side::Microsoft,
-            2 * number + 1,
-        )?);
+        let config = bfd_config(topology, number, Side::Microsoft);
+        line.add_bfd(bfd(network, connection, Side::Microsoft, config)?);
         let simulated = *binding.device(&connection.peer.router) == Device::Simulated;
         if simulated && !without_bfd.contains(&connection.name) {
-            line.add_bfd(bfd(
-                topology,
-                network,
-                connection,
-                Side::Peer,
-                2 * number + 2,
-            )?);
+            let config = bfd_config(topology, number, Side::Peer);
+            line.add_bfd(bfd(network, connection, Side::Peer, config)?);
         }
     }
     Ok(())
 }
 
-fn lag(
-    topology: &Topology,
-    network: &Network,
-    connection: &ConnectionLayout,
-    end: &LagEnd,
-) -> Result<LagPort, LabError> {
+/// A side of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// The edge's.
+    Microsoft,
+    /// The peer's router's.
+    Peer,
+}
+
+/// The LACP actor of one end of a connection.
+pub fn lag_config(topology: &Topology, end: &LagEnd) -> LagConfig {
     let settings = topology.profile.lacp;
     let ports = end
         .members
@@ -66,7 +60,7 @@ fn lag(
             number,
             priority: PRIORITY,
         });
-    let config = LagConfig {
+    LagConfig {
         system: end.system,
         system_priority: PRIORITY,
         key: end.key,
@@ -75,7 +69,33 @@ fn lag(
         min_links: settings.min_links,
         aggregate_wait: AGGREGATE_WAIT,
         ports: ports.collect(),
-    };
+    }
+}
+
+/// The BFD session of one side of the connection that has this place among the connections.
+pub fn bfd_config(topology: &Topology, place: usize, side: Side) -> Config {
+    let number = 2 * place as u32
+        + match side {
+            Side::Microsoft => 1,
+            Side::Peer => 2,
+        };
+    let timers = topology.profile.bfd;
+    Config {
+        // Spread, so that a packet of one session is never taken for another's by being off by one.
+        my_discriminator: NonZeroU32::MIN.saturating_add(number.wrapping_mul(0x0101_0107)),
+        timers: Timers::symmetric(timers.interval, timers.multiplier),
+        passive: false,
+        jitter_seed: u64::from(number),
+    }
+}
+
+fn lag(
+    topology: &Topology,
+    network: &Network,
+    connection: &ConnectionLayout,
+    end: &LagEnd,
+) -> Result<LagPort, LabError> {
+    let config = lag_config(topology, end);
     let links: Vec<u32> = end.members.iter().map(|(index, _)| *index).collect();
     let place = namespace(network, &end.line_card)?;
     let name = End {
@@ -91,24 +111,16 @@ fn lag(
     )?)
 }
 
-#[derive(Clone, Copy)]
-enum Side {
-    Microsoft,
-    Peer,
-}
-
 fn bfd(
-    topology: &Topology,
     network: &Network,
     connection: &ConnectionLayout,
     side: Side,
-    number: u32,
+    config: Config,
 ) -> Result<BfdPort, LabError> {
     let (near, far) = match side {
         Side::Microsoft => (&connection.edge, &connection.peer),
         Side::Peer => (&connection.peer, &connection.edge),
     };
-    let timers = topology.profile.bfd;
     let spec = BfdSpec {
         end: End {
             router: near.router.clone(),
@@ -118,13 +130,7 @@ fn bfd(
         link: near.lag_index,
         local: IpAddr::V4(near.address),
         remote: IpAddr::V4(far.address),
-        config: Config {
-            // Spread, so that a packet of one session is never taken for another's by being off by one.
-            my_discriminator: NonZeroU32::MIN.saturating_add(number.wrapping_mul(0x0101_0107)),
-            timers: Timers::symmetric(timers.interval, timers.multiplier),
-            passive: false,
-            jitter_seed: u64::from(number),
-        },
+        config,
     };
     Ok(BfdPort::open(namespace(network, &near.router)?, spec)?)
 }

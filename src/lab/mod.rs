@@ -8,7 +8,7 @@
 mod act;
 pub mod cable;
 mod error;
-mod line_cards;
+pub mod line_cards;
 pub mod routers;
 mod traffic;
 
@@ -164,7 +164,7 @@ impl Lab {
 }
 
 /// The routers that are ours: all of Microsoft's, the core, and the peer's that are bound to nothing else.
-fn simulated(
+pub fn simulated(
     topology: &Topology,
     layout: &Layout,
     binding: &Binding,
