@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 
@@ -145,6 +146,7 @@ fn build_here(plan: &Plan) -> Result<Network, Vec<BuildFault>> {
     if !faults.is_empty() {
         return Err(faults);
     }
+    silence_ipv6(&mut sites);
     for work in &plan.work {
         if let Err(fault) = queue_on_link(&mut sites, &places, work) {
             faults.push(fault);
@@ -213,6 +215,18 @@ fn queue_veth<'a>(
     };
     link::add_veth(site, &a.namespace, end(a), end(b), peer.fd());
     Ok(())
+}
+
+/// Where the kernel has IPv6, keeps it from sending anything by itself.
+fn silence_ipv6(sites: &mut [Site<'_>]) {
+    if !Path::new("/proc/sys/net/ipv6").exists() {
+        return;
+    }
+    for site in sites {
+        for (name, index) in &site.links {
+            link::silence_ipv6(&mut site.netlink, site.name, name, *index);
+        }
+    }
 }
 
 fn end(end: &LinkEnd) -> VethEnd<'_> {

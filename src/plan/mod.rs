@@ -21,7 +21,8 @@ pub struct Plan {
 /// One piece of kernel work.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Work {
-    /// Make a network namespace, with IPv4 forwarding on or off and IPv6 off; bring `lo` up.
+    /// Make a network namespace, with IPv4 forwarding on or off; bring `lo` up. Its links get
+    /// no IPv6 address of their own, so that IPv6 sends nothing.
     Namespace {
         /// Its name in the plan; the kernel never learns it.
         name: String,

@@ -57,7 +57,7 @@ impl fmt::Display for Work {
         match self {
             Work::Namespace { name, forwarding } => {
                 write!(f, "ip netns add {name} && ip netns exec {name} sysctl -qw")?;
-                write!(f, " net.ipv6.conf.all.disable_ipv6=1")?;
+                write!(f, " net.ipv6.conf.default.addr_gen_mode=1")?;
                 if *forwarding {
                     write!(f, " net.ipv4.ip_forward=1")?;
                     write!(f, " net.ipv4.fib_multipath_hash_policy=1")?;
