@@ -1,20 +1,18 @@
 //! `peerlab run SCENARIO…`: builds the lab of each scenario, plays it, and says which expectations held.
 
 mod files;
+mod gallery;
 
-use std::fs;
 use std::path::PathBuf;
 
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::LocalSet;
 
 use self::files::Loaded;
-use crate::judge::Judge;
+use self::gallery::Gallery;
 use crate::kernel::enter::{self, HeldSignals};
-use crate::record::{Entry, Fact, LinesError, Writer};
-use crate::report::{self, Played, RECORD, Report, Terminal};
-use crate::run::{self, Audience, Ending};
-use crate::time::At;
+use crate::report::{Played, Report};
+use crate::run::{self, Ending};
 
 /// Exit number for wrong files or usage.
 const WRONG_FILES: u8 = 2;
@@ -45,16 +43,18 @@ pub fn run(arguments: &RunArguments) -> u8 {
             return WRONG_FILES;
         }
     };
-    let mut gallery = match Gallery::open(arguments.report.as_deref().map(PathBuf::from)) {
-        Ok(gallery) => gallery,
-        Err(text) => {
-            anstream::eprintln!("error: {text}");
+    let record = match arguments
+        .report
+        .as_deref()
+        .map(gallery::open_record)
+        .transpose()
+    {
+        Ok(record) => record,
+        Err(error) => {
+            anstream::eprintln!("error: failed to {error}");
             return LAB_FAILED;
         }
     };
-    for note in &loaded.left_out {
-        gallery.terminal.note(note);
-    }
     let held = match enter::enter() {
         Ok(held) => held,
         Err(error) => {
@@ -62,16 +62,20 @@ pub fn run(arguments: &RunArguments) -> u8 {
             return LAB_FAILED;
         }
     };
+    // Threads only after that: the kernel lets no process with threads into new namespaces.
+    let gallery =
+        Gallery::start(arguments.report.clone(), record).map_err(|error| error.to_string());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
-    match runtime {
-        Ok(runtime) => {
+    let runtime = runtime.map_err(|error| format!("start the runtime: {error}"));
+    match gallery.and_then(|gallery| Ok((gallery, runtime?))) {
+        Ok((gallery, runtime)) => {
             let played = play_all(loaded, gallery, held);
             runtime.block_on(LocalSet::new().run_until(played))
         }
         Err(error) => {
-            anstream::eprintln!("error: failed to start the runtime: {error}");
+            anstream::eprintln!("error: failed to {error}");
             LAB_FAILED
         }
     }
@@ -80,100 +84,35 @@ pub fn run(arguments: &RunArguments) -> u8 {
 async fn play_all(loaded: Loaded, mut gallery: Gallery, held: HeldSignals) -> u8 {
     let mut interrupted = signals();
     held.release();
+    for note in &loaded.left_out {
+        gallery.note(note);
+    }
     let mut scenarios = Vec::new();
     for (rehearsal, sources) in &loaded.rehearsals {
         let binding = sources
             .binding
             .as_ref()
             .map(|binding| binding.path.as_str());
-        gallery.terminal.begin(&rehearsal.scenario, binding);
+        gallery.begin(&rehearsal.scenario, binding);
         let (findings, ending) =
             run::play(rehearsal, sources, &mut gallery, &mut interrupted).await;
         for finding in findings.findings.iter().skip(gallery.shown) {
-            gallery.terminal.finding(finding);
+            gallery.finding(finding);
         }
         if let Some(first) = gallery.first.take() {
             let played = Played::new(&first.fact, &rehearsal.scenario, findings);
-            gallery.terminal.end(&played);
+            gallery.end(&played);
             scenarios.push(played);
         }
-        gallery.shown = 0;
         if ending == Ending::Interrupted {
             break;
         }
     }
-    gallery.close(&Report::of(scenarios))
-}
-
-/// Where a run is shown and kept: the terminal and the report folder.
-struct Gallery {
-    terminal: Terminal<anstream::Stdout>,
-    folder: Option<PathBuf>,
-    record: Option<Writer>,
-    /// The first entry of the present run.
-    first: Option<Entry>,
-    /// Findings of the present run that were shown.
-    shown: usize,
-}
-
-impl Gallery {
-    fn open(folder: Option<PathBuf>) -> Result<Gallery, String> {
-        let record = match &folder {
-            Some(folder) => {
-                fs::create_dir_all(folder).map_err(|error| {
-                    format!("failed to make the folder {}: {error}", folder.display())
-                })?;
-                let writer = Writer::create(&folder.join(RECORD));
-                Some(writer.map_err(|error| format!("failed to {error}"))?)
-            }
-            None => None,
-        };
-        let terminal = Terminal::stdout();
-        Ok(Gallery {
-            terminal,
-            folder,
-            record,
-            first: None,
-            shown: 0,
-        })
-    }
-
-    /// Shows the summary and writes the report; returns the exit number.
-    fn close(mut self, report: &Report) -> u8 {
-        self.terminal.summary(report);
-        let Some(folder) = self.folder else {
-            return report.exit;
-        };
-        if let Err(error) = report::write(report, &folder) {
-            anstream::eprintln!("error: failed to {error}");
-            return LAB_FAILED;
-        }
-        if self.record.is_some_and(|record| record.broken()) {
-            LAB_FAILED
-        } else {
-            report.exit
-        }
-    }
-}
-
-impl Audience for Gallery {
-    fn entry(&mut self, entry: &Entry, judge: &mut Judge<'_>) -> Result<(), LinesError> {
-        if matches!(entry.fact, Fact::Run { .. }) {
-            self.first = Some(entry.clone());
-        }
-        self.terminal.entry(entry);
-        while let Some(finding) = judge.poll() {
-            self.terminal.finding(finding);
-            self.shown += 1;
-        }
-        match &mut self.record {
-            Some(record) => record.write(entry),
-            None => Ok(()),
-        }
-    }
-
-    fn tick(&mut self, now: At, judge: &mut Judge<'_>) {
-        self.terminal.tick(now, judge);
+    let report = Report::of(scenarios);
+    if gallery.close(&report) {
+        report.exit
+    } else {
+        LAB_FAILED
     }
 }
 

@@ -11,10 +11,9 @@ use std::time::Duration;
 use anstyle::{AnsiColor, Style};
 
 use super::{Played, Report, diagnostic};
-use crate::judge::{Figure, Finding, Judge, Quantity, Verdict, words};
+use crate::judge::{Figure, Finding, Quantity, Verdict, words};
 use crate::record::{Entry, Fact};
 use crate::scenario::Scenario;
-use crate::time::At;
 
 /// The widest line.
 const WIDTH: usize = 100;
@@ -117,14 +116,10 @@ impl<W: Write> Terminal<W> {
         }
     }
 
-    /// Time passes: shows what is waited for, on a terminal.
-    pub fn tick(&mut self, now: At, judge: &mut Judge<'_>) {
-        if !self.live {
-            return;
-        }
-        let waiting = judge.waiting(now);
-        if !waiting.is_empty() {
-            let text = format!("waiting for {}", words::list(&waiting));
+    /// Shows what is waited for, on a terminal.
+    pub fn waiting(&mut self, waiting: &[String]) {
+        if self.live && !waiting.is_empty() {
+            let text = format!("waiting for {}", words::list(waiting));
             self.progress(&text);
         }
     }
