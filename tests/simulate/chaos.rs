@@ -56,12 +56,19 @@ fn step() -> impl Strategy<Value = Step> {
 /// Steps, and how long to wait after each, in microseconds: often next to nothing, seldom long.
 fn steps() -> impl Strategy<Value = Vec<(Step, u64)>> {
     let pause = prop_oneof![
-        4 => 0..2_000u64,
-        4 => 0..700_000u64,
-        3 => 0..4_000_000u64,
-        1 => 0..15_000_000u64,
+        16 => 0..2_000u64,
+        16 => 0..700_000u64,
+        12 => 0..4_000_000u64,
+        3 => 0..20_000_000u64,
+        // A hold time and more.
+        1 => 180_000_000..250_000_000u64,
     ];
     prop::collection::vec((step(), pause), 1..12)
+}
+
+/// How late a router may hear of BFD and carrier, in microseconds.
+fn hearing() -> impl Strategy<Value = u64> {
+    prop_oneof![Just(0), 1..200u64, 1..50_000u64]
 }
 
 fn take(metro: &mut Metro, step: &Step) {
@@ -104,11 +111,12 @@ fn take(metro: &mut Metro, step: &Step) {
 }
 
 /// Plays the steps on a topology, repairs everything, and returns what is not as it was before.
-fn play(name: &str, seed: u64, steps: &[(Step, u64)]) -> Result<(), TestCaseError> {
+fn play(name: &str, seed: u64, hearing: u64, steps: &[(Step, u64)]) -> Result<(), TestCaseError> {
     let mut metro = Metro::start(shipped(name, 2), &[], GOOD, seed);
     prop_assert!(metro.wait(SECOND, Metro::all_established).is_some());
     metro.run(SECOND);
     let before = metro.picture();
+    metro.hear_after(Duration::from_micros(hearing));
     for (step, pause) in steps {
         take(&mut metro, step);
         metro.run(Duration::from_micros(*pause));
@@ -132,8 +140,8 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
     #[test]
-    fn one_metro_survives_anything(seed: u64, steps in steps()) {
-        play("one-metro", seed, &steps)?;
+    fn one_metro_survives_anything(seed: u64, hearing in hearing(), steps in steps()) {
+        play("one-metro", seed, hearing, &steps)?;
     }
 }
 
@@ -141,7 +149,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
-    fn two_metros_survive_anything(seed: u64, steps in steps()) {
-        play("two-metros", seed, &steps)?;
+    fn two_metros_survive_anything(seed: u64, hearing in hearing(), steps in steps()) {
+        play("two-metros", seed, hearing, &steps)?;
     }
 }

@@ -2,13 +2,16 @@
 //!
 //! The faulty connection is `ams-1`, between `ams-edge-1` and `ams-pe-1`.
 
+use std::num::NonZeroU8;
 use std::time::Duration;
 
 use peerlab::scenario::{FaultKind, Target};
 use peerlab::time::At;
 
-use crate::metro::{Metro, Picture};
-use crate::story::{DELAY, DETECTION, HOLD, LACP_TIMEOUT, SECOND, connection, ms, running};
+use crate::metro::{Metro, Picture, shipped};
+use crate::story::{
+    DELAY, DETECTION, HOLD, LACP_TIMEOUT, SECOND, connection, ms, running, running_as,
+};
 
 const EDGE: &str = "ams-edge-1";
 const PEER: &str = "ams-pe-1";
@@ -93,6 +96,26 @@ fn a_silent_loss_is_noticed_by_each_end_one_detection_time_after_the_last_packet
 }
 
 #[test]
+fn the_detection_time_follows_the_profile() {
+    for (interval, multiplier) in [(50, 3), (300, 3), (100, 5)] {
+        let mut topology = shipped("one-metro", 5);
+        topology.profile.bfd.interval = ms(interval);
+        topology.profile.bfd.multiplier = NonZeroU8::new(multiplier).expect("not 0");
+        let mut metro = running_as(topology, 1);
+        let at = metro.now;
+        metro.fail(&connection("ams-1"), FaultKind::Silent);
+        metro.run(ms(2_000));
+        for router in [EDGE, PEER] {
+            let heard = metro.end(router, "ams-1").heard_bfd;
+            assert!(at.since(heard) <= ms(interval));
+            let due = heard + ms(interval) * u32::from(multiplier);
+            assert_eq!(metro.bfd(router, "ams-1", "down"), [(due, EXPIRED)]);
+            assert_eq!(metro.lost(router, "ams-1"), [(due, "BFD down")]);
+        }
+    }
+}
+
+#[test]
 fn a_long_silent_loss_takes_the_lag_down_after_three_lacpdus() {
     let (metro, before, _) = broken(FaultKind::Silent, 2, ms(20_000));
     for router in [EDGE, PEER] {
@@ -149,6 +172,23 @@ fn a_lost_member_moves_nothing() {
         metro.run(ms(200_000));
         assert_eq!(metro.concerned(), Vec::<String>::new());
     }
+}
+
+#[test]
+fn a_lost_member_takes_the_connection_down_when_all_are_demanded() {
+    let mut topology = shipped("one-metro", 5);
+    topology.profile.lacp.min_links = 2;
+    let mut metro = running_as(topology, 1);
+    let (before, at) = (metro.picture(), metro.now);
+    let target = Target::Member("ams-1".to_owned(), 2);
+    metro.fail(&target, FaultKind::Member);
+    metro.run(ms(20_000));
+    for router in [EDGE, PEER] {
+        assert_eq!(metro.carrier(router, "ams-1"), [(at, false)]);
+        assert_eq!(metro.lost(router, "ams-1"), [(at, "interface down")]);
+    }
+    moved(&metro, at + DELAY, at + DELAY);
+    recovers(metro, &before, AT_ONCE);
 }
 
 #[test]

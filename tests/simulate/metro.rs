@@ -93,7 +93,8 @@ impl Metro {
         let configs = simulated(&topology, &layout, &Binding::default(), without_bfd);
         let nodes = configs.into_iter().zip(0..).map(|(config, number)| {
             let ends = ends(&topology, &layout, &config, without_bfd, seed);
-            Node::new(Router::new(config, seed.wrapping_add(number)), ends)
+            let seed = seed.wrapping_add(number);
+            Node::new(Router::new(config, seed), ends, seed)
         });
         let nodes: Vec<Node> = nodes.collect();
         let members = |end: &LagEnd| vec![Cable::new(); end.members.len()];
@@ -135,6 +136,13 @@ impl Metro {
         metro
     }
 
+    /// From now on routers hear of BFD and carrier up to so much later.
+    pub fn hear_after(&mut self, hearing: Duration) {
+        for node in &mut self.nodes {
+            node.hearing = hearing;
+        }
+    }
+
     pub fn run(&mut self, time: Duration) {
         self.wait(time, |_| false);
     }
@@ -142,7 +150,9 @@ impl Metro {
     /// Runs until `done`, at most for `limit`; says how long it took.
     pub fn wait(&mut self, limit: Duration, done: impl Fn(&Metro) -> bool) -> Option<Duration> {
         let (begun, until) = (self.now, self.now + limit);
-        while !done(self) {
+        let mut told = None;
+        // What can be asked for does not change without a fact.
+        while told.replace(self.facts.len()) == Some(self.facts.len()) || !done(self) {
             let arrival = self.queue.first_key_value().map(|((at, _), _)| *at);
             let timer = self.nodes.iter().filter_map(|node| node.deadline).min();
             let Some(next) = arrival
@@ -312,6 +322,7 @@ impl Metro {
     }
 
     fn arrive(&mut self, arrival: &Arrival, packet: Packet) {
+        (self.now, arrival, &packet).hash(&mut self.digest);
         match *arrival {
             Arrival::Cable {
                 connection,
@@ -331,7 +342,6 @@ impl Metro {
                     Side::Peer => cable.light,
                 };
                 if passes {
-                    self.note(arrival, &packet);
                     let (member, packet) = (member, packet);
                     self.tell(
                         to,
@@ -348,15 +358,6 @@ impl Metro {
                     self.tell(to, Happens::Segment(segment));
                 }
             }
-        }
-    }
-
-    fn note(&mut self, arrival: &Arrival, packet: &Packet) {
-        (self.now, arrival).hash(&mut self.digest);
-        match packet {
-            Packet::Slow(frame) => frame.hash(&mut self.digest),
-            Packet::Bfd(bytes) => bytes.hash(&mut self.digest),
-            Packet::Tcp(segment) => (segment.from, segment.to).hash(&mut self.digest),
         }
     }
 

@@ -2,8 +2,9 @@
 //!
 //! It has no clock and no cable: what it wants sent waits in [`Node::out`].
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use ipnet::Ipv4Net;
 use peerlab::bfd::{self, Session};
@@ -14,10 +15,11 @@ use peerlab::record::Fact;
 use peerlab::router::{Conn, Direction, Fib, Input, NextHop, Output, Router, SessionIndex};
 use peerlab::time::At;
 
+use super::cable::Random;
 use super::tcp::{self, News, Owner, Segment, Tcp};
 
 /// What crosses a cable or a plain link.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Packet {
     Slow(lacp::Frame),
     Bfd([u8; bfd::PACKET_LEN]),
@@ -106,6 +108,13 @@ impl End {
     }
 }
 
+/// What the line thread and the watcher tell a router.
+#[derive(Debug, Clone)]
+enum Word {
+    Bfd(SessionIndex, bool),
+    Interface(String, bool),
+}
+
 /// A router and its line card.
 pub struct Node {
     pub name: String,
@@ -120,12 +129,16 @@ pub struct Node {
     /// When the last bytes of each session came.
     pub heard_bgp: BTreeMap<SessionIndex, At>,
     serial: u32,
+    /// What the line thread and the watcher tell the router takes up to so long.
+    pub hearing: Duration,
+    random: Random,
+    news: VecDeque<(At, Word)>,
     pub out: Vec<Emit>,
     pub deadline: Option<At>,
 }
 
 impl Node {
-    pub fn new(router: Router, ends: Vec<End>) -> Node {
+    pub fn new(router: Router, ends: Vec<End>, seed: u64) -> Node {
         Node {
             name: router.config().name.clone(),
             router,
@@ -136,6 +149,9 @@ impl Node {
             changed: BTreeSet::new(),
             heard_bgp: BTreeMap::new(),
             serial: 0,
+            hearing: Duration::ZERO,
+            random: Random::new(seed),
+            news: VecDeque::new(),
             out: Vec::new(),
             deadline: None,
         }
@@ -181,7 +197,9 @@ impl Node {
                 }));
                 self.line(now, end);
             }
-            Happens::Interface { name, up } => self.interface(now, name, up),
+            Happens::Interface { name, up } => {
+                self.say(now, Word::Interface(name.to_owned(), up));
+            }
             Happens::Router(input) => self.router.handle(now, input),
         }
         self.settle(now);
@@ -197,13 +215,17 @@ impl Node {
     fn next_deadline(&self) -> Option<At> {
         let lags = self.ends.iter().filter_map(|end| end.lag.deadline());
         let bfds = self.ends.iter().filter_map(|end| end.bfd.as_ref());
-        let rest = [self.router.deadline(), self.tcp.deadline()];
+        let news = self.news.front().map(|(at, _)| *at);
+        let rest = [self.router.deadline(), self.tcp.deadline(), news];
         lags.chain(bfds.filter_map(Session::deadline))
             .chain(rest.into_iter().flatten())
             .min()
     }
 
     fn timer(&mut self, now: At) {
+        while let Some((_, word)) = self.news.pop_front_if(|(at, _)| *at <= now) {
+            self.hear(now, word);
+        }
         for end in 0..self.ends.len() {
             if self.ends[end].lag.deadline().is_some_and(|at| at <= now) {
                 self.ends[end].lag.handle(now, lacp::Input::Tick);
@@ -268,7 +290,7 @@ impl Node {
                         up,
                         distributing,
                     }));
-                    self.interface(now, &connection, up);
+                    self.say(now, Word::Interface(connection, up));
                 }
                 lacp::Output::Send { port, frame } => self.out.push(Emit::Cable {
                     connection: end.connection,
@@ -320,23 +342,31 @@ impl Node {
             last_received: change.last_received,
             detection_time: change.detection_time.map(Into::into),
         }));
-        let session = end.session;
-        let input = if change.to == bfd::State::Up {
-            Input::BfdUp { session }
-        } else {
-            Input::BfdDown { session }
-        };
-        self.router.handle(now, input);
-        self.settle(now);
+        let up = change.to == bfd::State::Up;
+        self.say(now, Word::Bfd(end.session, up));
     }
 
-    fn interface(&mut self, now: At, interface: &str, up: bool) {
-        let input = if up {
-            Input::InterfaceUp { interface }
-        } else {
-            // The kernel drops such routes by itself.
-            self.drop_hops(|hop| *hop.interface == *interface);
-            Input::InterfaceDown { interface }
+    /// Something for the router, which hears it at once or a little later, but all in order.
+    fn say(&mut self, now: At, word: Word) {
+        if self.hearing.is_zero() && self.news.is_empty() {
+            return self.hear(now, word);
+        }
+        let late = self.random.below(self.hearing.as_nanos() as u64 + 1);
+        let last = self.news.back().map_or(now, |(at, _)| *at);
+        let at = last.max(now + Duration::from_nanos(late + 1));
+        self.news.push_back((at, word));
+    }
+
+    fn hear(&mut self, now: At, word: Word) {
+        let input = match &word {
+            Word::Bfd(session, true) => Input::BfdUp { session: *session },
+            Word::Bfd(session, false) => Input::BfdDown { session: *session },
+            Word::Interface(interface, true) => Input::InterfaceUp { interface },
+            Word::Interface(interface, false) => {
+                // The kernel drops such routes by itself.
+                self.drop_hops(|hop| *hop.interface == **interface);
+                Input::InterfaceDown { interface }
+            }
         };
         self.router.handle(now, input);
         self.settle(now);
@@ -502,7 +532,14 @@ impl Node {
 
     /// RFC 5882 and strict mode: without BFD there is no session that needs it, and no route of it.
     pub fn assert_strict(&self) {
-        for end in self.ends.iter().filter(|end| !end.bfd_is_up()) {
+        let told = |end: &&End| {
+            let of_end = |(_, word): &(At, Word)| match word {
+                Word::Bfd(session, _) => *session == end.session,
+                Word::Interface(..) => false,
+            };
+            !self.news.iter().any(of_end)
+        };
+        for end in self.ends.iter().filter(|end| !end.bfd_is_up()).filter(told) {
             let spec = &self.router.config().sessions[end.session.index()];
             if !spec.bfd_strict {
                 continue;

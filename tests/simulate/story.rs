@@ -6,6 +6,7 @@ use ipnet::Ipv4Net;
 use peerlab::record::Fact;
 use peerlab::scenario::Target;
 use peerlab::time::At;
+use peerlab::topology::Topology;
 
 use crate::cable::Quality;
 use crate::metro::{Metro, shipped};
@@ -31,7 +32,12 @@ pub fn ms(millis: u64) -> Duration {
 
 /// A shipped topology that has been up for 10 s and a bit, and what was told until then forgotten.
 pub fn running(name: &str, seed: u64) -> Metro {
-    let mut metro = Metro::start(shipped(name, 5), &[], GOOD, seed);
+    running_as(shipped(name, 5), seed)
+}
+
+/// The same for a topology with a profile of its own.
+pub fn running_as(topology: Topology, seed: u64) -> Metro {
+    let mut metro = Metro::start(topology, &[], GOOD, seed);
     let up = metro.wait(SECOND, Metro::all_established);
     assert!(up.is_some(), "{:#?}", metro.picture());
     metro.run(ms(10_037));

@@ -30,14 +30,14 @@ const TRIES: (u32, u32, u32) = (6, 15, 8);
 pub type Address = (Ipv4Addr, u16);
 pub type Owner = (SessionIndex, Conn);
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Segment {
     pub from: Address,
     pub to: Address,
     pub what: What,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum What {
     Syn,
     SynAck,
