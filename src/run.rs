@@ -5,11 +5,14 @@
 //!
 //! **Invariant:** every step that is started is ended or the run is over; whatever happens, the lab is taken down.
 
+mod host;
+
 use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::timeout;
 
+use self::host::HostWatch;
 use crate::judge::settle::{PHASES, Phase};
 use crate::judge::{Findings, Judge};
 use crate::lab::{Acted, Lab, LabError};
@@ -119,6 +122,7 @@ impl Stage<'_> {
             &self.recorder,
         )?;
         self.took("build", At::ZERO);
+        let _watch = HostWatch::start(self.recorder.clone());
         let result = self.steps(rehearsal, &mut lab).await;
         let ended = self.clock.now();
         lab.down().await;

@@ -1,15 +1,18 @@
 //! Whether a verdict may be believed on this host.
 //!
-//! The uncertainty `U` of a window is the latest wake-up of any thread of peerlab in it (for a met limit on traffic:
-//! the latest sending of a probe packet). Then:
+//! The uncertainty `U` of a window is the latest wake-up of a thread of peerlab in it: for the time of a state that of
+//! `line` (LACP and BFD) and `run` (BGP and the steps), for the length of an interruption that of any. `H` is the latest
+//! sending of a probe packet while something changed: only there an outage may be hidden. Then:
 //!
 //! | claim | it is inconclusive when |
 //! |---|---|
 //! | met after `t`, limit `l` | `t > 0` and `t + U > l` |
-//! | traffic met, interrupted `i`, limit `l` | `i > 0` and `i + U > l`, or `i = 0` and `U > max(l, 20 ms)`: so long an outage could have hidden |
-//! | missed by `x` | `x ≤ U`; or other processes took at least half of the CPUs and `x` is at most the share of a second that tasks waited |
-//! | changed although it should not | `U` is at least (multiplier − 1) × interval of BFD: so late a sender makes a session fall by itself |
+//! | traffic met, interrupted `i`, limit `l` | `i > 0` and `i + H > l`, or `i = 0` and `H > max(l, 20 ms)`: so long an outage could have hidden |
+//! | missed by `x` | `x ≤ U`; or other processes took at least half of the CPUs and `x` is at most a tenth of the time that tasks waited in a second |
+//! | changed although it should not | `line` was late by at least (multiplier − 1) × interval of BFD: so late a sender makes a session fall by itself |
 //! | any but on met traffic | the kernel told more changes of a router than could be read: when it changed is not known |
+//!
+//! Own threads tell how late they were themselves; the share of waiting is for devices, which do not.
 //!
 //! Never silently: an inconclusive finding says which thread was how late.
 
@@ -24,10 +27,13 @@ const HIDDEN: Duration = Duration::from_millis(20);
 /// The share of the CPUs from which on other processes are to blame, in percent.
 const FOREIGN: f32 = 50.0;
 
+/// What of a second's waiting one task may have suffered in one piece.
+const IN_ONE_PIECE: f32 = 0.1;
+
 /// What a verdict claims about time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Claim {
-    /// It happened after this time, which is within the limit.
+    /// A state came after this time, which is within the limit.
     InTime {
         /// After the step's clock.
         after: Duration,
@@ -41,8 +47,13 @@ pub enum Claim {
         /// At most this.
         limit: Duration,
     },
-    /// It happened later, or lasted longer, than the limit by this much.
+    /// A state came later than the limit by this much.
     Excess {
+        /// Beyond the limit.
+        by: Duration,
+    },
+    /// Traffic was interrupted for longer than the limit by this much.
+    Interrupted {
         /// Beyond the limit.
         by: Duration,
     },
@@ -52,14 +63,6 @@ pub enum Claim {
 
 /// Why a claim cannot be believed; `None` when it can.
 pub fn doubt(claim: Claim, lateness: &Lateness, bfd: BfdTimers) -> Option<String> {
-    let worst = lateness.worst();
-    let late = || {
-        format!(
-            "on this host `{}` was up to {} late",
-            lateness.culprit(),
-            words::duration(worst)
-        )
-    };
     if let Some(router) = &lateness.events_lost
         && !matches!(claim, Claim::Carried { .. })
     {
@@ -68,34 +71,48 @@ pub fn doubt(claim: Claim, lateness: &Lateness, bfd: BfdTimers) -> Option<String
         ));
     }
     match claim {
-        Claim::InTime { after, limit } => (!after.is_zero() && after + worst > limit).then(late),
+        Claim::InTime { after, limit } => {
+            let states = lateness.of_states();
+            (!after.is_zero() && after + states.1 > limit).then(|| late(states))
+        }
         Claim::Carried { interrupted, limit } => {
-            let send = Duration::from(lateness.send);
+            let hiding = Duration::from(lateness.hiding);
             let doubtful = match interrupted.is_zero() {
-                true => send > limit.max(HIDDEN),
-                false => interrupted + send > limit,
+                true => hiding > limit.max(HIDDEN),
+                false => interrupted + hiding > limit,
             };
             doubtful.then(|| {
-                let send = words::duration(send);
-                format!("probe packets were sent up to {send} late on this host")
+                let hiding = words::duration(hiding);
+                format!("probe packets were sent up to {hiding} late on this host")
             })
         }
-        Claim::Excess { by } if by <= worst => Some(late()),
-        Claim::Excess { by } => {
-            let waited =
-                Duration::from_secs(1).mul_f32(lateness.waiting_percent.clamp(0.0, 100.0) / 100.0);
-            (lateness.foreign_percent >= FOREIGN && by <= waited).then(|| {
-                format!(
-                    "other processes took {:.0} % of this host's CPUs and tasks waited {:.0} % of a second",
-                    lateness.foreign_percent, lateness.waiting_percent
-                )
-            })
-        }
+        Claim::Excess { by } => excess(by, lateness.of_states(), lateness),
+        Claim::Interrupted { by } => excess(by, lateness.worst(), lateness),
         Claim::Disturbed => {
             let falls = bfd.interval * u32::from(bfd.multiplier.get().saturating_sub(1)).max(1);
-            (worst >= falls).then(late)
+            let line = lateness.of("line");
+            (line >= falls).then(|| late(("line", line)))
         }
     }
+}
+
+fn late((culprit, by): (&str, Duration)) -> String {
+    let by = words::duration(by);
+    format!("on this host `{culprit}` was up to {by} late")
+}
+
+fn excess(by: Duration, worst: (&str, Duration), lateness: &Lateness) -> Option<String> {
+    if by <= worst.1 {
+        return Some(late(worst));
+    }
+    let share = lateness.waiting_percent.clamp(0.0, 100.0) / 100.0;
+    let waited = Duration::from_secs(1).mul_f32(share * IN_ONE_PIECE);
+    (lateness.foreign_percent >= FOREIGN && by <= waited).then(|| {
+        format!(
+            "other processes took {:.0} % of this host's CPUs and tasks waited {:.0} % of a second",
+            lateness.foreign_percent, lateness.waiting_percent
+        )
+    })
 }
 
 #[cfg(test)]
@@ -116,10 +133,12 @@ mod tests {
         }
     }
 
-    fn host(line: u64, send: u64, waiting: f32, foreign: f32) -> Lateness {
+    /// The sender was so late while something changed, and ten times as late elsewhere.
+    fn host(line: u64, hiding: u64, waiting: f32, foreign: f32) -> Lateness {
         Lateness {
             threads: [("line".to_owned(), Nanos(line * 1_000_000))].into(),
-            send: Nanos(send * 1_000_000),
+            send: Nanos(hiding * 10 * 1_000_000),
+            hiding: Nanos(hiding * 1_000_000),
             waiting_percent: waiting,
             foreign_percent: foreign,
             events_lost: None,
@@ -137,6 +156,7 @@ mod tests {
             limit: ms(limit),
         };
         let excess = |by| Claim::Excess { by: ms(by) };
+        let interrupted = |by| Claim::Interrupted { by: ms(by) };
         let quiet = host(0, 0, 0.0, 0.0);
         let late = host(40, 5, 0.0, 0.0);
         for (claim, host, believed) in [
@@ -153,12 +173,15 @@ mod tests {
             (carried(0, 100), &host(0, 100, 0.0, 0.0), true),
             (excess(41), &late, true),
             (excess(40), &late, false),
+            // The probe sender's lateness changes no state, but blurs the edges of an interruption.
+            (interrupted(51), &late, true),
+            (interrupted(50), &late, false),
             (excess(1), &quiet, true),
             // Waiting alone is no excuse, nor are other processes that did not make us wait.
-            (excess(200), &host(0, 0, 30.0, 10.0), true),
-            (excess(200), &host(0, 0, 10.0, 80.0), true),
-            (excess(200), &host(0, 0, 30.0, 80.0), false),
-            (excess(301), &host(0, 0, 30.0, 80.0), true),
+            (excess(20), &host(0, 0, 30.0, 10.0), true),
+            (excess(20), &host(0, 0, 10.0, 80.0), true),
+            (excess(20), &host(0, 0, 30.0, 80.0), false),
+            (excess(31), &host(0, 0, 30.0, 80.0), true),
             (Claim::Disturbed, &late, true),
             (Claim::Disturbed, &host(299, 0, 90.0, 90.0), true),
             (Claim::Disturbed, &host(300, 0, 0.0, 0.0), false),
@@ -166,6 +189,23 @@ mod tests {
             let doubt = doubt(claim, host, bfd());
             assert_eq!(doubt.is_none(), believed, "{claim:?} {host:?}: {doubt:?}");
         }
+    }
+
+    #[test]
+    fn only_the_threads_that_matter_are_blamed() {
+        let thread = |name: &str, by: u64| Lateness {
+            threads: [(name.to_owned(), Nanos(by * 1_000_000))].into(),
+            ..Lateness::default()
+        };
+        let in_time = Claim::InTime {
+            after: ms(450),
+            limit: ms(500),
+        };
+        for (name, believed) in [("line", false), ("run", false), ("probe", true)] {
+            let doubt = doubt(in_time, &thread(name, 400), bfd());
+            assert_eq!(doubt.is_none(), believed, "{name}: {doubt:?}");
+        }
+        assert!(doubt(Claim::Disturbed, &thread("run", 400), bfd()).is_none());
     }
 
     #[test]

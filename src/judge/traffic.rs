@@ -144,7 +144,7 @@ pub fn judge(
                     words::duration(interrupted),
                     words::duration(by)
                 );
-                faults.push((fault, doubt(belief::Claim::Excess { by })));
+                faults.push((fault, doubt(belief::Claim::Interrupted { by })));
             }
             None => doubt_of_success = doubt(belief::Claim::Carried { interrupted, limit }),
         }
@@ -158,7 +158,7 @@ pub fn judge(
             words::counted(lost, "packet")
         );
         let by = Duration::from(worst.direction.every) * u32::try_from(over).unwrap_or(u32::MAX);
-        faults.push((fault, doubt(belief::Claim::Excess { by })));
+        faults.push((fault, doubt(belief::Claim::Interrupted { by })));
     }
     for traffic in measured.iter().filter(|_| finished) {
         if via

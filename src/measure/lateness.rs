@@ -7,6 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use super::Window;
 use crate::record::{Entry, Fact, Nanos};
+use crate::time::At;
+
+/// What a [`Fact::ProbeTally`] counts over.
+const TALLY: Duration = Duration::from_millis(100);
+/// A change is noted a moment after it was.
+const MARGIN: Duration = Duration::from_millis(20);
 
 /// The worst of what the host did to peerlab in a window.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -16,6 +22,8 @@ pub struct Lateness {
     pub threads: BTreeMap<String, Nanos>,
     /// The latest a probe packet was sent after it was due.
     pub send: Nanos,
+    /// The same, only of tallies during which something changed: an outage may be hidden there, and nowhere else.
+    pub hiding: Nanos,
     /// The largest share of a second in which some task waited for a CPU, in percent.
     pub waiting_percent: f32,
     /// The largest share of all CPU time that other processes used in a second, in percent.
@@ -27,8 +35,18 @@ pub struct Lateness {
 /// Reads the lateness off the entries that lie in the window.
 ///
 /// [`Fact::Late`] and [`Fact::Pressure`] tell of the time before them: they count when that time touches the window.
-pub fn lateness<'a>(entries: impl IntoIterator<Item = &'a Entry>, window: Window) -> Lateness {
+pub fn lateness<'a, E>(entries: E, window: Window) -> Lateness
+where
+    E: IntoIterator<Item = &'a Entry> + Clone,
+{
     let mut lateness = Lateness::default();
+    let mut changes: Vec<At> = Vec::new();
+    for entry in entries.clone() {
+        if changes_paths(&entry.fact) {
+            changes.push(entry.at);
+        }
+    }
+    changes.sort();
     for entry in entries {
         match &entry.fact {
             Fact::Late { thread, by } if overlaps(entry, *by, window) => {
@@ -37,6 +55,9 @@ pub fn lateness<'a>(entries: impl IntoIterator<Item = &'a Entry>, window: Window
             }
             Fact::ProbeTally { send_late, .. } if window.includes(entry.at) => {
                 lateness.send = lateness.send.max(*send_late);
+                if *send_late > lateness.hiding && changed(&changes, entry.at, *send_late) {
+                    lateness.hiding = *send_late;
+                }
             }
             Fact::Pressure {
                 cpu_some_percent,
@@ -58,20 +79,61 @@ pub fn lateness<'a>(entries: impl IntoIterator<Item = &'a Entry>, window: Window
 }
 
 impl Lateness {
-    /// The latest of any thread and of the probe sender: by so much a measured time may be wrong.
-    pub fn worst(&self) -> Duration {
-        let threads = self.threads.values().copied().max().unwrap_or_default();
-        Duration::from(threads.max(self.send))
+    /// The latest of any thread and of the probe sender, and which it was (`line`, `probe`, `run`, or `the probe
+    /// sender`): by so much the measured time of an interruption may be wrong.
+    pub fn worst(&self) -> (&str, Duration) {
+        let sender = ("the probe sender", Duration::from(self.send));
+        let threads = self.threads.iter();
+        threads
+            .map(|(thread, by)| (thread.as_str(), Duration::from(*by)))
+            .fold(
+                sender,
+                |worst, late| if late.1 >= worst.1 { late } else { worst },
+            )
     }
 
-    /// Which it was: `line`, `probe`, `run`, or `the probe sender`.
-    pub fn culprit(&self) -> &str {
-        let latest = self.threads.iter().max_by_key(|(_, by)| **by);
-        match latest {
-            Some((thread, by)) if *by >= self.send => thread,
-            _ => "the probe sender",
+    /// The latest of the threads that play protocols and note states: by so much the time of a state may be wrong.
+    pub fn of_states(&self) -> (&str, Duration) {
+        let (line, run) = (self.of("line"), self.of("run"));
+        if line >= run {
+            ("line", line)
+        } else {
+            ("run", run)
         }
     }
+
+    /// The latest of one thread.
+    pub fn of(&self, thread: &str) -> Duration {
+        self.threads.get(thread).copied().unwrap_or_default().into()
+    }
+}
+
+/// Whether a fact may begin or end an outage.
+fn changes_paths(fact: &Fact) -> bool {
+    matches!(
+        fact,
+        Fact::FaultAsked { .. }
+            | Fact::FaultHappened { .. }
+            | Fact::Light { .. }
+            | Fact::Lag { .. }
+            | Fact::Member { .. }
+            | Fact::Bfd { .. }
+            | Fact::Bgp { .. }
+            | Fact::RouteReceived { .. }
+            | Fact::RouteWithdrawn { .. }
+            | Fact::KernelRoute { .. }
+            | Fact::EventsLost { .. }
+    )
+}
+
+/// Whether something changed while the packets of the tally that was told at `at` were due, or just before or after.
+fn changed(changes: &[At], at: At, send_late: Nanos) -> bool {
+    let length = TALLY + Duration::from(send_late) + MARGIN;
+    let begin = at.as_nanos().saturating_sub(Nanos::from(length).0);
+    let first = changes.partition_point(|change| change.as_nanos() < begin);
+    changes
+        .get(first)
+        .is_some_and(|change| *change <= at + MARGIN)
 }
 
 /// Whether the stretch of length `length` that ends at the entry touches the window.
@@ -84,7 +146,6 @@ fn overlaps(entry: &Entry, length: Nanos, window: Window) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::time::At;
 
     fn late(at: u64, thread: &str, by: u64) -> Entry {
         Entry {
@@ -111,8 +172,40 @@ mod tests {
             end: At::from_millis(200),
         };
         let lateness = lateness(&entries, window);
-        assert_eq!(lateness.worst(), Duration::from_millis(40));
-        assert_eq!(lateness.culprit(), "probe");
-        assert_eq!(lateness.threads["line"], Nanos(20_000_000));
+        assert_eq!(lateness.worst(), ("probe", Duration::from_millis(40)));
+        assert_eq!(lateness.of_states(), ("run", Duration::from_millis(30)));
+        assert_eq!(lateness.of("line"), Duration::from_millis(20));
+    }
+
+    #[test]
+    fn an_outage_is_hidden_only_where_something_changed() {
+        let tally = |at, send_late: u64| Entry {
+            at: At::from_millis(at),
+            fact: Fact::ProbeTally {
+                from: "teams".into(),
+                to: "sbc".into(),
+                sent: 100,
+                received: 100,
+                send_late: Nanos(send_late * 1_000_000),
+                slowest: Nanos(0),
+            },
+        };
+        let change = |at| Entry {
+            at: At::from_millis(at),
+            fact: Fact::EventsLost {
+                router: "wan".into(),
+            },
+        };
+        let whole = Window {
+            begin: At::ZERO,
+            end: At::from_millis(2_000),
+        };
+        // The tally at 1 000 ms counts packets that were due from 840 ms on.
+        for (changed, hiding) in [(819, 0), (820, 60), (1_020, 60), (1_021, 0)] {
+            let entries = [change(changed), tally(1_000, 60), tally(1_500, 90)];
+            let lateness = lateness(&entries, whole);
+            assert_eq!(lateness.send, Nanos(90_000_000));
+            assert_eq!(lateness.hiding, Nanos(hiding * 1_000_000), "{changed}");
+        }
     }
 }
