@@ -4,9 +4,10 @@
 //! ingress (tc), at a random phase of the BFD interval; links take turns. Figures, over both sides:
 //! - `detect-to-route`: from the moment BFD declared the loss to the last route of the side;
 //! - `overhead`: from (last BFD packet received + detection time) to the last route, all an implementation can lose;
-//! - `total`: from the drop to the last route; beside BIRD, and FRR where it is installed.
+//! - `total`: from the drop to the last route, beside BIRD and FRR.
 //!
-//! Each series is a process of its own in namespaces of its own. Arguments: `[--trials T] [INTERVAL_MS…]`.
+//! Each series is a process of its own in namespaces of its own. Arguments: `[--trials T] [INTERVAL_MS…]`; the others
+//! have half as many trials, for they take longer to come back.
 
 mod support;
 
@@ -17,15 +18,16 @@ use peerlab::kernel::bpf::programs::Pattern;
 use peerlab::kernel::enter::enter;
 use peerlab::kernel::filter::{Direction, Fault, clear_faults, set_faults};
 use peerlab::kernel::netlink::Netlink;
+use peerlab::kernel::priority;
 use peerlab::record::{Entry, Fact};
 use peerlab::time::{At, Clock};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde::{Deserialize, Serialize};
 use support::bed::{Bed, INTERFACES, index};
-use support::figure::{self, Against, quantile};
+use support::figure::{self, Against};
 use support::ours::Ours;
 use support::watch::{self, Watch, pause, until_complete};
-use support::{Outcome, bird, ours};
+use support::{Outcome, bird, frr, ours};
 
 const ROLE: &str = "PEERLAB_BENCH_FAILOVER";
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -49,7 +51,7 @@ fn main() -> Outcome<()> {
         let mut word = || words.next().ok_or("a word is missing");
         let (kind, interval, trials) = (word()?, word()?.parse()?, word()?.parse()?);
         enter()?.release();
-        let samples = series(kind == "ours", interval, trials)?;
+        let samples = series(kind, interval, trials)?;
         println!("{}", serde_json::to_string(&samples)?);
         return Ok(());
     }
@@ -71,53 +73,45 @@ fn main() -> Outcome<()> {
     }
     for interval in intervals {
         // The longer the interval, the fewer trials fit a patient person's minute.
-        let trials = trials.unwrap_or(if interval <= 50 { 50 } else { 15 });
+        let trials = trials.unwrap_or(if interval <= 50 { 50 } else { 14 });
         let ours = measure("ours", interval, trials)?;
-        let birds = if bird::installed() {
-            measure("bird", interval, trials)?
-        } else {
-            Vec::new()
-        };
-        print(interval, &ours, &birds);
+        print_own(interval, &ours);
+        let total = totals(&ours);
+        for (kind, peer, installed) in [
+            ("bird", "BIRD", bird::installed()),
+            ("frr", "FRR", frr::installed()),
+        ] {
+            let name = format!("failover/{interval}x3/total-{kind}");
+            if !installed {
+                figure::skipped(&name, &format!("{peer} is not installed"));
+                continue;
+            }
+            match measure(kind, interval, trials.div_ceil(2)) {
+                Ok(theirs) => {
+                    figure::print(&name, "ms", &total, Against::Peer(peer, &totals(&theirs)));
+                }
+                Err(why) => figure::skipped(&name, &why.to_string()),
+            }
+        }
     }
     Ok(())
 }
 
-fn print(interval: u64, ours: &[Sample], birds: &[Sample]) {
+fn totals(samples: &[Sample]) -> Vec<f64> {
+    samples.iter().map(|sample| sample.total).collect()
+}
+
+fn print_own(interval: u64, ours: &[Sample]) {
     let of = |value: fn(&Sample) -> Option<f64>| ours.iter().filter_map(value).collect::<Vec<_>>();
     let name = |what: &str| format!("failover/{interval}x3/{what}");
-    let detect = of(|sample| sample.detect_to_route);
-    let overhead = of(|sample| sample.overhead);
-    let total = of(|sample| Some(sample.total));
-    figure::print(
-        &name("detect-to-route"),
-        "ms",
-        &detect,
-        Against::Limit(MEDIAN_LIMIT),
-    );
-    let p99: Vec<f64> = quantile(&detect, 0.99).into_iter().collect();
-    figure::print(
-        &name("detect-to-route-p99"),
-        "ms",
-        &p99,
-        Against::Limit(P99_LIMIT),
-    );
-    figure::print(
-        &name("overhead"),
-        "ms",
-        &overhead,
-        Against::Limit(MEDIAN_LIMIT),
-    );
-    if birds.is_empty() {
-        figure::skipped(&name("total"), "BIRD is not installed");
-    } else {
-        let theirs: Vec<f64> = birds.iter().map(|sample| sample.total).collect();
-        figure::print(&name("total"), "ms", &total, Against::Peer("BIRD", &theirs));
+    for (what, values) in [
+        ("detect-to-route", of(|sample| sample.detect_to_route)),
+        ("overhead", of(|sample| sample.overhead)),
+    ] {
+        figure::print(&name(what), "ms", &values, Against::Limit(MEDIAN_LIMIT));
+        let p99 = name(&format!("{what}-p99"));
+        figure::print_quantile(&p99, "ms", &values, 0.99, P99_LIMIT);
     }
-    figure::skipped(
-        &name("total-frr"),
-        "FRR is not compared here: it needs files under /etc and /var that belong to the host",
-    );
 }
 
 /// One series in a process of its own.
@@ -138,10 +132,13 @@ fn measure(kind: &str, interval: u64, trials: usize) -> Outcome<Vec<Sample>> {
 /// What plays the routers.
 enum Routers {
     Ours(Ours),
-    Bird(#[expect(dead_code, reason = "runs while it is held")] bird::Birds),
+    Others {
+        #[expect(dead_code, reason = "they run while they are held")]
+        held: Box<dyn std::any::Any>,
+    },
 }
 
-fn series(is_ours: bool, interval: u64, trials: usize) -> Outcome<Vec<Sample>> {
+fn series(kind: &str, interval: u64, trials: usize) -> Outcome<Vec<Sample>> {
     let bed = Bed::new(1)?;
     let clock = Clock::start();
     let mut watches: Vec<(usize, Watch)> = bed
@@ -152,11 +149,17 @@ fn series(is_ours: bool, interval: u64, trials: usize) -> Outcome<Vec<Sample>> {
         .routers()
         .map(|(_, _, namespace)| Netlink::open_in(namespace))
         .collect::<Result<Vec<_>, _>>()?;
-    let mut routers = if is_ours {
-        Routers::Ours(ours::start(&bed, interval, clock)?)
-    } else {
-        Routers::Bird(bird::prepare(&bed, interval)?.start()?)
+    let mut routers = match kind {
+        "ours" => Routers::Ours(ours::start(&bed, interval, clock)?),
+        "bird" => Routers::Others {
+            held: Box::new(bird::prepare(&bed, interval)?.start()?),
+        },
+        _ => Routers::Others {
+            held: Box::new(frr::start(&bed, interval)?),
+        },
     };
+    // A witness that comes late would make everyone late. Where this is refused, figures are worse on a busy machine.
+    let _ = priority::real_time(priority::ROUTES);
     let mut random = StdRng::seed_from_u64(interval);
     let mut samples = Vec::new();
     for trial in 0..trials {
@@ -171,7 +174,7 @@ fn series(is_ours: bool, interval: u64, trials: usize) -> Outcome<Vec<Sample>> {
         let gone = until_avoided(&mut watches, link, Duration::from_millis(3 * interval) * 3)?;
         let detected = match &mut routers {
             Routers::Ours(ours) => detections(ours, link, dropped)?,
-            Routers::Bird(_) => [None, None],
+            Routers::Others { .. } => [None, None],
         };
         for side in 0..2 {
             let route = gone[side];

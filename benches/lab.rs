@@ -5,6 +5,8 @@
 //! counts for nobody. One JSON line for each figure; times are in seconds.
 //! `cargo bench --bench lab [-- N…]` takes only these sizes.
 
+mod support;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Instant;
@@ -16,10 +18,12 @@ use peerlab::kernel::link::{self, VethEnd};
 use peerlab::kernel::namespace::Namespace;
 use peerlab::kernel::netlink::Netlink;
 use peerlab::plan::{LinkEnd, Plan, Work};
-use serde_json::{Value, json};
+use support::figure::{self, Against};
 
 /// Routers, runs of ours and of rawlab, runs of mininet.
 const SIZES: [(usize, usize, usize); 4] = [(4, 21, 3), (50, 11, 3), (200, 7, 1), (1000, 3, 1)];
+/// What counts as dropping a lab at once, seconds.
+const AT_ONCE: f64 = 0.010;
 
 fn main() -> ExitCode {
     let result = enter().map_err(anyhow::Error::from).and_then(|held| {
@@ -48,7 +52,6 @@ fn bench() -> Result<()> {
         ])
         .output()
         .is_ok_and(|output| output.status.success());
-    let machine = machine();
     for (routers, runs, mininet_runs) in SIZES {
         if !only.is_empty() && !only.contains(&routers) {
             continue;
@@ -67,59 +70,29 @@ fn bench() -> Result<()> {
         for _ in 0..if mininet { mininet_runs } else { 0 } {
             other.push(run_mininet(routers)?);
         }
-        let spread_of = |times: &[[f64; 2]], at: usize| spread(times.iter().map(|times| times[at]));
+        let of = |times: &[[f64; 2]], at: usize| -> Vec<f64> {
+            times.iter().map(|times| times[at]).collect()
+        };
         let name = format!("lab/{routers}");
-        let (build, drop) = (spread_of(&ours, 0), spread_of(&ours, 1));
-        let rawlab = spread_of(&raw, 0);
-        print(
+        let (build, drop) = (of(&ours, 0), of(&ours, 1));
+        let rawlab = of(&raw, 0);
+        figure::print(
             &format!("{name}/build"),
-            "rawlab.c",
+            "s",
             &build,
-            &rawlab,
-            runs,
-            &machine,
+            Against::Peer("rawlab.c", &rawlab),
         );
-        print(
-            &format!("{name}/drop"),
-            "limit",
-            &drop,
-            &at_once(),
-            runs,
-            &machine,
-        );
-        for (figure, at, ours) in [("build", 0, &build), ("drop", 1, &drop)] {
-            let name = format!("{name}/{figure}/mininet");
+        figure::print(&format!("{name}/drop"), "s", &drop, Against::Limit(AT_ONCE));
+        for (what, at, ours) in [("build", 0, &build), ("drop", 1, &drop)] {
+            let name = format!("{name}/{what}/mininet");
             if mininet {
-                let peer = spread_of(&other, at);
-                print(&name, "mininet", ours, &peer, mininet_runs, &machine);
+                figure::print(&name, "s", ours, Against::Peer("mininet", &of(&other, at)));
             } else {
-                let why = "mininet is not installed: apt-get install mininet";
-                println!("{}", json!({"name": name, "ours": ours, "blocked": why}));
+                figure::skipped(&name, "mininet is not installed: apt-get install mininet");
             }
         }
     }
     Ok(())
-}
-
-/// What counts as dropping a lab at once: 10 ms.
-fn at_once() -> Value {
-    spread(std::iter::once(0.010))
-}
-
-fn print(name: &str, peer_is: &str, ours: &Value, peer: &Value, runs: usize, machine: &str) {
-    let ratio =
-        ours["median"].as_f64().unwrap_or(f64::NAN) / peer["median"].as_f64().unwrap_or(f64::NAN);
-    let line = json!({
-        "name": name, "unit": "s", "ours": ours, "peer": peer, "peer-is": peer_is,
-        "ratio": format!("{ratio:.3e}").parse::<f64>().unwrap_or(f64::NAN), "runs": runs, "machine": machine,
-    });
-    println!("{line}");
-}
-
-fn spread(times: impl Iterator<Item = f64>) -> Value {
-    let mut times: Vec<f64> = times.collect();
-    times.sort_by(f64::total_cmp);
-    json!({"median": times[times.len() / 2], "min": times[0], "max": times[times.len() - 1]})
 }
 
 /// Seconds of building and of dropping.
@@ -207,20 +180,6 @@ fn kernel_is_idle() -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn machine() -> String {
-    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
-    let cpus = read("/proc/cpuinfo");
-    let model = cpus
-        .lines()
-        .find_map(|line| line.strip_prefix("model name")?.split_once(": "));
-    let count = std::thread::available_parallelism().map_or(1, usize::from);
-    let model = model.map_or("unknown CPU", |(_, model)| model);
-    format!(
-        "{count} × {model}, Linux {}",
-        read("/proc/sys/kernel/osrelease").trim()
-    )
 }
 
 /// Pairs of routers, two links each.

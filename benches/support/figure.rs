@@ -1,12 +1,12 @@
 //! Figures: median, least and greatest of several runs, one JSON line each.
 
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::json;
 
 use super::Outcome;
 
 /// What several runs gave.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Serialize)]
 pub struct Spread {
     pub median: f64,
     pub min: f64,
@@ -29,15 +29,8 @@ impl Spread {
     }
 }
 
-/// The value below which a share of the values lies.
-pub fn quantile(values: &[f64], share: f64) -> Option<f64> {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let place = (share * sorted.len() as f64).ceil() as usize;
-    sorted.get(place.saturating_sub(1)).copied()
-}
-
 /// What ours is compared with.
+#[derive(Clone, Copy)]
 pub enum Against<'a> {
     /// Another implementation in the same run.
     Peer(&'a str, &'a [f64]),
@@ -47,25 +40,41 @@ pub enum Against<'a> {
 
 /// Prints a figure. The ratio is ours ÷ peer (or limit), of medians: lower is better.
 pub fn print(name: &str, unit: &str, ours: &[f64], against: Against<'_>) {
-    let spread = Spread::of(ours);
-    let mut line = json!({ "name": name, "unit": unit, "ours": spread, "runs": ours.len(), "machine": machine() });
-    let base = match against {
-        Against::Peer(peer, values) => {
-            let theirs = Spread::of(values);
-            line["peer"] = json!(theirs);
-            line["peer-name"] = json!(peer);
-            theirs.map(|theirs| theirs.median)
-        }
-        Against::Limit(limit) => {
-            line["limit"] = json!(limit);
-            Some(limit)
-        }
+    let Some(spread) = Spread::of(ours) else {
+        return skipped(name, "no run succeeded");
     };
-    line["ratio"] = match (spread, base) {
-        (Some(ours), Some(base)) => json!((ours.median / base * 1000.0).round() / 1000.0),
-        _ => Value::Null,
+    let (peer_name, values) = match against {
+        Against::Peer(peer, values) => (peer, values),
+        Against::Limit(limit) => ("limit", &[limit][..]),
     };
+    let Some(peer) = Spread::of(values) else {
+        return skipped(name, &format!("no run of {peer_name} succeeded"));
+    };
+    let line = json!({
+        "name": name, "unit": unit, "ours": spread, "peer": peer, "peer-name": peer_name,
+        "ratio": rounded(spread.median / peer.median), "runs": ours.len(), "peer-runs": values.len(), "machine": machine(),
+    });
     println!("{line}");
+}
+
+/// Prints the figure of a share of the runs, for example that 99 % of them are not above.
+pub fn print_quantile(name: &str, unit: &str, ours: &[f64], share: f64, limit: f64) {
+    let mut sorted = ours.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let place = (share * sorted.len() as f64).ceil() as usize;
+    let Some(value) = sorted.get(place.saturating_sub(1)) else {
+        return skipped(name, "no run succeeded");
+    };
+    let line = json!({
+        "name": name, "unit": unit, "ours": Spread::of(&[*value]), "peer": Spread::of(&[limit]), "peer-name": "limit",
+        "ratio": rounded(value / limit), "runs": ours.len(), "machine": machine(),
+    });
+    println!("{line}");
+}
+
+/// Three digits that count.
+fn rounded(ratio: f64) -> Option<f64> {
+    format!("{ratio:.2e}").parse().ok()
 }
 
 /// What was not measured, and why.
@@ -73,29 +82,25 @@ pub fn skipped(name: &str, why: &str) {
     println!("{}", json!({ "name": name, "skipped": why }));
 }
 
-/// Processors, kernel and memory.
-pub fn machine() -> String {
+/// Processors, memory, kernel, and how busy the machine was in the last minute.
+fn machine() -> String {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let word = |text: &str, place: usize| {
+        let word = text.split_whitespace().nth(place);
+        word.unwrap_or("unknown").to_owned()
+    };
     let cpuinfo = read("/proc/cpuinfo");
     let model = cpuinfo
         .lines()
         .find_map(|line| line.strip_prefix("model name")?.split_once(": "))
-        .map_or("unknown", |(_, model)| model.trim());
-    let memory = read("/proc/meminfo")
-        .lines()
-        .find_map(|line| {
-            line.strip_prefix("MemTotal:")?
-                .split_whitespace()
-                .next()?
-                .parse::<u64>()
-                .ok()
-        })
-        .unwrap_or_default();
+        .map_or("unknown CPU", |(_, model)| model.trim());
+    let kib: u64 = word(&read("/proc/meminfo"), 1).parse().unwrap_or_default();
     format!(
-        "{} × {model}, {} GiB, Linux {}",
+        "{} × {model}, {} GiB, Linux {}, load {}",
         std::thread::available_parallelism().map_or(0, usize::from),
-        memory.div_ceil(1 << 20),
-        read("/proc/sys/kernel/osrelease").trim(),
+        kib.div_ceil(1 << 20),
+        word(&read("/proc/sys/kernel/osrelease"), 0),
+        word(&read("/proc/loadavg"), 0),
     )
 }
 

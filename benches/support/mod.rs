@@ -1,10 +1,11 @@
-//! What the benchmarks share: namespaces and links, kernel routes as they change, BIRD, and figures.
+//! What the benchmarks share: namespaces and links, kernel routes as they change, BIRD and FRR, and figures.
 
 #![expect(dead_code, reason = "every benchmark uses a part of it, none uses all")]
 
 pub mod bed;
 pub mod bird;
 pub mod figure;
+pub mod frr;
 pub mod ours;
 pub mod watch;
 

@@ -1,24 +1,20 @@
-//! Our simulated routers on a bed: one thread for BGP, one for BFD, as in a lab.
+//! Our simulated routers on a bed, on the threads on which a lab has them: one for BGP, one for BFD.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::num::{NonZeroU8, NonZeroU32};
 use std::sync::Arc;
-use std::sync::mpsc::channel;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
-use peerlab::bfd::{Config, State, Timers};
-use peerlab::line::{BfdPort, BfdSpec, End, Line, LineEvent};
+use peerlab::bfd::{Config, Timers};
+use peerlab::lab::control_plane::ControlPlane;
+use peerlab::line::{BfdPort, BfdSpec, End, Line};
 use peerlab::record::{Entry, Recorder};
-use peerlab::router::driver::{Driver, RouterHandle};
 use peerlab::router::{
-    Export, ExportPolicy, Originated, OriginatedAttributes, RouterConfig, SessionIndex,
-    SessionSpec, Sessions,
+    Export, ExportPolicy, Originated, OriginatedAttributes, RouterConfig, SessionSpec, Sessions,
 };
 use peerlab::time::Clock;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
-use tokio::sync::oneshot;
 
 use super::bed::{Bed, INTERFACES, address_of, index, router_id};
 use super::{ASNS, Outcome, announced};
@@ -26,88 +22,37 @@ use super::{ASNS, Outcome, announced};
 /// Running routers; they end when this is dropped.
 pub struct Ours {
     pub facts: UnboundedReceiver<Entry>,
-    thread: Option<JoinHandle<()>>,
-    end: Option<oneshot::Sender<()>>,
+    _control_plane: ControlPlane,
+    _line: Line,
 }
 
 /// Starts every router of a bed. Returns when all are started.
 pub fn start(bed: &Bed, bfd_ms: u64, clock: Clock) -> Outcome<Ours> {
     let (recorder, facts) = Recorder::new(clock);
-    let (end, ended) = oneshot::channel();
-    let (started, starting) = channel();
-    let routers: Vec<_> = bed
-        .routers()
-        .map(|(pair, side, namespace)| (pair, side, Arc::clone(namespace)))
-        .collect();
-    let thread = std::thread::Builder::new()
-        .name("routers".into())
-        .spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build();
-            let run = async {
-                let (events, line_events) = unbounded_channel();
-                let line = Line::start(recorder.clone(), events)?;
-                let mut handles = HashMap::new();
-                for (pair, side, namespace) in routers {
-                    let config = configuration(pair, side);
-                    let (driver, handle) = Driver::open(
-                        Arc::clone(&namespace),
-                        config,
-                        seed(pair, side, 0),
-                        recorder.clone(),
-                    )?;
-                    tokio::spawn(driver.run());
-                    for link in 0..2 {
-                        let spec = bfd(pair, side, link, bfd_ms)?;
-                        handles.insert(
-                            spec.end.clone(),
-                            (handle.clone(), SessionIndex(link as u16)),
-                        );
-                        line.add_bfd(BfdPort::open(&namespace, spec)?);
-                    }
-                }
-                tokio::spawn(tell_routers(line_events, handles));
-                Outcome::Ok(line)
-            };
-            let Ok(runtime) = runtime else { return };
-            match runtime.block_on(run) {
-                Ok(line) => {
-                    let _ = started.send(Ok(()));
-                    let _ = runtime.block_on(ended);
-                    drop(line);
-                }
-                Err(error) => {
-                    let _ = started.send(Err(error));
-                }
-            }
-        })?;
-    starting.recv()??;
-    Ok(Ours {
-        facts,
-        thread: Some(thread),
-        end: Some(end),
-    })
-}
-
-/// Passes BFD changes on to the routers.
-async fn tell_routers(
-    mut events: UnboundedReceiver<LineEvent>,
-    handles: HashMap<End, (RouterHandle, SessionIndex)>,
-) {
-    while let Some(event) = events.recv().await {
-        let LineEvent::Bfd { end, change, .. } = event else {
-            continue;
-        };
-        let Some((router, session)) = handles.get(&end) else {
-            continue;
-        };
-        if change.to == State::Up {
-            router.bfd(*session, true);
-        } else if change.from == State::Up {
-            router.bfd(*session, false);
+    let (events, line_events) = unbounded_channel();
+    let line = Line::start(recorder.clone(), events)?;
+    let control_plane = ControlPlane::start()?;
+    let mut routers = BTreeMap::new();
+    for (pair, side, namespace) in bed.routers() {
+        let handle = control_plane.start_router(
+            Arc::clone(namespace),
+            configuration(pair, side),
+            seed(pair, side, 0),
+            recorder.clone(),
+            &[],
+        )?;
+        routers.insert(name(pair, side), handle);
+        for link in 0..2 {
+            let spec = bfd(pair, side, link, bfd_ms)?;
+            line.add_bfd(BfdPort::open(namespace, spec)?);
         }
     }
+    control_plane.follow_line(line_events, routers, recorder);
+    Ok(Ours {
+        facts,
+        _control_plane: control_plane,
+        _line: line,
+    })
 }
 
 fn name(pair: usize, side: usize) -> String {
@@ -172,13 +117,4 @@ fn bfd(pair: usize, side: usize, link: usize, interval_ms: u64) -> Outcome<BfdSp
             jitter_seed: seed,
         },
     })
-}
-
-impl Drop for Ours {
-    fn drop(&mut self) {
-        drop(self.end.take());
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
 }

@@ -2,12 +2,19 @@
 
 use nix::errno::Errno;
 
-/// Lets the calling thread run before every ordinary one (`SCHED_FIFO`, lowest priority of it).
+/// What sends and times packets: BFD, LACP, probes.
+pub const TIMERS: i32 = 2;
+/// What turns a loss into kernel routes, and what watches them: less, because it may have more to do at once.
+pub const ROUTES: i32 = 1;
+
+/// Lets the calling thread run before every ordinary one (`SCHED_FIFO`), and before those of a lower `priority`.
 ///
 /// # Errors
 /// `EPERM` without CAP_SYS_NICE in the host's user namespace, which an ordinary user never has.
-pub fn real_time() -> Result<(), Errno> {
-    let parameters = libc::sched_param { sched_priority: 1 };
+pub fn real_time(priority: i32) -> Result<(), Errno> {
+    let parameters = libc::sched_param {
+        sched_priority: priority,
+    };
     // SAFETY: the pointer is to a sched_param that outlives the call; 0 is the calling thread.
     let result = unsafe {
         libc::sched_setscheduler(

@@ -27,6 +27,9 @@ pub enum LabError {
     /// A LAG or BFD session could not be started.
     #[error(transparent)]
     Line(#[from] LineError),
+    /// The routers' thread could not be started.
+    #[error("start the routers' thread: {0}")]
+    ControlPlane(#[source] std::io::Error),
     /// A simulated router could not be started.
     #[error(transparent)]
     Driver(#[from] DriverError),

@@ -7,6 +7,7 @@
 
 mod act;
 pub mod cable;
+pub mod control_plane;
 mod error;
 pub mod line_cards;
 pub mod routers;
@@ -15,23 +16,23 @@ mod traffic;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::mpsc::unbounded_channel;
 use tokio::task::spawn_local;
 
 use self::cable::Cables;
+use self::control_plane::ControlPlane;
 pub use self::error::LabError;
-use crate::bfd::State;
 use crate::binding::{Binding, Device};
 use crate::device::bird::{self, Bird};
 use crate::kernel::apply::Network;
 use crate::kernel::namespace::Namespace;
-use crate::kernel::watch::{Carrier, Watch, Watcher};
-use crate::line::{Line, LineEvent};
-use crate::plan::of_topology::Layout;
+use crate::kernel::watch::{Watch, Watcher};
+use crate::line::Line;
+use crate::plan::of_topology::{ConnectionLayout, Layout};
 use crate::probe::Probe;
 use crate::record::{Fact, Recorder};
 use crate::router::RouterConfig;
-use crate::router::driver::{Driver, RouterHandle};
+use crate::router::driver::RouterHandle;
 use crate::scenario::{Act, Scenario};
 use crate::topology::Topology;
 
@@ -51,6 +52,7 @@ pub struct Lab {
     peer_asn: u32,
     network: Network,
     line: Line,
+    control_plane: ControlPlane,
     cables: Cables,
     /// Simulated routers by name, `wan` and `core` among them.
     routers: BTreeMap<String, RouterHandle>,
@@ -78,23 +80,24 @@ impl Lab {
             Watcher::start(recorder.clone(), watches(&layout, &network, scenario)?)?;
         let (events_in, events) = unbounded_channel();
         let line = Line::start(recorder.clone(), events_in)?;
+        let control_plane = ControlPlane::start().map_err(LabError::ControlPlane)?;
         let mut routers = BTreeMap::new();
         let configs = simulated(topology, &layout, binding, &scenario.without_bfd);
         for (seed, config) in configs.into_iter().enumerate() {
             let name = config.name.clone();
             let place = shared(&network, &name)?;
-            let (driver, handle) = Driver::open(place, config, seed as u64, recorder.clone())?;
+            let own = |connection: &&ConnectionLayout| {
+                connection.edge.router == name || connection.peer.router == name
+            };
             // LACP has yet to bring the LAGs up, and a SYN that is lost before costs a second.
-            for connection in &layout.connections {
-                if connection.edge.router == name || connection.peer.router == name {
-                    handle.interface(&connection.name, false);
-                }
-            }
-            spawn_local(driver.run());
+            let dark = layout.connections.iter().filter(own);
+            let dark: Vec<&str> = dark.map(|connection| connection.name.as_str()).collect();
+            let handle =
+                control_plane.start_router(place, config, seed as u64, recorder.clone(), &dark)?;
             routers.insert(name, handle);
         }
-        spawn_local(follow_line(events, routers.clone(), recorder.clone()));
-        spawn_local(follow_carriers(carriers, routers.clone()));
+        control_plane.follow_line(events, routers.clone(), recorder.clone());
+        control_plane.follow_carriers(carriers, routers.clone());
         line_cards::start(
             topology,
             &layout,
@@ -112,6 +115,7 @@ impl Lab {
             peer_asn: topology.peer.asn,
             network,
             line,
+            control_plane,
             routers,
             crashed: BTreeSet::new(),
             probe,
@@ -127,9 +131,7 @@ impl Lab {
         for device in self.devices {
             device.stop().await;
         }
-        for handle in self.routers.values() {
-            handle.crash();
-        }
+        drop(self.control_plane);
         drop(self.line);
     }
 
@@ -233,50 +235,6 @@ fn watches(
         )?);
     }
     Ok(watches)
-}
-
-/// Tells the routers what LACP and BFD found out.
-async fn follow_line(
-    mut events: UnboundedReceiver<LineEvent>,
-    routers: BTreeMap<String, RouterHandle>,
-    recorder: Recorder,
-) {
-    while let Some(event) = events.recv().await {
-        match event {
-            LineEvent::Lag { end, up, .. } => {
-                if let Some(router) = routers.get(&end.router) {
-                    router.interface(&end.connection, up);
-                }
-            }
-            LineEvent::Bfd { end, change, .. } => {
-                let router = routers.get(&end.router);
-                let session = router.and_then(|router| router.session(&end.connection));
-                let up = change.to == State::Up;
-                if let (Some(router), Some(session)) = (router, session)
-                    && (up || change.from == State::Up)
-                {
-                    router.bfd(session, up);
-                }
-            }
-            LineEvent::Errored { end, text } => {
-                recorder.now(Fact::Errored {
-                    text: format!("{end}: {text}"),
-                });
-            }
-        }
-    }
-}
-
-/// Tells the routers what happens to their plain links.
-async fn follow_carriers(
-    mut carriers: UnboundedReceiver<Carrier>,
-    routers: BTreeMap<String, RouterHandle>,
-) {
-    while let Some(carrier) = carriers.recv().await {
-        if let Some(router) = routers.get(&carrier.router) {
-            router.interface(&carrier.link, carrier.up);
-        }
-    }
 }
 
 fn start_devices(

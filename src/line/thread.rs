@@ -129,7 +129,7 @@ pub(super) fn start(
     let thread = std::thread::Builder::new()
         .name("line".into())
         .spawn(move || {
-            let _ = tell.send(priority::real_time());
+            let _ = tell.send(priority::real_time(priority::TIMERS));
             line.run();
         })?;
     let real_time = told.recv().unwrap_or(Err(Errno::ESRCH));

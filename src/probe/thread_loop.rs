@@ -108,7 +108,7 @@ impl Loop {
 
     /// Works until told to end.
     pub(super) fn run(mut self) {
-        if let Err(errno) = priority::real_time() {
+        if let Err(errno) = priority::real_time(priority::TIMERS) {
             tracing::debug!(%errno, "the probe thread has no real-time priority");
         }
         loop {

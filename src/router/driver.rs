@@ -5,7 +5,8 @@
 //! connection, so that a neighbour that sends without end delays nobody else, and a task that has more to do
 //! yields to the tasks of other routers.
 //!
-//! After each input the kernel's routes are changed before anything else the router wants is done.
+//! After each input the kernel's routes are changed before anything else the router wants is done. A neighbour that
+//! BFD lost leaves them even before the router is told, and before any router works out what follows.
 //!
 //! **Invariant:** a router's only I/O is here; a connection from an address that is no neighbour's is closed
 //! unread, and of a neighbour's incoming connections there is at most one at a time.
@@ -29,6 +30,7 @@ use self::handle::Event;
 pub use self::handle::RouterHandle;
 use self::sockets::{listen, watch};
 use super::{Fib as RouteChange, Input, Output, Router, RouterConfig, SessionIndex, SessionSpec};
+use crate::bgp::session::State;
 use crate::kernel::namespace::{Namespace, NamespaceError};
 use crate::kernel::netlink::{Netlink, NetlinkError};
 use crate::kernel::nexthop::{Fib, FibError, NextHop};
@@ -91,6 +93,8 @@ pub struct Driver {
     serial: u32,
     buffer: Box<[u8]>,
     outputs: Vec<Output>,
+    /// A loss that the kernel's routes know of already, and the router not yet.
+    put_off: Option<Event>,
     ending: Ending,
 }
 
@@ -123,6 +127,7 @@ impl Driver {
             serial: 0,
             buffer: vec![0; READ].into(),
             outputs: Vec::new(),
+            put_off: None,
             ending: Ending::No,
         };
         Ok((driver, handle))
@@ -140,6 +145,9 @@ impl Driver {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         for _ in 0..TURNS {
             let mut busy = self.poll_events(cx);
+            if self.put_off.is_some() {
+                break;
+            }
             busy |= self.poll_alarm(cx);
             busy |= self.poll_accept(cx);
             busy |= self.poll_connections(cx);
@@ -166,15 +174,41 @@ impl Driver {
     /// Takes everything the lab says. What happened is older than what waits in sockets, so it comes first.
     fn poll_events(&mut self, cx: &mut Context<'_>) -> bool {
         let mut busy = false;
+        if let Some(event) = self.put_off.take() {
+            busy = true;
+            self.event(event);
+        }
         while let Poll::Ready(event) = self.events.poll_recv(cx) {
             busy = true;
             let Some(event) = event else {
                 self.ending = Ending::AtOnce;
                 break;
             };
+            if self.avoid_lost(&event) {
+                self.put_off = Some(event);
+                break;
+            }
             self.event(event);
         }
         busy
+    }
+
+    /// Takes a neighbour that BFD lost out of the kernel's routes. What the router makes of it may take longer, and
+    /// other routers may have lost something, too: then the rest is to be put off until they had their turn.
+    fn avoid_lost(&mut self, event: &Event) -> bool {
+        let Event::Bfd { session, up: false } = event else {
+            return false;
+        };
+        let spec = self.router.config().sessions.get(session.index());
+        let Some(gateway) = spec.filter(|spec| spec.use_bfd).map(|spec| spec.peer) else {
+            return false;
+        };
+        if self.router.state(*session) != State::Established {
+            return false;
+        }
+        self.fib.next_hop_down(gateway);
+        self.flush();
+        true
     }
 
     fn event(&mut self, event: Event) {

@@ -243,7 +243,7 @@ fn next_hops(site: &mut Site) -> Result<String, String> {
 }
 
 fn real_time(_: &mut Site) -> Result<String, String> {
-    thread::spawn(priority::real_time)
+    thread::spawn(|| priority::real_time(priority::TIMERS))
         .join()
         .unwrap_or(Err(nix::errno::Errno::EAGAIN))
         .map(|()| String::new())
