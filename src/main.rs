@@ -25,9 +25,9 @@ enum Command {
     },
     /// Tell every mistake in topology, binding and scenario files; nothing is built.
     Check {
-        /// The files.
-        #[arg(required = true)]
-        files: Vec<PathBuf>,
+        /// Files, or folders with files.
+        #[arg(required = true, value_name = "FILES")]
+        paths: Vec<PathBuf>,
     },
     /// Judge a kept record again and draw its report.
     Report {
@@ -47,7 +47,7 @@ fn main() -> ExitCode {
     let number = match Arguments::parse().command {
         Command::Run(arguments) => cli::run::run(&arguments),
         Command::Plan { topology } => cli::plan::plan(&topology),
-        Command::Check { files } => cli::check::check(&files),
+        Command::Check { paths } => cli::check::check(&paths),
         Command::Report { folder } => cli::report::report(&folder),
         Command::Doctor => cli::doctor::doctor(),
         Command::Schema { kind } => cli::schema::print(kind),

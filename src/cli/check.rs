@@ -1,10 +1,11 @@
-//! `peerlab check FILE…`: reads files and tells every mistake in them. Nothing is built.
+//! `peerlab check PATH…`: reads files, and all files of folders, and tells every mistake in them. Nothing is built.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
+use super::toml_files;
 use crate::source::{Diagnostic, Diagnostics, Source};
 use crate::{binding, scenario, topology};
 
@@ -20,6 +21,15 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Its name in a sentence.
+    pub fn word(self) -> &'static str {
+        match self {
+            Kind::Topology => "topology",
+            Kind::Binding => "binding",
+            Kind::Scenario => "scenario",
+        }
+    }
+
     /// What the file is, from the keys that only this kind has; failing that, from the folder it is in.
     pub fn of(source: &Source) -> Option<Kind> {
         let (document, _) = DeTable::parse_recoverable(&source.text);
@@ -83,17 +93,45 @@ fn file(path: &Path) -> Result<Kind, Diagnostics> {
     }
 }
 
+/// The files that these paths stand for, each once.
+fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Diagnostics> {
+    let mut files = Vec::new();
+    let mut mistakes = Diagnostics::default();
+    for path in paths {
+        match toml_files::below(path) {
+            Ok(below) if below.is_empty() => {
+                let message = format!("there is no file in the folder `{}`", path.display());
+                mistakes.push(Diagnostic::error(message).note("files end in .toml"));
+            }
+            Ok(below) => files.extend(
+                below
+                    .into_iter()
+                    .filter(|file| !files.contains(file))
+                    .collect::<Vec<_>>(),
+            ),
+            Err(diagnostic) => mistakes.push(diagnostic),
+        }
+    }
+    match mistakes.is_empty() {
+        true => Ok(files),
+        false => Err(mistakes),
+    }
+}
+
 /// Checks the files: mistakes go to standard error, a line for good files to standard output.
 ///
 /// Returns the exit number: 0 when all are good, 2 otherwise.
 pub fn check(paths: &[PathBuf]) -> u8 {
-    let found = mistakes(paths);
+    let (count, found) = match files(paths) {
+        Ok(files) => (files.len(), mistakes(&files)),
+        Err(mistakes) => (0, mistakes),
+    };
     let mut error = anstream::stderr().lock();
     let mut output = anstream::stdout().lock();
     // A closed pipe is the reader's wish, not a mistake in a file.
     if found.is_empty() {
-        let files = if paths.len() == 1 { "file" } else { "files" };
-        let _ = writeln!(output, "{} {files} without mistakes", paths.len());
+        let files = if count == 1 { "file" } else { "files" };
+        let _ = writeln!(output, "{count} {files} without mistakes");
         return 0;
     }
     let mistakes = if found.len() == 1 {

@@ -8,3 +8,4 @@ pub mod plan;
 pub mod report;
 pub mod run;
 pub mod schema;
+mod toml_files;

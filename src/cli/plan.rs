@@ -4,12 +4,14 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
 
+use super::check::Kind;
+use super::toml_files;
 use crate::plan::of_topology::{CORE_ROUTER_ID, Layout, MICROSOFT_RANGE, TEAMS_ADDRESS};
 use crate::topology::{self, Topology};
 
 /// Prints the plan; returns the exit number.
 pub fn plan(path: &Path) -> u8 {
-    match topology::load(path) {
+    match toml_files::of_kind(path, Kind::Topology).and_then(|source| topology::parse(&source)) {
         Ok(topology) => {
             // A closed pipe is the reader's wish.
             let _ = write!(anstream::stdout(), "{}", text(&topology, path));
@@ -73,6 +75,7 @@ fn interfaces(topology: &Topology, layout: &Layout, path: &Path) -> String {
             "inside", peer.inside, peer.core, topology.peer.asn
         );
     }
+    let _ = writeln!(text, "\n# endpoints");
     for endpoint in &layout.endpoints {
         let _ = writeln!(
             text,

@@ -128,7 +128,14 @@ pub fn help(what: &Expect, state: &State, topology: &Topology) -> Option<String>
     }
     concerned(what, topology)
         .filter(|c| !holds(&narrowed(what, c), state, topology))
-        .find_map(|c| remedy(state, topology, c))
+        .find_map(|c| match state.broken(&c.name) {
+            // What its layers lack then is no news.
+            true => Some(format!(
+                "the scenario broke {} and has not repaired it",
+                c.name
+            )),
+            false => remedy(state, topology, c),
+        })
 }
 
 /// The lowest layer of a connection that is not up, and what its peer's router lacks.

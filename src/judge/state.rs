@@ -25,6 +25,7 @@ pub struct State {
     kernel: BTreeMap<(String, Ipv4Net), Vec<String>>,
     probes: BTreeMap<(String, String), ProbeView>,
     devices: BTreeMap<String, String>,
+    broken: BTreeSet<String>,
 }
 
 /// A BGP session as its router sees it.
@@ -222,6 +223,18 @@ impl State {
                 self.devices
                     .insert(router.clone(), format!("{event}: {text}"));
             }
+            Fact::FaultHappened {
+                connections,
+                repaired,
+                ..
+            } => {
+                for connection in connections {
+                    match repaired {
+                        true => self.broken.remove(connection),
+                        false => self.broken.insert(connection.clone()),
+                    };
+                }
+            }
             Fact::Device { .. }
             | Fact::Run { .. }
             | Fact::Phase { .. }
@@ -230,7 +243,6 @@ impl State {
             | Fact::StepBlocked { .. }
             | Fact::StepEnded { .. }
             | Fact::FaultAsked { .. }
-            | Fact::FaultHappened { .. }
             | Fact::ProbeLost { .. }
             | Fact::ProbeDisorder { .. }
             | Fact::ProbeTally { .. }
@@ -240,6 +252,11 @@ impl State {
             | Fact::EventsLost { .. }
             | Fact::Interrupted { .. } => {}
         }
+    }
+
+    /// Whether something on this connection was broken on purpose, and nothing there was repaired since.
+    pub fn broken(&self, connection: &str) -> bool {
+        self.broken.contains(connection)
     }
 
     /// The BGP session of a router with a connection or neighbour, if anything was told of it.

@@ -25,8 +25,8 @@ pub fn start(
     line: &Line,
 ) -> Result<(), LabError> {
     for (number, connection) in layout.connections.iter().enumerate() {
-        for end in [&connection.edge, &connection.peer] {
-            line.add_lag(lag(topology, network, connection, end)?);
+        for side in [Side::Microsoft, Side::Peer] {
+            line.add_lag(lag(topology, network, connection, side)?);
         }
         let config = bfd_config(topology, number, Side::Microsoft);
         line.add_bfd(bfd(network, connection, Side::Microsoft, config)?);
@@ -48,8 +48,8 @@ pub enum Side {
     Peer,
 }
 
-/// The LACP actor of one end of a connection.
-pub fn lag_config(topology: &Topology, end: &LagEnd) -> LagConfig {
+/// The LACP actor of one side of a connection. The peer's is always active: two passive ones never speak.
+pub fn lag_config(topology: &Topology, end: &LagEnd, side: Side) -> LagConfig {
     let settings = topology.profile.lacp;
     let ports = end
         .members
@@ -65,7 +65,7 @@ pub fn lag_config(topology: &Topology, end: &LagEnd) -> LagConfig {
         system_priority: PRIORITY,
         key: end.key,
         fast: settings.fast,
-        active: settings.active,
+        active: settings.active || side == Side::Peer,
         min_links: settings.min_links,
         aggregate_wait: AGGREGATE_WAIT,
         ports: ports.collect(),
@@ -93,9 +93,13 @@ fn lag(
     topology: &Topology,
     network: &Network,
     connection: &ConnectionLayout,
-    end: &LagEnd,
+    side: Side,
 ) -> Result<LagPort, LabError> {
-    let config = lag_config(topology, end);
+    let end = match side {
+        Side::Microsoft => &connection.edge,
+        Side::Peer => &connection.peer,
+    };
+    let config = lag_config(topology, end, side);
     let links: Vec<u32> = end.members.iter().map(|(index, _)| *index).collect();
     let place = namespace(network, &end.line_card)?;
     let name = End {

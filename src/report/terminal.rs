@@ -43,9 +43,12 @@ pub struct Terminal<W: Write> {
 }
 
 impl Terminal<anstream::Stdout> {
-    /// The standard output; plain when it is no terminal or `NO_COLOR` is set.
+    /// The standard output; plain when it is no terminal, and also when `NO_COLOR` is set: drawing over a line needs
+    /// escape codes.
     pub fn stdout() -> Terminal<anstream::Stdout> {
-        let live = std::io::stdout().is_terminal();
+        let stdout = std::io::stdout();
+        let live = stdout.is_terminal()
+            && anstream::AutoStream::choice(&stdout) != anstream::ColorChoice::Never;
         Terminal::to(anstream::stdout(), live)
     }
 }
@@ -234,7 +237,8 @@ impl<W: Write> Terminal<W> {
             return;
         }
         let text: String = text.chars().take(self.width - 4).collect();
-        let _ = write!(self.out, "\r\x1b[2K  {DIM}{text}{DIM:#}");
+        // Without wrapping: a narrow terminal cuts the line, which can then be drawn over.
+        let _ = write!(self.out, "\r\x1b[2K\x1b[?7l  {DIM}{text}{DIM:#}\x1b[?7h");
         let _ = self.out.flush();
         self.pending = true;
     }

@@ -162,7 +162,7 @@ pub struct BgpTimers {
 pub struct LacpSettings {
     /// Ask the partner for one LACPDU a second (short timeout) instead of one every 30 s.
     pub fast: bool,
-    /// Send LACPDUs without being asked.
+    /// Microsoft's side sends LACPDUs without being asked.
     pub active: bool,
     /// Members that must distribute for the LAG to have carrier.
     pub min_links: u8,

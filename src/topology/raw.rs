@@ -135,7 +135,7 @@ pub(super) struct RawBgp {
 pub(super) struct RawLacp {
     /// How often the partner is asked to send. The voice profile has `fast`.
     pub rate: Option<Located<RawLacpRate>>,
-    /// Whether to send without being asked. The voice profile has `active`.
+    /// Whether Microsoft's side sends without being asked; the peer's always does. The voice profile has `active`.
     pub mode: Option<Located<RawLacpMode>>,
     /// Members that must distribute for the LAG to be up. The voice profile has 1.
     #[schemars(range(min = 1, max = 8))]

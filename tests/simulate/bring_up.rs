@@ -46,6 +46,15 @@ fn a_metro_is_up_in_ten_link_delays() {
 }
 
 #[test]
+fn a_passive_microsoft_answers_an_active_peer() {
+    let mut topology = shipped("one-metro", VOICE_ROUTES);
+    topology.profile.lacp.active = false;
+    let mut metro = Metro::start(topology, &[], GOOD, 1);
+    let up = metro.wait(2 * SECOND, Metro::all_established);
+    assert!(up.is_some(), "{:#?}", metro.picture().sessions);
+}
+
+#[test]
 fn a_metro_comes_up_over_bad_cables() {
     let bad = Quality {
         delay: ms(20),

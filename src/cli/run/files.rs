@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use crate::binding::{self, Binding, Device};
+use crate::cli::check::Kind;
+use crate::cli::toml_files;
 use crate::record::SourceText;
 use crate::run::Sources;
 use crate::scenario::{self, Rehearsal};
-use crate::source::{Diagnostic, Diagnostics};
+use crate::source::{Diagnostic, Diagnostics, Source};
 
 /// What is to be played.
 #[derive(Debug, Default)]
@@ -25,13 +27,18 @@ pub struct Loaded {
 /// Every mistake in all files.
 pub fn load(paths: &[PathBuf], binding: Option<&Path>) -> Result<Loaded, Diagnostics> {
     let mut mistakes = Diagnostics::default();
+    if let Some(binding) = binding
+        && let Err(found) = toml_files::of_kind(binding, Kind::Binding)
+    {
+        return Err(found);
+    }
     let mut loaded = Loaded::default();
     let host = host();
     for path in paths {
         let files = match scenarios(path) {
             Ok(files) => files,
-            Err(diagnostic) => {
-                mistakes.push(diagnostic);
+            Err(found) => {
+                mistakes.extend(found);
                 continue;
             }
         };
@@ -62,38 +69,25 @@ pub fn load(paths: &[PathBuf], binding: Option<&Path>) -> Result<Loaded, Diagnos
     }
 }
 
-/// The scenario files a path stands for: itself, or all `.toml` files below it, in order of their names.
-fn scenarios(path: &Path) -> Result<Vec<PathBuf>, Diagnostic> {
+/// The scenario files a path stands for: itself, or all scenarios below it, in order of their names.
+fn scenarios(path: &Path) -> Result<Vec<PathBuf>, Diagnostics> {
     if !path.is_dir() {
+        toml_files::of_kind(path, Kind::Scenario)?;
         return Ok(vec![path.to_owned()]);
     }
-    let mut found = Vec::new();
-    let mut folders = vec![path.to_owned()];
-    while let Some(folder) = folders.pop() {
-        let entries = fs::read_dir(&folder).map_err(|error| {
-            Diagnostic::error(format!(
-                "cannot read the folder `{}`: {error}",
-                folder.display()
-            ))
-        })?;
-        for entry in entries.flatten() {
-            let path = entry.path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path
-                .extension()
-                .is_some_and(|extension| extension == "toml")
-            {
-                found.push(path);
-            }
-        }
-    }
+    let mut found = toml_files::below(path)?;
+    // A folder may hold topologies and bindings too. What is none of the three is told as a mistake later.
+    found.retain(|file| {
+        let kind = Source::read(file).ok().and_then(|source| Kind::of(&source));
+        kind.is_none_or(|kind| kind == Kind::Scenario)
+    });
     if found.is_empty() {
         let message = format!("there is no scenario in the folder `{}`", path.display());
-        return Err(Diagnostic::error(message).note("a scenario is a file that ends in .toml"));
+        let diagnostic = Diagnostic::error(message);
+        return Err(diagnostic
+            .note("a scenario is a file that ends in .toml and has `[[step]]`")
+            .into());
     }
-    // Short ones first: what a folder itself holds comes before what its folders hold.
-    found.sort_by_key(|file| (file.components().count(), file.clone()));
     Ok(found)
 }
 
