@@ -15,7 +15,7 @@ pub const PHASES: [Phase; 5] = [
     Phase::EndOfRib,
 ];
 
-/// A phase of coming up, as a Microsoft edge sees it.
+/// A phase of coming up, as a Microsoft edge sees it, and inside both networks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
     /// Every member has light.
@@ -35,7 +35,8 @@ pub enum Phase {
 pub struct Missing {
     /// Which.
     pub phase: Phase,
-    /// Connections that lack it, in file order.
+    /// Connections that lack it, in file order; with the routers at the two ends of the session inside a network
+    /// (`core and ams-pe-1`) where all is well on the connection itself.
     pub connections: Vec<String>,
 }
 
@@ -70,14 +71,38 @@ impl fmt::Display for Missing {
 /// The run writes a [`crate::record::Fact::Phase`] whenever this goes on to a later phase.
 pub fn missing(state: &State, topology: &Topology, except: &[String]) -> Option<Missing> {
     PHASES.into_iter().find_map(|phase| {
-        let connections: Vec<String> = topology
-            .connections
-            .iter()
-            .filter(|connection| !except.contains(&connection.name))
-            .filter(|connection| !complete(state, connection, phase))
-            .map(|connection| connection.name.clone())
-            .collect();
+        let mut connections: Vec<String> = Vec::new();
+        for connection in &topology.connections {
+            if except.contains(&connection.name) {
+                continue;
+            }
+            if !complete(state, connection, phase) {
+                connections.push(connection.name.clone());
+            }
+            let inside = [("wan", &connection.edge), ("core", &connection.router)];
+            let lacking = inside
+                .iter()
+                .filter(|(hub, router)| !complete_inside(state, hub, router, phase))
+                .map(|(hub, router)| format!("{hub} and {router}"));
+            for session in lacking {
+                // Several connections may end at one router.
+                if !connections.contains(&session) {
+                    connections.push(session);
+                }
+            }
+        }
         (!connections.is_empty()).then_some(Missing { phase, connections })
+    })
+}
+
+/// Whether the session inside Microsoft's or the peer's network is there, through which all others learn of a
+/// connection's routes. One of which nothing was told does not count.
+fn complete_inside(state: &State, hub: &str, router: &str, phase: Phase) -> bool {
+    let told = state.session(hub, router);
+    told.is_none_or(|session| match phase {
+        Phase::Light | Phase::Lacp | Phase::Bfd => true,
+        Phase::Bgp => session.established(),
+        Phase::EndOfRib => session.end_of_rib,
     })
 }
 
