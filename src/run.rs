@@ -13,6 +13,8 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::timeout;
 
 use self::host::HostWatch;
+use crate::binding::{Binding, Device};
+use crate::device::{DeviceError, bird};
 use crate::judge::settle::{PHASES, Phase};
 use crate::judge::{Findings, Judge};
 use crate::lab::{Acted, Lab, LabError};
@@ -67,13 +69,33 @@ pub async fn play(
         interrupted,
         ending: Ending::Played,
     };
-    if let Err(error) = stage.whole(rehearsal).await {
-        stage.recorder.now(Fact::Errored {
+    match stage.whole(rehearsal).await {
+        Ok(()) => {}
+        Err(error) if error.is_lack() => stage.blocked(error.to_string()),
+        Err(error) => stage.recorder.now(Fact::Errored {
             text: error.to_string(),
-        });
+        }),
     }
     stage.drain();
     (stage.judge.finish(), stage.ending)
+}
+
+/// Lets every device of a binding read its configuration, before anything is built.
+///
+/// # Errors
+/// The first configuration that is refused, in the device's own words. A device that is not installed is no mistake
+/// of the files: what needs it is blocked when it is played.
+pub fn check_devices(binding: &Binding) -> Result<(), DeviceError> {
+    for (router, device) in &binding.routers {
+        match device {
+            Device::Simulated => {}
+            Device::Bird { config } => match bird::check(router, config) {
+                Err(error) if !error.is_lack() => return Err(error),
+                Ok(()) | Err(_) => {}
+            },
+        }
+    }
+    Ok(())
 }
 
 /// The files of a rehearsal as they go into the record.
@@ -127,7 +149,21 @@ impl Stage<'_> {
         let ended = self.clock.now();
         lab.down().await;
         self.took("down", ended);
+        // A signal that came in the meantime ends the run too; it may still be on its way from its handler.
+        let heard = timeout(Duration::from_millis(1), self.interrupted.recv()).await;
+        if let Ok(Some(signal)) = heard
+            && self.ending == Ending::Played
+        {
+            self.interrupt(signal);
+        }
         result
+    }
+
+    /// Not even the first step can be tried, and so no other.
+    fn blocked(&self, why: String) {
+        self.recorder.now(Fact::StepStarted { step: 0 });
+        self.recorder.now(Fact::StepBlocked { step: 0, why });
+        self.recorder.now(Fact::StepEnded { step: 0 });
     }
 
     async fn steps(&mut self, rehearsal: &Rehearsal, lab: &mut Lab) -> Result<(), LabError> {

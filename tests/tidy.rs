@@ -70,6 +70,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &[
             "binding",
             "conformance",
+            "device",
             "judge",
             "kernel",
             "lab",

@@ -10,6 +10,7 @@ use tokio::task::LocalSet;
 
 use self::files::Loaded;
 use self::gallery::Gallery;
+use crate::device::DeviceError;
 use crate::kernel::enter::{self, HeldSignals};
 use crate::report::{Played, Report};
 use crate::run::{self, Ending};
@@ -43,6 +44,10 @@ pub fn run(arguments: &RunArguments) -> u8 {
             return WRONG_FILES;
         }
     };
+    if let Err(error) = check_devices(&loaded) {
+        anstream::eprintln!("error: {error}");
+        return WRONG_FILES;
+    }
     let record = match arguments
         .report
         .as_deref()
@@ -79,6 +84,18 @@ pub fn run(arguments: &RunArguments) -> u8 {
             LAB_FAILED
         }
     }
+}
+
+/// Lets the devices read their configurations, each binding once.
+fn check_devices(loaded: &Loaded) -> Result<(), DeviceError> {
+    let mut checked = Vec::new();
+    for (rehearsal, _) in &loaded.rehearsals {
+        if !checked.contains(&&rehearsal.binding) {
+            run::check_devices(&rehearsal.binding)?;
+            checked.push(&rehearsal.binding);
+        }
+    }
+    Ok(())
 }
 
 async fn play_all(loaded: Loaded, mut gallery: Gallery, held: HeldSignals) -> u8 {

@@ -1,9 +1,10 @@
 //! BIRD 2 with the carrier's own configuration file.
 //!
-//! The configuration is parsed by BIRD first (`bird -p`), so that a mistake is shown before anything runs.
+//! The configuration is read by BIRD first (`bird -p`), so that a mistake is shown before anything is built.
 //! BIRD runs in the foreground; what it logs to standard error becomes facts.
 
 use std::collections::VecDeque;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -14,6 +15,7 @@ use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, spawn_local};
 
 use super::DeviceError;
+use crate::kernel::feature::program;
 use crate::kernel::namespace::Namespace;
 use crate::record::{Fact, Recorder};
 
@@ -53,7 +55,7 @@ impl Bird {
 /// Starts BIRD in the router's namespace and watches it until it ends or is stopped.
 ///
 /// # Errors
-/// BIRD is not installed, refuses the configuration, or cannot be run.
+/// BIRD is not installed or cannot be run. A configuration it refuses is told when it ends; see [`check`].
 pub fn start(
     router: &str,
     namespace: &Namespace,
@@ -61,13 +63,11 @@ pub fn start(
     recorder: &Recorder,
     ended: UnboundedSender<Ended>,
 ) -> Result<Bird, DeviceError> {
-    check(router, namespace, config)?;
     let control = format!("/run/bird-{router}.ctl");
-    let mut command = Command::new(PROGRAM);
+    let mut command = command(router)?;
     command
         .args(["-f", "-s", &control, "-c"])
         .arg(config)
-        .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::piped());
     namespace.enter_on_exec(&mut command)?;
@@ -86,11 +86,13 @@ pub fn start(
     Ok(Bird { stop, watch })
 }
 
-/// Lets BIRD read the configuration without running it.
-fn check(router: &str, namespace: &Namespace, config: &Path) -> Result<(), DeviceError> {
-    let mut command = Command::new(PROGRAM);
-    command.arg("-p").arg("-c").arg(config).stdin(Stdio::null());
-    namespace.enter_on_exec(&mut command)?;
+/// Lets BIRD read a configuration without running it, in the present namespaces.
+///
+/// # Errors
+/// BIRD is not installed, refuses the configuration, or cannot be run.
+pub fn check(router: &str, config: &Path) -> Result<(), DeviceError> {
+    let mut command = command(router)?;
+    command.arg("-p").arg("-c").arg(config);
     let output = command
         .output()
         .map_err(|source| spawn_error(router, source))?;
@@ -98,12 +100,29 @@ fn check(router: &str, namespace: &Namespace, config: &Path) -> Result<(), Devic
         return Ok(());
     }
     let words = [output.stdout, output.stderr].concat();
+    let mut words = String::from_utf8_lossy(&words).trim().to_owned();
+    if words.is_empty() {
+        words = output.status.to_string();
+    }
     Err(DeviceError::Rejected {
         router: router.to_owned(),
         program: PROGRAM,
         config: PathBuf::from(config),
-        words: String::from_utf8_lossy(&words).trim().to_owned(),
+        words,
     })
+}
+
+/// BIRD, not yet told what to do. It is in a process group of its own: what a terminal sends at Ctrl-C is for peerlab,
+/// which takes the lab down in order.
+fn command(router: &str) -> Result<Command, DeviceError> {
+    let path = program::find(PROGRAM).ok_or_else(|| DeviceError::NotInstalled {
+        router: router.to_owned(),
+        program: PROGRAM,
+        package: "bird2",
+    })?;
+    let mut command = Command::new(path);
+    command.stdin(Stdio::null()).process_group(0);
+    Ok(command)
 }
 
 /// What a BIRD says, line by line.
@@ -193,17 +212,9 @@ async fn watch(
 }
 
 fn spawn_error(router: &str, source: std::io::Error) -> DeviceError {
-    if source.kind() == std::io::ErrorKind::NotFound {
-        DeviceError::NotInstalled {
-            router: router.to_owned(),
-            program: PROGRAM,
-            package: "bird2",
-        }
-    } else {
-        DeviceError::Spawn {
-            router: router.to_owned(),
-            program: PROGRAM,
-            source,
-        }
+    DeviceError::Spawn {
+        router: router.to_owned(),
+        program: PROGRAM,
+        source,
     }
 }

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 pub enum DeviceError {
     /// The program is not installed.
     #[error(
-        "start {program} for router {router}: not found in PATH; install it (Debian: `apt-get install {package}`) or bind the router to `simulated`"
+        "start {program} for router {router}: not found in PATH or /usr/sbin; install it (Debian: `apt-get install {package}`) or bind the router to `simulated`"
     )]
     NotInstalled {
         /// Router.
@@ -49,4 +49,11 @@ pub enum DeviceError {
     /// Its namespace could not be entered.
     #[error(transparent)]
     Namespace(#[from] crate::kernel::namespace::NamespaceError),
+}
+
+impl DeviceError {
+    /// The machine lacks the program: nothing failed, but nothing can be tried.
+    pub fn is_lack(&self) -> bool {
+        matches!(self, DeviceError::NotInstalled { .. })
+    }
 }

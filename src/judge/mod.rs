@@ -85,7 +85,7 @@ pub struct Judge<'a> {
 #[derive(Debug, Clone)]
 struct Hopeless {
     why: String,
-    /// The lab failed, and no finding says so yet.
+    /// The lab failed or a signal came, and no finding says so yet.
     errored: Option<Evidence>,
 }
 
@@ -147,15 +147,12 @@ impl<'a> Judge<'a> {
             }
             Fact::Errored { text } => {
                 self.note(entry);
-                let evidence = Evidence {
-                    line: self.lines,
-                    entry: entry.clone(),
-                };
-                self.give_up(text.clone(), Some(evidence));
+                self.give_up(text.clone(), Some(self.evidence(entry)));
             }
             Fact::Interrupted { signal } => {
                 self.note(entry);
-                self.give_up(format!("the run was ended by {signal}"), None);
+                let why = format!("the run was ended by {signal}");
+                self.give_up(why, Some(self.evidence(entry)));
             }
             _ => self.note(entry),
         }
@@ -232,6 +229,7 @@ impl<'a> Judge<'a> {
             self.give_up("the record ends before this step".to_owned(), None);
         }
         self.block_until(self.scenario.steps.len());
+        self.say_what_nothing_says();
         let whole = measure::Window {
             begin: self.first.unwrap_or(self.now),
             end: self.now,
@@ -245,6 +243,13 @@ impl<'a> Judge<'a> {
             phases: phases(&self.slim),
             lateness: measure::lateness(&self.slim, whole),
             took: Nanos::from(whole.end.since(whole.begin)),
+        }
+    }
+
+    fn evidence(&self, entry: &Entry) -> Evidence {
+        Evidence {
+            line: self.lines,
+            entry: entry.clone(),
         }
     }
 
@@ -294,6 +299,19 @@ impl<'a> Judge<'a> {
             for finding in step::unplayed(step, model, &why, errored) {
                 self.push(finding);
             }
+        }
+    }
+
+    /// What failed when all was decided, while the lab was taken down, is said of the last step.
+    fn say_what_nothing_says(&mut self) {
+        let Some((evidence, why)) = self.hopeless.as_mut().and_then(|hopeless| {
+            let evidence = hopeless.errored.take()?;
+            Some((evidence, hopeless.why.clone()))
+        }) else {
+            return;
+        };
+        if let Some((last, model)) = self.scenario.steps.iter().enumerate().next_back() {
+            self.push(step::failed(last, model, &why, evidence));
         }
     }
 

@@ -17,8 +17,8 @@ use crate::scenario::{Act, Expect, Expectation, Step};
 use crate::time::At;
 use crate::topology::Topology;
 
-pub(super) use ending::unplayed;
 use ending::{Ending, about_step, said_of_all};
+pub(super) use ending::{failed, unplayed};
 
 /// How long a `send` waits for the first tally of each direction.
 const FIRST_TALLY: Duration = Duration::from_secs(1);

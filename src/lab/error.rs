@@ -43,3 +43,10 @@ pub enum LabError {
     #[error("find {0}: the plan did not make it")]
     Unplanned(String),
 }
+
+impl LabError {
+    /// The machine lacks something the lab needs: nothing failed, but nothing can be tried.
+    pub fn is_lack(&self) -> bool {
+        matches!(self, LabError::Device(error) if error.is_lack())
+    }
+}

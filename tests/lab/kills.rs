@@ -5,13 +5,10 @@ use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
 use crate::left::Outside;
-use crate::phases::{NAMES, Phases};
+use crate::phases::{Begun, Lengths, PHASES, Phase, SCENARIO};
 use crate::play::{BIRD, PATIENCE, Running, Someone, send};
 use crate::scenarios::{no_bird, unless};
 
-/// The shortest shipped scenario, so that all phases have a fair share.
-const SCENARIO: &str = "scenarios/bring-up.toml";
-/// Who is killed, and how often in each phase.
 const VICTIMS: [&str; 3] = ["the outer process", "pid 1", "the inner process"];
 
 pub fn trials() -> Vec<Trial> {
@@ -36,17 +33,17 @@ pub fn trials() -> Vec<Trial> {
 
 /// Kills each victim `times` in each phase.
 fn kill(someone: &Someone, arguments: &[&str], times: usize) -> Result<(), Failed> {
-    let phases = Phases::measure(arguments)?;
+    let lengths = Lengths::measure(arguments)?;
     let before = Outside::now();
     let (mut killed, mut late) = (0, 0);
-    for phase in 0..NAMES.len() {
+    for phase in PHASES {
         for victim in 0..VICTIMS.len() {
             for _ in 0..times {
                 // A run that ended sooner than the one that was measured could not be killed: once more.
-                while !kill_once(someone, arguments, phases, phase, victim, &before)? {
+                while !kill_once(someone, arguments, &lengths, phase, victim, &before)? {
                     late += 1;
                     if late > 10 * times {
-                        return Err("most runs ended before they could be killed".into());
+                        return Err(format!("most runs were over before {phase:?}").into());
                     }
                 }
                 killed += 1;
@@ -61,25 +58,21 @@ fn kill(someone: &Someone, arguments: &[&str], times: usize) -> Result<(), Faile
 fn kill_once(
     someone: &Someone,
     arguments: &[&str],
-    phases: Phases,
-    phase: usize,
+    lengths: &Lengths,
+    phase: Phase,
     victim: usize,
     before: &Outside,
 ) -> Result<bool, Failed> {
-    let run = someone.start(arguments)?;
-    let mark = run.mark().to_owned();
-    let moment = phases.moment(phase);
-    run.until_after(moment);
-    send(Signal::SIGKILL, pid(&run, victim));
+    let mut begun = Begun::start(someone, arguments)?;
+    let mark = begun.run.mark().to_owned();
+    let part = begun.reach(phase, lengths, false);
+    send(Signal::SIGKILL, pid(&begun.run, victim));
     let about = |error: Failed| {
         let words = error.message().unwrap_or_default().to_owned();
         let who = VICTIMS[victim];
-        Failed::from(format!(
-            "{who} killed after {moment:?} ({}): {words}",
-            NAMES[phase]
-        ))
+        Failed::from(format!("{who} killed {part:?} into {phase:?}: {words}"))
     };
-    let ended = run.end(PATIENCE).map_err(about)?;
+    let ended = begun.run.end(PATIENCE).map_err(about)?;
     before.nothing_is_left(&mark).map_err(about)?;
     match ended.number() {
         Some(0 | 5) => Ok(false),

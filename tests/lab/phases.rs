@@ -1,50 +1,126 @@
-//! The phases of a run, measured once, and moments spread over all of them.
+//! The phases of a run: measured once, and then waited for in other runs by what their record says.
 
+use std::fs;
 use std::hash::{BuildHasher, RandomState};
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use libtest_mimic::Failed;
 use peerlab::record::{self, Fact};
+use peerlab::report::RECORD;
 use peerlab::time::At;
+use tempfile::TempDir;
 
-use crate::play::Someone;
+use crate::play::{Running, Someone, pause};
 
-/// When each phase of a run ends, counted from the start of the program.
+/// The shortest shipped scenario, so that all phases have a fair share.
+pub const SCENARIO: &str = "scenarios/bring-up.toml";
+/// What the program says first.
+const FIRST_WORD: &str = "bring-up";
+
+/// A part of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// From the start of the program.
+    Building,
+    Settling,
+    Running,
+    TakingDown,
+}
+
+pub const PHASES: [Phase; 4] = [
+    Phase::Building,
+    Phase::Settling,
+    Phase::Running,
+    Phase::TakingDown,
+];
+
+/// How long each phase lasts, and which step is the last.
 #[derive(Debug, Clone, Copy)]
-pub struct Phases([Duration; 4]);
+pub struct Lengths {
+    lengths: [Duration; 4],
+    last: usize,
+}
 
-/// Their names, in order.
-pub const NAMES: [&str; 4] = ["building", "settling", "running", "taking down"];
-
-impl Phases {
-    /// Plays a scenario once, undisturbed, and reads the phases from its record.
-    pub fn measure(arguments: &[&str]) -> Result<Phases, Failed> {
-        let report = tempfile::tempdir()?;
-        let folder = report.path().join("report");
-        let mut arguments = arguments.to_vec();
-        let place = folder.display().to_string();
-        arguments.extend(["--report", &place]);
-        let ended = Someone::present().play(&arguments)?;
-        let mut phases = [Duration::ZERO; 4];
-        let mut last = Duration::ZERO;
-        for entry in record::read(&folder.join(peerlab::report::RECORD))? {
-            last = entry.at.since(At::ZERO);
+impl Lengths {
+    /// Plays the scenario once, undisturbed.
+    pub fn measure(arguments: &[&str]) -> Result<Lengths, Failed> {
+        let Begun { run, report } = Begun::start(&Someone::present(), arguments)?;
+        let ended = run.end(crate::play::PATIENCE)?;
+        let mut ends = [Duration::ZERO; 4];
+        let mut last = 0;
+        for entry in record::read(&report.path().join(RECORD))? {
+            let at = entry.at.since(At::ZERO);
+            ends[3] = at;
             match entry.fact {
-                Fact::Phase { phase, .. } if phase == "build" => phases[0] = last,
-                Fact::StepEnded { step: 0 } => phases[1] = last,
-                Fact::StepEnded { .. } => phases[2] = last,
+                Fact::Phase { phase, .. } if phase == "build" => ends[0] = at,
+                Fact::StepEnded { step: 0 } => ends[1] = at,
+                Fact::StepEnded { step } => (ends[2], last) = (at, step),
                 _ => {}
             }
         }
-        phases[3] = last;
-        let before = ended.took.saturating_sub(last);
-        Ok(Phases(phases.map(|end| end + before)))
+        let started = ended.took.saturating_sub(ends[3]);
+        let mut lengths = [started + ends[0]; 4];
+        for phase in 1..4 {
+            lengths[phase] = ends[phase].saturating_sub(ends[phase - 1]);
+        }
+        Ok(Lengths { lengths, last })
+    }
+}
+
+/// A run whose record is read as it grows.
+pub struct Begun {
+    pub run: Running,
+    report: TempDir,
+}
+
+impl Begun {
+    /// Starts `peerlab ARGUMENTS --report …`.
+    pub fn start(someone: &Someone, arguments: &[&str]) -> Result<Begun, Failed> {
+        let report = tempfile::tempdir()?;
+        // Whoever plays it must be able to write there.
+        fs::set_permissions(report.path(), fs::Permissions::from_mode(0o777))?;
+        let mut arguments = arguments.to_vec();
+        let place = report.path().display().to_string();
+        arguments.extend(["--report", &place]);
+        let run = someone.start(&arguments)?;
+        Ok(Begun { run, report })
     }
 
-    /// A moment in a phase, anew each time.
-    pub fn moment(&self, phase: usize) -> Duration {
-        let begin = phase.checked_sub(1).map_or(Duration::ZERO, |p| self.0[p]);
+    /// Waits for a phase, and then for a random part of it; returns how long that was. `None` when the run has ended.
+    ///
+    /// `first_word`: in the first phase, waits at least until the program has said something.
+    pub fn reach(&mut self, phase: Phase, lengths: &Lengths, first_word: bool) -> Option<Duration> {
+        let mark = match phase {
+            Phase::Building => None,
+            Phase::Settling => Some("\"phase\":\"build\"".to_owned()),
+            Phase::Running => Some(step_ended(0)),
+            Phase::TakingDown => Some(step_ended(lengths.last)),
+        };
+        match mark {
+            Some(mark) => {
+                let record = self.report.path().join(RECORD);
+                let there = |_: &mut Running| {
+                    let text = fs::read_to_string(&record).unwrap_or_default();
+                    text.contains(&mark).then_some(())
+                };
+                self.run.until(&mark, there).ok()?;
+            }
+            None if first_word => self.run.until_said(FIRST_WORD).ok()?,
+            None => {}
+        }
         let share = RandomState::new().hash_one(0) as f64 / u64::MAX as f64;
-        begin + (self.0[phase] - begin).mul_f64(share)
+        // Taking down is short on some runs and long on others: most often at its beginning.
+        let share = match phase {
+            Phase::TakingDown => share.powi(3),
+            _ => share,
+        };
+        let part = lengths.lengths[phase as usize].mul_f64(share);
+        pause(part);
+        Some(part)
     }
+}
+
+fn step_ended(step: usize) -> String {
+    format!("\"fact\":\"step-ended\",\"step\":{step}")
 }

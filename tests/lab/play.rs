@@ -78,11 +78,6 @@ impl Someone {
             .then(|| "only one user exists in this user namespace".to_owned())
     }
 
-    /// The folder the program is started in, which holds `scenarios` and `topologies`.
-    pub fn folder(&self) -> &Path {
-        &self.folder
-    }
-
     /// `peerlab ARGUMENTS`, ready to be started.
     pub fn command<A: AsRef<std::ffi::OsStr>>(&self, arguments: &[A]) -> Command {
         let mut command = Command::new(&self.program);
@@ -182,11 +177,6 @@ impl Running {
         left::children(self.init()?).first().copied()
     }
 
-    /// All processes of the lab, zombies left out.
-    pub fn processes(&self) -> Vec<Pid> {
-        left::processes(&self.mark)
-    }
-
     /// The text in the environment of its processes.
     pub fn mark(&self) -> &str {
         &self.mark
@@ -220,11 +210,6 @@ impl Running {
             }
             pause(Duration::from_millis(1));
         }
-    }
-
-    /// Waits until a time after its start.
-    pub fn until_after(&self, time: Duration) {
-        pause(time.saturating_sub(self.since.elapsed()));
     }
 
     /// Waits for its end, and for that of every process that holds its streams.

@@ -6,15 +6,23 @@ use libtest_mimic::{Failed, Trial};
 use nix::sys::signal::{Signal, killpg};
 
 use crate::left::Outside;
-use crate::phases::{NAMES, Phases};
+use crate::phases::{Begun, Lengths, PHASES, Phase, SCENARIO};
 use crate::play::{BIRD, Someone, send};
 use crate::scenarios::{no_bird, unless};
 
-const SCENARIO: &str = "scenarios/bring-up.toml";
-/// Of each signal in each phase.
-const TIMES: usize = 2;
 /// A person who presses Ctrl-C does not wait longer.
 const SOON: Duration = Duration::from_secs(3);
+/// By now a run that was over when the signal came has ended.
+const OVER: Duration = Duration::from_millis(300);
+
+/// From whom a signal comes.
+#[derive(Debug, Clone, Copy)]
+enum From {
+    /// `kill`, which sends it to the process the user sees.
+    Kill,
+    /// A terminal, which sends it to all processes of the group.
+    Terminal,
+}
 
 pub fn trials() -> Vec<Trial> {
     let simulated = || interrupt(&["run", SCENARIO]);
@@ -29,14 +37,18 @@ pub fn trials() -> Vec<Trial> {
 }
 
 fn interrupt(arguments: &[&str]) -> Result<(), Failed> {
-    let phases = Phases::measure(arguments)?;
+    let lengths = Lengths::measure(arguments)?;
     let before = Outside::now();
-    for phase in 0..NAMES.len() {
-        for time in 0..TIMES {
+    for phase in PHASES {
+        for from in [From::Kill, From::Terminal] {
             for signal in [Signal::SIGINT, Signal::SIGTERM] {
-                // As from `kill`, and as from a terminal, which sends it to all processes of the group.
-                let group = time % 2 == 1;
-                while !interrupt_once(arguments, phases, phase, signal, group, &before)? {}
+                let mut tries = 0;
+                while !interrupt_once(arguments, &lengths, phase, signal, from, &before)? {
+                    tries += 1;
+                    if tries == 30 {
+                        return Err(format!("all runs were over before {phase:?}").into());
+                    }
+                }
             }
         }
     }
@@ -46,42 +58,33 @@ fn interrupt(arguments: &[&str]) -> Result<(), Failed> {
 /// Whether the run was interrupted before it ended.
 fn interrupt_once(
     arguments: &[&str],
-    phases: Phases,
-    phase: usize,
+    lengths: &Lengths,
+    phase: Phase,
     signal: Signal,
-    group: bool,
+    from: From,
     before: &Outside,
 ) -> Result<bool, Failed> {
-    let mut run = Someone::present().start(arguments)?;
-    let mark = run.mark().to_owned();
+    let mut begun = Begun::start(&Someone::present(), arguments)?;
+    let mark = begun.run.mark().to_owned();
     // Before its first word there is nothing to end cleanly.
-    run.until_said("bring-up")?;
-    let moment = phases.moment(phase);
-    run.until_after(moment);
+    let part = begun.reach(phase, lengths, true);
     let asked = Instant::now();
-    if group {
-        let _ = killpg(run.outer(), signal);
-    } else {
-        send(signal, run.outer());
+    match from {
+        From::Kill => send(signal, begun.run.outer()),
+        From::Terminal => drop(killpg(begun.run.outer(), signal)),
     }
-    let ended = run.end(SOON + Duration::from_secs(20))?;
+    let ended = begun.run.end(SOON + Duration::from_secs(20))?;
     let took = asked.elapsed();
-    let context = format!(
-        "{} after {moment:?} ({}{})",
-        signal.as_str(),
-        NAMES[phase],
-        if group { ", whole group" } else { "" }
-    );
+    let context = format!("{} from {from:?} {part:?} into {phase:?}", signal.as_str());
     println!("{context}: over after {took:?}");
     before.nothing_is_left(&mark)?;
-    if matches!(ended.number(), Some(0 | 5)) && phase == NAMES.len() - 1 {
+    // All was told, and it had nothing left to do but to end.
+    if matches!(ended.number(), Some(0 | 5)) && took < OVER {
         return Ok(false);
     }
-    ended.check(
-        ended.number() == Some(4),
-        &format!("{context}: exit number 4"),
-    )?;
-    ended.expect_words(signal.as_str())?;
+    let number = format!("{context}: exit number 4");
+    ended.check(ended.number() == Some(4), &number)?;
+    ended.expect_words(&format!("the run was ended by {}", signal.as_str()))?;
     ended.check(took < SOON, &format!("{context}: an end within {SOON:?}"))?;
     Ok(true)
 }

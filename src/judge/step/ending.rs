@@ -319,9 +319,7 @@ pub(in crate::judge) fn unplayed(
 ) -> Vec<Finding> {
     let mut findings = Vec::new();
     if let Some(evidence) = errored {
-        let mut finding = about_step(step, model, Verdict::Errored, why);
-        finding.evidence.push(evidence);
-        findings.push(finding);
+        findings.push(failed(step, model, why, evidence));
     } else if matches!(model.act, Act::Settle { .. }) {
         findings.push(about_step(step, model, Verdict::Blocked, why));
     }
@@ -332,6 +330,18 @@ pub(in crate::judge) fn unplayed(
         findings.push(finding);
     }
     findings
+}
+
+/// The lab failed at a step, or a signal ended the run there.
+pub(in crate::judge) fn failed(
+    step: usize,
+    model: &Step,
+    why: &str,
+    evidence: Evidence,
+) -> Finding {
+    let mut finding = about_step(step, model, Verdict::Errored, why);
+    finding.evidence.push(evidence);
+    finding
 }
 
 /// The same verdict on everything in a step, and on the step itself when nothing is expected of it.

@@ -115,7 +115,8 @@ fn ask(program: &str, arguments: &[&str]) -> Finding {
     }
 }
 
-fn find(program: &str) -> Option<PathBuf> {
+/// Where a program is: in PATH, or where administrators' programs are.
+pub fn find(program: &str) -> Option<PathBuf> {
     if program.contains('/') {
         return Some(PathBuf::from(program)).filter(|path| path.is_file());
     }
