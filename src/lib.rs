@@ -7,12 +7,21 @@
 //! 1. [`time`] and [`source`]: a moment of a run; a place in a file.
 //! 2. [`topology`], [`binding`], [`scenario`]: the three files, parsed into models.
 //! 3. [`lacp`], [`bfd`], [`bgp`]: the protocols, pure values without I/O.
-//! 4. [`router`]: one simulated router, BGP + BFD + RIB joined; its driver is the only I/O.
+//! 4. [`record`]: the facts, which every room from here on tells, and which alone are judged.
 //! 5. [`plan`] and [`kernel`]: the network as ordered work, and the hands that do it.
-//! 6. [`mod@line`]: the thread that owns every LACP and BFD session.
-//! 7. [`device`] and [`probe`]: what plays a router; traffic that measures.
-//! 8. [`lab`] and [`run`]: a topology that is alive; a scenario played on it.
-//! 9. [`record`], [`measure`], [`judge`], [`conformance`], [`report`]: facts, numbers, findings, words.
+//! 6. [`router`]: one simulated router, BGP + BFD + RIB joined; its driver is the only I/O.
+//! 7. [`mod@line`]: the thread that owns every LACP and BFD session.
+//! 8. [`device`] and [`probe`]: what plays a router; traffic that measures.
+//! 9. [`lab`] and [`run`]: a topology that is alive; a scenario played on it.
+//! 10. [`measure`], [`judge`], [`conformance`], [`report`]: numbers, findings, requirements, words.
+//! 11. [`cli`]: one file for each subcommand.
+//!
+//! A scenario on its way through them: [`scenario::load`] loads it with its topology and binding into a
+//! [`scenario::Rehearsal`]; [`cli::run`] enters namespaces ([`kernel::enter`]) and gives it to [`run::play`], which builds
+//! the [`lab::Lab`], lets it act step by step, and gives every [`record::Fact`] to the [`judge::Judge`];
+//! [`report`] draws the findings.
+//!
+//! ARCHITECTURE.md says why it is so, which threads there are, and how it is tested.
 
 pub mod bfd;
 pub mod bgp;
