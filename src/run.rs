@@ -7,6 +7,7 @@
 
 mod host;
 
+use std::path::Path;
 use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -50,10 +51,12 @@ pub enum Ending {
 
 /// Plays a scenario from the building of its lab to its end.
 ///
-/// `interrupted` becomes ready with the name of the signal that asks the run to end.
+/// `interrupted` becomes ready with the name of the signal that asks the run to end. Frames are captured into a folder
+/// in `pcap`, named after the scenario.
 pub async fn play(
     rehearsal: &Rehearsal,
     sources: &Sources,
+    pcap: Option<&Path>,
     audience: &mut dyn Audience,
     interrupted: &mut UnboundedReceiver<&'static str>,
 ) -> (Findings, Ending) {
@@ -69,7 +72,8 @@ pub async fn play(
         interrupted,
         ending: Ending::Played,
     };
-    match stage.whole(rehearsal).await {
+    let pcap = pcap.map(|folder| folder.join(&rehearsal.scenario.name));
+    match stage.whole(rehearsal, pcap.as_deref()).await {
         Ok(()) => {}
         Err(error) if error.is_lack() => stage.blocked(error.to_string()),
         Err(error) => stage.recorder.now(Fact::Errored {
@@ -136,12 +140,13 @@ struct Stage<'a> {
 }
 
 impl Stage<'_> {
-    async fn whole(&mut self, rehearsal: &Rehearsal) -> Result<(), LabError> {
+    async fn whole(&mut self, rehearsal: &Rehearsal, pcap: Option<&Path>) -> Result<(), LabError> {
         let mut lab = Lab::up(
             &rehearsal.topology,
             &rehearsal.binding,
             &rehearsal.scenario,
             &self.recorder,
+            pcap,
         )?;
         self.took("build", At::ZERO);
         let _watch = HostWatch::start(self.recorder.clone());

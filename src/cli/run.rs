@@ -3,7 +3,7 @@
 mod files;
 mod gallery;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::LocalSet;
@@ -33,6 +33,10 @@ pub struct RunArguments {
     /// Write record.jsonl, report.json and junit.xml into this folder.
     #[arg(long, value_name = "DIR")]
     pub report: Option<PathBuf>,
+    /// Capture the frames on the members' cables, as they are at Microsoft's end, into this
+    /// folder: SCENARIO/CONNECTION.MEMBER.pcap.
+    #[arg(long, value_name = "DIR")]
+    pub pcap: Option<PathBuf>,
 }
 
 /// Plays the scenarios and returns the exit number.
@@ -76,7 +80,7 @@ pub fn run(arguments: &RunArguments) -> u8 {
     let runtime = runtime.map_err(|error| format!("start the runtime: {error}"));
     match gallery.and_then(|gallery| Ok((gallery, runtime?))) {
         Ok((gallery, runtime)) => {
-            let played = play_all(loaded, gallery, held);
+            let played = play_all(loaded, gallery, arguments.pcap.as_deref(), held);
             runtime.block_on(LocalSet::new().run_until(played))
         }
         Err(error) => {
@@ -98,7 +102,12 @@ fn check_devices(loaded: &Loaded) -> Result<(), DeviceError> {
     Ok(())
 }
 
-async fn play_all(loaded: Loaded, mut gallery: Gallery, held: HeldSignals) -> u8 {
+async fn play_all(
+    loaded: Loaded,
+    mut gallery: Gallery,
+    pcap: Option<&Path>,
+    held: HeldSignals,
+) -> u8 {
     let mut interrupted = signals();
     held.release();
     for note in &loaded.left_out {
@@ -112,7 +121,7 @@ async fn play_all(loaded: Loaded, mut gallery: Gallery, held: HeldSignals) -> u8
             .map(|binding| binding.path.as_str());
         gallery.begin(&rehearsal.scenario, binding);
         let (findings, ending) =
-            run::play(rehearsal, sources, &mut gallery, &mut interrupted).await;
+            run::play(rehearsal, sources, pcap, &mut gallery, &mut interrupted).await;
         for finding in findings.findings.iter().skip(gallery.shown) {
             gallery.finding(finding);
         }

@@ -1,7 +1,9 @@
 //! Why a lab could not be built or acted on.
 
+use super::capture::CaptureError;
 use crate::device::DeviceError;
 use crate::kernel::apply::BuildError;
+use crate::kernel::enter::EnterError;
 use crate::kernel::namespace::NamespaceError;
 use crate::kernel::netlink::NetlinkError;
 use crate::kernel::watch::WatchError;
@@ -12,6 +14,9 @@ use crate::router::driver::DriverError;
 /// Why a lab could not be built or acted on.
 #[derive(Debug, thiserror::Error)]
 pub enum LabError {
+    /// Fewer files may be open than the lab needs.
+    #[error(transparent)]
+    Descriptors(#[from] EnterError),
     /// The network could not be built.
     #[error(transparent)]
     Build(#[from] BuildError),
@@ -39,6 +44,9 @@ pub enum LabError {
     /// A device could not play its router.
     #[error(transparent)]
     Device(#[from] DeviceError),
+    /// Frames could not be captured.
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
     /// The plan did not make something the lab needs.
     #[error("find {0}: the plan did not make it")]
     Unplanned(String),

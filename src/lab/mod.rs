@@ -7,24 +7,29 @@
 
 mod act;
 pub mod cable;
+pub mod capture;
 pub mod control_plane;
 mod error;
 pub mod line_cards;
+mod needs;
 pub mod routers;
 mod traffic;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::task::spawn_local;
 
 use self::cable::Cables;
+use self::capture::Capture;
 use self::control_plane::ControlPlane;
 pub use self::error::LabError;
 use crate::binding::{Binding, Device};
 use crate::device::bird::{self, Bird};
 use crate::kernel::apply::Network;
+use crate::kernel::enter;
 use crate::kernel::namespace::Namespace;
 use crate::kernel::watch::{Watch, Watcher};
 use crate::line::Line;
@@ -61,10 +66,12 @@ pub struct Lab {
     probe: Probe,
     devices: Vec<Bird>,
     _watcher: Watcher,
+    _capture: Option<Capture>,
 }
 
 impl Lab {
-    /// Builds and starts everything. Must be called inside a tokio `LocalSet`.
+    /// Builds and starts everything. Must be called inside a tokio `LocalSet`. Frames are captured into the folder
+    /// `pcap` if it is given.
     ///
     /// # Errors
     /// What the kernel refused, or a device in its own words; nothing of the lab is left then.
@@ -73,9 +80,15 @@ impl Lab {
         binding: &Binding,
         scenario: &Scenario,
         recorder: &Recorder,
+        pcap: Option<&Path>,
     ) -> Result<Lab, LabError> {
         let layout = Arc::new(Layout::of(topology));
-        let network = Network::build(&layout.plan())?;
+        let plan = layout.plan();
+        enter::need_descriptors(needs::descriptors(&layout, &plan, scenario))?;
+        let network = Network::build(&plan)?;
+        let capture = pcap
+            .map(|folder| Capture::start(folder, &layout, &network, recorder))
+            .transpose()?;
         let (watcher, carriers) =
             Watcher::start(recorder.clone(), watches(&layout, &network, scenario)?)?;
         let (events_in, events) = unbounded_channel();
@@ -121,6 +134,7 @@ impl Lab {
             probe,
             devices,
             _watcher: watcher,
+            _capture: capture,
         })
     }
 

@@ -40,6 +40,13 @@ pub enum Pattern {
     Random(u32),
 }
 
+/// A socket filter that keeps `keep` bytes of every frame.
+pub fn everything(keep: u32) -> Program {
+    let mut a = Assembler::new();
+    a.push(op::RET, keep);
+    a.finish()
+}
+
 /// A `cls_bpf` direct-action program that drops what the pattern finds and leaves the rest to the next filter.
 pub fn drop_pattern(pattern: Pattern) -> Program {
     let mut a = Assembler::new();

@@ -1,0 +1,35 @@
+//! How many files a lab keeps open, so that too few are told before anything is built.
+
+use crate::plan::of_topology::Layout;
+use crate::plan::{Plan, Work};
+use crate::scenario::{Act, Scenario};
+
+/// What the program has open besides the lab: streams, files of the report, threads and runtimes.
+const BESIDES: usize = 48;
+/// A namespace, a netlink socket in it while it is built, and one or two that stay.
+const OF_NAMESPACE: usize = 4;
+/// Of each end of a connection: BFD both ways, BGP, taps.
+const OF_END: usize = 8;
+
+/// At least so many files are open at the worst moment; generous by about a third.
+pub fn descriptors(layout: &Layout, plan: &Plan, scenario: &Scenario) -> u64 {
+    let namespaces = plan.work.iter();
+    let namespaces = namespaces.filter(|work| matches!(work, Work::Namespace { .. }));
+    let namespaces = namespaces.count();
+    let ends = layout
+        .connections
+        .iter()
+        .flat_map(|connection| [&connection.edge, &connection.peer]);
+    let connections: usize = ends.map(|end| OF_END + end.members.len()).sum();
+    let probes: usize = scenario
+        .steps
+        .iter()
+        .map(|step| match &step.act {
+            Act::Send {
+                flows, both_ways, ..
+            } => (usize::from(*flows) + 2) * (1 + usize::from(*both_ways)),
+            _ => 0,
+        })
+        .sum();
+    (BESIDES + OF_NAMESPACE * namespaces + connections + probes) as u64
+}
