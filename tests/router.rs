@@ -63,6 +63,10 @@ fn tests() -> Vec<Trial> {
     };
     vec![
         Trial::test("routes_go_over_both_links", routes_over_both_links),
+        Trial::test(
+            "a_dark_interface_is_not_tried",
+            a_dark_interface_is_not_tried,
+        ),
         Trial::test("withdrawal_on_one_session", withdrawal_on_one_session),
         Trial::test("bfd_down_moves_routes", bfd_down_moves_routes),
         Trial::test("carrier_loss_moves_routes", carrier_loss_moves_routes),
@@ -315,6 +319,31 @@ fn routes_over_both_links() -> Result<(), Failed> {
             .inspect(|router, _| [0, 1].map(|n| router.state(SessionIndex(n))))
             .await;
         expect(states, Some([State::Established; 2]))
+    })
+}
+
+/// A SYN sent before the neighbour is there would be repeated a second later.
+fn a_dark_interface_is_not_tried() -> Result<(), Failed> {
+    run(async {
+        let mut bed = Bed::new()?;
+        let edge = bed.start(config(true, |_| {}))?;
+        // Told before the router's first turn.
+        edge.interface("l0", false);
+        let booted = edge
+            .inspect(|router, _| router.state(SessionIndex(0)))
+            .await;
+        expect(booted, Some(State::Idle))?;
+        while let Ok(entry) = bed.facts.try_recv() {
+            let told = matches!(&entry.fact, Fact::Bgp { session, .. } if session == "s0");
+            expect(told, false)?;
+        }
+        let neighbours = ip(&bed.edge, "neigh show dev l0")?;
+        expect(neighbours.trim(), "")?;
+        edge.interface("l0", true);
+        let tried = edge
+            .inspect(|router, _| router.state(SessionIndex(0)))
+            .await;
+        expect(tried != Some(State::Idle), true)
     })
 }
 

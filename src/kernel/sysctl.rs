@@ -92,6 +92,9 @@ impl Settings {
     }
 }
 
+/// When an unanswered neighbour discovery is repeated in a lab, milliseconds.
+pub const NEIGHBOUR_AGAIN: u16 = 20;
+
 /// Lets an IPv4 neighbour on `device` be asked for again after so many milliseconds, not after 1000.
 ///
 /// Of two ends of a cable one comes up a moment earlier, asks, and the answer is lost. There is no setting for a whole

@@ -7,6 +7,7 @@ use super::{LabError, namespace};
 use crate::bfd::{Config, Timers};
 use crate::binding::{Binding, Device};
 use crate::kernel::apply::Network;
+use crate::kernel::sysctl::{NEIGHBOUR_AGAIN, ask_neighbours_again};
 use crate::lacp::{AGGREGATE_WAIT, LagConfig, PortConfig};
 use crate::line::{BfdPort, BfdSpec, End, LagPort, Line};
 use crate::plan::of_topology::{ConnectionLayout, LagEnd, Layout};
@@ -25,15 +26,21 @@ pub fn start(
     line: &Line,
 ) -> Result<(), LabError> {
     for (number, connection) in layout.connections.iter().enumerate() {
-        for side in [Side::Microsoft, Side::Peer] {
-            line.add_lag(lag(topology, network, connection, side)?);
-        }
+        // BFD first: a LAG is up within a millisecond, and the first packet over it begins a neighbour discovery, which
+        // is repeated after a second unless BFD's end has asked for sooner.
         let config = bfd_config(topology, number, Side::Microsoft);
         line.add_bfd(bfd(network, connection, Side::Microsoft, config)?);
         let simulated = *binding.device(&connection.peer.router) == Device::Simulated;
         if simulated && !without_bfd.contains(&connection.name) {
             let config = bfd_config(topology, number, Side::Peer);
             line.add_bfd(bfd(network, connection, Side::Peer, config)?);
+        } else {
+            let peer = namespace(network, &connection.peer.router)?;
+            // Refused, a session comes up a second later now and then; nothing else.
+            let _ = peer.run(|| ask_neighbours_again(&connection.name, NEIGHBOUR_AGAIN))?;
+        }
+        for side in [Side::Microsoft, Side::Peer] {
+            line.add_lag(lag(topology, network, connection, side)?);
         }
     }
     Ok(())

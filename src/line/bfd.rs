@@ -13,15 +13,12 @@ use crate::bfd::{
 use crate::kernel::carrier::CarrierEvents;
 use crate::kernel::namespace::Namespace;
 use crate::kernel::socket::{BFD_PORT, Socket};
-use crate::kernel::sysctl::ask_neighbours_again;
+use crate::kernel::sysctl::{NEIGHBOUR_AGAIN, ask_neighbours_again};
 use crate::record::Fact;
 use crate::time::At;
 
 /// Packets read at once before a loss may be declared.
 const MOST_AT_ONCE: usize = 64;
-
-/// When an unanswered neighbour discovery is repeated, milliseconds.
-const NEIGHBOUR_AGAIN: u16 = 20;
 
 /// A BFD session to be run.
 #[derive(Debug, Clone)]

@@ -135,6 +135,16 @@ impl Driver {
 
     /// Boots the router and runs it until [`RouterHandle::shutdown`], or until its last handle is dropped.
     pub async fn run(mut self) {
+        // A SYN into a dark interface is lost, and with it a second.
+        while let Ok(event) = self.events.try_recv() {
+            match event {
+                Event::Interface { .. } => self.event(event),
+                later => {
+                    self.put_off = Some(later);
+                    break;
+                }
+            }
+        }
         self.input(Input::Start);
         std::future::poll_fn(|cx| self.poll(cx)).await;
         if let Ending::Orderly(done) = self.ending {
