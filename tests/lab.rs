@@ -8,10 +8,16 @@ use std::process::{Command, ExitCode};
 use libtest_mimic::{Arguments, Trial};
 use peerlab::kernel::enter::enter;
 
+#[path = "lab/circumstances.rs"]
+mod circumstances;
+#[path = "lab/frames.rs"]
+mod frames;
 #[path = "lab/kills.rs"]
 mod kills;
 #[path = "lab/left.rs"]
 mod left;
+#[path = "lab/noise.rs"]
+mod noise;
 #[path = "lab/parallel.rs"]
 mod parallel;
 #[path = "lab/phases.rs"]
@@ -30,6 +36,9 @@ fn main() -> ExitCode {
     if std::env::var_os(TRY).is_some() {
         return try_to_enter();
     }
+    if let Ok(kind) = std::env::var(noise::NOISE) {
+        return noise::make(&kind);
+    }
     let mut arguments = Arguments::from_args();
     // Labs share the machine's cores: their timing is only worth something when they run one at a time.
     arguments.test_threads = Some(1);
@@ -38,6 +47,9 @@ fn main() -> ExitCode {
         parallel::trials(),
         kills::trials(),
         signals::trials(),
+        circumstances::trials(),
+        frames::trials(),
+        noise::trials(),
     ];
     let mut trials: Vec<Trial> = rooms.into_iter().flatten().collect();
     if let Err(reason) = labs_can_be() {

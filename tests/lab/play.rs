@@ -80,12 +80,24 @@ impl Someone {
 
     /// `peerlab ARGUMENTS`, ready to be started.
     pub fn command<A: AsRef<std::ffi::OsStr>>(&self, arguments: &[A]) -> Command {
-        let mut command = Command::new(&self.program);
-        command.args(arguments).current_dir(&self.folder);
+        let mut command = self.wrap(&self.program);
+        command.args(arguments);
+        command
+    }
+
+    /// Another program, started by the same user in the same place.
+    pub fn wrap(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut command = Command::new(program);
+        command.current_dir(&self.folder);
         if let Some(uid) = self.uid {
             command.uid(uid).gid(uid);
         }
         command
+    }
+
+    /// The program itself.
+    pub fn program(&self) -> &Path {
+        &self.program
     }
 
     /// Starts `peerlab ARGUMENTS`.

@@ -1,0 +1,174 @@
+//! Bad circumstances: each has a clear message, the right exit number, and nothing is left.
+
+use std::ffi::OsString;
+use std::fs;
+use std::process::Command;
+
+use libtest_mimic::{Failed, Trial};
+use nix::sys::signal::Signal;
+use nix::unistd::geteuid;
+
+use crate::left::{self, Outside};
+use crate::phases::SCENARIO;
+use crate::play::{BIRD, Ended, PATIENCE, Running, Someone, send};
+use crate::scenarios::{no_bird, unless};
+
+pub fn trials() -> Vec<Trial> {
+    let nobody = Someone::no_ordinary();
+    vec![
+        Trial::test("circumstance::unknown_scenario", unknown_scenario),
+        Trial::test("circumstance::report_cannot_be_made", report_cannot_be_made),
+        Trial::test("circumstance::disk_is_full", disk_is_full),
+        Trial::test("circumstance::nobody_reads_the_output", nobody_reads),
+        Trial::test("circumstance::too_few_descriptors", too_few_descriptors),
+        unless(
+            nobody,
+            Trial::test("circumstance::no_user_namespaces", no_user_namespaces),
+        ),
+        Trial::test("circumstance::bird_is_not_installed", bird_is_not_installed),
+        unless(
+            no_bird(),
+            Trial::test("circumstance::bird_refuses_its_configuration", bird_refuses),
+        ),
+        unless(no_bird(), Trial::test("circumstance::bird_dies", bird_dies)),
+    ]
+}
+
+fn unknown_scenario() -> Result<(), Failed> {
+    let ended = Someone::present().play(&["run", "scenarios/no-such.toml"])?;
+    ended.expect(2)?;
+    ended.expect_words("cannot read `scenarios/no-such.toml`")
+}
+
+fn report_cannot_be_made() -> Result<(), Failed> {
+    let ended = Someone::present().play(&["run", SCENARIO, "--report", "/proc/no-such"])?;
+    ended.expect(4)?;
+    ended.expect_words("failed to make the folder /proc/no-such")
+}
+
+/// A file system in memory, full after 16 KiB, that only the program sees.
+fn disk_is_full() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let report = folder.path().display().to_string();
+    let mount = format!("mount -t tmpfs -o size=16k none {report}");
+    let ended = in_mounts(&mount, &["run", SCENARIO, "--report", &report])?;
+    ended.expect(4)?;
+    ended.expect_words("the lab failed: failed to write the record")?;
+    ended.expect_words("No space left on device")
+}
+
+/// The verdict does not depend on whether anybody reads.
+fn nobody_reads() -> Result<(), Failed> {
+    let someone = Someone::present();
+    let command = wrapped(
+        &someone,
+        "exec \"$0\" \"$@\" >/dev/full",
+        &["run", SCENARIO],
+    );
+    let ended = run(command)?;
+    ended.check(matches!(ended.number(), Some(0 | 5)), "exit number 0")
+}
+
+fn too_few_descriptors() -> Result<(), Failed> {
+    let someone = Someone::present();
+    let limited = "ulimit -Sn 100 && ulimit -Hn 100 && exec \"$0\" \"$@\"";
+    let ended = run(wrapped(&someone, limited, &["run", SCENARIO]))?;
+    ended.expect(4)?;
+    ended.expect_words("the hard limit is 100; raise it with `ulimit -Hn")
+}
+
+/// An ordinary user in a user namespace that allows no further one.
+fn no_user_namespaces() -> Result<(), Failed> {
+    let someone = Someone::ordinary()?;
+    let forbid = "echo 0 >/proc/sys/user/max_user_namespaces && exec \"$0\" \"$@\"";
+    let inner = wrapped(&someone, forbid, &["run", SCENARIO]);
+    let mut command = someone.wrap("unshare");
+    command.args(["--user", "--map-current-user", "--keep-caps"]);
+    command.arg(inner.get_program()).args(inner.get_args());
+    let ended = run(command)?;
+    ended.expect(4)?;
+    ended.expect_words("sysctl -w user.max_user_namespaces=")
+}
+
+/// What is not there cannot be tried: blocked.
+fn bird_is_not_installed() -> Result<(), Failed> {
+    let hide = "for f in $(PATH=$PATH:/usr/sbin:/usr/local/sbin command -v bird); \
+                do mount --bind /dev/null $f || exit 99; done";
+    let ended = in_mounts(hide, &["run", SCENARIO, "--binding", BIRD])?;
+    ended.expect(3)?;
+    ended.expect_words("start bird for router ams-pe-1: not found in PATH")?;
+    ended.expect_words("apt-get install bird2")
+}
+
+/// A mistake in the carrier's own file is a mistake in the files, told in BIRD's words.
+fn bird_refuses() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let binding = folder.path().join("binding.toml");
+    let config = folder.path().join("bird.conf");
+    fs::write(&config, "router id 192.0.2.1;\nprotokoll device {}\n")?;
+    fs::write(
+        &binding,
+        "[router.ams-pe-1]\ndevice = \"bird\"\nconfig = \"bird.conf\"\n",
+    )?;
+    let binding = binding.display().to_string();
+    let ended = Someone::present().play(&["run", SCENARIO, "--binding", &binding])?;
+    ended.expect(2)?;
+    ended.expect_words("bird rejects the configuration")?;
+    ended.expect_words("bird.conf:2:")?;
+    ended.expect_words("syntax error")
+}
+
+fn bird_dies() -> Result<(), Failed> {
+    let before = Outside::now();
+    let mut run = Someone::present().start(&["run", SCENARIO, "--binding", BIRD])?;
+    let mark = run.mark().to_owned();
+    run.until_said("send teams <-> sbc")?;
+    let bird = run.until("there is a BIRD", |run| {
+        let processes = left::processes(run.mark()).into_iter();
+        processes
+            .filter(|pid| left::command(*pid).contains("ams-pe-2.conf"))
+            .next_back()
+    })?;
+    send(Signal::SIGKILL, bird);
+    let ended = run.end(PATIENCE)?;
+    ended.expect(4)?;
+    ended.expect_words("router ams-pe-2: bird ended by itself: signal: 9 (SIGKILL)")?;
+    before.nothing_is_left(&mark)
+}
+
+/// `sh -c SCRIPT peerlab ARGUMENTS`; the script runs `"$0" "$@"`.
+fn wrapped(someone: &Someone, script: &str, arguments: &[&str]) -> Command {
+    let mut command = someone.wrap("sh");
+    command.args(["-c", script]);
+    command.arg(someone.program()).args(arguments);
+    command
+}
+
+/// Plays after a script has mounted something that only this program sees.
+fn in_mounts(script: &str, arguments: &[&str]) -> Result<Ended, Failed> {
+    let someone = Someone::present();
+    let inner = wrapped(
+        &someone,
+        &format!("{{ {script}; }} && exec \"$0\" \"$@\""),
+        arguments,
+    );
+    let mut command = someone.wrap("unshare");
+    let own: &[&str] = if geteuid().is_root() {
+        &["--mount"]
+    } else {
+        &["--user", "--map-root-user", "--mount"]
+    };
+    command.args(own).arg(inner.get_program());
+    command.args(inner.get_args().map(OsString::from));
+    run(command)
+}
+
+/// From its start to its end, with nothing left.
+fn run(command: Command) -> Result<Ended, Failed> {
+    let before = Outside::now();
+    let run = Running::start(command)?;
+    let mark = run.mark().to_owned();
+    let ended = run.end(PATIENCE)?;
+    before.nothing_is_left(&mark)?;
+    Ok(ended)
+}
