@@ -124,10 +124,8 @@ fn bird_dies() -> Result<(), Failed> {
     let mark = run.mark().to_owned();
     run.until_said("send teams <-> sbc")?;
     let bird = run.until("there is a BIRD", |run| {
-        let processes = left::processes(run.mark()).into_iter();
-        processes
-            .filter(|pid| left::command(*pid).contains("ams-pe-2.conf"))
-            .next_back()
+        let mut processes = left::processes(run.mark()).into_iter();
+        processes.find(|pid| left::command(*pid).contains("ams-pe-2.conf"))
     })?;
     send(Signal::SIGKILL, bird);
     let ended = run.end(PATIENCE)?;
