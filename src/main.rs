@@ -44,7 +44,12 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let number = match Arguments::parse().command {
+    let command = Arguments::parse().command;
+    if let Err(error) = cli::log::begin() {
+        anstream::eprintln!("error: failed to {error}");
+        return ExitCode::from(cli::WRONG_FILES);
+    }
+    let number = match command {
         Command::Run(arguments) => cli::run::run(&arguments),
         Command::Plan { topology } => cli::plan::plan(&topology),
         Command::Check { paths } => cli::check::check(&paths),

@@ -47,7 +47,7 @@ pub fn start(bed: &Bed, bfd_ms: u64, clock: Clock) -> Outcome<Ours> {
             line.add_bfd(BfdPort::open(namespace, spec)?);
         }
     }
-    control_plane.follow_line(line_events, routers, recorder);
+    control_plane.follow_line(line_events, routers);
     Ok(Ours {
         facts,
         _control_plane: control_plane,

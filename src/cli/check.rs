@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
-use super::toml_files;
+use super::{WRONG_FILES, toml_files};
 use crate::source::{Diagnostic, Diagnostics, Source};
 use crate::{binding, scenario, topology};
 
@@ -140,5 +140,5 @@ pub fn check(paths: &[PathBuf]) -> u8 {
         "mistakes"
     };
     let _ = writeln!(error, "{}\n{} {mistakes}", found.render(true), found.len());
-    2
+    WRONG_FILES
 }

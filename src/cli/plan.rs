@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
 
+use super::WRONG_FILES;
 use super::check::Kind;
 use super::toml_files;
 use crate::plan::of_topology::{CORE_ROUTER_ID, Layout, MICROSOFT_RANGE, TEAMS_ADDRESS};
@@ -19,7 +20,7 @@ pub fn plan(path: &Path) -> u8 {
         }
         Err(mistakes) => {
             anstream::eprintln!("{}", mistakes.render(true));
-            2
+            WRONG_FILES
         }
     }
 }

@@ -6,6 +6,7 @@
 use std::io::Write;
 use std::path::Path;
 
+use super::WRONG_FILES;
 use crate::judge::Judge;
 use crate::record::{self, Entry, Fact, LinesError, SourceText};
 use crate::report::{Played, RECORD, Report, Terminal};
@@ -65,7 +66,7 @@ pub fn report(directory: &Path) -> u8 {
         }
         _ => writeln!(stderr, "error: {error}"),
     };
-    2
+    WRONG_FILES
 }
 
 /// The entries of each run.

@@ -10,15 +10,11 @@ use tokio::task::LocalSet;
 
 use self::files::Loaded;
 use self::gallery::Gallery;
+use super::{LAB_FAILED, WRONG_FILES};
 use crate::device::DeviceError;
 use crate::kernel::enter::{self, HeldSignals};
 use crate::report::{Played, Report};
 use crate::run::{self, Ending};
-
-/// Exit number for wrong files or usage.
-const WRONG_FILES: u8 = 2;
-/// Exit number when the lab failed.
-const LAB_FAILED: u8 = 4;
 
 /// Arguments of `peerlab run`.
 #[derive(Debug, clap::Args)]

@@ -157,6 +157,7 @@ pub fn enter() -> Result<HeldSignals, EnterError> {
         }
     }
     prepare()?;
+    tracing::debug!("inside namespaces of its own");
     Ok(HeldSignals(()))
 }
 

@@ -14,6 +14,7 @@ impl Lab {
     /// # Errors
     /// The kernel refused; the lab is in an unknown state then.
     pub async fn act(&mut self, act: &Act) -> Result<Acted, LabError> {
+        tracing::debug!(?act, "a step");
         match act {
             // What settling waits for comes by itself.
             Act::Settle { .. } | Act::Hold { .. } => Ok(Acted::Done),

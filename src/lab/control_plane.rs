@@ -16,12 +16,14 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::oneshot;
 
+use tracing::Instrument;
+
 use crate::bfd::State;
 use crate::kernel::namespace::Namespace;
 use crate::kernel::priority;
 use crate::kernel::watch::Carrier;
 use crate::line::LineEvent;
-use crate::record::{Fact, Recorder};
+use crate::record::Recorder;
 use crate::router::RouterConfig;
 use crate::router::driver::{Driver, DriverError, RouterHandle};
 
@@ -79,7 +81,8 @@ impl ControlPlane {
         for interface in dark {
             handle.interface(interface, false);
         }
-        self.runtime.spawn(driver.run());
+        let span = tracing::debug_span!("router", name = handle.name());
+        self.runtime.spawn(driver.run().instrument(span));
         Ok(handle)
     }
 
@@ -88,9 +91,8 @@ impl ControlPlane {
         &self,
         events: UnboundedReceiver<LineEvent>,
         routers: BTreeMap<String, RouterHandle>,
-        recorder: Recorder,
     ) {
-        self.runtime.spawn(follow_line(events, routers, recorder));
+        self.runtime.spawn(follow_line(events, routers));
     }
 
     /// Tells the routers what happens to their plain links.
@@ -116,9 +118,9 @@ impl Drop for ControlPlane {
 async fn follow_line(
     mut events: UnboundedReceiver<LineEvent>,
     routers: BTreeMap<String, RouterHandle>,
-    recorder: Recorder,
 ) {
     while let Some(event) = events.recv().await {
+        tracing::debug!(?event, "the line tells");
         match event {
             LineEvent::Lag { end, up, .. } => {
                 if let Some(router) = routers.get(&end.router) {
@@ -135,11 +137,6 @@ async fn follow_line(
                     router.bfd(session, up);
                 }
             }
-            LineEvent::Errored { end, text } => {
-                recorder.now(Fact::Errored {
-                    text: format!("{end}: {text}"),
-                });
-            }
         }
     }
 }
@@ -149,6 +146,7 @@ async fn follow_carriers(
     routers: BTreeMap<String, RouterHandle>,
 ) {
     while let Some(carrier) = carriers.recv().await {
+        tracing::debug!(?carrier, "the kernel tells");
         if let Some(router) = routers.get(&carrier.router) {
             router.interface(&carrier.link, carrier.up);
         }

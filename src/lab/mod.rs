@@ -86,6 +86,7 @@ impl Lab {
         let plan = layout.plan();
         enter::need_descriptors(needs::descriptors(&layout, &plan, scenario))?;
         let network = Network::build(&plan)?;
+        tracing::debug!(work = plan.work.len(), "the network is built");
         let capture = pcap
             .map(|folder| Capture::start(folder, &layout, &network, recorder))
             .transpose()?;
@@ -109,7 +110,7 @@ impl Lab {
                 control_plane.start_router(place, config, seed as u64, recorder.clone(), &dark)?;
             routers.insert(name, handle);
         }
-        control_plane.follow_line(events, routers.clone(), recorder.clone());
+        control_plane.follow_line(events, routers.clone());
         control_plane.follow_carriers(carriers, routers.clone());
         line_cards::start(
             topology,
@@ -121,6 +122,7 @@ impl Lab {
         )?;
         let devices = start_devices(binding, &network, recorder)?;
         let probe = traffic::start(&layout, &network, recorder)?;
+        tracing::debug!(devices = devices.len(), "the lab is up");
         Ok(Lab {
             cables: Cables::open(&network, &layout)?,
             layout,
@@ -140,6 +142,7 @@ impl Lab {
 
     /// Ends probes, sessions and threads; devices are killed and the namespaces go with the last of them.
     pub async fn down(self) {
+        tracing::debug!("taking the lab down");
         // A probe thread that is gone has nothing left to stop.
         let _ = self.probe.stop_all().await;
         for device in self.devices {

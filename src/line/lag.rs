@@ -362,9 +362,7 @@ impl LagLine {
     }
 
     fn fail(&self, error: &NetlinkError, around: &mut Surroundings) {
-        let end = self.port.end.clone();
-        let text = format!("LAG {end}: {error}");
-        around.recorder.now(Fact::Errored { text: text.clone() });
-        around.tell(LineEvent::Errored { end, text });
+        let text = format!("LAG {}: {error}", self.port.end);
+        around.recorder.now(Fact::Errored { text });
     }
 }

@@ -73,13 +73,6 @@ pub enum LineEvent {
         /// When.
         at: At,
     },
-    /// The kernel refused to do what a protocol decided; the lab is no longer what it seems.
-    Errored {
-        /// Which.
-        end: End,
-        /// What was refused and why.
-        text: String,
-    },
 }
 
 /// Why a session could not be prepared or the thread not be started.

@@ -373,20 +373,20 @@ impl Thread {
         };
         if let Err(errno) = watched {
             let text = format!("{end}: wait on its sockets: {errno}");
-            self.recorder.now(Fact::Errored { text: text.clone() });
-            let end = end.clone();
-            self.around().tell(LineEvent::Errored { end, text });
+            self.recorder.now(Fact::Errored { text });
         }
         match free {
             Some(index) => self.slots[index] = Some(occupant),
             None => self.slots.push(Some(occupant)),
         }
         self.schedule.set(slot, deadline);
+        tracing::debug!(%end, slot, "a session begins");
         slot
     }
 
     /// Takes an occupant out of its slot. Closing its descriptors ends the waiting on them.
     fn vacate(&mut self, slot: u32) -> Option<Occupant> {
+        tracing::debug!(slot, "a session ends");
         self.schedule.clear(slot);
         self.slots.get_mut(slot as usize)?.take()
     }

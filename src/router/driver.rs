@@ -256,6 +256,7 @@ impl Driver {
     }
 
     fn crash(&mut self) {
+        tracing::debug!("crashes");
         self.input(Input::Crash);
         self.listener = None;
         self.accept_again = None;
@@ -268,6 +269,7 @@ impl Driver {
         if self.listener.is_some() {
             return;
         }
+        tracing::debug!("boots");
         let listener = self.namespace.run(listen).map_err(DriverError::from);
         match listener.and_then(|made| watch(made?)) {
             Ok(listener) => self.listener = Some(listener),
