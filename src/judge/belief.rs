@@ -10,7 +10,7 @@
 //! | traffic met, interrupted `i`, limit `l` | `i > 0` and `i + H > l`, or `i = 0` and `H > max(l, 20 ms)`: so long an outage could have hidden |
 //! | missed by `x` | `x ≤ U`; or other processes took at least half of the CPUs and `x` is at most a tenth of the time that tasks waited in a second |
 //! | changed although it should not | `line` was late by at least (multiplier − 1) × interval of BFD: so late a sender makes a session fall by itself |
-//! | any but on met traffic | the kernel told more changes of a router than could be read: when it changed is not known |
+//! | any on a path | the kernel told more route changes of the WAN or an edge than could be read: when they came is not known |
 //!
 //! Own threads tell how late they were themselves; the share of waiting is for devices, which do not.
 //!
@@ -18,9 +18,10 @@
 
 use std::time::Duration;
 
+use super::condition::WAN;
 use super::words;
 use crate::measure::Lateness;
-use crate::topology::BfdTimers;
+use crate::topology::{BfdTimers, Topology};
 
 /// An outage that a late probe sender may hide without any claim being doubted.
 const HIDDEN: Duration = Duration::from_millis(20);
@@ -63,13 +64,6 @@ pub enum Claim {
 
 /// Why a claim cannot be believed; `None` when it can.
 pub fn doubt(claim: Claim, lateness: &Lateness, bfd: BfdTimers) -> Option<String> {
-    if let Some(router) = &lateness.events_lost
-        && !matches!(claim, Claim::Carried { .. })
-    {
-        return Some(format!(
-            "changes in {router} came faster than they could be read"
-        ));
-    }
     match claim {
         Claim::InTime { after, limit } => {
             let states = lateness.of_states();
@@ -96,6 +90,20 @@ pub fn doubt(claim: Claim, lateness: &Lateness, bfd: BfdTimers) -> Option<String
     }
 }
 
+/// Why a claim on Microsoft's paths cannot be believed, whatever its times.
+pub fn doubt_of_paths(lateness: &Lateness, topology: &Topology) -> Option<String> {
+    let edges = topology
+        .connections
+        .iter()
+        .map(|connection| &connection.edge);
+    let mut lost = lateness
+        .events_lost
+        .iter()
+        .filter(|router| *router == WAN || edges.clone().any(|edge| edge == *router));
+    lost.next()
+        .map(|router| format!("changes in {router} came faster than they could be read"))
+}
+
 fn late((culprit, by): (&str, Duration)) -> String {
     let by = words::duration(by);
     format!("on this host `{culprit}` was up to {by} late")
@@ -117,6 +125,8 @@ fn excess(by: Duration, worst: (&str, Duration), lateness: &Lateness) -> Option<
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::record::Nanos;
     use std::num::NonZeroU8;
@@ -141,7 +151,7 @@ mod tests {
             hiding: Nanos(hiding * 1_000_000),
             waiting_percent: waiting,
             foreign_percent: foreign,
-            events_lost: None,
+            events_lost: BTreeSet::new(),
         }
     }
 
@@ -209,17 +219,17 @@ mod tests {
     }
 
     #[test]
-    fn lost_events_leave_times_unknown() {
-        let host = Lateness {
-            events_lost: Some("wan".to_owned()),
-            ..Lateness::default()
-        };
-        let carried = Claim::Carried {
-            interrupted: ms(1),
-            limit: ms(2),
-        };
-        assert!(doubt(Claim::Disturbed, &host, bfd()).is_some());
-        assert!(doubt(carried, &host, bfd()).is_none());
+    fn lost_events_leave_the_times_of_paths_unknown() {
+        let file = std::path::Path::new("tests/fixtures/judge/one-metro.toml");
+        let topology = crate::topology::load(file).expect("a topology");
+        for (router, believed) in [("wan", false), ("ams-edge-1", false), ("core", true)] {
+            let host = Lateness {
+                events_lost: [router.to_owned()].into(),
+                ..Lateness::default()
+            };
+            let doubt = doubt_of_paths(&host, &topology);
+            assert_eq!(doubt.is_none(), believed, "{router}: {doubt:?}");
+        }
     }
 
     #[test]

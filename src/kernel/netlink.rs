@@ -11,7 +11,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use nix::errno::Errno;
-use nix::sys::socket::{MsgFlags, recv, send};
+use nix::sys::socket::{MsgFlags, recv, send, setsockopt, sockopt};
 use rtnetlink::packet_core::{
     NLM_F_ACK, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NetlinkHeader, NetlinkSerializable,
 };
@@ -26,6 +26,8 @@ const DATAGRAM_MESSAGES: usize = 256;
 const DATAGRAM_BYTES: usize = 64 * 1024;
 /// Receive buffer asked for, in bytes: the limit the kernel sets by default (`net.core.rmem_max`).
 const RECEIVE_BUFFER: usize = 212_992;
+/// The same for events: the route changes of several thousand prefixes.
+const EVENT_BUFFER: usize = 2 * 1024 * 1024;
 /// Length of `struct nlmsghdr`.
 const HEADER: usize = 16;
 /// `NLMSG_ERROR`, which is also the acknowledgement.
@@ -158,6 +160,8 @@ impl Netlink {
             socket.set_netlink_get_strict_chk(true)?;
             socket.set_rx_buf_sz(RECEIVE_BUFFER as libc::c_int)?;
             if groups != 0 {
+                // Events come in bursts, a table at a time. Beyond `net.core.rmem_max` only root is heard.
+                let _ = setsockopt(&socket, sockopt::RcvBufForce, &EVENT_BUFFER);
                 socket.bind(&SocketAddr::new(0, groups))?;
             }
             Ok(socket)

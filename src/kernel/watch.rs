@@ -22,6 +22,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::namespace::{Namespace, NamespaceError};
 use super::netlink::{Netlink, NetlinkError, messages};
+use super::priority;
 use crate::record::{Fact, Recorder};
 use crate::time::At;
 
@@ -138,6 +139,10 @@ impl Drop for Watcher {
 }
 
 fn watch(epoll: &Epoll, places: &mut [Place]) {
+    // What routers in a hurry tell the kernel must be read as fast.
+    if let Err(errno) = priority::real_time(priority::ROUTES) {
+        tracing::debug!(%errno, "the watching thread has no real-time priority");
+    }
     let mut ready = [EpollEvent::empty(); 64];
     let mut inbox = vec![0; 32 * 1024];
     loop {

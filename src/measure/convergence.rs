@@ -83,6 +83,14 @@ pub fn convergence<'a>(
     for entry in entries {
         walk.entry(entry);
     }
+    // What nothing noticed had no consequences: what came in its step followed from an earlier fault.
+    for event in &mut walk.found {
+        if event.detected.is_none() {
+            event.withdrawn = None;
+            event.kernel_route = None;
+            event.moved.clear();
+        }
+    }
     walk.found
 }
 

@@ -1,6 +1,6 @@
 //! How late this host was in a window of time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -28,8 +28,8 @@ pub struct Lateness {
     pub waiting_percent: f32,
     /// The largest share of all CPU time that other processes used in a second, in percent.
     pub foreign_percent: f32,
-    /// A router of which the kernel told more changes than could be read.
-    pub events_lost: Option<String>,
+    /// Routers of which the kernel told more changes of routes than could be read.
+    pub events_lost: BTreeSet<String>,
 }
 
 /// Reads the lateness off the entries that lie in the window.
@@ -70,7 +70,7 @@ where
                     lateness.foreign_percent.max(foreign_percent.unwrap_or(0.0));
             }
             Fact::EventsLost { router } if window.includes(entry.at) => {
-                lateness.events_lost = Some(router.clone());
+                lateness.events_lost.insert(router.clone());
             }
             _ => {}
         }

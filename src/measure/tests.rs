@@ -246,3 +246,54 @@ fn pieces_of_a_run_are_joined() {
     let late = traffic(pieces.iter().chain([&arrived]), &direction, model.window());
     assert_eq!((late.lost, late.reordered), (4, 2));
 }
+
+#[test]
+fn what_nothing_noticed_has_no_consequences() {
+    let file = std::path::Path::new("tests/fixtures/judge/one-metro.toml");
+    let topology = crate::topology::load(file).expect("a topology");
+    let fact = |at, fact| Entry {
+        at: At::from_millis(at),
+        fact,
+    };
+    let fault = |at| {
+        let fault = Fact::FaultHappened {
+            fault: "ams-1: broken".to_owned(),
+            connections: vec!["ams-1".to_owned()],
+            repaired: false,
+        };
+        fact(at, fault)
+    };
+    let withdrawn = |at| {
+        let withdrawn = Fact::RouteWithdrawn {
+            router: "wan".to_owned(),
+            session: "ams-edge-1".to_owned(),
+            prefix: "198.51.100.0/24".parse().expect("a prefix"),
+            why: "withdrawn by the peer".to_owned(),
+        };
+        fact(at, withdrawn)
+    };
+    let lag = Fact::Lag {
+        router: "ams-edge-1".to_owned(),
+        connection: "ams-1".to_owned(),
+        up: false,
+        distributing: 0,
+    };
+    let entries = [
+        fact(1, Fact::StepStarted { step: 0 }),
+        fault(10),
+        fact(12, lag),
+        withdrawn(15),
+        fact(20, Fact::StepEnded { step: 0 }),
+        fact(20, Fact::StepStarted { step: 1 }),
+        fault(30),
+        // The WAN hears late of the first fault.
+        withdrawn(31),
+    ];
+    let [first, second] = &super::convergence(&entries, &topology)[..] else {
+        panic!("two faults");
+    };
+    let after = first.withdrawn.as_ref().map(|stage| stage.after);
+    assert_eq!(after, Some(Nanos(5 * MS)));
+    assert_eq!(second.detected, None);
+    assert_eq!(second.withdrawn, None);
+}

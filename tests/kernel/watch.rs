@@ -170,7 +170,7 @@ fn lost() -> Outcome {
     let (_watcher, _carriers) = Watcher::start(recorder, (0..40).map(watch).collect())?;
     let mut netlink = Netlink::open_in(&network.namespaces["b"])?;
     let gateway = [[10, 0, 0, 2].into()];
-    for n in 0..10_000_u32 {
+    for n in 0..40_000_u32 {
         let other = Ipv4Net::new((0x0b00_0000 + n * 256).into(), 24)?;
         route::add(&mut netlink, "b", other, &gateway, 0);
     }

@@ -12,7 +12,7 @@ use crate::judge::state::State;
 use crate::judge::{traffic, words};
 use crate::measure::{Window, lateness};
 use crate::record::{Fact, Nanos};
-use crate::scenario::{Act, Expectation, Step};
+use crate::scenario::{Act, Expect, Expectation, Step};
 use crate::time::At;
 
 /// Probe losses shown as evidence at most.
@@ -272,7 +272,14 @@ impl Ending<'_> {
         let facts = self.playing.entries.iter().map(|(_, entry)| entry);
         let late = lateness(facts, window);
         finding.verdict = verdict;
-        if let Some(doubt) = belief::doubt(claim, &late, self.playing.topology.profile.bfd) {
+        let topology = &self.playing.topology;
+        let path = finding
+            .expectation
+            .is_some_and(|n| matches!(self.playing.model.expect[n].what, Expect::Path { .. }));
+        let unknown = path
+            .then(|| belief::doubt_of_paths(&late, topology))
+            .flatten();
+        if let Some(doubt) = unknown.or_else(|| belief::doubt(claim, &late, topology.profile.bfd)) {
             finding.verdict = Verdict::Inconclusive;
             finding.observed = format!("{}, but {doubt}", finding.observed);
         }
