@@ -29,7 +29,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "lab",
         &[
             "binding", "bfd", "device", "kernel", "lacp", "line", "plan", "probe", "record",
-            "router", "scenario", "topology",
+            "router", "scenario", "time", "topology",
         ],
     ),
     ("measure", &["record", "time", "topology"]),

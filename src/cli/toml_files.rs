@@ -98,6 +98,7 @@ mod tests {
             [
                 "topologies/one-metro.toml",
                 "topologies/two-metros.toml",
+                "topologies/bindings/one-metro-bird-without-bfd.toml",
                 "topologies/bindings/one-metro-bird.toml",
             ]
         );

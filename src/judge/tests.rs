@@ -1,7 +1,7 @@
 //! Folders of a scenario and its record, and what must be found in it.
 //!
 //! `tests/fixtures/judge/NAME`: `scenario.toml`, `record.jsonl` without its first line (the files' texts), and
-//! `findings.txt`, the run as the terminal draws it. `UPDATE_FIXTURES=1 cargo test judge::` writes the last anew.
+//! `findings.txt`, the run as the terminal draws it. `REFRESH=1 cargo test judge::` writes the last anew.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -95,7 +95,7 @@ fn drawn(fixture: &Fixture) -> String {
 
 #[test]
 fn folders_give_their_findings() {
-    let update = std::env::var_os("UPDATE_FIXTURES").is_some();
+    let refresh = std::env::var_os("REFRESH").is_some();
     let fixtures = fixtures();
     assert!(fixtures.len() >= 8);
     for fixture in fixtures {
@@ -107,7 +107,7 @@ fn folders_give_their_findings() {
             assert!(framed || line.chars().count() <= 100, "too wide: {line}");
             assert!(!line.contains('\x1b'), "escape code: {line:?}");
         }
-        if update {
+        if refresh {
             fs::write(&path, text).expect("write");
         } else {
             let expected = fs::read_to_string(&path).unwrap_or_default();
