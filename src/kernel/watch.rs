@@ -119,7 +119,11 @@ impl Watcher {
         }
         let thread = thread::Builder::new()
             .name("watch".into())
-            .spawn(move || watch(&epoll, &mut places))?;
+            .spawn(move || {
+                // What it hears is only as good as the moment at which it does. Where this is refused, that is later.
+                let _ = priority::real_time(priority::ROUTES);
+                watch(&epoll, &mut places);
+            })?;
         let watcher = Watcher {
             end,
             thread: Some(thread),
