@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::net::Ipv4Addr;
+use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd};
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,10 @@ const RTM_NEWROUTE: u16 = 24;
 const RTM_DELROUTE: u16 = 25;
 const RTM_GETROUTE: u16 = 26;
 const NLM_F_DUMP: u16 = 0x300;
+/// No announcement is longer.
+const LONGEST: usize = 1 << 12;
+/// Room for the announcements of one table.
+const INBOX: usize = 1 << 16;
 /// RTPROT_BGP and RTPROT_BIRD.
 const PROTOCOLS: [u8; 2] = [186, 12];
 
@@ -29,6 +34,7 @@ pub struct Watch {
     socket: Socket,
     netlink: Netlink,
     clock: Clock,
+    inbox: Vec<u8>,
     /// Interfaces of each route.
     pub routes: BTreeMap<Ipv4Net, BTreeSet<u32>>,
     /// When each prefix changed last, and to what; cleared by the reader.
@@ -51,31 +57,44 @@ impl Watch {
             socket,
             netlink: Netlink::open_in(namespace)?,
             clock,
+            // Written to, so that the memory is taken before anything is measured.
+            inbox: vec![u8::MAX; INBOX],
             routes: BTreeMap::new(),
             changes: Vec::new(),
         })
     }
 
-    /// Takes in what the kernel has announced.
+    /// Takes in what the kernel has announced. All of it is read before any of it is looked into, so that the last
+    /// route of many is not late by the work for those before.
     pub fn read(&mut self) -> Outcome<()> {
-        let mut buffer = vec![0; 1 << 16];
-        loop {
-            match (&self.socket).read(&mut buffer) {
+        let mut inbox = std::mem::take(&mut self.inbox);
+        let mut heard: Vec<(At, Range<usize>)> = Vec::new();
+        let mut end = 0;
+        let lost = loop {
+            if inbox.len() < end + LONGEST {
+                inbox.resize(end + INBOX, 0);
+            }
+            match (&self.socket).read(&mut inbox[end..]) {
                 Ok(length) => {
-                    let now = self.clock.now();
-                    let mut rest = &buffer[..length];
-                    while rest.len() >= 16 {
-                        let size = u32::from_ne_bytes(rest[..4].try_into()?) as usize;
-                        let kind = u16::from_ne_bytes(rest[4..6].try_into()?);
-                        self.take(now, kind, &rest[16..size]);
-                        rest = &rest[size.next_multiple_of(4).min(rest.len())..];
-                    }
+                    heard.push((self.clock.now(), end..end + length));
+                    end += length;
                 }
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(()),
-                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => self.dump()?,
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break false,
+                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => break true,
                 Err(error) => return Err(error.into()),
             }
+        };
+        for (at, place) in heard {
+            let mut rest = &inbox[place];
+            while rest.len() >= 16 {
+                let size = u32::from_ne_bytes(rest[..4].try_into()?) as usize;
+                let kind = u16::from_ne_bytes(rest[4..6].try_into()?);
+                self.take(at, kind, &rest[16..size]);
+                rest = &rest[size.next_multiple_of(4).min(rest.len())..];
+            }
         }
+        self.inbox = inbox;
+        if lost { self.dump() } else { Ok(()) }
     }
 
     fn dump(&mut self) -> Outcome<()> {

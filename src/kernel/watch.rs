@@ -117,13 +117,11 @@ impl Watcher {
             epoll.add(place.events.as_fd(), event)?;
             places.push(place);
         }
-        let thread = thread::Builder::new()
-            .name("watch".into())
-            .spawn(move || {
-                // What it hears is only as good as the moment at which it does. Where this is refused, that is later.
-                let _ = priority::real_time(priority::ROUTES);
-                watch(&epoll, &mut places);
-            })?;
+        let thread = thread::Builder::new().name("watch".into()).spawn(move || {
+            // What it hears is only as good as the moment at which it does. Where this is refused, that is later.
+            let _ = priority::real_time(priority::ROUTES);
+            watch(&epoll, &mut places);
+        })?;
         let watcher = Watcher {
             end,
             thread: Some(thread),
