@@ -25,7 +25,10 @@ needs() {
   DEBIAN_FRONTEND=noninteractive "${sudo[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
   # A daemon of the package must not run on the host: peerlab starts its own, in its own namespaces.
   if command -v systemctl >/dev/null 2>&1 && [ -d /run/systemd/system ]; then
-    "${sudo[@]}" systemctl disable --now bird >/dev/null 2>&1 || true
+    local unit
+    for unit in bird frr; do
+      "${sudo[@]}" systemctl disable --now "$unit" >/dev/null 2>&1 || true
+    done
   fi
 }
 
