@@ -6,8 +6,7 @@
 //! - `overhead`: from (last BFD packet received + detection time) to the last route, all an implementation can lose;
 //! - `total`: from the drop to the last route, beside BIRD and FRR.
 //!
-//! Each series is a process of its own in namespaces of its own. Arguments: `[--trials T] [INTERVAL_MS…]`; the others
-//! have half as many trials, for they take longer to come back.
+//! Each series is a process of its own in namespaces of its own. Arguments: `[--trials T] [INTERVAL_MS…]`.
 
 mod support;
 
@@ -73,7 +72,12 @@ fn main() -> Outcome<()> {
     }
     for interval in intervals {
         // The longer the interval, the fewer trials fit a patient person's minute.
-        let trials = trials.unwrap_or(if interval <= 50 { 50 } else { 14 });
+        // The others have fewer, for they take longer to come back.
+        let (trials, of_others) = match trials {
+            Some(trials) => (trials, trials),
+            None if interval <= 50 => (50, 20),
+            None => (14, 8),
+        };
         let ours = measure("ours", interval, trials)?;
         print_own(interval, &ours);
         let total = totals(&ours);
@@ -86,7 +90,7 @@ fn main() -> Outcome<()> {
                 figure::skipped(&name, &format!("{peer} is not installed"));
                 continue;
             }
-            match measure(kind, interval, trials.div_ceil(2)) {
+            match measure(kind, interval, of_others) {
                 Ok(theirs) => {
                     figure::print(&name, "ms", &total, Against::Peer(peer, &totals(&theirs)));
                 }
@@ -206,8 +210,8 @@ fn fault(side: usize, link: usize) -> Fault {
 /// Waits until everything is up, and has been for long enough that BFD runs at its own pace.
 fn settle(watches: &mut [(usize, Watch)], routers: &mut Routers, interval: u64) -> Outcome<()> {
     until_complete(watches, PATIENCE)?;
-    // Twenty packets, and never less than the slow start of RFC 5880, section 6.8.3.
-    pause(watches, Duration::from_millis((20 * interval).max(2000)))?;
+    // Ten packets, and never less than the slow start of RFC 5880, section 6.8.3.
+    pause(watches, Duration::from_millis((10 * interval).max(2000)))?;
     if let Routers::Ours(ours) = routers {
         while ours.facts.try_recv().is_ok() {}
     }
