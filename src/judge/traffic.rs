@@ -130,7 +130,7 @@ pub fn judge(
         limit: lost_at_most.map(Quantity::Packets),
     });
 
-    // Each fault with the doubt in it; going elsewhere and never arriving are no matter of time.
+    // Each fault with the doubt in it; going elsewhere is no matter of time.
     let mut faults: Vec<(String, Option<String>)> = Vec::new();
     let mut doubt_of_success = None;
     let doubt = |claim| belief::doubt(claim, lateness, bfd);
@@ -171,10 +171,11 @@ pub fn judge(
     }
     let missing: u64 = measured.iter().map(|traffic| traffic.missing).sum();
     if missing > 0 && finished {
+        let by = Duration::from(worst.direction.every) * u32::try_from(missing).unwrap_or(u32::MAX);
         let missing = words::counted(missing, "packet");
         faults.push((
             format!("{missing} had not arrived when the step ended"),
-            None,
+            doubt(belief::Claim::Interrupted { by }),
         ));
     }
 

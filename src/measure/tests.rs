@@ -297,3 +297,23 @@ fn what_nothing_noticed_has_no_consequences() {
     assert_eq!(second.detected, None);
     assert_eq!(second.withdrawn, None);
 }
+
+/// What a late sender sent at once may still be on its way; so much is not called missing.
+#[test]
+fn a_late_burst_is_not_missing() {
+    let mut model = Model {
+        flows: 4,
+        fate: vec![true; 200],
+    };
+    model.fate.extend([true; 88]);
+    model.fate.extend([false; 12]);
+    for (late, missing) in [(0, 12), (9, 12), (10, 0)] {
+        let mut entries = model.entries();
+        let last = entries.last_mut().expect("a tally");
+        if let Fact::ProbeTally { send_late, .. } = &mut last.fact {
+            *send_late = Nanos(late * MS);
+        }
+        let traffic = traffic(&entries, &model.direction(), model.window());
+        assert_eq!(traffic.missing, missing, "{late} ms late");
+    }
+}

@@ -180,6 +180,7 @@ struct Tally {
     end: At,
     sent: u64,
     received: u64,
+    send_late: Nanos,
     slowest: Nanos,
 }
 
@@ -226,8 +227,8 @@ impl Seen {
                     to,
                     sent,
                     received,
+                    send_late,
                     slowest,
-                    ..
                 } if ours(from, to) => {
                     let begin = match seen.tallies.last() {
                         Some(last) => last.end,
@@ -242,6 +243,7 @@ impl Seen {
                             end: entry.at,
                             sent: *sent,
                             received: *received,
+                            send_late: *send_late,
                             slowest: *slowest,
                         });
                     }
@@ -313,7 +315,10 @@ impl Seen {
             .map(|run| run.count)
             .sum();
         let lost = lost.saturating_sub(self.reordered);
-        let in_flight = 2 + last.slowest.0 / direction.every.0.max(1);
+        // A sender that was late sends in one go what was due meanwhile: before or after either end of the window.
+        let late = first.send_late.0.saturating_add(last.send_late.0);
+        let on_the_way = last.slowest.0.saturating_add(late);
+        let in_flight = 2 + on_the_way / direction.every.0.max(1);
         let unknown = sent.saturating_sub(received).saturating_sub(lost);
         if unknown > in_flight { unknown } else { 0 }
     }
