@@ -94,11 +94,6 @@ impl History {
         self.changes.push(Change { at, holds, line });
     }
 
-    /// The last change.
-    pub fn last(&self) -> Option<Change> {
-        self.changes.last().copied()
-    }
-
     /// Spells during which the condition held at or after `from`: the change that began each, its beginning, its end.
     fn spells(&self, from: At) -> impl Iterator<Item = (Change, At, Option<Change>)> + '_ {
         self.changes

@@ -107,15 +107,6 @@ pub fn silence_ipv6(netlink: &mut Netlink, place: &str, name: &str, index: u32) 
     });
 }
 
-/// Deletes a link; of a veth pair, both ends. Costs the kernel about 40 ms: dropping the namespace is cheaper.
-pub fn delete(netlink: &mut Netlink, place: &str, name: &str, index: u32) {
-    let message = LinkUnspec::new_with_index(index).build();
-    let (place, name) = (place.to_owned(), name.to_owned());
-    netlink.queue(RouteNetlinkMessage::DelLink(message), 0, move || {
-        format!("delete link {name} in {place}")
-    });
-}
-
 /// All links of the socket's namespace, in the kernel's order.
 pub fn list(netlink: &mut Netlink) -> Result<Vec<Link>, NetlinkError> {
     let question = RouteNetlinkMessage::GetLink(LinkMessage::default());

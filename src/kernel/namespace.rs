@@ -10,7 +10,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
-use std::thread::{self, JoinHandle};
+use std::thread;
 
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::signal::SigSet;
@@ -103,23 +103,6 @@ impl Namespace {
                 .join()
                 .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })
-    }
-
-    /// Starts a named thread that lives in this namespace. The thread gives the error when it could not enter.
-    pub fn thread<T: Send + 'static>(
-        &self,
-        name: &str,
-        f: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<JoinHandle<Result<T, NamespaceError>>, NamespaceError> {
-        let fd = self.fd.try_clone().map_err(NamespaceError::Thread)?;
-        thread::Builder::new()
-            .name(name.into())
-            .spawn(move || {
-                enter(fd.as_fd()).map_err(NamespaceError::Enter)?;
-                drop(fd);
-                Ok(f())
-            })
-            .map_err(NamespaceError::Thread)
     }
 
     /// Makes `command` start its program in this namespace with no signal blocked.

@@ -201,11 +201,6 @@ impl Netlink {
         self.push(start, Box::new(operation));
     }
 
-    /// Number of messages queued and not yet committed.
-    pub fn queued(&self) -> usize {
-        self.queued.len()
-    }
-
     /// Sends all queued messages in order and waits until the kernel has worked through them.
     ///
     /// On [`NetlinkError::Refused`] every message that is not listed was done. The queue is empty afterwards in any case.
@@ -226,40 +221,6 @@ impl Netlink {
         message: RouteNetlinkMessage,
         operation: &str,
     ) -> Result<Vec<RouteNetlinkMessage>, NetlinkError> {
-        self.ask(message, NLM_F_DUMP, operation)
-    }
-
-    /// Asks one question about one thing, and returns the answers before the acknowledgement.
-    pub fn request(
-        &mut self,
-        message: RouteNetlinkMessage,
-        operation: &str,
-    ) -> Result<Vec<RouteNetlinkMessage>, NetlinkError> {
-        self.ask(message, NLM_F_ACK, operation)
-    }
-
-    /// Asks one question of any type, and gives each answer's type and body to `each`.
-    ///
-    /// `flags` beside `NLM_F_REQUEST` must hold `NLM_F_ACK` or `NLM_F_DUMP`. When the kernel says that a dump was
-    /// disturbed, the question is asked again and answers come twice.
-    pub fn ask_raw(
-        &mut self,
-        message_type: u16,
-        flags: u16,
-        body: &[u8],
-        operation: &str,
-        mut each: impl FnMut(u16, &[u8]),
-    ) -> Result<(), NetlinkError> {
-        while self.ask_once(message_type, flags, body, operation, &mut each)? {}
-        Ok(())
-    }
-
-    fn ask(
-        &mut self,
-        message: RouteNetlinkMessage,
-        flags: u16,
-        operation: &str,
-    ) -> Result<Vec<RouteNetlinkMessage>, NetlinkError> {
         let mut body = vec![0; message.buffer_len()];
         message.serialize(&mut body);
         loop {
@@ -267,7 +228,7 @@ impl Netlink {
             let mut fault = None;
             let disturbed = self.ask_once(
                 message.message_type(),
-                flags,
+                NLM_F_DUMP,
                 &body,
                 operation,
                 &mut |answer_type, payload| match parse(answer_type, payload) {
@@ -286,6 +247,22 @@ impl Netlink {
                 }),
             };
         }
+    }
+
+    /// Asks one question of any type, and gives each answer's type and body to `each`.
+    ///
+    /// `flags` beside `NLM_F_REQUEST` must hold `NLM_F_ACK` or `NLM_F_DUMP`. When the kernel says that a dump was
+    /// disturbed, the question is asked again and answers come twice.
+    pub fn ask_raw(
+        &mut self,
+        message_type: u16,
+        flags: u16,
+        body: &[u8],
+        operation: &str,
+        mut each: impl FnMut(u16, &[u8]),
+    ) -> Result<(), NetlinkError> {
+        while self.ask_once(message_type, flags, body, operation, &mut each)? {}
+        Ok(())
     }
 
     /// Returns true when the dump was disturbed.

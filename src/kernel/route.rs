@@ -35,16 +35,6 @@ pub fn add(
     );
 }
 
-/// Queues taking a static route away.
-pub fn delete(netlink: &mut Netlink, place: &str, destination: Ipv4Net, metric: u32) {
-    let place = place.to_owned();
-    netlink.queue(
-        RouteNetlinkMessage::DelRoute(message(destination, &[], metric)),
-        0,
-        move || format!("delete route {destination} metric {metric} in {place}"),
-    );
-}
-
 fn message(destination: Ipv4Net, via: &[Ipv4Addr], metric: u32) -> RouteMessage {
     let builder = RouteMessageBuilder::<Ipv4Addr>::new()
         .destination_prefix(destination.network(), destination.prefix_len())

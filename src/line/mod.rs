@@ -20,7 +20,6 @@ use std::io;
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 
-use nix::errno::Errno;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
@@ -137,7 +136,6 @@ pub struct Line {
     commands: mpsc::Sender<Command>,
     wake: Arc<EventFd>,
     thread: Option<JoinHandle<()>>,
-    real_time: Result<(), Errno>,
 }
 
 impl Line {
@@ -153,19 +151,13 @@ impl Line {
             .map_err(|errno| LineError::Start(errno.into()))?;
         let wake = Arc::new(wake);
         let (commands, orders) = mpsc::channel();
-        let (thread, real_time) =
+        let thread =
             thread::start(recorder, events, orders, Arc::clone(&wake)).map_err(LineError::Start)?;
         Ok(Line {
             commands,
             wake,
             thread: Some(thread),
-            real_time,
         })
-    }
-
-    /// Whether the thread runs before ordinary ones (`SCHED_FIFO`), and why not.
-    pub fn real_time(&self) -> Result<(), Errno> {
-        self.real_time
     }
 
     /// Runs a LAG from now on, every port dark until the kernel says otherwise. It replaces one at the same end.

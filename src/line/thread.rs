@@ -91,13 +91,13 @@ enum Occupant {
     Lag(Box<LagLine>),
 }
 
-/// Starts the thread; returns whether it runs in real time.
+/// Starts the thread.
 pub(super) fn start(
     recorder: Recorder,
     events: UnboundedSender<LineEvent>,
     commands: mpsc::Receiver<Command>,
     wake: Arc<EventFd>,
-) -> io::Result<(JoinHandle<()>, Result<(), Errno>)> {
+) -> io::Result<JoinHandle<()>> {
     let mut line = Thread {
         clock: recorder.clock(),
         recorder,
@@ -125,15 +125,14 @@ pub(super) fn start(
         line.timer.as_fd(),
         EpollEvent::new(expiring, Token::Timer.pack()),
     )?;
-    let (tell, told) = mpsc::channel();
-    let thread = std::thread::Builder::new()
+    std::thread::Builder::new()
         .name("line".into())
         .spawn(move || {
-            let _ = tell.send(priority::real_time(priority::TIMERS));
+            if let Err(errno) = priority::real_time(priority::TIMERS) {
+                tracing::debug!(%errno, "the line thread has no real-time priority");
+            }
             line.run();
-        })?;
-    let real_time = told.recv().unwrap_or(Err(Errno::ESRCH));
-    Ok((thread, real_time))
+        })
 }
 
 struct Thread {

@@ -63,12 +63,6 @@ impl<T> Table<T> {
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|(name, _)| name.value.as_str())
     }
-
-    /// The place of a name.
-    pub fn place(&self, name: &str) -> Option<Span> {
-        let named = self.0.iter().find(|(other, _)| other.value == name);
-        named.map(|(name, _)| name.span)
-    }
 }
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Table<T> {
