@@ -202,6 +202,29 @@ fn a_dead_flow_is_missing() {
     assert_eq!(tail.missing, 16);
 }
 
+/// Runs are cut at the window as if every packet was sent when it was due; packets that were late are not missing
+/// because of that.
+#[test]
+fn late_packets_are_not_missing() {
+    let fate: Vec<bool> = (0..1_000)
+        .map(|packet| !(500..510).contains(&packet))
+        .collect();
+    let model = Model { flows: 64, fate };
+    let missing = |late_ms: u64| {
+        let mut entries = model.entries();
+        for entry in &mut entries {
+            match &mut entry.fact {
+                Fact::ProbeTally { send_late, .. } => *send_late = Nanos(late_ms * MS),
+                // Ten packets lost, six told of in the window.
+                Fact::ProbeLost { count, flow, .. } if *flow < 56 => *count = 0,
+                _ => {}
+            }
+        }
+        tail(&entries, &model.direction(), model.window()).missing
+    };
+    assert_eq!((missing(0), missing(10)), (4, 0));
+}
+
 /// A run that is told piece by piece, the first piece in an earlier step, and one that arrives after all.
 #[test]
 fn pieces_of_a_run_are_joined() {

@@ -6,7 +6,7 @@ use libtest_mimic::{Failed, Trial};
 use nix::unistd::Pid;
 
 use crate::left::Outside;
-use crate::play::{PATIENCE, Running, Someone};
+use crate::play::{Ended, PATIENCE, Running, Someone};
 
 pub fn trials() -> Vec<Trial> {
     vec![Trial::test(
@@ -15,7 +15,23 @@ pub fn trials() -> Vec<Trial> {
     )]
 }
 
+/// What two labs at once were too much for is tried once more; both outcomes are shown.
 fn two_labs() -> Result<(), Failed> {
+    let outcomes = play_two()?;
+    if outcomes.iter().all(|ended| ended.number() == Some(0)) {
+        return Ok(());
+    }
+    for ended in &outcomes {
+        ended.check(matches!(ended.number(), Some(0 | 5)), "exit number 0")?;
+        println!("{ended}");
+    }
+    for ended in play_two()? {
+        ended.expect(0)?;
+    }
+    Ok(())
+}
+
+fn play_two() -> Result<Vec<Ended>, Failed> {
     let before = Outside::now();
     let someone = Someone::present();
     let arguments = ["run", "scenarios/bring-up.toml"];
@@ -45,13 +61,12 @@ fn two_labs() -> Result<(), Failed> {
         }
     }
     let marks = labs.each_ref().map(|lab| lab.mark().to_owned());
-    for lab in labs {
-        lab.end(PATIENCE)?.expect(0)?;
-    }
+    let ended = labs.into_iter().map(|lab| lab.end(PATIENCE));
+    let ended = ended.collect::<Result<_, Failed>>()?;
     for mark in &marks {
         before.nothing_is_left(mark)?;
     }
-    Ok(())
+    Ok(ended)
 }
 
 fn inner(lab: &Running) -> Result<Pid, Failed> {
