@@ -1,6 +1,9 @@
 //! What the host does to a run: its own lateness, and once a second the pressure on the CPUs.
 //!
-//! Simulated routers and steps share the run's thread, so that its lateness is theirs.
+//! Steps and the judge share the run's thread. Simulated routers have one of their own, which runs before this one
+//! where the system allows it, and is about as late as this one elsewhere.
+//!
+// Gap: the routers' thread does not tell its own lateness; `judge::belief` takes this one's for it.
 
 use std::time::Duration;
 
