@@ -99,6 +99,11 @@ pub fn check(router: &str, config: &Path) -> Result<(), DeviceError> {
     if output.status.success() {
         return Ok(());
     }
+    // Killed, it has not judged anything.
+    if output.status.code().is_none() {
+        let status = std::io::Error::other(output.status.to_string());
+        return Err(spawn_error(router, status));
+    }
     let words = [output.stdout, output.stderr].concat();
     let mut words = String::from_utf8_lossy(&words).trim().to_owned();
     if words.is_empty() {

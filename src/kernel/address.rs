@@ -2,9 +2,9 @@
 
 use std::net::Ipv4Addr;
 
+use netlink_packet_route::RouteNetlinkMessage;
 use rtnetlink::AddressMessageBuilder;
 use rtnetlink::packet_core::{NLM_F_CREATE, NLM_F_EXCL};
-use rtnetlink::packet_route::RouteNetlinkMessage;
 
 use super::netlink::Netlink;
 

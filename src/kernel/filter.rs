@@ -11,14 +11,14 @@
 //!
 //! **Invariant:** while members distribute, every flow has one: a new spread is complete before the old one goes.
 
-use nix::errno::Errno;
-use rtnetlink::packet_core::{DefaultNla, Emitable, NLM_F_CREATE, NLM_F_EXCL};
-use rtnetlink::packet_route::RouteNetlinkMessage;
-use rtnetlink::packet_route::tc::{
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::tc::{
     TcAction, TcActionAttribute, TcActionMirror, TcActionMirrorOption, TcActionOption,
     TcActionType, TcAttribute, TcBpfFlags, TcFilterBpf, TcFilterBpfOption, TcHandle, TcMessage,
     TcMirror, TcMirrorActionType, TcOption,
 };
+use nix::errno::Errno;
+use rtnetlink::packet_core::{DefaultNla, Emitable, NLM_F_CREATE, NLM_F_EXCL};
 
 use super::bpf::Program;
 use super::bpf::programs::{

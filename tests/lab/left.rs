@@ -84,6 +84,14 @@ pub fn children(pid: Pid) -> Vec<Pid> {
         .collect()
 }
 
+/// Whether a process is pid 1 of a pid namespace below ours (`NSpid` in proc(5)).
+pub fn is_first_of_its_own(pid: Pid) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let pids = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
+    let pids: Vec<&str> = pids.into_iter().flat_map(str::split_whitespace).collect();
+    pids.len() > 1 && pids.last() == Some(&"1")
+}
+
 /// The command line of a process.
 pub fn command(pid: Pid) -> String {
     let line = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();

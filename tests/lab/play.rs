@@ -179,9 +179,12 @@ impl Running {
         Pid::from_raw(self.child.id() as i32)
     }
 
-    /// Pid 1 of the lab.
+    /// Pid 1 of the lab. Before it is there, a child is something else: a BIRD that reads its configuration.
     pub fn init(&self) -> Option<Pid> {
-        left::children(self.outer()).first().copied()
+        let children = left::children(self.outer());
+        children
+            .into_iter()
+            .find(|child| left::is_first_of_its_own(*child))
     }
 
     /// The process that is the lab.

@@ -6,9 +6,9 @@ use std::net::TcpListener;
 use std::os::fd::AsRawFd;
 use std::thread;
 
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::link::{BondMode, LinkMessage};
 use rtnetlink::packet_core::{NLM_F_CREATE, NLM_F_EXCL};
-use rtnetlink::packet_route::RouteNetlinkMessage;
-use rtnetlink::packet_route::link::{BondMode, LinkMessage};
 use rtnetlink::{LinkBond, LinkVlan, LinkVrf};
 
 use super::{Feature, Finding, Need};
