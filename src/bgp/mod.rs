@@ -5,6 +5,7 @@
 //! 3. [`attributes`]: path attributes, shared between routes.
 //! 4. [`fsm`] and [`session`]: the state machine of RFC 4271, section 8, and the session that runs it.
 //! 5. [`decision`] and [`rib`]: which route wins, and the tables of a session.
+//! 6. [`origin_validation`]: what the RPKI says about a route's origin.
 //!
 //! **Invariant:** nothing here reads a clock, a socket or the environment, and no input makes it panic.
 
@@ -14,5 +15,6 @@ pub mod fsm;
 pub mod hash;
 pub mod message;
 pub mod notification;
+pub mod origin_validation;
 pub mod rib;
 pub mod session;
