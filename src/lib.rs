@@ -13,8 +13,9 @@
 //! 7. [`mod@line`]: the thread that owns every LACP and BFD session.
 //! 8. [`device`] and [`probe`]: what plays a router; traffic that measures.
 //! 9. [`lab`] and [`run`]: a topology that is alive; a scenario played on it.
-//! 10. [`measure`], [`judge`], [`conformance`], [`report`]: numbers, findings, requirements, words.
-//! 11. [`cli`]: one file for each subcommand.
+//! 10. [`provider`]: the Microsoft side's control plane: connections, prefixes, what is refused and why.
+//! 11. [`measure`], [`judge`], [`conformance`], [`report`]: numbers, findings, requirements, words.
+//! 12. [`cli`]: one file for each subcommand.
 //!
 //! A scenario on its way through them: [`scenario::load`] loads it with its topology and binding into a
 //! [`scenario::Rehearsal`]; [`cli::run`] enters namespaces ([`kernel::enter`]) and gives it to [`run::play`], which builds
@@ -37,6 +38,7 @@ pub mod line;
 pub mod measure;
 pub mod plan;
 pub mod probe;
+pub mod provider;
 pub mod record;
 pub mod report;
 pub mod router;

@@ -250,7 +250,17 @@ impl State {
             | Fact::Pressure { .. }
             | Fact::Errored { .. }
             | Fact::EventsLost { .. }
-            | Fact::Interrupted { .. } => {}
+            | Fact::Interrupted { .. }
+            | Fact::RouteRefused { .. }
+            | Fact::RouteAccepted { .. }
+            | Fact::PeerAsn { .. }
+            | Fact::Peering { .. }
+            | Fact::Connection { .. }
+            | Fact::RegisteredPrefix { .. }
+            | Fact::ServicePrefix { .. }
+            | Fact::PrefixDeleted { .. }
+            | Fact::Event { .. }
+            | Fact::Registry { .. } => {}
         }
     }
 

@@ -172,8 +172,37 @@ pub enum Fact {
         prefix: Ipv4Net,
         /// AS path, for example `64500 64500`.
         as_path: String,
-        /// Communities, for example `8075:8007`.
+        /// Communities, for example `8075:8007`; large ones `8075:8007:0`, extended ones `rt:8075:8007`.
         communities: Vec<String>,
+        /// MULTI_EXIT_DISC, if it came with one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        med: Option<u32>,
+    },
+    /// An edge's policy refuses a received route, or the route was malformed and treated as withdrawn.
+    RouteRefused {
+        /// Router.
+        router: String,
+        /// Session as in [`Fact::Bgp`].
+        session: String,
+        /// Prefix.
+        prefix: Ipv4Net,
+        /// AS path; an AS_SET is written `{64501,64502}`.
+        as_path: String,
+        /// Communities as in [`Fact::RouteReceived`].
+        communities: Vec<String>,
+        /// Stable name of the reason, for example `deny-all`.
+        reason: String,
+    },
+    /// An edge's policy accepts a received route that it refused, or had not seen, before.
+    RouteAccepted {
+        /// Router.
+        router: String,
+        /// Session as in [`Fact::Bgp`].
+        session: String,
+        /// Prefix.
+        prefix: Ipv4Net,
+        /// LOCAL_PREF it was given.
+        local_pref: u32,
     },
     /// A route left an Adj-RIB-In of the Microsoft side.
     RouteWithdrawn {
@@ -313,6 +342,102 @@ pub enum Fact {
         /// Share of all CPU time used by other processes, in percent, if the kernel tells.
         foreign_percent: Option<f32>,
     },
+    /// The peer's AS number in the subscription: its `validationState`.
+    PeerAsn {
+        /// AS number.
+        asn: u32,
+        /// `None`, `Pending`, `Approved`, `Failed`.
+        state: String,
+        /// `errorMessage`; empty when there is none.
+        error: String,
+    },
+    /// A peering resource changed its `provisioningState`.
+    Peering {
+        /// Its peering location: a metro.
+        peering: String,
+        /// `Succeeded`, `Updating`, `Deleting`, `Failed`, `Canceled`.
+        state: String,
+        /// Why; empty when there is nothing to say.
+        error: String,
+    },
+    /// A connection of a peering changed its `connectionState` or `sessionStateV4`.
+    Connection {
+        /// Connection.
+        connection: String,
+        /// `connectionState`, for example `ProvisioningStarted`.
+        state: String,
+        /// `sessionStateV4`, for example `Established`.
+        session_state: String,
+        /// `errorMessage`; empty when there is none.
+        error: String,
+        /// What moved it, for example `the LAG runs`.
+        why: String,
+    },
+    /// A registered prefix came to a result, or to another one.
+    RegisteredPrefix {
+        /// Parent peering: a metro.
+        peering: String,
+        /// `prefix` as it was given, which may be no prefix at all.
+        prefix: String,
+        /// `prefixValidationState`.
+        state: String,
+        /// `peeringServicePrefixKey`, once issued.
+        key: Option<String>,
+        /// All checks that did not pass, warnings and unchecked ones too.
+        failures: Vec<Failure>,
+        /// `errorMessage`: what the portal shows first.
+        message: Option<Message>,
+    },
+    /// A Peering Service prefix came to a result, or to another one.
+    ServicePrefix {
+        /// Peering Service resource.
+        service: String,
+        /// `prefix` as it was given.
+        prefix: String,
+        /// `prefixValidationState`.
+        state: String,
+        /// `learnedType`: `None`, `ViaServiceProvider`, `ViaSession`.
+        learned_type: String,
+        /// All checks that did not pass, warnings and unchecked ones too.
+        failures: Vec<Failure>,
+        /// `errorMessage`: what the portal shows first.
+        message: Option<Message>,
+    },
+    /// A registered or Peering Service prefix was deleted.
+    PrefixDeleted {
+        /// `registered-prefix` or `service-prefix`.
+        object: String,
+        /// `prefix` as it was given.
+        prefix: String,
+    },
+    /// An event of the Microsoft side: of a Peering Service prefix, a milestone mail, a refused request.
+    Event {
+        /// `eventType`, for example `PrefixWithdrawalEvent`.
+        event: String,
+        /// `eventLevel`: `Information`, `Warning`, `Error`, `Critical`.
+        level: String,
+        /// What it is about: a prefix, a connection, a peering.
+        subject: String,
+        /// `eventSummary`.
+        summary: String,
+        /// `eventDescription`.
+        description: String,
+    },
+    /// What a routing registry told, or that it fell silent.
+    Registry {
+        /// `irr` or `rpki`.
+        registry: String,
+        /// The file or server.
+        source: String,
+        /// `read`, `changed`, `lost`, `expired`, `back`.
+        event: String,
+        /// Objects or validated ROA payloads known now.
+        entries: u64,
+        /// Serial number of an RTR cache.
+        serial: Option<u32>,
+        /// Details; empty when there are none.
+        text: String,
+    },
     /// The lab failed.
     Errored {
         /// What was tried, on what, why it failed, what to do.
@@ -323,6 +448,54 @@ pub enum Fact {
         /// `SIGINT` or `SIGTERM`.
         signal: String,
     },
+}
+
+/// A check of a prefix that did not pass.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Failure {
+    /// Stable name, for example `missing-community`.
+    pub reason: String,
+    /// The check, for example `V-05`.
+    pub check: String,
+    /// Whether it decides the state.
+    pub severity: Severity,
+    /// The connection whose session is concerned, if it is one.
+    pub connection: Option<String>,
+    /// What was found, in one sentence without a full stop.
+    pub text: String,
+    /// What it rests on: sessions, routes with their attributes, registry objects, validated ROA payloads.
+    pub evidence: Vec<String>,
+    /// The nearest thing that would have passed, if there is one.
+    pub nearest: Option<String>,
+    /// The remedy in words.
+    pub remedy: String,
+    /// The remedy as lines of configuration for the device in use, if it is a setting of a router.
+    pub config: Vec<String>,
+}
+
+/// How much a [`Failure`] weighs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Severity {
+    /// It could not be checked.
+    Unchecked,
+    /// It is told, and decides nothing.
+    Warn,
+    /// The prefix fails.
+    Fail,
+}
+
+/// What the portal shows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Message {
+    /// The heading as documented, or ours where no text is documented.
+    pub heading: String,
+    /// Whether Microsoft's documents have this heading.
+    pub documented: bool,
+    /// The sentence with its values.
+    pub text: String,
 }
 
 /// A file's name and text, kept in the record so that it can be judged and shown again.

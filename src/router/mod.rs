@@ -376,6 +376,7 @@ impl Router {
                 prefix,
                 as_path: set.as_path_text(),
                 communities: set.community_texts(),
+                med: set.med,
             });
         }
     }

@@ -1,0 +1,211 @@
+//! What the edges observed, as the record tells it: the only ground of what the Microsoft side concludes.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use ipnet::Ipv4Net;
+
+use super::received::{AsPath, ReceivedRoute};
+use crate::record::Fact;
+use crate::topology::Topology;
+
+/// Everything observed, connection by connection, in the topology's order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Observed {
+    /// The connections.
+    pub connections: Vec<Connection>,
+    by_name: BTreeMap<String, usize>,
+}
+
+/// What was observed of one connection, at its edge.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Connection {
+    /// Its name.
+    pub name: String,
+    /// Its metro, which is the name of its peering.
+    pub metro: String,
+    /// Microsoft's router.
+    pub edge: String,
+    /// The peer's router.
+    pub router: String,
+    /// Microsoft's session address.
+    pub microsoft: Ipv4Addr,
+    /// The peer's session address: the IP that Microsoft's messages name.
+    pub peer: Ipv4Addr,
+    /// LACP brought the LAG up.
+    pub lag: bool,
+    /// BFD is up.
+    pub bfd: bool,
+    /// RFC 4271 state of the BGP session.
+    pub session: String,
+    /// Routes in Adj-RIB-In, and routes seen but treated as withdrawn ([`Seen::malformed`]).
+    pub routes: HashMap<Ipv4Net, Seen>,
+}
+
+/// A route of a connection.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Seen {
+    /// Its attributes.
+    pub route: Arc<ReceivedRoute>,
+    /// It came, but was treated as withdrawn, and why: `as-set` or `malformed-attribute`.
+    pub malformed: Option<String>,
+}
+
+/// What a fact changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// LAG, BFD or BGP of a connection, by its place.
+    Link(usize),
+    /// A route of a connection.
+    Route(usize, Ipv4Net),
+}
+
+impl Observed {
+    /// Nothing was observed yet.
+    pub fn new(topology: &Topology) -> Observed {
+        let connections: Vec<Connection> = topology
+            .connections
+            .iter()
+            .map(|connection| Connection {
+                name: connection.name.clone(),
+                metro: connection.metro.clone(),
+                edge: connection.edge.clone(),
+                router: connection.router.clone(),
+                microsoft: connection.addresses.microsoft,
+                peer: connection.addresses.peer,
+                lag: false,
+                bfd: false,
+                session: "Idle".to_owned(),
+                routes: HashMap::new(),
+            })
+            .collect();
+        let by_name = connections
+            .iter()
+            .enumerate()
+            .map(|(n, connection)| (connection.name.clone(), n))
+            .collect();
+        Observed {
+            connections,
+            by_name,
+        }
+    }
+
+    /// The connection of a name.
+    pub fn connection(&self, name: &str) -> Option<&Connection> {
+        self.connections.get(*self.by_name.get(name)?)
+    }
+
+    /// Takes in a fact, and says what it changed, if it is an edge's.
+    pub fn apply(&mut self, fact: &Fact) -> Option<Change> {
+        match fact {
+            Fact::Lag {
+                router,
+                connection,
+                up,
+                ..
+            } => self.link(router, connection, |c| {
+                std::mem::replace(&mut c.lag, *up) != *up
+            }),
+            Fact::Bfd {
+                router,
+                connection,
+                state,
+                ..
+            } => {
+                let up = state == "up";
+                self.link(router, connection, |c| {
+                    std::mem::replace(&mut c.bfd, up) != up
+                })
+            }
+            Fact::Bgp {
+                router,
+                session,
+                state,
+                ..
+            } => self.link(router, session, |c| {
+                let before = std::mem::replace(&mut c.session, state.clone());
+                before != *state
+            }),
+            Fact::RouteReceived {
+                router,
+                session,
+                prefix,
+                as_path,
+                communities,
+                med,
+            } => self.route(router, session, *prefix, || {
+                seen(as_path, communities, *med, None)
+            }),
+            Fact::RouteRefused {
+                router,
+                session,
+                prefix,
+                as_path,
+                communities,
+                reason,
+            } if reason == "as-set" || reason == "malformed-attribute" => {
+                self.route(router, session, *prefix, || {
+                    seen(as_path, communities, None, Some(reason.clone()))
+                })
+            }
+            Fact::RouteWithdrawn {
+                router,
+                session,
+                prefix,
+                ..
+            } => self.route(router, session, *prefix, || None),
+            _ => None,
+        }
+    }
+
+    fn at_edge(&self, router: &str, connection: &str) -> Option<usize> {
+        let place = *self.by_name.get(connection)?;
+        (self.connections[place].edge == router).then_some(place)
+    }
+
+    fn link(
+        &mut self,
+        router: &str,
+        connection: &str,
+        change: impl FnOnce(&mut Connection) -> bool,
+    ) -> Option<Change> {
+        let place = self.at_edge(router, connection)?;
+        change(&mut self.connections[place]).then_some(Change::Link(place))
+    }
+
+    fn route(
+        &mut self,
+        router: &str,
+        connection: &str,
+        prefix: Ipv4Net,
+        seen: impl FnOnce() -> Option<Seen>,
+    ) -> Option<Change> {
+        let place = self.at_edge(router, connection)?;
+        let routes = &mut self.connections[place].routes;
+        let seen = seen();
+        let changed = match seen {
+            Some(seen) => routes.insert(prefix, seen.clone()) != Some(seen),
+            None => routes.remove(&prefix).is_some(),
+        };
+        changed.then_some(Change::Route(place, prefix))
+    }
+}
+
+/// A route from a fact's texts. A path that cannot be read is none of ours: only a damaged record has one.
+fn seen(
+    as_path: &str,
+    communities: &[String],
+    med: Option<u32>,
+    malformed: Option<String>,
+) -> Option<Seen> {
+    let as_path: AsPath = as_path.parse().ok()?;
+    Some(Seen {
+        route: Arc::new(ReceivedRoute {
+            as_path,
+            communities: communities.to_vec(),
+            med,
+        }),
+        malformed,
+    })
+}

@@ -1,0 +1,488 @@
+//! Every kind of fact, with any contents.
+
+use ipnet::Ipv4Net;
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use proptest::strategy::Union;
+
+use crate::record::{Entry, Fact, Failure, Message, Nanos, Severity, SourceText};
+use crate::time::At;
+
+/// Names and texts, with everything that JSON must escape.
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof!["[a-z0-9-]{0,12}", any::<String>()]
+}
+
+fn at() -> impl Strategy<Value = At> {
+    any::<u64>().prop_map(At::from_nanos)
+}
+
+fn nanos() -> impl Strategy<Value = Nanos> {
+    any::<u64>().prop_map(Nanos)
+}
+
+fn prefix() -> impl Strategy<Value = Ipv4Net> {
+    (any::<u32>(), 0..=32u8).prop_map(|(address, len)| Ipv4Net::new_assert(address.into(), len))
+}
+
+fn file() -> impl Strategy<Value = SourceText> {
+    (text(), text()).prop_map(|(path, text)| SourceText { path, text })
+}
+
+fn percent() -> impl Strategy<Value = Option<f32>> {
+    option::of(0.0f32..100.0)
+}
+
+/// One strategy for each variant.
+pub(super) fn variants() -> Vec<BoxedStrategy<Fact>> {
+    vec![
+        (text(), text(), file(), file(), option::of(file()), text())
+            .prop_map(
+                |(peerlab, started, scenario, topology, binding, host)| Fact::Run {
+                    peerlab,
+                    started,
+                    scenario,
+                    topology,
+                    binding,
+                    host,
+                },
+            )
+            .boxed(),
+        (text(), nanos())
+            .prop_map(|(phase, took)| Fact::Phase { phase, took })
+            .boxed(),
+        any::<usize>()
+            .prop_map(|step| Fact::StepStarted { step })
+            .boxed(),
+        any::<usize>()
+            .prop_map(|step| Fact::StepActed { step })
+            .boxed(),
+        (any::<usize>(), text())
+            .prop_map(|(step, why)| Fact::StepBlocked { step, why })
+            .boxed(),
+        any::<usize>()
+            .prop_map(|step| Fact::StepEnded { step })
+            .boxed(),
+        (text(), text(), any::<bool>(), any::<u8>())
+            .prop_map(|(router, connection, up, distributing)| Fact::Lag {
+                router,
+                connection,
+                up,
+                distributing,
+            })
+            .boxed(),
+        (text(), text(), any::<u8>(), any::<bool>())
+            .prop_map(|(router, connection, member, up)| Fact::Light {
+                router,
+                connection,
+                member,
+                up,
+            })
+            .boxed(),
+        (
+            text(),
+            text(),
+            any::<u8>(),
+            text(),
+            any::<[bool; 2]>(),
+            text(),
+        )
+            .prop_map(
+                |(router, connection, member, receive, [collecting, distributing], partner)| {
+                    Fact::Member {
+                        router,
+                        connection,
+                        member,
+                        receive,
+                        collecting,
+                        distributing,
+                        partner,
+                    }
+                },
+            )
+            .boxed(),
+        (
+            text(),
+            text(),
+            text(),
+            text(),
+            option::of(at()),
+            option::of(nanos()),
+        )
+            .prop_map(
+                |(router, connection, state, diagnostic, last_received, detection_time)| {
+                    Fact::Bfd {
+                        router,
+                        connection,
+                        state,
+                        diagnostic,
+                        last_received,
+                        detection_time,
+                    }
+                },
+            )
+            .boxed(),
+        (text(), text(), text(), text())
+            .prop_map(|(router, session, state, why)| Fact::Bgp {
+                router,
+                session,
+                state,
+                why,
+            })
+            .boxed(),
+        (text(), text())
+            .prop_map(|(router, session)| Fact::EndOfRib { router, session })
+            .boxed(),
+        (text(), text(), any::<[u32; 2]>())
+            .prop_map(
+                |(router, session, [received, advertised])| Fact::RouteCount {
+                    router,
+                    session,
+                    received,
+                    advertised,
+                },
+            )
+            .boxed(),
+        (
+            text(),
+            text(),
+            prefix(),
+            text(),
+            vec(text(), 0..3),
+            option::of(any::<u32>()),
+        )
+            .prop_map(
+                |(router, session, prefix, as_path, communities, med)| Fact::RouteReceived {
+                    router,
+                    session,
+                    prefix,
+                    as_path,
+                    communities,
+                    med,
+                },
+            )
+            .boxed(),
+        (text(), text(), prefix(), text(), vec(text(), 0..3), text())
+            .prop_map(|(router, session, prefix, as_path, communities, reason)| {
+                Fact::RouteRefused {
+                    router,
+                    session,
+                    prefix,
+                    as_path,
+                    communities,
+                    reason,
+                }
+            })
+            .boxed(),
+        (text(), text(), prefix(), any::<u32>())
+            .prop_map(
+                |(router, session, prefix, local_pref)| Fact::RouteAccepted {
+                    router,
+                    session,
+                    prefix,
+                    local_pref,
+                },
+            )
+            .boxed(),
+        (any::<u32>(), text(), text())
+            .prop_map(|(asn, state, error)| Fact::PeerAsn { asn, state, error })
+            .boxed(),
+        (text(), text(), text())
+            .prop_map(|(peering, state, error)| Fact::Peering {
+                peering,
+                state,
+                error,
+            })
+            .boxed(),
+        (text(), text(), text(), text(), text())
+            .prop_map(
+                |(connection, state, session_state, error, why)| Fact::Connection {
+                    connection,
+                    state,
+                    session_state,
+                    error,
+                    why,
+                },
+            )
+            .boxed(),
+        (
+            text(),
+            text(),
+            text(),
+            option::of(text()),
+            vec(failure(), 0..3),
+            option::of(message()),
+        )
+            .prop_map(
+                |(peering, prefix, state, key, failures, message)| Fact::RegisteredPrefix {
+                    peering,
+                    prefix,
+                    state,
+                    key,
+                    failures,
+                    message,
+                },
+            )
+            .boxed(),
+        (
+            text(),
+            text(),
+            text(),
+            text(),
+            vec(failure(), 0..3),
+            option::of(message()),
+        )
+            .prop_map(
+                |(service, prefix, state, learned_type, failures, message)| Fact::ServicePrefix {
+                    service,
+                    prefix,
+                    state,
+                    learned_type,
+                    failures,
+                    message,
+                },
+            )
+            .boxed(),
+        (text(), text())
+            .prop_map(|(object, prefix)| Fact::PrefixDeleted { object, prefix })
+            .boxed(),
+        (text(), text(), text(), text(), text())
+            .prop_map(
+                |(event, level, subject, summary, description)| Fact::Event {
+                    event,
+                    level,
+                    subject,
+                    summary,
+                    description,
+                },
+            )
+            .boxed(),
+        (
+            text(),
+            text(),
+            text(),
+            any::<u64>(),
+            option::of(any::<u32>()),
+            text(),
+        )
+            .prop_map(
+                |(registry, source, event, entries, serial, text)| Fact::Registry {
+                    registry,
+                    source,
+                    event,
+                    entries,
+                    serial,
+                    text,
+                },
+            )
+            .boxed(),
+        (text(), text(), prefix(), text())
+            .prop_map(|(router, session, prefix, why)| Fact::RouteWithdrawn {
+                router,
+                session,
+                prefix,
+                why,
+            })
+            .boxed(),
+        (text(), prefix(), vec(text(), 0..3))
+            .prop_map(|(router, prefix, via)| Fact::KernelRoute {
+                router,
+                prefix,
+                via,
+            })
+            .boxed(),
+        text().prop_map(|fault| Fact::FaultAsked { fault }).boxed(),
+        (text(), vec(text(), 0..3), any::<bool>())
+            .prop_map(|(fault, connections, repaired)| Fact::FaultHappened {
+                fault,
+                connections,
+                repaired,
+            })
+            .boxed(),
+        (text(), text(), text())
+            .prop_map(|(router, event, text)| Fact::Device {
+                router,
+                event,
+                text,
+            })
+            .boxed(),
+        (text(), text(), nanos(), any::<u16>())
+            .prop_map(|(from, to, every, flows)| Fact::ProbeStarted {
+                from,
+                to,
+                every,
+                flows,
+            })
+            .boxed(),
+        (text(), text())
+            .prop_map(|(from, to)| Fact::ProbeStopped { from, to })
+            .boxed(),
+        (
+            text(),
+            text(),
+            any::<u16>(),
+            any::<u64>(),
+            at(),
+            at(),
+            option::of(at()),
+        )
+            .prop_map(
+                |(from, to, flow, count, first_sent, last_sent, next_received)| Fact::ProbeLost {
+                    from,
+                    to,
+                    flow,
+                    count,
+                    first_sent,
+                    last_sent,
+                    next_received,
+                },
+            )
+            .boxed(),
+        (text(), text(), any::<[u64; 2]>())
+            .prop_map(|(from, to, [duplicated, reordered])| Fact::ProbeDisorder {
+                from,
+                to,
+                duplicated,
+                reordered,
+            })
+            .boxed(),
+        (text(), text(), any::<u16>(), text())
+            .prop_map(|(from, to, flow, via)| Fact::ProbeVia {
+                from,
+                to,
+                flow,
+                via,
+            })
+            .boxed(),
+        (text(), text(), any::<[u64; 2]>(), nanos(), nanos())
+            .prop_map(
+                |(from, to, [sent, received], send_late, slowest)| Fact::ProbeTally {
+                    from,
+                    to,
+                    sent,
+                    received,
+                    send_late,
+                    slowest,
+                },
+            )
+            .boxed(),
+        (text(), nanos())
+            .prop_map(|(thread, by)| Fact::Late { thread, by })
+            .boxed(),
+        (percent(), percent())
+            .prop_map(|(cpu_some_percent, foreign_percent)| Fact::Pressure {
+                cpu_some_percent,
+                foreign_percent,
+            })
+            .boxed(),
+        text()
+            .prop_map(|router| Fact::EventsLost { router })
+            .boxed(),
+        text().prop_map(|text| Fact::Errored { text }).boxed(),
+        text()
+            .prop_map(|signal| Fact::Interrupted { signal })
+            .boxed(),
+    ]
+}
+
+fn failure() -> impl Strategy<Value = Failure> {
+    let severity = prop_oneof![
+        Just(Severity::Fail),
+        Just(Severity::Warn),
+        Just(Severity::Unchecked)
+    ];
+    let texts = (
+        text(),
+        text(),
+        option::of(text()),
+        text(),
+        vec(text(), 0..2),
+    );
+    (
+        texts,
+        severity,
+        option::of(text()),
+        text(),
+        vec(text(), 0..2),
+    )
+        .prop_map(
+            |((reason, check, connection, text, evidence), severity, nearest, remedy, config)| {
+                Failure {
+                    reason,
+                    check,
+                    severity,
+                    connection,
+                    text,
+                    evidence,
+                    nearest,
+                    remedy,
+                    config,
+                }
+            },
+        )
+}
+
+fn message() -> impl Strategy<Value = Message> {
+    (text(), any::<bool>(), text()).prop_map(|(heading, documented, text)| Message {
+        heading,
+        documented,
+        text,
+    })
+}
+
+/// The number of a variant. A new one does not compile until it is here, and then fails the test below until it is above.
+pub(super) fn number(fact: &Fact) -> usize {
+    match fact {
+        Fact::Run { .. } => 0,
+        Fact::Phase { .. } => 1,
+        Fact::StepStarted { .. } => 2,
+        Fact::StepActed { .. } => 3,
+        Fact::StepBlocked { .. } => 4,
+        Fact::StepEnded { .. } => 5,
+        Fact::Lag { .. } => 6,
+        Fact::Light { .. } => 7,
+        Fact::Member { .. } => 8,
+        Fact::Bfd { .. } => 9,
+        Fact::Bgp { .. } => 10,
+        Fact::EndOfRib { .. } => 11,
+        Fact::RouteCount { .. } => 12,
+        Fact::RouteReceived { .. } => 13,
+        Fact::RouteWithdrawn { .. } => 14,
+        Fact::KernelRoute { .. } => 15,
+        Fact::FaultAsked { .. } => 16,
+        Fact::FaultHappened { .. } => 17,
+        Fact::Device { .. } => 18,
+        Fact::ProbeStarted { .. } => 19,
+        Fact::ProbeStopped { .. } => 20,
+        Fact::ProbeLost { .. } => 21,
+        Fact::ProbeDisorder { .. } => 22,
+        Fact::ProbeVia { .. } => 23,
+        Fact::ProbeTally { .. } => 24,
+        Fact::Late { .. } => 25,
+        Fact::Pressure { .. } => 26,
+        Fact::Errored { .. } => 27,
+        Fact::Interrupted { .. } => 28,
+        Fact::EventsLost { .. } => 29,
+        Fact::RouteRefused { .. } => 30,
+        Fact::RouteAccepted { .. } => 31,
+        Fact::PeerAsn { .. } => 32,
+        Fact::Peering { .. } => 33,
+        Fact::Connection { .. } => 34,
+        Fact::RegisteredPrefix { .. } => 35,
+        Fact::ServicePrefix { .. } => 36,
+        Fact::PrefixDeleted { .. } => 37,
+        Fact::Event { .. } => 38,
+        Fact::Registry { .. } => 39,
+    }
+}
+
+pub(super) const VARIANTS: usize = 40;
+
+pub(super) fn entries() -> impl Strategy<Value = Vec<Entry>> {
+    let fact = Union::new(variants());
+    vec(
+        (at(), fact).prop_map(|(at, fact)| Entry { at, fact }),
+        0..12,
+    )
+}
