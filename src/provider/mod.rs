@@ -8,3 +8,6 @@
 
 pub mod observed;
 pub mod received;
+mod request;
+
+pub use request::{AsnAction, ConnectionAction, Key, PeeringAction, PeeringRequest, Request};
