@@ -5,7 +5,8 @@
 //! The rooms, in reading order:
 //!
 //! 1. [`time`] and [`source`]: a moment of a run; a place in a file.
-//! 2. [`topology`], [`binding`], [`scenario`]: the three files, parsed into models.
+//! 2. [`topology`], [`binding`], [`scenario`]: the three files, parsed into models;
+//!    [`registry`]: what routing registries say.
 //! 3. [`lacp`], [`bfd`], [`bgp`]: the protocols, pure values without I/O.
 //! 4. [`record`]: the facts, which every room from here on tells, and which alone are judged.
 //! 5. [`plan`] and [`kernel`]: the network as ordered work, and the hands that do it.
@@ -40,6 +41,7 @@ pub mod plan;
 pub mod probe;
 pub mod provider;
 pub mod record;
+pub mod registry;
 pub mod report;
 pub mod router;
 pub mod run;

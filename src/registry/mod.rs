@@ -1,0 +1,10 @@
+//! What routing registries say about the peer's numbers: who may use them, who registered them, who may originate them.
+//!
+//! 1. [`special`]: numbers that are nobody's: the IANA special-purpose registries (RFC 6890), with documentation numbers.
+//! 2. [`rpsl`] and [`irr`]: objects of an Internet Routing Registry (RFC 2622, RFC 4012), and what is asked about them.
+//!
+//! **Invariant:** no text makes a reader panic or hides the objects that are right; nothing here reads a clock.
+
+pub mod irr;
+pub mod rpsl;
+pub mod special;
