@@ -6,7 +6,9 @@
 //!
 //! **Invariant:** no clock, no I/O; nothing is concluded from a declaration that could have been observed.
 
+pub mod names;
 pub mod observed;
+pub mod reason;
 pub mod received;
 mod request;
 

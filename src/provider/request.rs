@@ -46,6 +46,8 @@ pub enum Request {
         service: Option<String>,
         /// `peeringServicePrefixKey`.
         key: Key,
+        /// Peering Service provider; the peer if not given.
+        provider: Option<String>,
     },
     /// Delete a Peering Service prefix.
     Deactivate {
@@ -126,6 +128,8 @@ pub enum ConnectionAction {
 pub enum Key {
     /// The one issued for the prefix.
     Right,
+    /// One issued for another prefix; one that was never issued where there is no other.
+    OfAnother,
     /// This one.
     Given(String),
 }

@@ -5,6 +5,8 @@
 //!
 //! **Invariant:** no diagnostic depends on hash order or time; reading the named file is the only I/O.
 
+mod community;
+mod either;
 mod mistakes;
 mod read;
 mod render;
@@ -19,11 +21,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use community::{Community, ExtendedCommunity, LargeCommunity};
+pub use either::{Numbers, TextOr};
 pub use mistakes::{Mistakes, closest, list};
 pub use read::read;
-pub use value::{
-    Address, Bandwidth, Community, Duration, Located, Names, Prefix, Table, Wrong, in_words,
-};
+pub use value::{Address, Bandwidth, Duration, Located, Names, Prefix, Table, Wrong, in_words};
 
 /// A byte range of a file's text.
 #[derive(

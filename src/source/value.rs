@@ -165,10 +165,10 @@ impl JsonSchema for Names {
 /// Why a text is not a value; [`super::read`] draws it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Wrong {
-    message: String,
-    label: &'static str,
+    pub(super) message: String,
+    pub(super) label: &'static str,
     /// A text that would be right.
-    instead: Option<String>,
+    pub(super) instead: Option<String>,
 }
 
 impl fmt::Display for Wrong {
@@ -212,6 +212,8 @@ macro_rules! text_value {
         }
     };
 }
+
+pub(super) use text_value;
 
 /// A duration such as `"500ms"`: a decimal number and one of `us`, `ms`, `s`, `m`, `h`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -428,31 +430,6 @@ impl FromStr for Address {
             label: "four numbers up to 255 with dots between",
             instead: text.parse().ok().map(|net: Ipv4Net| net.addr().to_string()),
         })
-    }
-}
-
-/// A community of RFC 1997 such as `"8075:8007"`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Community(pub u16, pub u16);
-
-text_value!(
-    Community,
-    "a community, such as \"8075:8007\"",
-    r"^[0-9]{1,5}:[0-9]{1,5}$"
-);
-
-impl FromStr for Community {
-    type Err = Wrong;
-
-    fn from_str(text: &str) -> Result<Community, Wrong> {
-        let halves = text.split_once(':');
-        halves
-            .and_then(|(high, low)| Some(Community(high.parse().ok()?, low.parse().ok()?)))
-            .ok_or_else(|| Wrong {
-                message: format!("`{text}` is not a community"),
-                label: "two numbers up to 65535 with a colon between",
-                instead: None,
-            })
     }
 }
 
