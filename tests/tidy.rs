@@ -30,7 +30,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "lab",
         &[
-            "binding", "bfd", "device", "kernel", "lacp", "line", "plan", "probe", "record",
+            "bgp", "binding", "bfd", "device", "kernel", "lacp", "line", "plan", "probe", "record",
             "router", "scenario", "time", "topology",
         ],
     ),

@@ -11,7 +11,7 @@ use peerlab::lab::control_plane::ControlPlane;
 use peerlab::line::{BfdPort, BfdSpec, End, Line};
 use peerlab::record::{Entry, Recorder};
 use peerlab::router::{
-    Export, ExportPolicy, Originated, OriginatedAttributes, RouterConfig, SessionSpec, Sessions,
+    Originated, OriginatedAttributes, RouterConfig, Scope, SessionSpec, Sessions,
 };
 use peerlab::time::Clock;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -66,10 +66,7 @@ fn seed(pair: usize, side: usize, link: usize) -> u64 {
 fn configuration(pair: usize, side: usize) -> RouterConfig {
     let session = |link: usize| SessionSpec {
         use_bfd: true,
-        export: ExportPolicy {
-            what: Export::Own,
-            ..ExportPolicy::default()
-        },
+        scope: Scope::Own,
         ..SessionSpec::new(
             INTERFACES[link],
             INTERFACES[link],

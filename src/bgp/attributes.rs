@@ -73,14 +73,49 @@ impl Attributes {
         words.join(" ")
     }
 
-    /// All standard and large communities as people write them, for example `8075:8007`.
+    /// All communities as people write them, standard, large and extended ones: for example `8075:8007`.
     pub fn community_texts(&self) -> Vec<String> {
-        let standard = self
-            .communities
-            .iter()
-            .map(|c| format!("{}:{}", c >> 16, c & 0xffff));
-        let large = self.large_communities.iter().map(ToString::to_string);
-        standard.chain(large).collect()
+        self.all_communities().map(|c| c.to_string()).collect()
+    }
+
+    /// All communities: standard, large, extended.
+    pub fn all_communities(&self) -> impl Iterator<Item = Community> + '_ {
+        let standard = self.communities.iter().copied().map(Community::Standard);
+        let large = self.large_communities.iter().copied();
+        let extended = self.extended_communities.iter().copied();
+        standard
+            .chain(large.map(Community::Large))
+            .chain(extended.map(Community::Extended))
+    }
+
+    /// Whether a community is there.
+    pub fn has_community(&self, community: Community) -> bool {
+        match community {
+            Community::Standard(c) => self.communities.contains(&c),
+            Community::Extended(c) => self.extended_communities.contains(&c),
+            Community::Large(c) => self.large_communities.contains(&c),
+        }
+    }
+
+    /// Adds a community, if it is not there.
+    pub fn add_community(&mut self, community: Community) {
+        if self.has_community(community) {
+            return;
+        }
+        match community {
+            Community::Standard(c) => self.communities.push(c),
+            Community::Extended(c) => self.extended_communities.push(c),
+            Community::Large(c) => self.large_communities.push(c),
+        }
+    }
+
+    /// Removes a community, however often it is there.
+    pub fn remove_community(&mut self, community: Community) {
+        match community {
+            Community::Standard(c) => self.communities.retain(|other| *other != c),
+            Community::Extended(c) => self.extended_communities.retain(|other| *other != c),
+            Community::Large(c) => self.large_communities.retain(|other| *other != c),
+        }
     }
 }
 
@@ -110,6 +145,50 @@ pub struct LargeCommunity {
 impl fmt::Display for LargeCommunity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}:{}", self.global, self.local_1, self.local_2)
+    }
+}
+
+/// A community of any of the three kinds, which say different things even where they read alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Community {
+    /// RFC 1997.
+    Standard(u32),
+    /// RFC 4360.
+    Extended(u64),
+    /// RFC 8092.
+    Large(LargeCommunity),
+}
+
+/// `8075:8007`, `8075:8007:0`, `rt:8075:8007` and `ro:8075:8007`, any other extended one as `ext:0x0600000000000001`.
+impl fmt::Display for Community {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = match *self {
+            Community::Standard(c) => return write!(f, "{}:{}", c >> 16, c & 0xffff),
+            Community::Large(c) => return c.fmt(f),
+            Community::Extended(value) => value,
+        };
+        let [kind, subtype, a, b, c, d, e, g] = value.to_be_bytes();
+        let name = match subtype {
+            2 => "rt",
+            3 => "ro",
+            _ => return write!(f, "ext:{value:#018x}"),
+        };
+        match kind {
+            0 => {
+                let (asn, number) = (u16::from_be_bytes([a, b]), u32::from_be_bytes([c, d, e, g]));
+                write!(f, "{name}:{asn}:{number}")
+            }
+            1 => {
+                let (address, number) = (Ipv4Addr::new(a, b, c, d), u16::from_be_bytes([e, g]));
+                write!(f, "{name}:{address}:{number}")
+            }
+            // A number that fits two octets would read like the first kind (RFC 5668).
+            2 if (a, b) != (0, 0) => {
+                let (asn, number) = (u32::from_be_bytes([a, b, c, d]), u16::from_be_bytes([e, g]));
+                write!(f, "{name}:{asn}:{number}")
+            }
+            _ => write!(f, "ext:{value:#018x}"),
+        }
     }
 }
 
@@ -198,6 +277,22 @@ mod tests {
             local_2: 3,
         }];
         assert_eq!(a.as_path_text(), "64500 64512");
-        assert_eq!(a.community_texts(), ["8075:8007", "1:2:3"]);
+        a.extended_communities = vec![
+            0x0002_1f8b_0000_1f47,
+            0x0103_c000_0201_0007,
+            0x0202_0001_0000_0001,
+            0x0202_0000_1f8b_1f47,
+            0x4300_0000_0000_0001,
+        ];
+        let expected = [
+            "8075:8007",
+            "1:2:3",
+            "rt:8075:8007",
+            "ro:192.0.2.1:7",
+            "rt:65536:1",
+            "ext:0x020200001f8b1f47",
+            "ext:0x4300000000000001",
+        ];
+        assert_eq!(a.community_texts(), expected);
     }
 }

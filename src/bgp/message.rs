@@ -66,7 +66,7 @@ pub struct Open {
 /// An UPDATE message, after RFC 7606.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Update {
-    /// Prefixes no longer reachable, those of a treat-as-withdraw included.
+    /// Prefixes no longer reachable.
     pub withdrawn: Vec<Ipv4Net>,
     /// Prefixes reachable with `attributes`.
     pub announced: Vec<Ipv4Net>,
@@ -74,8 +74,23 @@ pub struct Update {
     pub attributes: Option<Attributes>,
     /// The End-of-RIB marker (RFC 4724, section 2).
     pub end_of_rib: bool,
+    /// What was announced and must be treated as withdrawn.
+    pub unusable: Option<Unusable>,
     /// What was wrong and how it was treated, in words.
     pub malformed: Vec<String>,
+}
+
+/// Announced prefixes whose attributes are such that the announcement counts as a withdrawal (RFC 7606, section 2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unusable {
+    /// Which.
+    pub prefixes: Vec<Ipv4Net>,
+    /// [`AS_SET`](crate::bgp::policy::AS_SET) or [`MALFORMED`](crate::bgp::policy::MALFORMED).
+    pub reason: &'static str,
+    /// AS path as people write it, an AS_SET as `{64501,64502}`; empty where it could not be read.
+    pub as_path: String,
+    /// Communities as people write them, as far as they could be read.
+    pub communities: Vec<String>,
 }
 
 /// A ROUTE-REFRESH message.

@@ -6,6 +6,7 @@
 //! 4. [`fsm`] and [`session`]: the state machine of RFC 4271, section 8, and the session that runs it.
 //! 5. [`decision`] and [`rib`]: which route wins, and the tables of a session.
 //! 6. [`origin_validation`]: what the RPKI says about a route's origin.
+//! 7. [`policy`]: which routes a session lets in and out, and how they are changed.
 //!
 //! **Invariant:** nothing here reads a clock, a socket or the environment, and no input makes it panic.
 
@@ -16,5 +17,6 @@ pub mod hash;
 pub mod message;
 pub mod notification;
 pub mod origin_validation;
+pub mod policy;
 pub mod rib;
 pub mod session;

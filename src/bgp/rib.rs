@@ -1,8 +1,9 @@
 //! Adj-RIB-In and Adj-RIB-Out of a session (RFC 4271, section 3.2).
 //!
-//! A route is a prefix and a pointer to a shared attribute set: 16 bytes, and what the table needs around them.
+//! A route is a prefix and pointers to shared attribute sets: 24 bytes in Adj-RIB-In, 16 in Adj-RIB-Out, and what the
+//! table needs around them.
 //!
-//! **Invariant:** Adj-RIB-Out holds exactly what the neighbour was told.
+//! **Invariant:** Adj-RIB-In holds routes as they were received, Adj-RIB-Out exactly what the neighbour was told.
 
 use std::collections::VecDeque;
 use std::net::Ipv4Addr;
@@ -13,19 +14,25 @@ use ipnet::Ipv4Net;
 use super::attributes::Attributes;
 use super::hash::{Map, Set};
 
-/// Routes received from a neighbour, after import policy.
+/// Routes received from a neighbour: as they came, and as import policy lets them in.
 #[derive(Debug, Default)]
 pub struct AdjRibIn {
-    routes: Map<Ipv4Net, Arc<Attributes>>,
+    routes: Map<Ipv4Net, Received>,
+}
+
+/// A received route.
+#[derive(Debug, Clone)]
+pub struct Received {
+    /// As it came.
+    pub attributes: Arc<Attributes>,
+    /// After import policy; `None` when that refuses it. The same `Arc` where policy changes nothing.
+    pub imported: Option<Arc<Attributes>>,
 }
 
 impl AdjRibIn {
-    /// Takes a route; false when it is what was there before.
-    pub fn insert(&mut self, prefix: Ipv4Net, attributes: &Arc<Attributes>) -> bool {
-        match self.routes.insert(prefix, attributes.clone()) {
-            Some(before) => !Arc::ptr_eq(&before, attributes),
-            None => true,
-        }
+    /// Takes a route, and says what was there before.
+    pub fn insert(&mut self, prefix: Ipv4Net, route: Received) -> Option<Received> {
+        self.routes.insert(prefix, route)
     }
 
     /// Forgets a route; false when there was none.
@@ -33,9 +40,14 @@ impl AdjRibIn {
         self.routes.remove(prefix).is_some()
     }
 
-    /// The route to a prefix.
+    /// The route to a prefix as it came.
     pub fn get(&self, prefix: &Ipv4Net) -> Option<&Arc<Attributes>> {
-        self.routes.get(prefix)
+        self.routes.get(prefix).map(|route| &route.attributes)
+    }
+
+    /// The route to a prefix after import policy.
+    pub fn imported(&self, prefix: &Ipv4Net) -> Option<&Arc<Attributes>> {
+        self.routes.get(prefix)?.imported.as_ref()
     }
 
     /// Forgets everything, and says what it was.
@@ -44,7 +56,7 @@ impl AdjRibIn {
     }
 
     /// All routes.
-    pub fn iter(&self) -> impl Iterator<Item = (&Ipv4Net, &Arc<Attributes>)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&Ipv4Net, &Received)> {
         self.routes.iter()
     }
 

@@ -1,13 +1,14 @@
 //! The simulated routers of a lab: who speaks BGP with whom, and what each announces.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::bgp::policy::{Change, Policy, Rule};
 use crate::plan::of_topology::{
     CORE_ROUTER_ID, ConnectionLayout, EdgeLayout, Layout, PeerLayout, WAN_ROUTER_ID,
 };
 use crate::router::{
-    Export, ExportPolicy, ImportPolicy, Originated, OriginatedAttributes, RouterConfig,
-    SessionIndex, SessionSpec, Sessions,
+    Originated, OriginatedAttributes, RouterConfig, Scope, SessionIndex, SessionSpec, Sessions,
 };
 use crate::topology::{BgpTimers, Topology};
 
@@ -38,14 +39,8 @@ pub fn edge(topology: &Topology, layout: &Layout, edge: &EdgeLayout) -> RouterCo
             use_bfd: true,
             bfd_strict: true,
             timers: topology.profile.bgp,
-            import: ImportPolicy {
-                local_pref: Some(local_pref(topology, &edge.metro)),
-                refuse_all: false,
-            },
-            export: ExportPolicy {
-                what: Export::Own,
-                ..ExportPolicy::default()
-            },
+            import: Arc::new(ordinary(local_pref(topology, &edge.metro))),
+            scope: Scope::Own,
             record_routes: true,
             ..external(
                 connection,
@@ -57,10 +52,7 @@ pub fn edge(topology: &Topology, layout: &Layout, edge: &EdgeLayout) -> RouterCo
     }
     let external = (0..sessions.len() as u16).map(SessionIndex).collect();
     sessions.push(SessionSpec {
-        export: ExportPolicy {
-            next_hop_self: true,
-            ..ExportPolicy::default()
-        },
+        next_hop_self: true,
         ..internal("wan", "wan", edge.wan_side, edge.wan, MICROSOFT_ASN)
     });
     let originate = layout.microsoft_routes.iter().map(|prefix| Originated {
@@ -78,14 +70,20 @@ pub fn edge(topology: &Topology, layout: &Layout, edge: &EdgeLayout) -> RouterCo
     }
 }
 
+/// What an edge does to the peer's routes where nothing forbids them. A MED of the peer has no say (POL-05).
+pub fn ordinary(local_pref: u32) -> Policy {
+    let change = vec![Change::Med(None), Change::LocalPref(local_pref)];
+    Policy {
+        rules: vec![Rule::accept(Vec::new(), change)],
+        ..Policy::default()
+    }
+}
+
 /// Microsoft's WAN: iBGP with every edge.
 pub fn wan(layout: &Layout) -> RouterConfig {
     let sessions = layout.edges.iter().map(|edge| SessionSpec {
         passive: true,
-        export: ExportPolicy {
-            what: Export::Nothing,
-            ..ExportPolicy::default()
-        },
+        export: Arc::new(Policy::deny_all()),
         record_routes: true,
         ..internal(
             &edge.name,
@@ -131,10 +129,7 @@ pub fn peer(
         })
         .collect();
     sessions.push(SessionSpec {
-        export: ExportPolicy {
-            next_hop_self: true,
-            ..ExportPolicy::default()
-        },
+        next_hop_self: true,
         ..internal("core", "inside", peer.inside, peer.core, topology.peer.asn)
     });
     RouterConfig {
@@ -153,10 +148,7 @@ pub fn core(topology: &Topology, layout: &Layout) -> RouterConfig {
         .peers
         .iter()
         .map(|peer| SessionSpec {
-            export: ExportPolicy {
-                what: Export::Own,
-                ..ExportPolicy::default()
-            },
+            scope: Scope::Own,
             ..internal(
                 &peer.name,
                 &peer.name,

@@ -1,11 +1,13 @@
 //! What a simulated router is told: its sessions, its policies, the routes it originates.
 
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::Ipv4Net;
 
 use crate::bgp::attributes::{LargeCommunity, Origin};
+use crate::bgp::policy::Policy;
 use crate::topology::BgpTimers;
 
 /// Which session of a router: its place in [`RouterConfig::sessions`].
@@ -66,12 +68,18 @@ pub struct SessionSpec {
     pub connect_delay: Duration,
     /// Time a session rests after a failure before it tries again; doubled up to 16 times while failures repeat.
     pub idle_hold: Duration,
-    /// What is done to received routes.
-    pub import: ImportPolicy,
-    /// What is announced, and how.
-    pub export: ExportPolicy,
-    /// Record each received and withdrawn route.
+    /// Which received routes are used, and how.
+    pub import: Arc<Policy>,
+    /// Which of the routes in `scope` are announced, and how. Own AS and NEXT_HOP are put in afterwards.
+    pub export: Arc<Policy>,
+    /// Which routes are offered to `export`.
+    pub scope: Scope,
+    /// Put our own address into NEXT_HOP (iBGP; eBGP always does).
+    pub next_hop_self: bool,
+    /// Record each received and withdrawn route, and what import policy made of it.
     pub record_routes: bool,
+    /// Begin administratively shut down: the session waits for [`super::Input::StartSession`].
+    pub start_stopped: bool,
 }
 
 impl SessionSpec {
@@ -103,48 +111,19 @@ impl SessionSpec {
             },
             connect_delay: Duration::ZERO,
             idle_hold: Duration::from_millis(100),
-            import: ImportPolicy::default(),
-            export: ExportPolicy::default(),
-            record_routes: false,
-        }
-    }
-}
-
-/// What is done to routes received on a session.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct ImportPolicy {
-    /// LOCAL_PREF set on routes of an eBGP session; 100 when absent. Routes of iBGP keep their own.
-    pub local_pref: Option<u32>,
-    /// Accept nothing: routes stay in Adj-RIB-In and are not used.
-    pub refuse_all: bool,
-}
-
-/// What is announced on a session, and how.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ExportPolicy {
-    /// Which routes.
-    pub what: Export,
-    /// How many times more than once the own AS is prepended (eBGP only).
-    pub prepend: u8,
-    /// Put our own address into NEXT_HOP (iBGP; eBGP always does).
-    pub next_hop_self: bool,
-}
-
-impl Default for ExportPolicy {
-    fn default() -> ExportPolicy {
-        ExportPolicy {
-            what: Export::All,
-            prepend: 0,
+            import: Arc::default(),
+            export: Arc::default(),
+            scope: Scope::All,
             next_hop_self: false,
+            record_routes: false,
+            start_stopped: false,
         }
     }
 }
 
-/// Which routes are announced on a session.
+/// Which routes are offered to a session's export policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Export {
-    /// None.
-    Nothing,
+pub enum Scope {
     /// Routes the router originates for this session.
     Own,
     /// Routes the router originates for this session, and its best learned routes (never iBGP to iBGP).
@@ -171,6 +150,8 @@ pub struct OriginatedAttributes {
     pub communities: Vec<u32>,
     /// Large communities (RFC 8092).
     pub large_communities: Vec<LargeCommunity>,
+    /// Extended communities (RFC 4360).
+    pub extended_communities: Vec<u64>,
     /// MULTI_EXIT_DISC.
     pub med: Option<u32>,
     /// ORIGIN.

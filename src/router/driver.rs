@@ -242,6 +242,15 @@ impl Driver {
                 self.input(Input::Withdraw { prefix, sessions });
             }
             Event::Unpin { prefix, sessions } => self.input(Input::Unpin { prefix, sessions }),
+            Event::Policy {
+                session,
+                import,
+                export,
+            } => self.input(Input::Policy {
+                session,
+                import,
+                export,
+            }),
             Event::Refresh(session) => self.input(Input::RequestRefresh { session }),
             Event::StartSession(session) => self.input(Input::StartSession { session }),
             Event::Stop { session, reason } => self.input(Input::Stop {

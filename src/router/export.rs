@@ -7,14 +7,14 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use ipnet::Ipv4Net;
 
-use super::config::Export;
+use super::config::Scope;
 use super::peer::{Peer, Pin};
 use super::table::{LocRib, Selected};
 use crate::bgp::attributes::{
     AttributeSets, Attributes, NO_ADVERTISE, NO_EXPORT, NO_EXPORT_SUBCONFED,
 };
-use crate::bgp::hash::Map;
 use crate::bgp::message::{self, Dialect};
+use crate::bgp::policy::Shapes;
 
 /// How many prefixes are looked at between two looks at the room to write.
 const BATCH: usize = 4096;
@@ -29,7 +29,8 @@ pub(super) fn flush(
 ) -> bool {
     let mut wrote = false;
     while peer.rib_out.is_pending() && peer.session.room() > 0 {
-        let mut cache: Map<usize, Arc<Attributes>> = Map::default();
+        // The same set leaves in the same shape; a pin and a learned route never share one.
+        let mut shapes = Shapes::default();
         let Peer {
             rib_out,
             pins,
@@ -44,33 +45,25 @@ pub(super) fn flush(
                 Some(Pin::Announced(set)) => (set, true),
                 None => {
                     let selected = loc_rib.get(prefix)?;
-                    (
-                        learned(
-                            selected,
-                            *index,
-                            spec.export.what,
-                            *internal,
-                            peers_internal,
-                        )?,
-                        false,
-                    )
+                    let set = learned(selected, *index, spec.scope, *internal, peers_internal)?;
+                    (set, false)
                 }
             };
-            if spec.export.what == Export::Nothing {
-                return None;
-            }
-            // The same set leaves in the same shape; a pin and a learned route never share one.
-            let key = Arc::as_ptr(source) as usize;
-            let out = cache.entry(key).or_insert_with(|| {
+            let shaped = shapes.shape(&spec.export, *prefix, source, |applied| {
                 let mut set = Attributes::clone(source);
+                if !own && !*internal {
+                    // Section 5.1.4: a MED of one neighbouring AS is not told another.
+                    set.med = None;
+                }
+                applied.change(&mut set);
                 if *internal {
-                    inwards(&mut set, own || spec.export.next_hop_self, spec.local);
+                    inwards(&mut set, own || spec.next_hop_self, spec.local);
                 } else {
-                    outwards(&mut set, own, asn, spec.export.prepend, spec.local);
+                    outwards(&mut set, asn, spec.local);
                 }
                 sets.share(set)
             });
-            Some(out.clone())
+            shaped.ok()
         });
         let Some((out, dialect)) = peer.session.writer() else {
             break;
@@ -106,7 +99,7 @@ fn announce(
 fn learned<'a>(
     selected: &'a Selected,
     to: super::SessionIndex,
-    what: Export,
+    scope: Scope,
     to_internal: bool,
     peers_internal: &[bool],
 ) -> Option<&'a Arc<Attributes>> {
@@ -116,7 +109,7 @@ fn learned<'a>(
     let stays_inside = communities
         .iter()
         .any(|&c| c == NO_EXPORT || c == NO_EXPORT_SUBCONFED);
-    if what != Export::All
+    if scope != Scope::All
         || selected.from == to
         || (from_internal && to_internal)
         || communities.contains(&NO_ADVERTISE)
@@ -136,15 +129,10 @@ fn inwards(set: &mut Attributes, next_hop_self: bool, local: std::net::Ipv4Addr)
 }
 
 /// Towards a neighbour of another AS.
-fn outwards(set: &mut Attributes, own: bool, asn: u32, prepend: u8, local: std::net::Ipv4Addr) {
-    let own_as = std::iter::repeat_n(asn, usize::from(prepend) + 1);
-    set.as_path.splice(0..0, own_as);
+fn outwards(set: &mut Attributes, asn: u32, local: std::net::Ipv4Addr) {
+    set.as_path.insert(0, asn);
     set.next_hop = local;
     set.local_pref = None;
     set.originator_id = None;
     set.cluster_list.clear();
-    if !own {
-        // Section 5.1.4: a MED of one neighbouring AS is not told another.
-        set.med = None;
-    }
 }

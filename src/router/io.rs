@@ -7,13 +7,14 @@ use bytes::Bytes;
 use ipnet::Ipv4Net;
 
 use super::config::{Originated, SessionIndex, Sessions};
+use crate::bgp::policy::Policy;
 pub use crate::bgp::session::{Conn, Direction};
 use crate::record::Fact;
 
 /// What happened to a router.
 #[derive(Debug)]
 pub enum Input<'a> {
-    /// The router boots: all sessions start.
+    /// The router boots: all sessions start that are not shut down.
     Start,
     /// The moment [`super::Router::deadline`] named has come.
     Deadline,
@@ -109,12 +110,23 @@ pub enum Input<'a> {
         /// On which sessions.
         sessions: Sessions,
     },
+    /// Give a session other policies; `None` keeps one. Received routes are decided anew and announced ones looked at
+    /// again at once, without a reset. Policies outlive a crash, as a configuration does.
+    Policy {
+        /// Which session.
+        session: SessionIndex,
+        /// Instead of [`super::SessionSpec::import`].
+        import: Option<Arc<Policy>>,
+        /// Instead of [`super::SessionSpec::export`].
+        export: Option<Arc<Policy>>,
+    },
     /// Ask a neighbour for its routes again (RFC 2918). Ignored when it cannot.
     RequestRefresh {
         /// Which session.
         session: SessionIndex,
     },
-    /// The router dies: everything is forgotten, connections vanish without NOTIFICATION.
+    /// The router dies: everything it learned is forgotten, connections vanish without NOTIFICATION. What it was told to
+    /// do stays, as a configuration does.
     Crash,
 }
 

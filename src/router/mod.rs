@@ -9,6 +9,7 @@
 mod config;
 pub mod driver;
 mod export;
+mod import;
 mod io;
 mod peer;
 mod table;
@@ -20,14 +21,13 @@ use std::sync::Arc;
 use ipnet::Ipv4Net;
 
 pub use config::{
-    Export, ExportPolicy, ImportPolicy, Originated, OriginatedAttributes, RouterConfig,
-    SessionIndex, SessionSpec, Sessions,
+    Originated, OriginatedAttributes, RouterConfig, Scope, SessionIndex, SessionSpec, Sessions,
 };
 pub use io::{Conn, Direction, Fib, Input, NextHop, Output};
 pub use table::{LocRib, Selected};
 
-use crate::bgp::attributes::{AttributeSets, Attributes};
-use crate::bgp::message::Update;
+use crate::bgp::attributes::AttributeSets;
+use crate::bgp::policy::{Policy, Reason};
 use crate::bgp::rib::{AdjRibIn, AdjRibOut};
 use crate::bgp::session::{self, State};
 use crate::record::Fact;
@@ -97,6 +97,11 @@ impl Router {
         &self.loc_rib
     }
 
+    /// Why a received route is not used, be it refused by policy or malformed (then it is not in Adj-RIB-In).
+    pub fn refused(&self, session: SessionIndex, prefix: &Ipv4Net) -> Option<&Reason> {
+        self.peers.get(session.index())?.refused.get(prefix)
+    }
+
     /// The routes received on a session.
     pub fn adj_rib_in(&self, session: SessionIndex) -> Option<&AdjRibIn> {
         self.peers.get(session.index()).map(|p| &p.rib_in)
@@ -121,13 +126,19 @@ impl Router {
     pub fn handle(&mut self, now: At, input: Input<'_>) {
         use session::Input as To;
         match input {
-            Input::Start => self.all(now, |_| Some(To::Start)),
+            Input::Start => self.all(now, |p| (!p.stopped).then_some(To::Start)),
             Input::Deadline => self.all(now, |p| {
                 let due = p.session.deadline().is_some_and(|at| at <= now);
                 due.then_some(To::Deadline)
             }),
-            Input::StartSession { session } => self.one(now, session, To::Start),
-            Input::Stop { session, reason } => self.one(now, session, To::Stop { reason }),
+            Input::StartSession { session } => {
+                self.set_stopped(session, false);
+                self.one(now, session, To::Start);
+            }
+            Input::Stop { session, reason } => {
+                self.set_stopped(session, true);
+                self.one(now, session, To::Stop { reason });
+            }
             Input::Connected { session, conn } => self.one(now, session, To::Connected { conn }),
             Input::ConnectFailed { session, conn, why } => {
                 self.one(now, session, To::ConnectFailed { conn, why });
@@ -161,6 +172,11 @@ impl Router {
                 self.pin(prefix, &sessions, Some(Pin::Withdrawn));
             }
             Input::Unpin { prefix, sessions } => self.pin(prefix, &sessions, None),
+            Input::Policy {
+                session,
+                import,
+                export,
+            } => self.set_policy(session, import, export),
             Input::RequestRefresh { session } => self.one(now, session, To::RequestRefresh),
             Input::Crash => self.crash(now),
         }
@@ -181,6 +197,33 @@ impl Router {
                 peer.session.handle(now, input);
                 self.drain(index);
             }
+        }
+    }
+
+    fn set_stopped(&mut self, session: SessionIndex, stopped: bool) {
+        if let Some(peer) = self.peers.get_mut(session.index()) {
+            peer.stopped = stopped;
+        }
+    }
+
+    fn set_policy(
+        &mut self,
+        session: SessionIndex,
+        import: Option<Arc<Policy>>,
+        export: Option<Arc<Policy>>,
+    ) {
+        let Some(peer) = self.peers.get_mut(session.index()) else {
+            return;
+        };
+        if let Some(export) = export {
+            peer.spec.export = export;
+            if peer.session.negotiated().is_some() {
+                peer.queue_all(&self.loc_rib);
+            }
+        }
+        if let Some(import) = import {
+            peer.spec.import = import;
+            self.import_anew(session.index());
         }
     }
 
@@ -210,17 +253,13 @@ impl Router {
         self.all(now, |_| Some(session::Input::Crash));
         self.dirty.clear();
         self.outputs.extend(self.loc_rib.drain().map(Output::Fib));
-        for peer in &mut self.peers {
-            peer.pins.clear();
-        }
-        self.pin_configured();
     }
 
     /// Decides anew what may have changed, tells the neighbours, and lines the outputs up.
     fn converge(&mut self) {
         let (asn, multipath) = (self.config.asn, self.config.multipath);
         for prefix in std::mem::take(&mut self.dirty) {
-            let decided = self.loc_rib.decide(prefix, &self.peers, asn, multipath);
+            let decided = self.loc_rib.decide(prefix, &self.peers, multipath);
             self.outputs.extend(decided.fib.map(Output::Fib));
             if decided.advertise {
                 for peer in &mut self.peers {
@@ -303,109 +342,20 @@ impl Router {
     fn advertise_all(&mut self, index: usize) {
         let peer = &mut self.peers[index];
         peer.rib_out.clear();
-        for prefix in peer.pins.keys() {
-            peer.rib_out.queue(*prefix);
-        }
-        if peer.spec.export.what == Export::All {
-            for (prefix, _) in self.loc_rib.iter() {
-                peer.rib_out.queue(*prefix);
-            }
-        }
+        peer.queue_all(&self.loc_rib);
         peer.rib_out.owe_end_of_rib();
-    }
-
-    /// Works an UPDATE into the Adj-RIB-In.
-    fn update(&mut self, index: usize, update: Update) {
-        let why = match update.malformed.first() {
-            Some(fault) if update.attributes.is_none() => fault.as_str(),
-            _ => "withdrawn by the peer",
-        };
-        for prefix in update.withdrawn {
-            self.withdraw(index, prefix, why);
-        }
-        if let Some(set) = update.attributes {
-            match self.import(index, set) {
-                Ok(set) => {
-                    for prefix in update.announced {
-                        self.receive(index, prefix, &set);
-                    }
-                }
-                // RFC 4271, section 6.3, with the treatment of RFC 7606, section 3.
-                Err(why) => {
-                    for prefix in update.announced {
-                        self.withdraw(index, prefix, why);
-                    }
-                }
-            }
-        }
-        if update.end_of_rib {
-            self.facts.push(Fact::EndOfRib {
-                router: self.config.name.clone(),
-                session: self.peers[index].spec.name.clone(),
-            });
-        }
-    }
-
-    fn import(
-        &mut self,
-        index: usize,
-        mut set: Attributes,
-    ) -> Result<Arc<Attributes>, &'static str> {
-        let spec = &self.peers[index].spec;
-        if !self.peers[index].internal {
-            if set.as_path.first() != Some(&spec.peer_asn) {
-                return Err("AS path does not begin with the peer's AS");
-            }
-            set.local_pref = Some(spec.import.local_pref.unwrap_or(100));
-        } else if set.originator_id == Some(self.config.router_id) {
-            return Err("our own route, reflected");
-        }
-        Ok(self.sets.share(set))
-    }
-
-    fn receive(&mut self, index: usize, prefix: Ipv4Net, set: &Arc<Attributes>) {
-        let peer = &mut self.peers[index];
-        if !peer.rib_in.insert(prefix, set) {
-            return;
-        }
-        self.dirty.push(prefix);
-        if peer.spec.record_routes {
-            self.facts.push(Fact::RouteReceived {
-                router: self.config.name.clone(),
-                session: peer.spec.name.clone(),
-                prefix,
-                as_path: set.as_path_text(),
-                communities: set.community_texts(),
-                med: set.med,
-            });
-        }
-    }
-
-    fn withdraw(&mut self, index: usize, prefix: Ipv4Net, why: &str) {
-        let peer = &mut self.peers[index];
-        if !peer.rib_in.remove(&prefix) {
-            return;
-        }
-        self.dirty.push(prefix);
-        self.record_withdrawn(index, prefix, why);
-    }
-
-    fn record_withdrawn(&mut self, index: usize, prefix: Ipv4Net, why: &str) {
-        let spec = &self.peers[index].spec;
-        if spec.record_routes {
-            self.facts.push(Fact::RouteWithdrawn {
-                router: self.config.name.clone(),
-                session: spec.name.clone(),
-                prefix,
-                why: why.to_owned(),
-            });
-        }
     }
 
     /// A session is lost: the kernel leaves its next hops at once, then each prefix is decided anew.
     fn void(&mut self, index: usize, why: &str) {
         let peer = &mut self.peers[index];
         peer.rib_out.clear();
+        for (prefix, _) in std::mem::take(&mut peer.refused) {
+            if self.peers[index].rib_in.get(&prefix).is_none() {
+                self.record_withdrawn(index, prefix, why);
+            }
+        }
+        let peer = &self.peers[index];
         if peer.rib_in.is_empty() {
             return;
         }

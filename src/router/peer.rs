@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use ipnet::Ipv4Net;
 
-use super::config::{OriginatedAttributes, RouterConfig, SessionIndex, SessionSpec};
+use super::config::{OriginatedAttributes, RouterConfig, Scope, SessionIndex, SessionSpec};
+use super::table::LocRib;
 use crate::bgp::attributes::Attributes;
 use crate::bgp::hash::Map;
+use crate::bgp::policy::Reason;
 use crate::bgp::rib::{AdjRibIn, AdjRibOut};
 use crate::bgp::session::{Session, SessionConfig, Timers};
 
@@ -18,6 +20,8 @@ pub(super) struct Peer {
     pub spec: SessionSpec,
     pub session: Session,
     pub rib_in: AdjRibIn,
+    /// Why routes are not used: those of Adj-RIB-In that policy refuses, and malformed ones, which are not in it.
+    pub refused: Map<Ipv4Net, Reason>,
     pub rib_out: AdjRibOut,
     /// Routes originated or withheld on this session, whatever routing says.
     pub pins: Map<Ipv4Net, Pin>,
@@ -25,6 +29,8 @@ pub(super) struct Peer {
     pub subnet: Ipv4Net,
     /// iBGP.
     pub internal: bool,
+    /// Shut down by hand; outlives a crash, as a configuration does.
+    pub stopped: bool,
     /// The neighbour's identifier, while established.
     pub peer_id: Ipv4Addr,
     /// The numbers of routes received and advertised that were recorded last.
@@ -70,13 +76,27 @@ impl Peer {
             interface: spec.interface.as_str().into(),
             subnet,
             internal: spec.peer_asn == config.asn,
+            stopped: spec.start_stopped,
             session,
             spec,
             rib_in: AdjRibIn::default(),
+            refused: Map::default(),
             rib_out: AdjRibOut::default(),
             pins: Map::default(),
             peer_id: Ipv4Addr::UNSPECIFIED,
             counted: (0, 0),
+        }
+    }
+
+    /// Everything that may be announced is to be looked at.
+    pub fn queue_all(&mut self, loc_rib: &LocRib) {
+        for prefix in self.pins.keys() {
+            self.rib_out.queue(*prefix);
+        }
+        if self.spec.scope == Scope::All {
+            for (prefix, _) in loc_rib.iter() {
+                self.rib_out.queue(*prefix);
+            }
         }
     }
 
@@ -96,6 +116,7 @@ impl OriginatedAttributes {
             med: self.med,
             communities: self.communities.clone(),
             large_communities: self.large_communities.clone(),
+            extended_communities: self.extended_communities.clone(),
             ..Attributes::originated(Ipv4Addr::UNSPECIFIED)
         }
     }

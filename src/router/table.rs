@@ -73,22 +73,13 @@ impl LocRib {
     }
 
     /// Decides anew for one prefix.
-    pub(super) fn decide(
-        &mut self,
-        prefix: Ipv4Net,
-        peers: &[Peer],
-        asn: u32,
-        multipath: usize,
-    ) -> Decided {
+    pub(super) fn decide(&mut self, prefix: Ipv4Net, peers: &[Peer], multipath: usize) -> Decided {
         // Most prefixes have a route from every neighbour or from one: the list is short and on one allocation.
         let mut sources: Vec<(&Peer, &Arc<Attributes>, NextHop)> = Vec::new();
         for peer in peers {
-            let Some(attributes) = peer.rib_in.get(&prefix) else {
+            let Some(attributes) = peer.rib_in.imported(&prefix) else {
                 continue;
             };
-            if peer.spec.import.refuse_all || attributes.as_path.contains(&asn) {
-                continue;
-            }
             if let Some(next_hop) = resolve(peer, attributes, peers) {
                 sources.push((peer, attributes, next_hop));
             }

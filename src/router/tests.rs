@@ -2,4 +2,5 @@
 
 mod net;
 mod pair;
+mod policy;
 mod roles;

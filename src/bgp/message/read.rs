@@ -9,9 +9,10 @@ use ipnet::Ipv4Net;
 use rustbgpd_wire as wire;
 use wire::{ErrorDisposition, PathAttribute};
 
-use super::{Dialect, HEADER, Open, Update};
+use super::{Dialect, HEADER, Open, Unusable, Update};
 use crate::bgp::attributes::{Attributes, LargeCommunity, Origin, UnknownAttribute};
 use crate::bgp::notification::Notification;
+use crate::bgp::policy::{AS_SET, MALFORMED};
 
 /// Attribute flag (RFC 4271, section 4.3): says something about the encoding, not about the attribute.
 const EXTENDED_LENGTH: u8 = 0x10;
@@ -119,16 +120,47 @@ pub(super) fn read_update(
             fault.disposition.as_str()
         ));
     }
-    match read_attributes(attributes, dialect, next_hop) {
+    let prohibited = |fault: &wire::attribute::MalformedAttribute| {
+        matches!(fault.error, wire::DecodeError::ProhibitedAsSet { .. })
+    };
+    let as_set = revised.malformed.iter().any(prohibited);
+    let set = read_attributes(attributes, dialect, next_hop);
+    if set.is_none() {
+        let fault = "missing NEXT_HOP: treat-as-withdraw";
+        read.malformed.push(fault.to_owned());
+    }
+    match set {
         Some(set) if treatment < ErrorDisposition::TreatAsWithdraw => read.attributes = Some(set),
-        Some(_) => read.withdrawn.append(&mut read.announced),
-        None => {
-            read.malformed
-                .push("missing NEXT_HOP: treat-as-withdraw".to_owned());
-            read.withdrawn.append(&mut read.announced);
+        set => {
+            read.unusable = Some(Unusable {
+                prefixes: std::mem::take(&mut read.announced),
+                reason: if as_set { AS_SET } else { MALFORMED },
+                as_path: path_text(attributes),
+                communities: set.map_or_else(Vec::new, |set| set.community_texts()),
+            });
         }
     }
     Ok(read)
+}
+
+/// The AS path with its sets, which no [`Attributes`] can hold.
+fn path_text(attributes: &[PathAttribute]) -> String {
+    let segments = attributes.iter().find_map(|attribute| match attribute {
+        PathAttribute::AsPath(path) => Some(path.segments.as_slice()),
+        _ => None,
+    });
+    let joined = |asns: &[u32], with: &str| {
+        let words: Vec<String> = asns.iter().map(u32::to_string).collect();
+        words.join(with)
+    };
+    let words = segments
+        .unwrap_or_default()
+        .iter()
+        .map(|segment| match segment {
+            wire::AsPathSegment::AsSequence(asns) => joined(asns, " "),
+            wire::AsPathSegment::AsSet(asns) => format!("{{{}}}", joined(asns, ",")),
+        });
+    words.collect::<Vec<String>>().join(" ")
 }
 
 fn nets(entries: &[wire::Ipv4NlriEntry]) -> Vec<Ipv4Net> {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use ipnet::Ipv4Net;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::bgp::policy::Policy;
 use crate::kernel::nexthop::Fib;
 use crate::router::{Originated, Router, SessionIndex, Sessions};
 
@@ -30,6 +31,11 @@ pub(super) enum Event {
     Unpin {
         prefix: Ipv4Net,
         sessions: Sessions,
+    },
+    Policy {
+        session: SessionIndex,
+        import: Option<Arc<Policy>>,
+        export: Option<Arc<Policy>>,
     },
     Refresh(SessionIndex),
     StartSession(SessionIndex),
@@ -115,17 +121,31 @@ impl RouterHandle {
         self.tell(Event::Unpin { prefix, sessions });
     }
 
+    /// Gives a session other policies; `None` keeps one. Takes effect at once, without a reset.
+    pub fn set_policy(
+        &self,
+        session: SessionIndex,
+        import: Option<Arc<Policy>>,
+        export: Option<Arc<Policy>>,
+    ) {
+        self.tell(Event::Policy {
+            session,
+            import,
+            export,
+        });
+    }
+
     /// Asks a neighbour for its routes again.
     pub fn request_refresh(&self, session: SessionIndex) {
         self.tell(Event::Refresh(session));
     }
 
-    /// Starts a session that was stopped.
+    /// Starts a session that was stopped, or began so.
     pub fn start_session(&self, session: SessionIndex) {
         self.tell(Event::StartSession(session));
     }
 
-    /// Shuts a session down by hand, with words for the neighbour.
+    /// Shuts a session down by hand, with words for the neighbour. It stays so when the router crashes and boots.
     pub fn stop_session(&self, session: SessionIndex, reason: &str) {
         self.tell(Event::Stop {
             session,

@@ -133,6 +133,22 @@ impl Net {
         }
     }
 
+    /// Gives a router bytes as if the neighbour of its first session had sent them.
+    pub fn inject(&mut self, router: &str, bytes: &[u8]) {
+        let router = self.named(router);
+        let ends = self.peers.keys();
+        let end = ends.copied().find(|(r, _, _)| *r == router);
+        let (_, session, conn) = end.expect("a connection");
+        self.input(
+            router,
+            Input::Bytes {
+                session,
+                conn,
+                bytes,
+            },
+        );
+    }
+
     /// Runs for a while.
     pub fn run(&mut self, time: Duration) {
         self.run_until(time, |_| false);

@@ -1,16 +1,17 @@
 //! The smallest interconnect in memory: core, two PEs, two edges, WAN.
 
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::net::{Net, ms, net};
 use crate::bgp::attributes::LargeCommunity;
+use crate::bgp::policy::{Change, Policy, Rule, Verdict};
 use crate::record::Fact;
 use crate::router::{
-    Export, ExportPolicy, Fib, Input, Originated, OriginatedAttributes, RouterConfig, SessionIndex,
-    SessionSpec, Sessions,
+    Fib, Input, Originated, OriginatedAttributes, RouterConfig, SessionIndex, SessionSpec, Sessions,
 };
 
 const SBC: &str = "198.51.100.0/24";
@@ -43,10 +44,7 @@ fn end(name: &str, link: u8, side: u8, peer_asn: u32) -> SessionSpec {
 }
 
 fn next_hop_self(mut spec: SessionSpec) -> SessionSpec {
-    spec.export = ExportPolicy {
-        next_hop_self: true,
-        ..ExportPolicy::default()
-    };
+    spec.next_hop_self = true;
     spec
 }
 
@@ -242,7 +240,8 @@ fn local_preference_of_an_edge_decides_in_the_wan() {
     let mut configs: Vec<RouterConfig> = net.routers.iter().map(|r| r.config().clone()).collect();
     for config in &mut configs {
         if config.name == "edge-2" {
-            config.sessions[0].import.local_pref = Some(200);
+            let rule = Rule::set(Vec::new(), vec![Change::LocalPref(200)]);
+            config.sessions[0].import = Arc::new(Policy::new(vec![rule], Verdict::Accept));
         }
     }
     net = Net::new(configs, ms(1));
@@ -254,11 +253,11 @@ fn local_preference_of_an_edge_decides_in_the_wan() {
 }
 
 #[test]
-fn nothing_leaves_the_session_when_export_is_nothing() {
+fn nothing_leaves_the_session_when_export_denies_all() {
     let net = settled();
     let mut configs: Vec<RouterConfig> = net.routers.iter().map(|r| r.config().clone()).collect();
     let pe = net.named("pe-1");
-    configs[pe].sessions[0].export.what = Export::Nothing;
+    configs[pe].sessions[0].export = Arc::new(Policy::deny_all());
     let mut net = Net::new(configs, ms(1));
     net.start();
     bfd(&mut net, 1, true);
@@ -336,6 +335,10 @@ proptest! {
                 net.input(router, Input::InterfaceUp { interface });
             }
             net.input(router, Input::Start);
+            for session in 0..net.routers[router].config().sessions.len() as u16 {
+                let session = SessionIndex(session);
+                net.input(router, Input::StartSession { session });
+            }
             let (prefix, sessions) = (super::net::net(SBC), Sessions::All);
             net.input(router, Input::Unpin { prefix, sessions });
             if net.routers[router].config().name == "core" {

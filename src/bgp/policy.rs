@@ -1,0 +1,312 @@
+//! Import and export policy of a session: ordered rules, as plain data that prints like a configuration.
+//!
+//! A rule applies when all its matches hold. What it changes is noted, and if it has a verdict the rules after it
+//! are not looked at; if none has, [`Policy::otherwise`] is the verdict. Matches see the route as it came, whatever
+//! earlier rules change; the changes are made, in their order, once the route is accepted. So what comes out for a
+//! route depends on its attributes and on which rules applied, and routes that share both share the result
+//! ([`Shapes`]).
+//!
+//! An AS_SET is nothing a policy can match: such a route was treated as withdrawn before (RFC 9774, [`AS_SET`]).
+//!
+//! **Invariant:** a set of prefixes is looked up, never scanned.
+
+mod prefix_set;
+mod print;
+
+use std::borrow::Cow;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use ipnet::Ipv4Net;
+
+pub use prefix_set::{PrefixRange, PrefixSet};
+
+use super::attributes::{Attributes, Community};
+use super::hash::Map;
+use super::origin_validation::{Validity, VrpTable};
+
+/// Why a route is refused: a stable name in kebab-case, for example `rpki-invalid`.
+pub type Reason = Cow<'static, str>;
+
+/// The policy lets nothing through.
+pub const DENY_ALL: &str = "deny-all";
+/// The path has an AS_SET or AS_CONFED_SET, so the route was treated as withdrawn (RFC 9774).
+pub const AS_SET: &str = "as-set";
+/// An attribute is malformed, so the route was treated as withdrawn (RFC 7606).
+pub const MALFORMED: &str = "malformed-attribute";
+/// The receiver's own AS is in the path (RFC 4271, section 9).
+pub const OWN_AS: &str = "own-as-in-path";
+
+/// What is done to the routes of a session in one direction.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Policy {
+    /// Tried in order.
+    pub rules: Vec<Rule>,
+    /// For routes no rule decides.
+    pub otherwise: Verdict,
+    /// What [`Match::Rpki`] asks; without it no such match holds.
+    pub vrps: Option<Arc<VrpTable>>,
+}
+
+/// One rule of a policy.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rule {
+    /// All of these must hold; none means always.
+    pub when: Vec<Match>,
+    /// What it changes in the route.
+    pub change: Vec<Change>,
+    /// Where it ends; `None` goes on with the next rule.
+    pub verdict: Option<Verdict>,
+}
+
+/// The end of an evaluation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// The route is used, or announced.
+    Accept,
+    /// It is not.
+    Reject(Reason),
+}
+
+/// Something that holds for a route or does not.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Match {
+    /// Its prefix is in the set.
+    Prefix(Arc<PrefixSet>),
+    /// Its prefix is that long.
+    PrefixLength(RangeInclusive<u8>),
+    /// Its AS path has so many ASes, repeated ones counted.
+    PathLength(RangeInclusive<usize>),
+    /// An AS of one of the ranges is in its AS path.
+    PathContains(AsnRanges),
+    /// The last AS of its path is in one of the ranges. The origin of an empty path is none.
+    Origin(AsnRanges),
+    /// It has this community.
+    Community(Community),
+    /// The RPKI says so about its prefix and origin (RFC 6811).
+    Rpki(Validity),
+    /// This does not hold.
+    Not(Box<Match>),
+    /// One of these holds.
+    Any(Vec<Match>),
+}
+
+/// Ranges of AS numbers.
+pub type AsnRanges = Arc<[RangeInclusive<u32>]>;
+
+/// A change of a route's attributes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// LOCAL_PREF.
+    LocalPref(u32),
+    /// MULTI_EXIT_DISC; `None` removes it.
+    Med(Option<u32>),
+    /// Adds a community, if the route does not have it.
+    AddCommunity(Community),
+    /// Removes a community.
+    RemoveCommunity(Community),
+    /// Puts an AS number in front of the path, so many times.
+    Prepend(u32, u8),
+}
+
+impl Default for Policy {
+    /// Accepts everything as it is.
+    fn default() -> Policy {
+        Policy::new(Vec::new(), Verdict::Accept)
+    }
+}
+
+impl Policy {
+    /// These rules, without RPKI.
+    pub fn new(rules: Vec<Rule>, otherwise: Verdict) -> Policy {
+        Policy {
+            rules,
+            otherwise,
+            vrps: None,
+        }
+    }
+
+    /// Refuses everything: `reject deny-all`.
+    pub fn deny_all() -> Policy {
+        Policy::new(Vec::new(), Verdict::Reject(Reason::Borrowed(DENY_ALL)))
+    }
+
+    /// The route as this policy lets it through.
+    ///
+    /// # Errors
+    /// The reason why it does not.
+    pub fn evaluate(
+        &self,
+        prefix: Ipv4Net,
+        attributes: &Attributes,
+    ) -> Result<Attributes, &Reason> {
+        let mut rules = Vec::new();
+        self.decide(prefix, attributes, &mut rules)?;
+        let applied = Applied {
+            policy: self,
+            rules: &rules,
+        };
+        let mut shaped = attributes.clone();
+        applied.change(&mut shaped);
+        Ok(shaped)
+    }
+
+    /// Notes which rules that change something apply, as long as none refuses the route.
+    fn decide(
+        &self,
+        prefix: Ipv4Net,
+        attributes: &Attributes,
+        applied: &mut Vec<usize>,
+    ) -> Result<(), &Reason> {
+        applied.clear();
+        let mut verdict = &self.otherwise;
+        for (index, rule) in self.rules.iter().enumerate() {
+            if !rule.when.iter().all(|m| self.holds(m, prefix, attributes)) {
+                continue;
+            }
+            if !rule.change.is_empty() {
+                applied.push(index);
+            }
+            if let Some(end) = &rule.verdict {
+                verdict = end;
+                break;
+            }
+        }
+        match verdict {
+            Verdict::Accept => Ok(()),
+            Verdict::Reject(reason) => Err(reason),
+        }
+    }
+
+    fn holds(&self, of: &Match, prefix: Ipv4Net, attributes: &Attributes) -> bool {
+        let path = &attributes.as_path;
+        match of {
+            Match::Prefix(set) => set.contains(prefix),
+            Match::PrefixLength(lengths) => lengths.contains(&prefix.prefix_len()),
+            Match::PathLength(lengths) => lengths.contains(&path.len()),
+            Match::PathContains(ranges) => path.iter().any(|&asn| within(ranges, asn)),
+            Match::Origin(ranges) => path.last().is_some_and(|&asn| within(ranges, asn)),
+            Match::Community(community) => attributes.has_community(*community),
+            Match::Rpki(validity) => self
+                .vrps
+                .as_ref()
+                .is_some_and(|vrps| vrps.state(prefix, path.last().copied()) == *validity),
+            Match::Not(other) => !self.holds(other, prefix, attributes),
+            Match::Any(list) => list.iter().any(|m| self.holds(m, prefix, attributes)),
+        }
+    }
+}
+
+impl Rule {
+    /// Refuses what matches.
+    pub fn reject(when: Vec<Match>, reason: impl Into<Reason>) -> Rule {
+        Rule {
+            when,
+            change: Vec::new(),
+            verdict: Some(Verdict::Reject(reason.into())),
+        }
+    }
+
+    /// Accepts what matches, changed like this.
+    pub fn accept(when: Vec<Match>, change: Vec<Change>) -> Rule {
+        Rule {
+            when,
+            change,
+            verdict: Some(Verdict::Accept),
+        }
+    }
+
+    /// Changes what matches, and goes on.
+    pub fn set(when: Vec<Match>, change: Vec<Change>) -> Rule {
+        Rule {
+            when,
+            change,
+            verdict: None,
+        }
+    }
+}
+
+impl Change {
+    fn make(&self, attributes: &mut Attributes) {
+        match self {
+            Change::LocalPref(preference) => attributes.local_pref = Some(*preference),
+            Change::Med(med) => attributes.med = *med,
+            Change::AddCommunity(community) => attributes.add_community(*community),
+            Change::RemoveCommunity(community) => attributes.remove_community(*community),
+            Change::Prepend(asn, times) => {
+                let more = std::iter::repeat_n(*asn, usize::from(*times));
+                attributes.as_path.splice(0..0, more);
+            }
+        }
+    }
+}
+
+fn within(ranges: &[RangeInclusive<u32>], asn: u32) -> bool {
+    ranges.iter().any(|range| range.contains(&asn))
+}
+
+/// What came out of a policy for many routes: those that share their attributes and the rules that applied share it.
+///
+/// Good for one policy, and one way to make attributes of what it lets through.
+#[derive(Debug, Default)]
+pub struct Shapes {
+    /// By address of the set a route came with, which is kept alive here.
+    seen: Map<usize, (Arc<Attributes>, Vec<Shape>)>,
+    applied: Vec<usize>,
+}
+
+/// The rules that applied, and the result.
+type Shape = (Box<[usize]>, Arc<Attributes>);
+
+/// The rules of a policy that apply to a route it accepts, and change it.
+#[derive(Debug, Clone, Copy)]
+pub struct Applied<'p> {
+    policy: &'p Policy,
+    rules: &'p [usize],
+}
+
+impl Applied<'_> {
+    /// Whether the route stays as it came.
+    pub fn is_nothing(&self) -> bool {
+        self.rules.is_empty()
+    }
+
+    /// Makes the changes.
+    pub fn change(&self, attributes: &mut Attributes) {
+        let rules = self.rules.iter();
+        let rules = rules.filter_map(|&index| self.policy.rules.get(index));
+        for change in rules.flat_map(|rule| &rule.change) {
+            change.make(attributes);
+        }
+    }
+}
+
+impl Shapes {
+    /// The route as the policy lets it through, by `make` where it was not made before.
+    ///
+    /// # Errors
+    /// The reason why the policy does not let it through.
+    pub fn shape<'p>(
+        &mut self,
+        policy: &'p Policy,
+        prefix: Ipv4Net,
+        came: &Arc<Attributes>,
+        make: impl FnOnce(Applied<'_>) -> Arc<Attributes>,
+    ) -> Result<Arc<Attributes>, &'p Reason> {
+        policy.decide(prefix, came, &mut self.applied)?;
+        let rules = self.applied.as_slice();
+        let (_, shapes) = self
+            .seen
+            .entry(Arc::as_ptr(came) as usize)
+            .or_insert_with(|| (came.clone(), Vec::new()));
+        if let Some((_, made)) = shapes.iter().find(|(of, _)| **of == *rules) {
+            return Ok(made.clone());
+        }
+        let made = make(Applied { policy, rules });
+        shapes.push((rules.into(), made.clone()));
+        Ok(made)
+    }
+}
+
+#[cfg(test)]
+mod tests;
