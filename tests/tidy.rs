@@ -12,7 +12,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("bfd", &["time"]),
     ("bgp", &["time"]),
     ("record", &["time"]),
-    ("registry", &[]),
+    ("registry", &["bgp"]),
     ("topology", &["source", "plan"]),
     ("binding", &["source", "topology"]),
     ("conformance", &[]),

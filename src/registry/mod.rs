@@ -2,9 +2,12 @@
 //!
 //! 1. [`special`]: numbers that are nobody's: the IANA special-purpose registries (RFC 6890), with documentation numbers.
 //! 2. [`rpsl`] and [`irr`]: objects of an Internet Routing Registry (RFC 2622, RFC 4012), and what is asked about them.
+//! 3. [`vrps`] and [`slurm`]: files of validated ROA payloads, and local exceptions to them (RFC 8416).
 //!
 //! **Invariant:** no text makes a reader panic or hides the objects that are right; nothing here reads a clock.
 
 pub mod irr;
 pub mod rpsl;
+pub mod slurm;
 pub mod special;
+pub mod vrps;
