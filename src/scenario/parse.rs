@@ -65,7 +65,7 @@ fn model(
     }
     let path = path?;
     let topology = match kept {
-        Some(kept) => topology::parse(kept),
+        Some(kept) => topology::parse_kept(kept),
         None => topology::load(&path),
     };
     let topology = match topology {

@@ -3,20 +3,23 @@
 //! `raw.rs` mirrors the TOML, `parse.rs` makes this model or lists every fault at once. After parsing,
 //! no code asks whether a value is valid.
 //!
-//! **Invariant:** names refer to things that exist; lists are in file order; no I/O but reading the file.
+//! **Invariant:** names refer to things that exist; lists are in file order; no I/O but reading the file and those it names.
 
 mod numbers;
 mod parse;
 mod raw;
+mod registry;
 mod rules;
 
+use std::fmt;
 use std::net::Ipv4Addr;
 use std::num::NonZeroU8;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::Ipv4Net;
 
-pub use parse::{load, parse};
+pub use parse::{load, parse, parse_kept};
 
 /// An interconnect: the peer's routers, the connections to Microsoft edges, and the endpoints.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,6 +51,59 @@ pub struct Peer {
     pub name: String,
     /// Its AS number, never 0.
     pub asn: u32,
+    /// Where to ask what the routing registries say about it.
+    pub registry: RegistrySources,
+}
+
+/// Where to ask what the routing registries say. What is not named is not checked.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RegistrySources {
+    /// The Internet Routing Registry.
+    pub irr: Option<IrrSource>,
+    /// The RPKI.
+    pub rpki: Option<RpkiSource>,
+    /// Exceptions to the RPKI (RFC 8416), a file.
+    pub slurm: Option<PathBuf>,
+}
+
+/// An Internet Routing Registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IrrSource {
+    /// A file of RPSL objects.
+    File(PathBuf),
+    /// A server that speaks the IRRd query protocol.
+    Irrd(Server),
+    /// A server that speaks whois (RFC 3912) as registries do.
+    Whois(Server),
+}
+
+/// A source of validated ROA payloads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RpkiSource {
+    /// A file as Routinator or rpki-client write it.
+    File(PathBuf),
+    /// A cache that speaks RTR (RFC 8210).
+    Rtr(Server),
+}
+
+/// A server's name or address, and its TCP port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Server {
+    /// A name, an IPv4 address, or an IPv6 address without brackets.
+    pub host: String,
+    /// Never 0.
+    pub port: u16,
+}
+
+impl fmt::Display for Server {
+    /// `rtr.example.net:323`, `[2001:db8::1]:323`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Server { host, port } = self;
+        match host.contains(':') {
+            true => write!(f, "[{host}]:{port}"),
+            false => write!(f, "{host}:{port}"),
+        }
+    }
 }
 
 /// A metropolitan area with Microsoft edge routers.

@@ -8,6 +8,7 @@ use ipnet::Ipv4Net;
 use super::parse::documentation_is_public;
 use super::raw::RawTopology;
 use crate::plan::of_topology::{INTERNAL_RANGE, MICROSOFT_RANGE};
+use crate::registry::special::{self, AsnUse, Special};
 use crate::source::{Located, Mistakes, Prefix, Span};
 
 /// Adds every breach.
@@ -35,30 +36,6 @@ pub(super) fn check(raw: &RawTopology, mistakes: &mut Mistakes) {
     overlaps(&subnets, mistakes);
 }
 
-/// Ranges of AS numbers that are not public, with the reason.
-const SPECIAL_ASNS: [(u32, u32, &str); 9] = [
-    (0, 0, "AS 0 is reserved (RFC 7607)"),
-    (23_456, 23_456, "AS 23456 is AS_TRANS (RFC 6793)"),
-    (64_496, 64_511, DOCUMENTATION_ASN),
-    (64_512, 65_534, "AS 64512 to 65534 are private (RFC 6996)"),
-    (65_535, 65_535, "AS 65535 is reserved (RFC 7300)"),
-    (65_536, 65_551, DOCUMENTATION_ASN),
-    (65_552, 131_071, "AS 65552 to 131071 are reserved by IANA"),
-    (
-        4_200_000_000,
-        4_294_967_294,
-        "AS 4200000000 to 4294967294 are private (RFC 6996)",
-    ),
-    (
-        4_294_967_295,
-        4_294_967_295,
-        "AS 4294967295 is reserved (RFC 7300)",
-    ),
-];
-
-const DOCUMENTATION_ASN: &str =
-    "AS 64496 to 64511 and 65536 to 65551 are for documentation (RFC 5398)";
-
 /// The peer brings its own public AS number (ASN-01, ASN-02).
 fn peer_asn(asn: Located<u32>, documentation: bool, mistakes: &mut Mistakes) {
     let number = asn.value;
@@ -68,109 +45,36 @@ fn peer_asn(asn: Located<u32>, documentation: bool, mistakes: &mut Mistakes) {
         mistakes.push(diagnostic.note("the peer brings its own AS number (ASN-01)"));
         return;
     }
-    let special = SPECIAL_ASNS
-        .iter()
-        .find(|(first, last, _)| (*first..=*last).contains(&number));
-    let Some((_, _, why)) = special else {
+    let Some(range) = special::bogon_asn(number, documentation) else {
         return;
     };
-    if *why == DOCUMENTATION_ASN && documentation {
-        return;
-    }
     let message = format!("AS {number} is not a public AS number");
     let mut diagnostic = mistakes
         .error(asn.span, message, "must be public (ASN-02)")
-        .note(*why);
-    if *why == DOCUMENTATION_ASN {
+        .note(range.to_string());
+    if range.usage == AsnUse::Documentation {
         diagnostic =
             diagnostic.help("to rehearse with it, write `documentation-numbers = \"public\"`");
     }
     mistakes.push(diagnostic);
 }
 
-/// A range of addresses, its purpose, and whether a session subnet may be in it.
-type SpecialRange = (Ipv4Net, &'static str, bool);
-
-const fn range(a: u8, b: u8, c: u8, length: u8) -> Ipv4Net {
-    Ipv4Net::new_assert(Ipv4Addr::new(a, b, c, 0), length)
-}
-
-/// Special-purpose address ranges (IANA registry, RFC 6890), the lab's own first.
-const SPECIAL_RANGES: [SpecialRange; 14] = [
-    (
-        MICROSOFT_RANGE,
-        "Microsoft's lab routes use 198.18.0.0/15",
-        false,
-    ),
+/// Ranges that the lab uses itself.
+const LAB_RANGES: [(Ipv4Net, &str); 2] = [
+    (MICROSOFT_RANGE, "Microsoft's lab routes use 198.18.0.0/15"),
     (
         INTERNAL_RANGE,
         "the lab uses 172.30.0.0/15 for links of its own",
-        false,
-    ),
-    (
-        range(0, 0, 0, 8),
-        "0.0.0.0/8 is this network (RFC 791)",
-        false,
-    ),
-    (range(10, 0, 0, 8), "10.0.0.0/8 is private (RFC 1918)", true),
-    (
-        range(100, 64, 0, 10),
-        "100.64.0.0/10 is shared address space (RFC 6598)",
-        true,
-    ),
-    (
-        range(127, 0, 0, 8),
-        "127.0.0.0/8 is loopback (RFC 1122)",
-        false,
-    ),
-    (
-        range(169, 254, 0, 16),
-        "169.254.0.0/16 is link-local (RFC 3927)",
-        false,
-    ),
-    (
-        range(172, 16, 0, 12),
-        "172.16.0.0/12 is private (RFC 1918)",
-        true,
-    ),
-    (
-        range(192, 0, 0, 24),
-        "192.0.0.0/24 is for IETF protocols (RFC 6890)",
-        false,
-    ),
-    (
-        range(192, 88, 99, 24),
-        "192.88.99.0/24 is deprecated 6to4 (RFC 7526)",
-        false,
-    ),
-    (
-        range(192, 168, 0, 16),
-        "192.168.0.0/16 is private (RFC 1918)",
-        true,
-    ),
-    (
-        range(224, 0, 0, 4),
-        "224.0.0.0/4 is multicast (RFC 5771)",
-        false,
-    ),
-    (
-        range(240, 0, 0, 4),
-        "240.0.0.0/4 is reserved (RFC 1112)",
-        false,
-    ),
-    (
-        range(255, 255, 255, 24),
-        "255.255.255.255 is broadcast (RFC 919)",
-        false,
     ),
 ];
 
-/// Addresses for documentation (RFC 5737).
-const DOCUMENTATION_RANGES: [Ipv4Net; 3] = [
-    range(192, 0, 2, 24),
-    range(198, 51, 100, 24),
-    range(203, 0, 113, 24),
-];
+/// Why the lab cannot have a prefix: it is the lab's own, or set aside by IANA. Documentation is told apart.
+fn unusable(net: Ipv4Net, acceptable: fn(&Special) -> bool) -> Option<String> {
+    let lab = LAB_RANGES.iter().find(|(range, _)| overlap(*range, net));
+    let lab = lab.map(|(_, why)| (*why).to_owned());
+    let special = || special::bogon(net, true).filter(|row| !acceptable(row));
+    lab.or_else(|| special().map(Special::to_string))
+}
 
 fn overlap(a: Ipv4Net, b: Ipv4Net) -> bool {
     a.contains(&b) || b.contains(&a)
@@ -179,13 +83,10 @@ fn overlap(a: Ipv4Net, b: Ipv4Net) -> bool {
 /// Microsoft allocates it; private addresses are not refused, since nothing published forbids them.
 fn session_subnet(subnet: Located<Prefix>, documentation: bool, mistakes: &mut Mistakes) {
     let net = subnet.value.0;
-    let special = SPECIAL_RANGES
-        .iter()
-        .find(|(range, _, session)| !session && overlap(*range, net));
-    if let Some((_, why, _)) = special {
+    if let Some(why) = unusable(net, |row| row.forwardable == Some(true)) {
         let message = format!("{net} cannot be a session subnet");
         let diagnostic = mistakes.error(subnet.span, message, "not usable here");
-        mistakes.push(diagnostic.note(*why));
+        mistakes.push(diagnostic.note(why));
     } else {
         documentation_range(subnet, documentation, mistakes);
     }
@@ -194,16 +95,13 @@ fn session_subnet(subnet: Located<Prefix>, documentation: bool, mistakes: &mut M
 /// The peer's endpoints have public addresses of its own (ADR-01).
 fn endpoint_prefix(prefix: Located<Prefix>, documentation: bool, mistakes: &mut Mistakes) {
     let net = prefix.value.0;
-    let special = SPECIAL_RANGES
-        .iter()
-        .find(|(range, _, _)| overlap(*range, net));
     if net.prefix_len() < 8 {
         let message = format!("the prefix {net} is too large for one carrier");
         mistakes.push(mistakes.error(prefix.span, message, "at least /8"));
-    } else if let Some((_, why, _)) = special {
+    } else if let Some(why) = unusable(net, |_| false) {
         let message = format!("{net} is not a public prefix");
         let diagnostic = mistakes.error(prefix.span, message, "must be publicly routable (ADR-01)");
-        mistakes.push(diagnostic.note(*why));
+        mistakes.push(diagnostic.note(why));
     } else {
         documentation_range(prefix, documentation, mistakes);
     }
@@ -211,16 +109,13 @@ fn endpoint_prefix(prefix: Located<Prefix>, documentation: bool, mistakes: &mut 
 
 fn documentation_range(prefix: Located<Prefix>, documentation: bool, mistakes: &mut Mistakes) {
     let net = prefix.value.0;
-    if !documentation
-        && DOCUMENTATION_RANGES
-            .iter()
-            .any(|range| overlap(*range, net))
-    {
+    let range = special::bogon(net, documentation).filter(|row| row.documentation);
+    if let Some(range) = range {
         let message = format!("{net} is for documentation");
         let diagnostic = mistakes.error(prefix.span, message, "not a public prefix");
         mistakes.push(
             diagnostic
-                .note("192.0.2.0/24, 198.51.100.0/24 and 203.0.113.0/24 are for documentation (RFC 5737)")
+                .note(range.to_string())
                 .help("to rehearse with it, write `documentation-numbers = \"public\"`"),
         );
     }

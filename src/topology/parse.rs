@@ -11,7 +11,7 @@ use super::raw::{
 };
 use super::{
     BfdTimers, BgpTimers, Connection, Endpoint, LacpSettings, Metro, Peer, Profile, Router,
-    Service, SessionAddresses, Topology, rules,
+    Service, SessionAddresses, Topology, registry, rules,
 };
 use crate::source::{
     Bandwidth, Diagnostics, Located, Mistakes, Source, Span, Table, in_words, read,
@@ -28,11 +28,28 @@ pub fn load(path: &Path) -> Result<Topology, Diagnostics> {
     parse(&Source::read(path)?)
 }
 
-/// Parses a topology.
+/// Parses a topology and looks into the files of registries that it names.
+///
+/// # Errors
+/// Every mistake in all of these files.
+pub fn parse(source: &Arc<Source>) -> Result<Topology, Diagnostics> {
+    let (raw, mut mistakes) = read::<RawTopology>(source);
+    let topology = raw.and_then(|raw| {
+        let topology = model(&raw, source, &mut mistakes);
+        rules::check(&raw, &mut mistakes);
+        if let Some(topology) = &topology {
+            registry::check_files(&raw, &topology.peer.registry, &mut mistakes);
+        }
+        topology
+    });
+    mistakes.finish(topology)
+}
+
+/// Parses a topology of a kept record; no file is looked up.
 ///
 /// # Errors
 /// Every mistake, in the order of the file.
-pub fn parse(source: &Arc<Source>) -> Result<Topology, Diagnostics> {
+pub fn parse_kept(source: &Arc<Source>) -> Result<Topology, Diagnostics> {
     let (raw, mut mistakes) = read::<RawTopology>(source);
     let topology = raw.and_then(|raw| {
         let topology = model(&raw, source, &mut mistakes);
@@ -103,18 +120,11 @@ fn peer(raw: Option<&Located<RawPeer>>, mistakes: &mut Mistakes) -> Option<Peer>
     let example = "name = \"Contoso Voice\"";
     let name = mistakes.require(raw.name.as_ref(), *span, "the peer", "name", example);
     let asn = mistakes.require(raw.asn, *span, "the peer", "asn", "asn = 64500");
-    if let Some(registry) = &raw.registry {
-        for path in [&registry.irr, &registry.rpki].into_iter().flatten() {
-            let absolute = Path::new(&path.value).is_absolute();
-            if path.value.is_empty() || absolute {
-                let message = format!("`{}` is not a path relative to this file", path.value);
-                mistakes.push(mistakes.error(path.span, message, "a relative path"));
-            }
-        }
-    }
+    let registry = registry::sources(raw.registry.as_ref(), mistakes);
     Some(Peer {
         name: name?.value.clone(),
         asn: asn?.value,
+        registry: registry?,
     })
 }
 

@@ -1,7 +1,12 @@
 //! The topology file as TOML has it. Every key is optional here; `parse.rs` says what is missing.
 
+use std::fmt;
+use std::marker::PhantomData;
+
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use crate::source::{Address, Bandwidth, Duration, Located, Prefix, Table};
 
@@ -77,7 +82,7 @@ pub(super) struct RawPeer {
     /// Its public AS number.
     #[schemars(required)]
     pub asn: Option<Located<u32>>,
-    /// What the routing registries say about the peer. Accepted, not used yet.
+    /// Where to ask what the routing registries say about the peer.
     pub registry: Option<RawRegistry>,
 }
 
@@ -85,10 +90,66 @@ pub(super) struct RawPeer {
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct RawRegistry {
-    /// A file of RPSL objects, relative to this file.
-    pub irr: Option<Located<String>>,
-    /// A file of validated ROA payloads in JSON, relative to this file.
-    pub rpki: Option<Located<String>>,
+    /// The Internet Routing Registry: a file of RPSL objects, relative to this file, or a server.
+    pub irr: Option<Located<RawIrr>>,
+    /// The RPKI: a file of validated ROA payloads as Routinator or rpki-client write it, relative to this file, or a server.
+    pub rpki: Option<Located<RawRpki>>,
+    /// Exceptions to the RPKI: a SLURM file (RFC 8416), relative to this file.
+    pub slurm: Option<Located<String>>,
+}
+
+/// A file, or a server to ask.
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema)]
+#[schemars(untagged, inline)]
+pub(super) enum FileOr<S> {
+    /// A path relative to this file.
+    File(String),
+    /// A server.
+    Server(S),
+}
+
+/// An Internet Routing Registry.
+pub(super) type RawIrr = FileOr<RawIrrServer>;
+/// A source of validated ROA payloads.
+pub(super) type RawRpki = FileOr<RawRpkiServer>;
+
+/// A server of an Internet Routing Registry, as "host:port".
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
+pub(super) struct RawIrrServer {
+    /// It speaks the IRRd query protocol.
+    pub irrd: Option<Located<String>>,
+    /// It speaks whois.
+    pub whois: Option<Located<String>>,
+}
+
+/// A server of the RPKI, as "host:port".
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RawRpkiServer {
+    /// It speaks RTR (RFC 8210).
+    #[schemars(required)]
+    pub rtr: Option<Located<String>>,
+}
+
+impl<'de, S: Deserialize<'de>> Deserialize<'de> for FileOr<S> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TextOrTable<S>(PhantomData<S>);
+        impl<'de, S: Deserialize<'de>> Visitor<'de> for TextOrTable<S> {
+            type Value = FileOr<S>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a path in quotes, or a table that names a server")
+            }
+            fn visit_str<E>(self, path: &str) -> Result<FileOr<S>, E> {
+                Ok(FileOr::File(path.to_owned()))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<FileOr<S>, A::Error> {
+                S::deserialize(MapAccessDeserializer::new(map)).map(FileOr::Server)
+            }
+        }
+        deserializer.deserialize_any(TextOrTable(PhantomData))
+    }
 }
 
 /// What the Microsoft side does, where it differs from the profile.
@@ -209,20 +270,17 @@ pub(super) enum RawMembers {
 }
 
 impl<'de> Deserialize<'de> for RawMembers {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct CountOrEach;
-        impl<'de> serde::de::Visitor<'de> for CountOrEach {
+        impl<'de> Visitor<'de> for CountOrEach {
             type Value = RawMembers;
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a number of members or a list of bandwidths")
             }
             fn visit_i64<E>(self, count: i64) -> Result<RawMembers, E> {
                 Ok(RawMembers::Count(count))
             }
-            fn visit_seq<A: serde::de::SeqAccess<'de>>(
-                self,
-                mut seq: A,
-            ) -> Result<RawMembers, A::Error> {
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<RawMembers, A::Error> {
                 let mut each = Vec::new();
                 while let Some(bandwidth) = seq.next_element()? {
                     each.push(bandwidth);
