@@ -1,14 +1,12 @@
 //! The topology file as TOML has it. Every key is optional here; `parse.rs` says what is missing.
 
 use std::fmt;
-use std::marker::PhantomData;
 
 use schemars::JsonSchema;
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{MapAccess, SeqAccess, Visitor};
+use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use crate::source::{Address, Bandwidth, Duration, Located, Prefix, Table};
+use crate::source::{Address, Bandwidth, Duration, Located, Prefix, Table, TextOr};
 
 /// A topology: what the interconnect is.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
@@ -91,27 +89,12 @@ pub(super) struct RawPeer {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct RawRegistry {
     /// The Internet Routing Registry: a file of RPSL objects, relative to this file, or a server.
-    pub irr: Option<Located<RawIrr>>,
+    pub irr: Option<Located<TextOr<RawIrrServer>>>,
     /// The RPKI: a file of validated ROA payloads as Routinator or rpki-client write it, relative to this file, or a server.
-    pub rpki: Option<Located<RawRpki>>,
+    pub rpki: Option<Located<TextOr<RawRpkiServer>>>,
     /// Exceptions to the RPKI: a SLURM file (RFC 8416), relative to this file.
     pub slurm: Option<Located<String>>,
 }
-
-/// A file, or a server to ask.
-#[derive(Debug, Clone, PartialEq, Eq, JsonSchema)]
-#[schemars(untagged, inline)]
-pub(super) enum FileOr<S> {
-    /// A path relative to this file.
-    File(String),
-    /// A server.
-    Server(S),
-}
-
-/// An Internet Routing Registry.
-pub(super) type RawIrr = FileOr<RawIrrServer>;
-/// A source of validated ROA payloads.
-pub(super) type RawRpki = FileOr<RawRpkiServer>;
 
 /// A server of an Internet Routing Registry, as "host:port".
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, JsonSchema)]
@@ -131,25 +114,6 @@ pub(super) struct RawRpkiServer {
     /// It speaks RTR (RFC 8210).
     #[schemars(required)]
     pub rtr: Option<Located<String>>,
-}
-
-impl<'de, S: Deserialize<'de>> Deserialize<'de> for FileOr<S> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct TextOrTable<S>(PhantomData<S>);
-        impl<'de, S: Deserialize<'de>> Visitor<'de> for TextOrTable<S> {
-            type Value = FileOr<S>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a path in quotes, or a table that names a server")
-            }
-            fn visit_str<E>(self, path: &str) -> Result<FileOr<S>, E> {
-                Ok(FileOr::File(path.to_owned()))
-            }
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<FileOr<S>, A::Error> {
-                S::deserialize(MapAccessDeserializer::new(map)).map(FileOr::Server)
-            }
-        }
-        deserializer.deserialize_any(TextOrTable(PhantomData))
-    }
 }
 
 /// What the Microsoft side does, where it differs from the profile.

@@ -3,10 +3,10 @@
 use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
 
-use super::raw::{FileOr, RawIrr, RawRegistry, RawRpki, RawTopology};
+use super::raw::{RawIrrServer, RawRegistry, RawRpkiServer, RawTopology};
 use super::{IrrSource, RegistrySources, RpkiSource, Server};
 use crate::registry::files;
-use crate::source::{Diagnostics, Located, Mistakes, Span};
+use crate::source::{Diagnostics, Located, Mistakes, Span, TextOr};
 
 /// The sources, none if the topology names none; `None` when one is wrong.
 pub(super) fn sources(
@@ -33,10 +33,10 @@ pub(super) fn sources(
     })
 }
 
-fn irr(raw: &Located<RawIrr>, mistakes: &mut Mistakes) -> Option<IrrSource> {
+fn irr(raw: &Located<TextOr<RawIrrServer>>, mistakes: &mut Mistakes) -> Option<IrrSource> {
     let server = match &raw.value {
-        FileOr::File(path) => return beside(path, raw.span, mistakes).map(IrrSource::File),
-        FileOr::Server(server) => server,
+        TextOr::Text(path) => return beside(path, raw.span, mistakes).map(IrrSource::File),
+        TextOr::Table(server) => server,
     };
     match (&server.irrd, &server.whois) {
         (Some(irrd), None) => self::server(irrd, mistakes).map(IrrSource::Irrd),
@@ -58,10 +58,10 @@ fn irr(raw: &Located<RawIrr>, mistakes: &mut Mistakes) -> Option<IrrSource> {
     }
 }
 
-fn rpki(raw: &Located<RawRpki>, mistakes: &mut Mistakes) -> Option<RpkiSource> {
+fn rpki(raw: &Located<TextOr<RawRpkiServer>>, mistakes: &mut Mistakes) -> Option<RpkiSource> {
     let server = match &raw.value {
-        FileOr::File(path) => return beside(path, raw.span, mistakes).map(RpkiSource::File),
-        FileOr::Server(server) => server,
+        TextOr::Text(path) => return beside(path, raw.span, mistakes).map(RpkiSource::File),
+        TextOr::Table(server) => server,
     };
     let example = "rpki = { rtr = \"127.0.0.1:3323\" }";
     let rtr = mistakes.require(server.rtr.as_ref(), raw.span, "the RPKI", "rtr", example)?;
