@@ -101,25 +101,28 @@ impl Irr {
         let (objects, mut mistakes) = rpsl::read(text);
         let mut irr = Irr::default();
         for object in objects {
-            mistakes.extend(irr.insert(object).err());
+            mistakes.extend(irr.insert(object));
         }
         mistakes.sort_by_key(|mistake| mistake.line);
         (irr, mistakes)
     }
 
-    /// Adds an object, in place of one with the same key from the same registry.
-    ///
-    /// # Errors
-    /// What is wrong with it; nothing was added.
-    pub fn insert(&mut self, object: Object) -> Result<(), Mistake> {
+    /// Adds an object, in place of one with the same key from the same registry. Returns what is wrong with it: a set is
+    /// added without the members that are wrong, another object not at all.
+    pub fn insert(&mut self, object: Object) -> Vec<Mistake> {
         let object = Arc::new(object);
-        match object.class() {
-            "route" | "route6" => self.insert_route(route(object)?),
-            "aut-num" => self.insert_aut_num(aut_num(object)?),
-            "as-set" => self.insert_as_set(as_set(object)?),
-            _ => self.insert_other(object),
-        }
-        Ok(())
+        let mut mistakes = Vec::new();
+        let added = match object.class() {
+            "route" | "route6" => route(object).map(|route| self.insert_route(route)),
+            "aut-num" => aut_num(object).map(|aut_num| self.insert_aut_num(aut_num)),
+            "as-set" => as_set(object, &mut mistakes).map(|set| self.insert_as_set(set)),
+            _ => {
+                self.insert_other(object);
+                Ok(())
+            }
+        };
+        mistakes.extend(added.err());
+        mistakes
     }
 
     /// Adds all objects of another answer, which win over those with the same key from the same registry.
@@ -342,7 +345,8 @@ fn aut_num(object: Arc<Object>) -> Result<AutNum, Mistake> {
     })
 }
 
-fn as_set(object: Arc<Object>) -> Result<AsSet, Mistake> {
+/// The set with the members that are right; the others are `mistakes`.
+fn as_set(object: Arc<Object>, mistakes: &mut Vec<Mistake>) -> Result<AsSet, Mistake> {
     let Some(name) = rpsl::as_set_name(&object.key()) else {
         let expected = "the name of an as-set, such as AS64500:AS-CUSTOMERS";
         return Err(value_wrong(object.line(), object.key(), expected));
@@ -357,7 +361,10 @@ fn as_set(object: Arc<Object>) -> Result<AsSet, Mistake> {
             let number = rpsl::as_number(name).map(Member::As);
             let member = number.or_else(|| rpsl::as_set_name(name).map(Member::Set));
             let expected = "an AS number or the name of an as-set";
-            members.push(member.ok_or_else(|| value_wrong(attribute.line, name, expected))?);
+            match member {
+                Some(member) => members.push(member),
+                None => mistakes.push(value_wrong(attribute.line, name, expected)),
+            }
         }
     }
     Ok(AsSet {

@@ -150,8 +150,10 @@ fn wrong_objects_are_told_and_the_others_stay() {
             "line 22: `contoso` is not an AS number or the name of an as-set",
         ]
     );
-    assert_eq!(irr.objects().count(), 1);
+    assert_eq!(irr.objects().count(), 2);
     assert!(irr.knows_origin(64_500));
+    let set = irr.as_set("AS-CONTOSO").expect("without the wrong member");
+    assert_eq!(set.members, [Member::As(64_500)]);
 }
 
 #[test]
