@@ -18,7 +18,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("conformance", &[]),
     (
         "scenario",
-        &["source", "topology", "binding", "conformance"],
+        &[
+            "source",
+            "topology",
+            "binding",
+            "conformance",
+            "plan",
+            "provider",
+        ],
     ),
     ("plan", &["topology"]),
     ("provider", &["record", "topology"]),
@@ -38,7 +45,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "judge",
         &[
-            "measure", "record", "scenario", "source", "time", "topology",
+            "measure", "provider", "record", "scenario", "source", "time", "topology",
         ],
     ),
     (

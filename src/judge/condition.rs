@@ -1,13 +1,18 @@
 //! Whether the state of a lab is as an expectation wants it, and words for how it is instead.
 
+use super::microsoft;
 use super::state::State;
 use super::words;
+use ipnet::Ipv4Net;
+
 use crate::record::Fact;
 use crate::scenario::{Expect, RouteDirection};
 use crate::topology::{Connection, Topology};
 
 /// The WAN router's name in facts.
 pub const WAN: &str = "wan";
+/// The router in the middle of the peer's network.
+pub const CORE: &str = "core";
 /// The internet path's name: an interface of the WAN, and a way of packets.
 pub const INTERNET: &str = "internet";
 
@@ -51,16 +56,24 @@ pub fn holds(what: &Expect, state: &State, topology: &Topology) -> bool {
             }
         }),
         Expect::Path {
-            endpoint,
+            prefix,
             via,
             internet,
+            ..
         } => {
-            let actual = path(state, topology, endpoint);
+            let actual = path(state, topology, *prefix);
             match internet {
                 true => actual == [INTERNET],
                 false => actual == sorted(via),
             }
         }
+        Expect::RoutePolicy { .. }
+        | Expect::InternetRoute { .. }
+        | Expect::Prefix(_)
+        | Expect::PeerAsn { .. }
+        | Expect::Peering { .. }
+        | Expect::Connection { .. }
+        | Expect::Event { .. } => microsoft::holds(what, state, topology),
         Expect::Traffic { .. } | Expect::Quiet => false,
     }
 }
@@ -77,7 +90,7 @@ pub fn matters(fact: &Fact) -> bool {
             | Fact::RouteReceived { .. }
             | Fact::RouteWithdrawn { .. }
             | Fact::KernelRoute { .. }
-    )
+    ) || microsoft::matters(fact)
 }
 
 /// Why an expectation can never be judged from the record, if so.
@@ -95,12 +108,15 @@ pub fn unjudgeable(what: &Expect) -> Option<&'static str> {
 
 /// How the state is instead, for each connection that is not as wanted.
 pub fn instead(what: &Expect, state: &State, topology: &Topology) -> String {
-    if let Expect::Path { endpoint, .. } = what {
-        let actual = path(state, topology, endpoint);
+    if let Expect::Path { to, prefix, .. } = what {
+        let actual = path(state, topology, *prefix);
         return match actual.as_slice() {
-            [way] if way == INTERNET => format!("the path to {endpoint} is over the internet"),
-            ways => format!("the path to {endpoint} is over {}", words::list(ways)),
+            [way] if way == INTERNET => format!("the path to {to} is over the internet"),
+            ways => format!("the path to {to} is over {}", words::list(ways)),
         };
+    }
+    if let Some(instead) = microsoft::instead(what, state, topology) {
+        return instead;
     }
     let wrong: Vec<String> = concerned(what, topology)
         .filter(|c| !holds(&narrowed(what, c), state, topology))
@@ -199,12 +215,9 @@ pub fn remedy(state: &State, topology: &Topology, c: &Connection) -> Option<Stri
     }
 }
 
-/// The connections (or `internet`) over which the WAN's kernel sends packets for an endpoint, sorted.
-pub fn path(state: &State, topology: &Topology, endpoint: &str) -> Vec<String> {
-    let Some(endpoint) = topology.endpoints.iter().find(|e| e.name == endpoint) else {
-        return Vec::new();
-    };
-    let edges = state.kernel_route(WAN, endpoint.prefix);
+/// The connections (or `internet`) over which the WAN's kernel sends packets for a prefix, sorted.
+pub fn path(state: &State, topology: &Topology, prefix: Ipv4Net) -> Vec<String> {
+    let edges = state.kernel_route(WAN, prefix);
     if edges.is_empty() {
         return vec![INTERNET.to_owned()];
     }
@@ -215,7 +228,7 @@ pub fn path(state: &State, topology: &Topology, endpoint: &str) -> Vec<String> {
             .iter()
             .filter(|connection| connection.edge == *edge)
             .collect();
-        let inside = state.kernel_route(edge, endpoint.prefix);
+        let inside = state.kernel_route(edge, prefix);
         match of_edge.as_slice() {
             [] => ways.push(edge.clone()),
             [one] => ways.push(one.name.clone()),
@@ -240,10 +253,18 @@ pub fn concerned<'a>(
         Expect::Session { connections, .. }
         | Expect::Lag { connections, .. }
         | Expect::Bfd { connections, .. }
-        | Expect::Route { connections, .. } => connections,
+        | Expect::Route { connections, .. }
+        | Expect::RoutePolicy { connections, .. }
+        | Expect::Connection { connections, .. } => connections,
         Expect::Member { connection, .. } => std::slice::from_ref(connection),
         Expect::Path { via, .. } => via,
-        Expect::Traffic { .. } | Expect::Quiet => &[],
+        Expect::InternetRoute { .. }
+        | Expect::Prefix(_)
+        | Expect::PeerAsn { .. }
+        | Expect::Peering { .. }
+        | Expect::Event { .. }
+        | Expect::Traffic { .. }
+        | Expect::Quiet => &[],
     };
     names
         .iter()
@@ -251,14 +272,16 @@ pub fn concerned<'a>(
 }
 
 /// The same expectation for one connection only.
-fn narrowed(what: &Expect, c: &Connection) -> Expect {
+pub(super) fn narrowed(what: &Expect, c: &Connection) -> Expect {
     let mut what = what.clone();
-    match &mut what {
-        Expect::Session { connections, .. }
-        | Expect::Lag { connections, .. }
-        | Expect::Bfd { connections, .. }
-        | Expect::Route { connections, .. } => *connections = vec![c.name.clone()],
-        Expect::Member { .. } | Expect::Path { .. } | Expect::Traffic { .. } | Expect::Quiet => {}
+    if let Expect::Session { connections, .. }
+    | Expect::Lag { connections, .. }
+    | Expect::Bfd { connections, .. }
+    | Expect::Route { connections, .. }
+    | Expect::RoutePolicy { connections, .. }
+    | Expect::Connection { connections, .. } = &mut what
+    {
+        *connections = vec![c.name.clone()];
     }
     what
 }
@@ -302,7 +325,7 @@ fn connection_words(what: &Expect, state: &State, c: &Connection) -> String {
             false => format!("{prefix} is still received on {}", c.name),
         },
         Expect::Route { direction, .. } => route_words(state, c, *direction),
-        Expect::Path { .. } | Expect::Traffic { .. } | Expect::Quiet => String::new(),
+        _ => String::new(),
     }
 }
 

@@ -36,6 +36,7 @@ pub mod belief;
 pub mod condition;
 pub mod decide;
 mod finding;
+pub mod microsoft;
 pub mod settle;
 pub mod state;
 mod step;

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ipnet::Ipv4Net;
 
+use super::microsoft::Microsoft;
 use crate::record::{Fact, Nanos};
 use crate::time::At;
 
@@ -26,6 +27,7 @@ pub struct State {
     probes: BTreeMap<(String, String), ProbeView>,
     devices: BTreeMap<String, String>,
     broken: BTreeSet<String>,
+    microsoft: Microsoft,
 }
 
 /// A BGP session as its router sees it.
@@ -92,6 +94,44 @@ impl Session {
 impl State {
     /// Takes in one fact.
     pub fn apply(&mut self, at: At, fact: &Fact) {
+        self.microsoft.apply(at, fact);
+        self.apply_link(fact);
+        self.apply_session(at, fact);
+        self.apply_probe(fact);
+        match fact {
+            Fact::KernelRoute {
+                router,
+                prefix,
+                via,
+            } => {
+                self.kernel.insert((router.clone(), *prefix), via.clone());
+            }
+            Fact::Device {
+                router,
+                event,
+                text,
+            } if event != "said" => {
+                self.devices
+                    .insert(router.clone(), format!("{event}: {text}"));
+            }
+            Fact::FaultHappened {
+                connections,
+                repaired,
+                ..
+            } => {
+                for connection in connections {
+                    match repaired {
+                        true => self.broken.remove(connection),
+                        false => self.broken.insert(connection.clone()),
+                    };
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Light, LACP and BFD.
+    fn apply_link(&mut self, fact: &Fact) {
         match fact {
             Fact::Lag {
                 router,
@@ -139,6 +179,13 @@ impl State {
                 view.diagnostic.clone_from(diagnostic);
                 view.was_up |= state == "up";
             }
+            _ => {}
+        }
+    }
+
+    /// BGP sessions and their routes.
+    fn apply_session(&mut self, at: At, fact: &Fact) {
+        match fact {
             Fact::Bgp {
                 router,
                 session,
@@ -182,13 +229,13 @@ impl State {
             } => {
                 self.session_mut(router, session).prefixes.remove(prefix);
             }
-            Fact::KernelRoute {
-                router,
-                prefix,
-                via,
-            } => {
-                self.kernel.insert((router.clone(), *prefix), via.clone());
-            }
+            _ => {}
+        }
+    }
+
+    /// Probe traffic.
+    fn apply_probe(&mut self, fact: &Fact) {
+        match fact {
             Fact::ProbeStarted {
                 from,
                 to,
@@ -215,53 +262,13 @@ impl State {
                 let view = self.probes.entry(key(from, to)).or_default();
                 view.via.insert(*flow, via.clone());
             }
-            Fact::Device {
-                router,
-                event,
-                text,
-            } if event != "said" => {
-                self.devices
-                    .insert(router.clone(), format!("{event}: {text}"));
-            }
-            Fact::FaultHappened {
-                connections,
-                repaired,
-                ..
-            } => {
-                for connection in connections {
-                    match repaired {
-                        true => self.broken.remove(connection),
-                        false => self.broken.insert(connection.clone()),
-                    };
-                }
-            }
-            Fact::Device { .. }
-            | Fact::Run { .. }
-            | Fact::Phase { .. }
-            | Fact::StepStarted { .. }
-            | Fact::StepActed { .. }
-            | Fact::StepBlocked { .. }
-            | Fact::StepEnded { .. }
-            | Fact::FaultAsked { .. }
-            | Fact::ProbeLost { .. }
-            | Fact::ProbeDisorder { .. }
-            | Fact::ProbeTally { .. }
-            | Fact::Late { .. }
-            | Fact::Pressure { .. }
-            | Fact::Errored { .. }
-            | Fact::EventsLost { .. }
-            | Fact::Interrupted { .. }
-            | Fact::RouteRefused { .. }
-            | Fact::RouteAccepted { .. }
-            | Fact::PeerAsn { .. }
-            | Fact::Peering { .. }
-            | Fact::Connection { .. }
-            | Fact::RegisteredPrefix { .. }
-            | Fact::ServicePrefix { .. }
-            | Fact::PrefixDeleted { .. }
-            | Fact::Event { .. }
-            | Fact::Registry { .. } => {}
+            _ => {}
         }
+    }
+
+    /// What the Microsoft side has concluded.
+    pub fn microsoft(&self) -> &Microsoft {
+        &self.microsoft
     }
 
     /// Whether something on this connection was broken on purpose, and nothing there was repaired since.

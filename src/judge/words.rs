@@ -1,9 +1,14 @@
 //! Durations, names and expectations in words, the same in every report.
 
+mod request;
+
 use std::time::Duration;
 
 use crate::record::Fact;
-use crate::scenario::{Act, Expect, Expectation, FaultKind, RouteDirection, Step, Target};
+use crate::scenario::{
+    Act, Announcement, Expect, Expectation, FaultKind, PrefixExpected, PrefixObject,
+    RouteDirection, Speaker, Step, Target,
+};
 
 /// A duration as people say it: three digits at most, and the unit.
 ///
@@ -74,8 +79,14 @@ pub fn step(step: &Step) -> String {
         Act::Stop => "stop".to_owned(),
         Act::Fail(fault) => format!("fail {} ({})", target(&fault.target), how(fault.how)),
         Act::Repair(repaired) => format!("repair {}", target(repaired)),
-        Act::Announce { prefix, from, .. } => format!("announce {prefix} on {}", list(from)),
-        Act::Withdraw { prefix, from } => format!("withdraw {prefix} on {}", list(from)),
+        Act::Announce(Announcement {
+            by, prefix, from, ..
+        }) => format!("{}announce {prefix} on {}", speaker(*by), list(from)),
+        Act::Withdraw { by, prefix, from } => {
+            format!("{}withdraw {prefix} on {}", speaker(*by), list(from))
+        }
+        Act::Request(asked) => request::words(asked),
+        Act::Set(setting) => request::setting(setting),
         Act::Hold { time, .. } => format!("hold {}", duration(*time)),
     }
 }
@@ -112,10 +123,10 @@ fn expect(what: &Expect) -> String {
             };
             format!("{what} {direction} {}", list(connections))
         }
-        Expect::Path {
-            endpoint, internet, ..
-        } if *internet => format!("path to {endpoint} over the internet"),
-        Expect::Path { endpoint, via, .. } => format!("path to {endpoint} over {}", list(via)),
+        Expect::Path { to, internet, .. } if *internet => {
+            format!("path to {to} over the internet")
+        }
+        Expect::Path { to, via, .. } => format!("path to {to} over {}", list(via)),
         Expect::Traffic {
             flows,
             interrupted_at_most,
@@ -134,7 +145,94 @@ fn expect(what: &Expect) -> String {
             }
             format!("traffic {} {}", directions(flows), limits.join(", "))
         }
+        Expect::Prefix(expected) => prefix(expected),
+        Expect::PeerAsn { state } => format!("peer ASN {state}"),
+        Expect::Peering { peering, state } => format!("peering {peering} {state}"),
+        Expect::Connection {
+            connections,
+            state,
+            session_state,
+        } => {
+            let session = session_state
+                .as_ref()
+                .map(|state| format!("session {state}"));
+            let states: Vec<String> = state.iter().cloned().chain(session).collect();
+            format!("connection {} {}", list(connections), states.join(", "))
+        }
+        Expect::Event {
+            event,
+            of,
+            level,
+            text,
+        } => {
+            let of = of.as_ref().map(|of| format!(" of {of}"));
+            let level = level.as_ref().map(|level| format!(" ({level})"));
+            let text = text.as_ref().map(|text| format!(" with `{text}`"));
+            let more: Vec<String> = [of, level, text].into_iter().flatten().collect();
+            format!("{event}{}", more.concat())
+        }
+        Expect::RoutePolicy {
+            prefix,
+            connections,
+            accepted,
+            reason,
+        } => {
+            let what = match (accepted, reason) {
+                (true, _) => "accepted".to_owned(),
+                (false, None) => "refused".to_owned(),
+                (false, Some(reason)) => format!("refused ({reason})"),
+            };
+            format!("route {prefix} from {} {what}", list(connections))
+        }
+        Expect::InternetRoute {
+            prefix,
+            from,
+            present,
+        } => {
+            let no = if *present { "" } else { "no " };
+            let from = match from {
+                Some(Speaker::Peer) => " from the peer",
+                Some(Speaker::Microsoft) => " from Microsoft",
+                None => "",
+            };
+            format!("{no}route {prefix}{from} at the internet")
+        }
         Expect::Quiet => "quiet".to_owned(),
+    }
+}
+
+/// `registered prefix` or `Peering Service prefix`.
+pub fn object(object: PrefixObject) -> &'static str {
+    match object {
+        PrefixObject::Registered => "registered prefix",
+        PrefixObject::Service => "Peering Service prefix",
+    }
+}
+
+fn prefix(expected: &PrefixExpected) -> String {
+    let mut words = format!("{} {}", object(expected.object), expected.prefix);
+    if let Some(state) = &expected.state {
+        words.push_str(&format!(" {state}"));
+    }
+    if !expected.reasons.is_empty() {
+        words.push_str(&format!(" for {}", list(&expected.reasons)));
+    }
+    if let Some(at) = &expected.at {
+        words.push_str(&format!(" on {}", list(at)));
+    }
+    if let Some(message) = &expected.message {
+        words.push_str(&format!(", shown as `{message}`"));
+    }
+    if let Some(learned) = &expected.learned_type {
+        words.push_str(&format!(", learned type {learned}"));
+    }
+    words
+}
+
+fn speaker(by: Speaker) -> &'static str {
+    match by {
+        Speaker::Peer => "",
+        Speaker::Microsoft => "Microsoft: ",
     }
 }
 
@@ -252,7 +350,7 @@ pub fn fact(fact: &Fact) -> Option<String> {
             prefix,
             via,
         } => format!("{router}: the kernel sends {prefix} over {}", list(via)),
-        _ => return None,
+        other => return request::fact(other),
     };
     Some(words)
 }

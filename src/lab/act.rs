@@ -3,10 +3,11 @@
 use super::cable::touched;
 use super::routers::{community, core_sessions};
 use super::{Acted, Lab, LabError};
+use crate::bgp::attributes::LargeCommunity;
 use crate::plan::of_topology::ConnectionLayout;
 use crate::record::Fact;
 use crate::router::{Originated, OriginatedAttributes, Sessions};
-use crate::scenario::{Act, Fault, FaultKind, Target};
+use crate::scenario::{Act, Announcement, Fault, FaultKind, Speaker, Target};
 
 impl Lab {
     /// Does what a step asks for; returns when it was observed to have happened.
@@ -34,33 +35,58 @@ impl Lab {
             Act::Stop => self.stop_probes().await,
             Act::Fail(fault) => self.fail(fault),
             Act::Repair(target) => self.repair(target),
-            Act::Announce {
+            Act::Announce(announcement) => self.announce(announcement),
+            Act::Withdraw {
+                by: Speaker::Peer,
                 prefix,
                 from,
-                as_path,
-                communities,
             } => {
-                // The router under test puts its own AS in front: what stands behind it is ours to give.
-                let own = self.peer_asn;
-                let behind = as_path.strip_prefix(&[own]).unwrap_or(as_path);
-                let communities = communities.iter().copied().map(community).collect();
-                let route = Originated {
-                    prefix: *prefix,
-                    attributes: OriginatedAttributes {
-                        as_path: behind.to_vec(),
-                        communities,
-                        ..OriginatedAttributes::default()
-                    },
-                    sessions: self.core_sessions(from),
-                };
-                self.core()?.announce(route);
-                Ok(Acted::Done)
-            }
-            Act::Withdraw { prefix, from } => {
                 self.core()?.withdraw(*prefix, self.core_sessions(from));
                 Ok(Acted::Done)
             }
+            Act::Withdraw {
+                by: Speaker::Microsoft,
+                ..
+            }
+            | Act::Request(_)
+            | Act::Set(_) => Ok(Acted::Impossible(
+                "the Microsoft side of this lab does not do this".to_owned(),
+            )),
         }
+    }
+
+    fn announce(&mut self, announcement: &Announcement) -> Result<Acted, LabError> {
+        let impossible = |why: &str| Ok(Acted::Impossible(why.to_owned()));
+        if announcement.by == Speaker::Microsoft {
+            return impossible("the Microsoft side of this lab does not do this");
+        }
+        if announcement.as_path.has_set() {
+            return impossible("the simulated core does not announce an AS_SET (RFC 9774)");
+        }
+        // The router under test puts its own AS in front: what stands behind it is ours to give.
+        let path: Vec<u32> = announcement.as_path.asns().collect();
+        let behind = path.strip_prefix(&[self.peer_asn]).unwrap_or(&path);
+        let large = announcement.large_communities.iter();
+        let large = large.map(|&(global, local_1, local_2)| LargeCommunity {
+            global,
+            local_1,
+            local_2,
+        });
+        let communities = announcement.communities.iter().copied().map(community);
+        let route = Originated {
+            prefix: announcement.prefix,
+            attributes: OriginatedAttributes {
+                as_path: behind.to_vec(),
+                communities: communities.collect(),
+                large_communities: large.collect(),
+                extended_communities: announcement.extended_communities.clone(),
+                med: announcement.med,
+                ..OriginatedAttributes::default()
+            },
+            sessions: self.core_sessions(&announcement.from),
+        };
+        self.core()?.announce(route);
+        Ok(Acted::Done)
     }
 
     /// The core's sessions with the routers at which these connections end.

@@ -38,7 +38,7 @@ use crate::probe::Probe;
 use crate::record::{Fact, Recorder};
 use crate::router::RouterConfig;
 use crate::router::driver::RouterHandle;
-use crate::scenario::{Act, Scenario};
+use crate::scenario::{Act, Scenario, Speaker};
 use crate::topology::Topology;
 
 /// What came of an action.
@@ -217,10 +217,11 @@ fn watches(
         .map(|endpoint| endpoint.prefix)
         .collect();
     for step in &scenario.steps {
-        if let Act::Announce { prefix, .. } | Act::Withdraw { prefix, .. } = &step.act
-            && !peer_prefixes.contains(prefix)
+        if let Act::Announce(announced) = &step.act
+            && announced.by == Speaker::Peer
+            && !peer_prefixes.contains(&announced.prefix)
         {
-            peer_prefixes.push(*prefix);
+            peer_prefixes.push(announced.prefix);
         }
     }
     let teams = layout.microsoft_routes.first().copied();

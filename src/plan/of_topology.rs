@@ -130,6 +130,14 @@ const CORE_INTERNET: (Ipv4Addr, Ipv4Addr) = (
     Ipv4Addr::new(172, 31, 254, 1),
 );
 
+/// The first `count` prefixes that Microsoft announces in a lab: /24s of 198.18.0.0/15 (RFC 2544), in order.
+pub fn microsoft_routes(count: u16) -> impl Iterator<Item = Ipv4Net> {
+    (0..count).map(|n| {
+        let [high, low] = n.to_be_bytes();
+        Ipv4Net::new_assert(Ipv4Addr::new(198, 18_u8.wrapping_add(high), low, 0), 24)
+    })
+}
+
 impl Layout {
     /// Lays a topology out. Names and addresses follow from the order of its tables.
     pub fn of(topology: &Topology) -> Layout {
@@ -192,10 +200,7 @@ impl Layout {
                 }
             });
         let connections = connections.collect();
-        let microsoft_routes = (0..topology.profile.routes).map(|n| {
-            let [high, low] = n.to_be_bytes();
-            Ipv4Net::new_assert(Ipv4Addr::new(198, 18 + high, low, 0), 24)
-        });
+        let microsoft_routes = microsoft_routes(topology.profile.routes);
         Layout {
             edges,
             peers,

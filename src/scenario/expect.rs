@@ -1,10 +1,13 @@
 //! What must follow from a step: one subject, and the keys that go with it.
 
+mod microsoft;
+mod route;
+
 use std::time::Duration;
 
-use super::raw::{RawExpect, RawState, SUBJECTS};
+use super::raw::{RawExpect, SUBJECTS};
 use super::stage::Stage;
-use super::{Expect, Expectation, RouteDirection};
+use super::{Expect, Expectation};
 use crate::source::{Located, Mistakes, Names, Span, list};
 
 /// Time in which an expectation comes true, unless the file says otherwise.
@@ -35,64 +38,66 @@ fn expectation(
     let raw = &raw.value;
     let mut within = raw.within.map_or(WITHIN, |within| within.value.0);
     let mut stays = raw.r#for.map_or(Duration::ZERO, |stays| stays.value.0);
-    let ups = [(RawState::Up, "up"), (RawState::Down, "down")];
-    let what = if let Some(names) = &raw.session {
-        let connections = stage.connections(names, mistakes);
-        let up = state(raw, table, subject, ups, mistakes)?;
-        let connections = connections?;
-        Expect::Session { connections, up }
-    } else if let Some(names) = &raw.lag {
-        let connections = stage.connections(names, mistakes);
-        let up = state(raw, table, subject, ups, mistakes)?;
-        let connections = connections?;
-        Expect::Lag { connections, up }
-    } else if let Some(names) = &raw.bfd {
-        let connections = stage.connections(names, mistakes);
-        let up = state(raw, table, subject, ups, mistakes)?;
-        let connections = connections?;
-        Expect::Bfd { connections, up }
-    } else if let Some(name) = &raw.member {
-        let states = [
-            (RawState::Distributing, "distributing"),
-            (RawState::Down, "down"),
-        ];
-        let named = stage.member(name, mistakes);
-        let up = state(raw, table, subject, states, mistakes)?;
-        let (connection, member) = named?;
-        Expect::Member {
-            connection,
-            member,
-            up,
+    let what = match subject {
+        "session" | "lag" | "bfd" => layer(raw, subject, table, stage, mistakes)?,
+        "member" => member(raw, table, stage, mistakes)?,
+        "route" => route::route(raw, table, stage, mistakes)?,
+        "path" => route::path(raw, table, stage, mistakes)?,
+        "traffic" => {
+            stays = raw.r#for.map_or(WATCHED, |stays| stays.value.0);
+            traffic(raw, table, stage, mistakes)?
         }
-    } else if let Some(prefix) = &raw.route {
-        route(raw, prefix, table, stage, mistakes)?
-    } else if let Some(endpoint) = &raw.path {
-        let known = mistakes.known(endpoint, "endpoint", stage.endpoint_names());
-        let example = "via = [\"…\"]";
-        let names = mistakes.require(raw.via.as_ref(), table, "`path`", "via", example);
-        let via = via(names?, stage, mistakes);
-        let endpoint = known.then(|| endpoint.value.clone())?;
-        let via = via?;
-        let internet = via == ["internet"];
-        Expect::Path {
-            endpoint,
-            via: if internet { Vec::new() } else { via },
-            internet,
+        "quiet" => {
+            stays = raw.quiet?.value.0;
+            within = Duration::ZERO;
+            Expect::Quiet
         }
-    } else if let Some(direction) = &raw.traffic {
-        stays = raw.r#for.map_or(WATCHED, |stays| stays.value.0);
-        traffic(raw, direction, table, stage, mistakes)?
-    } else {
-        let quiet = raw.quiet?;
-        stays = quiet.value.0;
-        within = Duration::ZERO;
-        Expect::Quiet
+        _ => microsoft::parse(raw, subject, table, stage, mistakes)?,
     };
     Some(Expectation {
         span: mistakes.source().entry(at),
         what,
         within,
         stays,
+    })
+}
+
+/// A BGP session, a LAG or a BFD session that is up or down.
+fn layer(
+    raw: &RawExpect,
+    subject: &str,
+    table: Span,
+    stage: &Stage<'_>,
+    mistakes: &mut Mistakes,
+) -> Option<Expect> {
+    let names = match subject {
+        "session" => raw.session.as_ref()?,
+        "lag" => raw.lag.as_ref()?,
+        _ => raw.bfd.as_ref()?,
+    };
+    let connections = stage.connections(names, mistakes);
+    let up = state(raw, table, subject, &["up", "down"], mistakes)? == "up";
+    let connections = connections?;
+    Some(match subject {
+        "session" => Expect::Session { connections, up },
+        "lag" => Expect::Lag { connections, up },
+        _ => Expect::Bfd { connections, up },
+    })
+}
+
+fn member(
+    raw: &RawExpect,
+    table: Span,
+    stage: &Stage<'_>,
+    mistakes: &mut Mistakes,
+) -> Option<Expect> {
+    let named = stage.member(raw.member.as_ref()?, mistakes);
+    let state = state(raw, table, "member", &["distributing", "down"], mistakes)?;
+    let (connection, member) = named?;
+    Some(Expect::Member {
+        connection,
+        member,
+        up: state == "distributing",
     })
 }
 
@@ -137,8 +142,28 @@ fn keys(raw: &RawExpect) -> Vec<(&'static str, Span)> {
         key("route", raw.route.as_ref().map(|v| v.span)),
         key("path", raw.path.as_ref().map(|v| v.span)),
         key("traffic", raw.traffic.as_ref().map(|v| v.span)),
+        key(
+            "registered-prefix",
+            raw.registered_prefix.as_ref().map(|v| v.span),
+        ),
+        key(
+            "service-prefix",
+            raw.service_prefix.as_ref().map(|v| v.span),
+        ),
+        key("peer-asn", raw.peer_asn.map(|v| v.span)),
+        key("peering", raw.peering.as_ref().map(|v| v.span)),
+        key("connection", raw.connection.as_ref().map(|v| v.span)),
+        key("event", raw.event.as_ref().map(|v| v.span)),
         key("quiet", raw.quiet.map(|v| v.span)),
-        key("state", raw.state.map(|v| v.span)),
+        key("state", raw.state.as_ref().map(|v| v.span)),
+        key("session-state", raw.session_state.as_ref().map(|v| v.span)),
+        key("learned-type", raw.learned_type.as_ref().map(|v| v.span)),
+        key("reason", raw.reason.as_ref().map(|v| v.span)),
+        key("message", raw.message.as_ref().map(|v| v.span)),
+        key("at", raw.at.as_ref().map(|v| v.span)),
+        key("of", raw.of.as_ref().map(|v| v.span)),
+        key("level", raw.level.as_ref().map(|v| v.span)),
+        key("text", raw.text.as_ref().map(|v| v.span)),
         key("from", raw.from.as_ref().map(|v| v.span)),
         key("to", raw.to.as_ref().map(|v| v.span)),
         key("count", raw.count.map(|v| v.span)),
@@ -161,7 +186,9 @@ fn keys(raw: &RawExpect) -> Vec<(&'static str, Span)> {
 /// The keys that may stand beside a subject.
 fn companions_of(subject: &str) -> &'static [&'static str] {
     match subject {
-        "route" => &["from", "to", "state", "count", "within", "for"],
+        "route" => &[
+            "from", "to", "at", "state", "reason", "count", "within", "for",
+        ],
         "path" => &["via", "within", "for"],
         "traffic" => &[
             "interrupted-at-most",
@@ -170,6 +197,18 @@ fn companions_of(subject: &str) -> &'static [&'static str] {
             "within",
             "for",
         ],
+        "registered-prefix" => &["state", "reason", "message", "at", "within", "for"],
+        "service-prefix" => &[
+            "state",
+            "reason",
+            "message",
+            "at",
+            "learned-type",
+            "within",
+            "for",
+        ],
+        "connection" => &["state", "session-state", "within", "for"],
+        "event" => &["of", "level", "text", "within"],
         "quiet" => &[],
         _ => &["state", "within", "for"],
     }
@@ -192,83 +231,33 @@ fn companions(raw: &RawExpect, subject: &str, mistakes: &mut Mistakes) {
     }
 }
 
-/// Whether `state` is the first of the two that the subject can have.
+/// The state, which is one of those that the subject can have.
 fn state(
     raw: &RawExpect,
     table: Span,
     subject: &str,
-    states: [(RawState, &str); 2],
+    valid: &[&str],
     mistakes: &mut Mistakes,
-) -> Option<bool> {
+) -> Option<String> {
     let owner = format!("`{subject}`");
-    let [(first, name), (second, other)] = states;
-    let example = format!("state = \"{name}\"` or `state = \"{other}\"");
-    let state = mistakes.require(raw.state, table, &owner, "state", &example)?;
-    if state.value == first || state.value == second {
-        return Some(state.value == first);
-    }
-    let message = format!("a {subject} is never in this state");
-    let diagnostic = mistakes.error(state.span, message, format!("`{name}` or `{other}`"));
-    mistakes.push(diagnostic);
-    None
+    let examples: Vec<String> = (valid.iter().take(2))
+        .map(|state| format!("state = \"{state}\""))
+        .collect();
+    let example = examples.join("` or `");
+    let state = raw.state.as_ref();
+    let state = mistakes.require(state, table, &owner, "state", &example)?;
+    one_of(state, &format!("state of `{subject}`"), valid, mistakes)
 }
 
-fn route(
-    raw: &RawExpect,
-    prefix: &Located<String>,
-    table: Span,
-    stage: &Stage<'_>,
+/// The text, which is one of these.
+fn one_of(
+    text: &Located<String>,
+    kind: &str,
+    valid: &[&str],
     mistakes: &mut Mistakes,
-) -> Option<Expect> {
-    let prefix = if prefix.value == "any" {
-        Some(None)
-    } else {
-        let parsed = prefix.value.parse::<ipnet::Ipv4Net>().ok();
-        let parsed = parsed.filter(|net| *net == net.trunc());
-        if parsed.is_none() {
-            let message = format!("`{}` is not a route", prefix.value);
-            let label = "an IPv4 prefix without host bits, or `any`";
-            mistakes.push(mistakes.error(prefix.span, message, label));
-        }
-        parsed.map(Some)
-    };
-    let (names, direction) = match (&raw.from, &raw.to) {
-        (Some(names), None) => (names, RouteDirection::Received),
-        (None, Some(names)) => (names, RouteDirection::Advertised),
-        (Some(from), Some(_)) => {
-            let message = "a route is received `from` a connection or advertised `to` it";
-            mistakes.push(mistakes.error(from.span, message, "not both in one expectation"));
-            return None;
-        }
-        (None, None) => {
-            if !mistakes.is_struck(table, Some("from")) && !mistakes.is_struck(table, Some("to")) {
-                let diagnostic = mistakes.error(table, "`route` has no `from` and no `to`", "");
-                mistakes.push(diagnostic.help(
-                    "write `from = \"…\"` for received by Microsoft, `to = \"…\"` for advertised by it",
-                ));
-            }
-            return None;
-        }
-    };
-    let connections = stage.connections(names, mistakes);
-    let present = match raw.count {
-        Some(count) if raw.state.is_none() => count.value > 0,
-        _ => {
-            let states = [(RawState::Present, "present"), (RawState::Absent, "absent")];
-            state(raw, table, "route", states, mistakes)?
-        }
-    };
-    if let Some(count) = raw.count.filter(|count| present != (count.value > 0)) {
-        let message = format!("a count of {} contradicts the state", count.value);
-        mistakes.push(mistakes.error(count.span, message, "leave one of them out"));
-    }
-    Some(Expect::Route {
-        prefix: prefix?,
-        connections: connections?,
-        direction,
-        present,
-        count: raw.count.map(|count| count.value),
-    })
+) -> Option<String> {
+    let known = mistakes.known(text, kind, valid.iter().copied());
+    known.then(|| text.value.clone())
 }
 
 /// Connections, or `internet` alone.
@@ -287,11 +276,11 @@ fn via(names: &Located<Names>, stage: &Stage<'_>, mistakes: &mut Mistakes) -> Op
 
 fn traffic(
     raw: &RawExpect,
-    direction: &Located<String>,
     table: Span,
     stage: &Stage<'_>,
     mistakes: &mut Mistakes,
 ) -> Option<Expect> {
+    let direction = raw.traffic.as_ref()?;
     let via = match &raw.via {
         Some(names) => Some(via(names, stage, mistakes)?),
         None => None,

@@ -89,6 +89,50 @@ pub(super) fn resolve(
     None
 }
 
+/// A file relative to the topology's folder, or a mistake that lists the files beside the one that was meant.
+pub(super) fn beside_topology(
+    name: &Located<String>,
+    folder: &Path,
+    mistakes: &mut Mistakes,
+) -> Option<PathBuf> {
+    let path = folder.join(&name.value);
+    if path.is_file() {
+        return Some(path);
+    }
+    let message = format!("there is no file `{}`", path.display());
+    let mut diagnostic = mistakes.error(name.span, message, "relative to the topology file");
+    let within = Path::new(&name.value).parent().unwrap_or(Path::new(""));
+    let there = files_in(&folder.join(within));
+    let there: Vec<String> = there
+        .iter()
+        .map(|file| within.join(file).to_string_lossy().into_owned())
+        .collect();
+    if let Some(near) = closest(&name.value, there.iter().map(String::as_str)) {
+        let text = mistakes.quoted_like(name.span, near);
+        diagnostic = diagnostic.replace(format!("did you mean `{near}`?"), name.span, text);
+    }
+    if !there.is_empty() {
+        let there = list(there.iter().map(String::as_str));
+        diagnostic = diagnostic.note(format!("files there: {there}"));
+    }
+    mistakes.push(diagnostic);
+    None
+}
+
+/// Names of the files in a folder that are no TOML, in order.
+fn files_in(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.path())
+        .filter(|path| {
+            path.is_file() && path.extension().is_none_or(|extension| extension != "toml")
+        })
+        .filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned()))
+        .collect();
+    names.sort();
+    names
+}
+
 /// `folder` beside the file, then beside each folder that holds it; first as the path was given, then absolute.
 fn folders(file: &Path, folder: &str) -> impl Iterator<Item = PathBuf> {
     let given = file.to_path_buf();

@@ -3,6 +3,7 @@
 //! A step does exactly one thing. What it does is in `act.rs`, what must follow in `expect.rs`.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::files::resolve;
@@ -75,7 +76,9 @@ fn model(
             return None;
         }
     };
-    let mut stage = Stage::new(&topology);
+    let onboarded = raw.onboarded.is_none_or(|onboarded| onboarded.value);
+    let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
+    let mut stage = Stage::new(&topology, folder, kept.is_some(), onboarded);
     let without = raw
         .without
         .as_ref()
@@ -91,6 +94,7 @@ fn model(
         binding,
         proves: raw.proves.iter().map(|id| id.value.clone()).collect(),
         without_bfd: without_bfd?,
+        onboarded,
         steps: steps.into_iter().collect::<Option<_>>()?,
     };
     Some((scenario, topology))
@@ -118,6 +122,13 @@ fn verbs(step: &RawStep) -> Vec<(&'static str, Span)> {
         span("repair", step.repair.as_ref().map(|v| v.span)),
         span("announce", step.announce.as_ref().map(|v| v.span)),
         span("withdraw", step.withdraw.as_ref().map(|v| v.span)),
+        span("onboard", step.onboard.as_ref().map(|v| v.span)),
+        span("register", step.register.as_ref().map(|v| v.span)),
+        span("unregister", step.unregister.as_ref().map(|v| v.span)),
+        span("validate", step.validate.as_ref().map(|v| v.span)),
+        span("activate", step.activate.as_ref().map(|v| v.span)),
+        span("deactivate", step.deactivate.as_ref().map(|v| v.span)),
+        span("set", step.set.as_ref().map(|v| v.span)),
         span("hold", step.hold.as_ref().map(|v| v.span)),
     ]
     .into_iter()

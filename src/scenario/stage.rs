@@ -1,30 +1,85 @@
 //! What the steps so far have done, so that a step that makes no sense after them is a mistake.
 
+use std::path::PathBuf;
+
 use ipnet::Ipv4Net;
 
-use super::Target;
+use super::{Speaker, Target};
 use crate::source::{Located, Mistakes, Names, list};
 use crate::topology::Topology;
 
-/// The stage: the names there are, what is broken, what is sent and announced.
+/// The stage: the names there are, what is broken, what is sent, announced and registered.
 pub(super) struct Stage<'a> {
     pub topology: &'a Topology,
+    /// The folder of the topology file: files of registries are relative to it.
+    pub folder: PathBuf,
+    /// No file is looked up: the scenario is one of a kept record.
+    pub kept: bool,
+    /// Everything was onboarded when the scenario began.
+    pub onboarded: bool,
     /// Broken, and not yet repaired.
     pub broken: Vec<Target>,
     /// Directions of probe traffic that is being sent.
     pub flows: Vec<(String, String)>,
     /// Prefixes that the peer announces, or has announced.
     pub prefixes: Vec<Ipv4Net>,
+    /// Prefixes that Microsoft announces, or has announced, besides its usual ones.
+    pub microsoft_prefixes: Vec<Ipv4Net>,
+    /// How many usual ones there are.
+    pub microsoft_routes: u16,
+    /// Connections that have cables and were not removed.
+    pub cabled: Vec<String>,
+    /// Prefixes that were registered, or tried to be.
+    pub registered: Vec<String>,
+    /// Prefixes that were activated, or tried to be.
+    pub activated: Vec<String>,
+    /// Registries that do not answer: `irr`, `rpki`.
+    pub dead: Vec<&'static str>,
 }
 
 impl<'a> Stage<'a> {
-    pub fn new(topology: &'a Topology) -> Stage<'a> {
-        Stage {
+    /// Where a scenario begins. Onboarded means: all is cabled, and the endpoints' prefixes are registered and, where
+    /// there is a Peering Service, activated.
+    pub fn new(topology: &'a Topology, folder: PathBuf, kept: bool, onboarded: bool) -> Stage<'a> {
+        let prefixes: Vec<Ipv4Net> = topology.endpoints.iter().map(|e| e.prefix).collect();
+        let texts = |there: bool| -> Vec<String> {
+            let there = prefixes.iter().filter(|_| there);
+            there.map(ToString::to_string).collect()
+        };
+        let mut stage = Stage {
             topology,
+            folder,
+            kept,
+            onboarded,
             broken: Vec::new(),
             flows: Vec::new(),
-            prefixes: topology.endpoints.iter().map(|e| e.prefix).collect(),
+            registered: texts(onboarded),
+            activated: texts(onboarded && !topology.services.is_empty()),
+            prefixes,
+            microsoft_prefixes: Vec::new(),
+            microsoft_routes: topology.profile.routes,
+            cabled: Vec::new(),
+            dead: Vec::new(),
+        };
+        if onboarded {
+            stage.cabled = stage.connection_names().map(str::to_owned).collect();
         }
+        stage
+    }
+
+    /// What a side announces, or has announced; of Microsoft only what is unusual.
+    pub fn announced(&mut self, by: Speaker) -> &mut Vec<Ipv4Net> {
+        match by {
+            Speaker::Peer => &mut self.prefixes,
+            Speaker::Microsoft => &mut self.microsoft_prefixes,
+        }
+    }
+
+    /// The connections of a metro.
+    pub fn connections_of(&self, metro: &str) -> Vec<String> {
+        let connections = self.topology.connections.iter();
+        let there = connections.filter(|connection| connection.metro == metro);
+        there.map(|connection| connection.name.clone()).collect()
     }
 
     pub fn connection_names(&self) -> impl Iterator<Item = &'a str> {

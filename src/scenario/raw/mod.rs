@@ -2,11 +2,22 @@
 //!
 //! `parse.rs` says that a step does exactly one thing, `expect.rs` that an expectation expects exactly one.
 
+mod expect;
+mod microsoft;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::source::{Community, Duration, Located, Names, Prefix};
+use crate::source::{
+    Community, Duration, ExtendedCommunity, LargeCommunity, Located, Names, Numbers, Prefix, TextOr,
+};
+
+pub(super) use expect::{RawExpect, SUBJECTS};
+pub(super) use microsoft::{
+    ABOUT, RawAction, RawActivate, RawAsnAction, RawHealth, RawOnboard, RawRegister, RawSet,
+    SETTINGS,
+};
 
 /// A scenario: what happens, and what must follow.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
@@ -23,6 +34,9 @@ pub(super) struct RawScenario {
     pub proves: Vec<Located<String>>,
     /// What simulated routers of the peer do not have.
     pub without: Option<RawWithout>,
+    /// Whether ASN, peerings, connections and endpoints' prefixes have been through the portal before the scenario
+    /// begins; true if not given.
+    pub onboarded: Option<Located<bool>>,
     /// The steps, in order. Each does one thing.
     #[serde(default)]
     pub step: Vec<Located<RawStep>>,
@@ -53,10 +67,24 @@ pub(super) struct RawStep {
     pub fail: Option<Located<RawFail>>,
     /// Mend it: a connection, a member such as "ams-1/1", an edge, a metro, or "all".
     pub repair: Option<Located<String>>,
-    /// Announce a prefix of the peer.
+    /// Announce a prefix of the peer, or of Microsoft.
     pub announce: Option<Located<RawAnnounce>>,
-    /// Withdraw a prefix of the peer.
+    /// Withdraw a prefix of the peer, or of Microsoft.
     pub withdraw: Option<Located<RawWithdraw>>,
+    /// Onboarding, where `onboarded = false`: "all", or one thing by hand.
+    pub onboard: Option<Located<TextOr<RawOnboard>>>,
+    /// Create a registered prefix.
+    pub register: Option<Located<TextOr<RawRegister>>>,
+    /// Delete a registered prefix.
+    pub unregister: Option<Located<String>>,
+    /// Validate a registered prefix again.
+    pub validate: Option<Located<String>>,
+    /// Create a Peering Service prefix: activate a prefix.
+    pub activate: Option<Located<TextOr<RawActivate>>>,
+    /// Delete a Peering Service prefix.
+    pub deactivate: Option<Located<String>>,
+    /// Change a registry, or what Microsoft does.
+    pub set: Option<Located<RawSet>>,
     /// Let time pass.
     pub hold: Option<Located<RawHold>>,
     /// What must follow.
@@ -65,8 +93,22 @@ pub(super) struct RawStep {
 }
 
 /// The keys of [`RawStep`] that do something.
-pub(super) const VERBS: [&str; 8] = [
-    "settle", "send", "stop", "fail", "repair", "announce", "withdraw", "hold",
+pub(super) const VERBS: [&str; 15] = [
+    "settle",
+    "send",
+    "stop",
+    "fail",
+    "repair",
+    "announce",
+    "withdraw",
+    "onboard",
+    "register",
+    "unregister",
+    "validate",
+    "activate",
+    "deactivate",
+    "set",
+    "hold",
 ];
 
 /// Probe traffic.
@@ -142,28 +184,50 @@ pub(super) enum RawHow {
     Metro,
 }
 
-/// An announcement of the peer.
+/// Who announces or withdraws.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum RawSpeaker {
+    /// The peer, towards Microsoft.
+    Peer,
+    /// Microsoft, towards the peer.
+    Microsoft,
+}
+
+/// An announcement.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct RawAnnounce {
     /// The prefix.
     #[schemars(required)]
     pub prefix: Option<Located<Prefix>>,
+    /// Whose it is; the peer's if not given.
+    pub by: Option<Located<RawSpeaker>>,
     /// Connections on whose sessions: a name, a list, or "all" (the default).
     pub from: Option<Located<Names>>,
-    /// The AS path as Microsoft shall see it, the peer's own AS first; just that if not given.
-    pub as_path: Option<Located<Vec<Located<u32>>>>,
-    /// Communities; 8075:8007 if not given, none if empty.
+    /// The AS path as the other side shall see it, the speaker's own AS first; just that if not given. A list in it is an AS_SET.
+    pub as_path: Option<Located<Vec<Located<Numbers>>>>,
+    /// Communities; 8075:8007 if the peer announces and nothing is given.
     pub communities: Option<Vec<Located<Community>>>,
+    /// Large communities.
+    #[serde(default)]
+    pub large_communities: Vec<Located<LargeCommunity>>,
+    /// Extended communities.
+    #[serde(default)]
+    pub extended_communities: Vec<Located<ExtendedCommunity>>,
+    /// MULTI_EXIT_DISC.
+    pub med: Option<Located<u32>>,
 }
 
-/// A withdrawal of the peer.
+/// A withdrawal.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct RawWithdraw {
     /// The prefix.
     #[schemars(required)]
     pub prefix: Option<Located<Prefix>>,
+    /// Whose it is; the peer's if not given.
+    pub by: Option<Located<RawSpeaker>>,
     /// Connections on whose sessions: a name, a list, or "all" (the default).
     pub from: Option<Located<Names>>,
 }
@@ -178,66 +242,4 @@ pub(super) struct RawHold {
     /// Why; a pause without a reason is a guess.
     #[schemars(required)]
     pub reason: Option<Located<String>>,
-}
-
-/// An expectation: one subject, and what is expected of it.
-#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-#[schemars(extend("oneOf" = SUBJECTS.map(|subject| json!({ "required": [subject] }))))]
-pub(super) struct RawExpect {
-    /// BGP sessions, by connection: a name, a list, or "all". With `state = "up"` or `"down"`.
-    pub session: Option<Located<Names>>,
-    /// LAGs, by connection. With `state = "up"` or `"down"`.
-    pub lag: Option<Located<Names>>,
-    /// BFD sessions, by connection. With `state = "up"` or `"down"`.
-    pub bfd: Option<Located<Names>>,
-    /// One member, such as "ams-1/1". With `state = "distributing"` or `"down"`.
-    pub member: Option<Located<String>>,
-    /// A prefix, or "any". With `from` or `to`, and `state = "present"` or `"absent"`, or `count`.
-    pub route: Option<Located<String>>,
-    /// The endpoint for which Microsoft's WAN uses exactly the connections of `via`.
-    pub path: Option<Located<String>>,
-    /// Probe traffic: "teams -> sbc", or "both" for all that is being sent.
-    pub traffic: Option<Located<String>>,
-    /// For so long after what the step did, no LACP, BFD or BGP state changes.
-    pub quiet: Option<Located<Duration>>,
-    /// What the subject shall be.
-    pub state: Option<Located<RawState>>,
-    /// With `route`: received by Microsoft from these connections.
-    pub from: Option<Located<Names>>,
-    /// With `route`: advertised by Microsoft to these connections.
-    pub to: Option<Located<Names>>,
-    /// With `route`: exactly so many.
-    pub count: Option<Located<u32>>,
-    /// With `path` or `traffic`: exactly these connections, or "internet".
-    pub via: Option<Located<Names>>,
-    /// With `traffic`: limit for the longest interruption of a direction.
-    pub interrupted_at_most: Option<Located<Duration>>,
-    /// With `traffic`: limit for the packets lost in a direction.
-    pub lost_at_most: Option<Located<u64>>,
-    /// It must come true within this time of the step's clock; 5 s if not given.
-    pub within: Option<Located<Duration>>,
-    /// Having come true, it must stay so for this long. Traffic is watched at least so long; 500 ms if not given.
-    pub r#for: Option<Located<Duration>>,
-}
-
-/// The keys of [`RawExpect`] that name what is looked at.
-pub(super) const SUBJECTS: [&str; 8] = [
-    "session", "lag", "bfd", "member", "route", "path", "traffic", "quiet",
-];
-
-/// What a subject shall be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum RawState {
-    /// A session, BFD session or LAG that is up.
-    Up,
-    /// A session, BFD session, LAG or member that is not.
-    Down,
-    /// A member that collects and distributes.
-    Distributing,
-    /// A route that is there.
-    Present,
-    /// A route that is not there.
-    Absent,
 }

@@ -1,0 +1,305 @@
+//! Whether what the Microsoft side concluded is what a scenario wants, and words for how it is instead.
+
+use std::cmp::Reverse;
+
+use ipnet::Ipv4Net;
+
+use super::{ConnectionView, Microsoft, Policy, Told, result};
+use crate::judge::condition::{self, CORE, INTERNET, WAN};
+use crate::judge::state::State;
+use crate::judge::words;
+use crate::record::{Fact, Failure};
+use crate::scenario::{ABSENT, Expect, PrefixExpected, PrefixObject, Speaker};
+use crate::topology::{Connection, Topology};
+
+/// Whether a fact can change what [`holds`] says.
+pub fn matters(fact: &Fact) -> bool {
+    matches!(
+        fact,
+        Fact::RouteAccepted { .. }
+            | Fact::RouteRefused { .. }
+            | Fact::PeerAsn { .. }
+            | Fact::Peering { .. }
+            | Fact::Connection { .. }
+            | Fact::RegisteredPrefix { .. }
+            | Fact::ServicePrefix { .. }
+            | Fact::PrefixDeleted { .. }
+            | Fact::Event { .. }
+    )
+}
+
+/// Whether a fact tells of what is expected, whether it is as it should be or not.
+pub fn tells_of(what: &Expect, fact: &Fact) -> bool {
+    match (what, fact) {
+        (
+            Expect::Prefix(expected),
+            Fact::RegisteredPrefix { prefix, .. } | Fact::ServicePrefix { prefix, .. },
+        ) => {
+            let registered = matches!(fact, Fact::RegisteredPrefix { .. });
+            *prefix == expected.prefix
+                && registered == (expected.object == PrefixObject::Registered)
+        }
+        (Expect::PeerAsn { .. }, Fact::PeerAsn { .. }) => true,
+        (Expect::Peering { peering, .. }, Fact::Peering { peering: of, .. }) => peering == of,
+        (Expect::Connection { connections, .. }, Fact::Connection { connection, .. }) => {
+            connections.contains(connection)
+        }
+        (Expect::Event { event, .. }, Fact::Event { event: told, .. }) => event == told,
+        (
+            Expect::RoutePolicy {
+                prefix,
+                connections,
+                ..
+            },
+            Fact::RouteAccepted {
+                session, prefix: p, ..
+            }
+            | Fact::RouteRefused {
+                session, prefix: p, ..
+            },
+        ) => prefix == p && connections.contains(session),
+        _ => false,
+    }
+}
+
+/// Whether `what` holds; only for what is expected of the Microsoft side.
+pub fn holds(what: &Expect, state: &State, topology: &Topology) -> bool {
+    let microsoft = state.microsoft();
+    match what {
+        Expect::Prefix(expected) => match microsoft.prefix(expected.object, &expected.prefix) {
+            Some(view) => view.is_as(expected),
+            None => expected.state.as_deref() == Some(ABSENT),
+        },
+        Expect::PeerAsn { state } => {
+            microsoft.peer_asn.as_ref().map(|told| &told.state) == Some(state)
+        }
+        Expect::Peering { peering, state } => {
+            microsoft.peerings.get(peering).map(|told| &told.state) == Some(state)
+        }
+        Expect::Connection {
+            connections,
+            state,
+            session_state,
+        } => connections.iter().all(|connection| {
+            let view = microsoft.connections.get(connection);
+            view.is_some_and(|view| {
+                state.as_ref().is_none_or(|state| *state == view.state)
+                    && (session_state.as_ref()).is_none_or(|state| *state == view.session_state)
+            })
+        }),
+        Expect::Event {
+            event,
+            of,
+            level,
+            text,
+        } => {
+            let mut events =
+                microsoft.events(event, of.as_deref(), level.as_deref(), text.as_deref());
+            events.next().is_some()
+        }
+        Expect::RoutePolicy {
+            prefix,
+            connections,
+            accepted,
+            reason,
+        } => named(topology, connections).all(|c| match microsoft.route(c, *prefix) {
+            Some(Policy::Accepted) => *accepted,
+            Some(Policy::Refused(why)) => {
+                !accepted && reason.as_ref().is_none_or(|reason| reason == why)
+            }
+            None => false,
+        }),
+        Expect::InternetRoute {
+            prefix,
+            from,
+            present,
+        } => learned(state, *prefix, *from).is_empty() != *present,
+        Expect::Session { .. }
+        | Expect::Lag { .. }
+        | Expect::Member { .. }
+        | Expect::Bfd { .. }
+        | Expect::Route { .. }
+        | Expect::Path { .. }
+        | Expect::Traffic { .. }
+        | Expect::Quiet => false,
+    }
+}
+
+/// How it is instead; `None` for what is not of the Microsoft side.
+pub fn instead(what: &Expect, state: &State, topology: &Topology) -> Option<String> {
+    let microsoft = state.microsoft();
+    let text = match what {
+        Expect::Prefix(expected) => prefix_words(expected, microsoft),
+        Expect::PeerAsn { .. } => match &microsoft.peer_asn {
+            None => "nothing was told of the peer's AS number".to_owned(),
+            Some(told) => format!("the peer's AS number is {}", state_words(told)),
+        },
+        Expect::Peering { peering, .. } => match microsoft.peerings.get(peering) {
+            None => format!("there is no peering in {peering}"),
+            Some(told) => format!("the peering in {peering} is {}", state_words(told)),
+        },
+        Expect::Connection {
+            connections,
+            state: wanted,
+            session_state,
+        } => {
+            let wrong = connections.iter().filter_map(|name| {
+                let Some(view) = microsoft.connections.get(name) else {
+                    return Some(format!("nothing was told of connection {name}"));
+                };
+                let as_wanted = wanted.as_ref().is_none_or(|state| *state == view.state)
+                    && (session_state.as_ref()).is_none_or(|state| *state == view.session_state);
+                (!as_wanted).then(|| connection_words(name, view))
+            });
+            wrong.collect::<Vec<String>>().join("; ")
+        }
+        Expect::Event { event, .. } => {
+            let of_type: Vec<String> = microsoft
+                .events(event, None, None, None)
+                .map(|told| format!("{} of {} ({})", told.event, told.subject, told.level))
+                .collect();
+            match of_type.as_slice() {
+                [] => format!("no {event} since the step began"),
+                others => format!("only {}", words::list(others)),
+            }
+        }
+        Expect::RoutePolicy { prefix, .. } => {
+            let connections = condition::concerned(what, topology);
+            let wrong = connections
+                .filter(|c| !holds(&condition::narrowed(what, c), state, topology))
+                .map(|c| match microsoft.route(c, *prefix) {
+                    None => format!("{prefix} is not received on {}", c.name),
+                    Some(Policy::Accepted) => format!("{prefix} is accepted on {}", c.name),
+                    Some(Policy::Refused(why)) => {
+                        format!("{prefix} is refused on {} ({why})", c.name)
+                    }
+                });
+            wrong.collect::<Vec<String>>().join("; ")
+        }
+        Expect::InternetRoute { prefix, from, .. } => {
+            match learned(state, *prefix, *from).as_slice() {
+                [] => format!("the internet has no route {prefix}"),
+                from => format!(
+                    "the internet has learned {prefix} from {}",
+                    words::list(from)
+                ),
+            }
+        }
+        Expect::Session { .. }
+        | Expect::Lag { .. }
+        | Expect::Member { .. }
+        | Expect::Bfd { .. }
+        | Expect::Route { .. }
+        | Expect::Path { .. }
+        | Expect::Traffic { .. }
+        | Expect::Quiet => return None,
+    };
+    Some(text)
+}
+
+/// The checks that the prefix of an expectation did not pass, the gravest first.
+pub fn failures(what: &Expect, state: &State) -> Vec<Failure> {
+    let Expect::Prefix(expected) = what else {
+        return Vec::new();
+    };
+    let view = state.microsoft().prefix(expected.object, &expected.prefix);
+    let mut failures = view.map_or_else(Vec::new, |view| view.failures.clone());
+    failures.sort_by_key(|failure| Reverse(failure.severity));
+    failures
+}
+
+/// What would help against these failures: their remedies, each once, with the lines of configuration below.
+pub fn remedies(failures: &[Failure]) -> Option<String> {
+    let mut told: Vec<(&str, &[String])> = Vec::new();
+    for failure in failures {
+        let remedy = (failure.remedy.as_str(), failure.config.as_slice());
+        if !failure.remedy.is_empty() && !told.contains(&remedy) {
+            told.push(remedy);
+        }
+    }
+    let lines: Vec<String> = told
+        .iter()
+        .flat_map(|(remedy, config)| {
+            let config = config.iter().map(|line| format!("  {line}"));
+            std::iter::once((*remedy).to_owned()).chain(config)
+        })
+        .collect();
+    (!lines.is_empty()).then(|| lines.join("\n"))
+}
+
+/// The neighbours from which the internet's router has learned a prefix, among those that are asked for.
+fn learned(state: &State, prefix: Ipv4Net, from: Option<Speaker>) -> Vec<&'static str> {
+    let neighbours = [
+        (Speaker::Microsoft, WAN, "Microsoft"),
+        (Speaker::Peer, CORE, "the peer"),
+    ];
+    let asked = neighbours
+        .into_iter()
+        .filter(|(speaker, _, _)| from.is_none_or(|from| from == *speaker));
+    asked
+        .filter(|(_, session, _)| {
+            let session = state.session(INTERNET, session);
+            session.is_some_and(|session| session.prefixes.contains(&prefix))
+        })
+        .map(|(_, _, name)| name)
+        .collect()
+}
+
+fn named<'a>(
+    topology: &'a Topology,
+    connections: &'a [String],
+) -> impl Iterator<Item = &'a Connection> {
+    let all = topology.connections.iter();
+    all.filter(|connection| connections.contains(&connection.name))
+}
+
+fn state_words(told: &Told) -> String {
+    match told.error.is_empty() {
+        true => told.state.clone(),
+        false => format!("{} ({})", told.state, told.error),
+    }
+}
+
+fn connection_words(name: &str, view: &ConnectionView) -> String {
+    let ConnectionView {
+        state,
+        session_state,
+        why,
+    } = view;
+    match why.is_empty() {
+        true => format!("connection {name} is {state}, its session {session_state}"),
+        false => format!("connection {name} is {state}, its session {session_state} ({why})"),
+    }
+}
+
+fn prefix_words(expected: &PrefixExpected, microsoft: &Microsoft) -> String {
+    let PrefixExpected { object, prefix, .. } = expected;
+    let name = words::object(*object);
+    let Some(view) = microsoft.prefix(*object, prefix) else {
+        return format!("there is no {name} {prefix}");
+    };
+    let mut text = format!(
+        "the {name} {prefix} is {}",
+        result(&view.state, &view.failures)
+    );
+    let lacking = view.lacking(expected);
+    if !lacking.is_empty() {
+        text.push_str(&format!("; it does not fail for {}", words::list(&lacking)));
+    } else if let Some(at) = &expected.at {
+        let at_fault: Vec<&str> = view.at_fault(&expected.reasons).into_iter().collect();
+        if at.len() != at_fault.len() || !at.iter().all(|c| at_fault.contains(&c.as_str())) {
+            text.push_str(&format!("; at fault: {}", words::list(&at_fault)));
+        }
+    }
+    if expected.message.is_some() {
+        let heading = view.message.as_ref();
+        let heading = heading.map_or("no message", |message| &message.heading);
+        text.push_str(&format!("; shown first: {heading}"));
+    }
+    if let Some(wanted) = &expected.learned_type
+        && *wanted != view.learned_type
+    {
+        text.push_str(&format!("; learned type {}", view.learned_type));
+    }
+    text
+}

@@ -1,0 +1,235 @@
+//! What is expected of routes: at an edge, at the internet's router, and where the WAN sends packets.
+
+use ipnet::Ipv4Net;
+
+use super::{one_of, state, via};
+use crate::provider::reason;
+use crate::scenario::raw::RawExpect;
+use crate::scenario::stage::Stage;
+use crate::scenario::{Expect, RouteDirection, Speaker};
+use crate::source::{Located, Mistakes, Names, Span, list};
+
+/// A route is there or not, or is accepted or refused.
+const STATES: [&str; 4] = ["present", "absent", "accepted", "refused"];
+
+pub(super) fn route(
+    raw: &RawExpect,
+    table: Span,
+    stage: &Stage<'_>,
+    mistakes: &mut Mistakes,
+) -> Option<Expect> {
+    let prefix = prefix(raw.route.as_ref()?, mistakes);
+    if let Some(at) = &raw.at {
+        return at_internet(raw, at, prefix, table, mistakes);
+    }
+    let policy =
+        (raw.state.as_ref()).filter(|state| matches!(state.value.as_str(), "accepted" | "refused"));
+    if let Some(state) = policy {
+        return of_policy(raw, state, prefix, table, stage, mistakes);
+    }
+    if let Some(reason) = &raw.reason {
+        let message = "`reason` goes with a refused route";
+        let diagnostic = mistakes.error(reason.span, message, "nothing is refused here");
+        mistakes.push(diagnostic.help("write `state = \"refused\"`"));
+    }
+    let (names, direction) = side(raw, table, mistakes)?;
+    let connections = stage.connections(names, mistakes);
+    let present = match raw.count {
+        Some(count) if raw.state.is_none() => count.value > 0,
+        _ => state(raw, table, "route", &STATES, mistakes)? == "present",
+    };
+    if let Some(count) = raw.count.filter(|count| present != (count.value > 0)) {
+        let message = format!("a count of {} contradicts the state", count.value);
+        mistakes.push(mistakes.error(count.span, message, "leave one of them out"));
+    }
+    Some(Expect::Route {
+        prefix: prefix?,
+        connections: connections?,
+        direction,
+        present,
+        count: raw.count.map(|count| count.value),
+    })
+}
+
+/// The prefix; inside, `None` means any.
+fn prefix(text: &Located<String>, mistakes: &mut Mistakes) -> Option<Option<Ipv4Net>> {
+    if text.value == "any" {
+        return Some(None);
+    }
+    let parsed = text.value.parse::<Ipv4Net>().ok();
+    let parsed = parsed.filter(|net| *net == net.trunc());
+    if parsed.is_none() {
+        let message = format!("`{}` is not a route", text.value);
+        let label = "an IPv4 prefix without host bits, or `any`";
+        mistakes.push(mistakes.error(text.span, message, label));
+    }
+    parsed.map(Some)
+}
+
+/// Received from connections, or advertised to them.
+fn side<'r>(
+    raw: &'r RawExpect,
+    table: Span,
+    mistakes: &mut Mistakes,
+) -> Option<(&'r Located<Names>, RouteDirection)> {
+    match (&raw.from, &raw.to) {
+        (Some(names), None) => Some((names, RouteDirection::Received)),
+        (None, Some(names)) => Some((names, RouteDirection::Advertised)),
+        (Some(from), Some(_)) => {
+            let message = "a route is received `from` a connection or advertised `to` it";
+            mistakes.push(mistakes.error(from.span, message, "not both in one expectation"));
+            None
+        }
+        (None, None) => {
+            if !mistakes.is_struck(table, Some("from")) && !mistakes.is_struck(table, Some("to")) {
+                let diagnostic = mistakes.error(table, "`route` has no `from` and no `to`", "");
+                mistakes.push(diagnostic.help(
+                    "write `from = \"…\"` for received by Microsoft, `to = \"…\"` for advertised by it",
+                ));
+            }
+            None
+        }
+    }
+}
+
+/// What the edge's policy makes of what the peer announces.
+fn of_policy(
+    raw: &RawExpect,
+    state: &Located<String>,
+    prefix: Option<Option<Ipv4Net>>,
+    table: Span,
+    stage: &Stage<'_>,
+    mistakes: &mut Mistakes,
+) -> Option<Expect> {
+    let owner = format!("a route that is {}", state.value);
+    let example = "from = \"…\"";
+    let from = mistakes.require(raw.from.as_ref(), table, &owner, "from", example);
+    let wrong = [
+        ("to", raw.to.as_ref().map(|to| to.span)),
+        ("count", raw.count.map(|count| count.span)),
+    ];
+    for (key, span) in wrong {
+        let Some(span) = span else { continue };
+        let message = format!("`{key}` does not go with {owner}");
+        mistakes.push(mistakes.error(span, message, "not here"));
+    }
+    let accepted = state.value == "accepted";
+    let reason = match &raw.reason {
+        Some(reason) if accepted => {
+            let message = "an accepted route has no `reason`";
+            mistakes.push(mistakes.error(reason.span, message, "not here"));
+            return None;
+        }
+        Some(reason) => {
+            let located = reason.value.located(reason.span);
+            let [one] = located.as_slice() else {
+                let message = "a route is refused for one reason";
+                mistakes.push(mistakes.error(reason.span, message, "one name"));
+                return None;
+            };
+            Some(one_of(one, "reason", &reason::OF_ROUTES, mistakes)?)
+        }
+        None => None,
+    };
+    let connections = stage.connections(from?, mistakes);
+    let Some(prefix) = prefix? else {
+        let message = "`any` is neither accepted nor refused";
+        let at = raw.route.as_ref()?.span;
+        mistakes.push(mistakes.error(at, message, "name a prefix"));
+        return None;
+    };
+    Some(Expect::RoutePolicy {
+        prefix,
+        connections: connections?,
+        accepted,
+        reason,
+    })
+}
+
+/// What the internet's router has learned.
+fn at_internet(
+    raw: &RawExpect,
+    at: &Located<Names>,
+    prefix: Option<Option<Ipv4Net>>,
+    table: Span,
+    mistakes: &mut Mistakes,
+) -> Option<Expect> {
+    if at.value != Names::One("internet".to_owned()) {
+        let message = "a route is looked at `from` or `to` connections, or `at` the internet";
+        mistakes.push(mistakes.error(at.span, message, "only `internet` here"));
+        return None;
+    }
+    let wrong = [
+        ("to", raw.to.as_ref().map(|to| to.span)),
+        ("count", raw.count.map(|count| count.span)),
+        ("reason", raw.reason.as_ref().map(|reason| reason.span)),
+    ];
+    for (key, span) in wrong {
+        let Some(span) = span else { continue };
+        let message = format!("`{key}` does not go with `at = \"internet\"`");
+        mistakes.push(mistakes.error(span, message, "not here"));
+    }
+    let from = match &raw.from {
+        None => None,
+        Some(names) => match &names.value {
+            Names::One(name) if name == "peer" => Some(Speaker::Peer),
+            Names::One(name) if name == "microsoft" => Some(Speaker::Microsoft),
+            Names::One(_) | Names::Several(_) => {
+                let message = "the internet learns routes from the peer or from Microsoft";
+                let diagnostic = mistakes.error(names.span, message, "neither of them");
+                mistakes.push(diagnostic.note(format!("one of {}", list(["peer", "microsoft"]))));
+                return None;
+            }
+        },
+    };
+    let present = state(raw, table, "route", &["present", "absent"], mistakes)? == "present";
+    let Some(prefix) = prefix? else {
+        let message = "`any` does not go with `at = \"internet\"`";
+        let at = raw.route.as_ref()?.span;
+        mistakes.push(mistakes.error(at, message, "name a prefix"));
+        return None;
+    };
+    Some(Expect::InternetRoute {
+        prefix,
+        from,
+        present,
+    })
+}
+
+pub(super) fn path(
+    raw: &RawExpect,
+    table: Span,
+    stage: &Stage<'_>,
+    mistakes: &mut Mistakes,
+) -> Option<Expect> {
+    let to = raw.path.as_ref()?;
+    let prefix = destination(to, stage, mistakes);
+    let example = "via = [\"…\"]";
+    let names = mistakes.require(raw.via.as_ref(), table, "`path`", "via", example);
+    let via = via(names?, stage, mistakes)?;
+    let internet = via == ["internet"];
+    Some(Expect::Path {
+        to: to.value.clone(),
+        prefix: prefix?,
+        via: if internet { Vec::new() } else { via },
+        internet,
+    })
+}
+
+/// The prefix of an endpoint, or one that the peer announces; only such are watched.
+fn destination(
+    to: &Located<String>,
+    stage: &Stage<'_>,
+    mistakes: &mut Mistakes,
+) -> Option<Ipv4Net> {
+    if !to.value.contains('/') {
+        let known = mistakes.known(to, "endpoint", stage.endpoint_names());
+        let mut endpoints = stage.topology.endpoints.iter();
+        let endpoint = endpoints.find(|endpoint| endpoint.name == to.value)?;
+        return known.then_some(endpoint.prefix);
+    }
+    let announced: Vec<String> = stage.prefixes.iter().map(ToString::to_string).collect();
+    let announced = announced.iter().map(String::as_str);
+    let known = mistakes.known(to, "announced prefix", announced);
+    known.then(|| to.value.parse().ok()).flatten()
+}

@@ -1,0 +1,341 @@
+//! What a step does and what is expected, as the rest of peerlab sees it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::Ipv4Net;
+
+use crate::provider::Request;
+use crate::provider::received::AsPath;
+
+/// What a step does.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Act {
+    /// Wait for light, LACP, BFD, BGP and end-of-RIB, in that order.
+    Settle {
+        /// Limit for all of it.
+        within: Duration,
+        /// Connections that are expected not to come up, and are not waited for.
+        except: Vec<String>,
+    },
+    /// Start probe traffic.
+    Send {
+        /// `teams` or an endpoint.
+        from: String,
+        /// An endpoint or `teams`.
+        to: String,
+        /// Also the other way.
+        both_ways: bool,
+        /// Interval between packets of one direction.
+        every: Duration,
+        /// Number of flows (UDP source ports) of one direction, sent in turn.
+        flows: u16,
+    },
+    /// Stop all probe traffic.
+    Stop,
+    /// Break something on the Microsoft side of the cable.
+    Fail(Fault),
+    /// Mend what was broken there.
+    Repair(Target),
+    /// Announce a prefix.
+    Announce(Announcement),
+    /// Withdraw a prefix.
+    Withdraw {
+        /// Whose.
+        by: Speaker,
+        /// The prefix.
+        prefix: Ipv4Net,
+        /// Connections on whose sessions it is withdrawn.
+        from: Vec<String>,
+    },
+    /// Ask the Microsoft side for something, or let its people decide.
+    Request(Request),
+    /// Change something around the lab.
+    Set(Setting),
+    /// Let time pass.
+    Hold {
+        /// How long.
+        time: Duration,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Who announces or withdraws.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Speaker {
+    /// The peer, towards Microsoft.
+    Peer,
+    /// Microsoft, towards the peer.
+    Microsoft,
+}
+
+/// A prefix and its attributes as the other side shall see them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Announcement {
+    /// Who announces.
+    pub by: Speaker,
+    /// The prefix.
+    pub prefix: Ipv4Net,
+    /// Connections on whose sessions it is announced.
+    pub from: Vec<String>,
+    /// AS_PATH, first the speaker's own AS; empty means just that.
+    pub as_path: AsPath,
+    /// Communities (RFC 1997), high and low 16 bits.
+    pub communities: Vec<(u16, u16)>,
+    /// Large communities (RFC 8092).
+    pub large_communities: Vec<(u32, u32, u32)>,
+    /// Extended communities (RFC 4360), as their 8 octets.
+    pub extended_communities: Vec<u64>,
+    /// MULTI_EXIT_DISC.
+    pub med: Option<u32>,
+}
+
+/// What is changed around the lab.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Setting {
+    /// The routing registry.
+    Irr(RegistrySource),
+    /// The RPKI cache.
+    Rpki(RegistrySource),
+    /// The local exceptions to the RPKI (RFC 8416): a file.
+    Slurm(PathBuf),
+    /// How many routes Microsoft announces on each session.
+    MicrosoftRoutes(u16),
+}
+
+/// What a registry says from now on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RegistrySource {
+    /// What this file says.
+    File(PathBuf),
+    /// Nothing: it does not answer.
+    Dead,
+    /// Again what it said before it fell silent.
+    Live,
+}
+
+/// A failure: what fails, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// What fails.
+    pub target: Target,
+    /// How.
+    pub how: FaultKind,
+}
+
+/// What fails or is repaired.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// One or more connections.
+    Connections(Vec<String>),
+    /// One member of a connection, counted from 1.
+    Member(String, u8),
+    /// A Microsoft edge.
+    Node(String),
+    /// All Microsoft edges of a metro.
+    Metro(String),
+    /// Everything that is broken; only repaired, never failed.
+    All,
+}
+
+/// How something fails. Faults act on the Microsoft side of the cable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FaultKind {
+    /// Both ends lose light on every member.
+    Light,
+    /// Nothing passes in either direction; light stays.
+    Silent,
+    /// Nothing passes towards Microsoft; light stays.
+    OneWayIn,
+    /// Nothing passes towards the peer; light stays.
+    OneWayOut,
+    /// One member loses light.
+    Member,
+    /// LACPDUs are lost in both directions; everything else passes.
+    Lacp,
+    /// BFD packets are lost in both directions; everything else passes.
+    Bfd,
+    /// BGP packets are lost in both directions; everything else passes.
+    Bgp,
+    /// The edge router crashes: its light goes, its processes end without a word.
+    Node,
+    /// Every edge of the metro crashes.
+    Metro,
+}
+
+/// What is expected.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Expect {
+    /// The BGP session of each of these connections, as the Microsoft edge sees it.
+    Session {
+        /// Connections.
+        connections: Vec<String>,
+        /// `up` is Established, `down` is anything else.
+        up: bool,
+    },
+    /// The LAG of each of these connections has carrier, or not, at the edge.
+    Lag {
+        /// Connections.
+        connections: Vec<String>,
+        /// Carrier.
+        up: bool,
+    },
+    /// A member collects and distributes at the edge, or not.
+    Member {
+        /// Connection.
+        connection: String,
+        /// Member, counted from 1.
+        member: u8,
+        /// Distributing.
+        up: bool,
+    },
+    /// The BFD session of each of these connections, as the edge sees it.
+    Bfd {
+        /// Connections.
+        connections: Vec<String>,
+        /// `up` is Up, `down` is anything else.
+        up: bool,
+    },
+    /// A route is present or absent in the edge's Adj-RIB-In of these connections.
+    Route {
+        /// The prefix; `None` means any route at all.
+        prefix: Option<Ipv4Net>,
+        /// Connections.
+        connections: Vec<String>,
+        /// From the edge's view: received from the peer, or advertised to it.
+        direction: RouteDirection,
+        /// Present or absent.
+        present: bool,
+        /// When given: exactly this many routes.
+        count: Option<u32>,
+    },
+    /// The edge's policy accepts or refuses what it received of a prefix on these connections.
+    RoutePolicy {
+        /// The prefix.
+        prefix: Ipv4Net,
+        /// Connections.
+        connections: Vec<String>,
+        /// Accepted or refused.
+        accepted: bool,
+        /// When refused: for this reason, one of [`crate::provider::reason::OF_ROUTES`].
+        reason: Option<String>,
+    },
+    /// The internet's router has learned a route, or not.
+    InternetRoute {
+        /// The prefix.
+        prefix: Ipv4Net,
+        /// From whom; `None` means from anybody.
+        from: Option<Speaker>,
+        /// Present or absent.
+        present: bool,
+    },
+    /// Microsoft's WAN sends traffic for a prefix over exactly these connections.
+    Path {
+        /// An endpoint or a prefix, as the file names it.
+        to: String,
+        /// The prefix it means.
+        prefix: Ipv4Net,
+        /// Connections in any order; empty with `internet` set.
+        via: Vec<String>,
+        /// Over the internet path instead.
+        internet: bool,
+    },
+    /// Probe traffic.
+    Traffic {
+        /// Directions: (from, to) pairs.
+        flows: Vec<(String, String)>,
+        /// Limit for the longest interruption of a direction.
+        interrupted_at_most: Option<Duration>,
+        /// Limit for lost packets of a direction.
+        lost_at_most: Option<u64>,
+        /// Delivered traffic ends up on exactly these connections (or `internet`).
+        via: Option<Vec<String>>,
+    },
+    /// What Microsoft makes of a prefix.
+    Prefix(PrefixExpected),
+    /// `validationState` of the peer's AS number.
+    PeerAsn {
+        /// One of [`crate::provider::names::PEER_ASN_STATES`].
+        state: String,
+    },
+    /// `provisioningState` of a peering.
+    Peering {
+        /// A metro.
+        peering: String,
+        /// One of [`crate::provider::names::PEERING_STATES`].
+        state: String,
+    },
+    /// The state of connections of a peering.
+    Connection {
+        /// Connections.
+        connections: Vec<String>,
+        /// `connectionState`, one of [`crate::provider::names::CONNECTION_STATES`].
+        state: Option<String>,
+        /// `sessionStateV4`, one of [`crate::provider::names::SESSION_STATES`].
+        session_state: Option<String>,
+    },
+    /// Microsoft tells something, since the step began.
+    Event {
+        /// `eventType`, one of [`crate::provider::names::EVENTS`].
+        event: String,
+        /// What it is about: a prefix, a connection, a peering.
+        of: Option<String>,
+        /// `eventLevel`, one of [`crate::provider::names::EVENT_LEVELS`].
+        level: Option<String>,
+        /// A part of its summary or description.
+        text: Option<String>,
+    },
+    /// No session, LAG, member or BFD state changes for `stays`.
+    Quiet,
+}
+
+/// A registered prefix or a Peering Service prefix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PrefixObject {
+    /// Of a peering.
+    Registered,
+    /// Of a Peering Service.
+    Service,
+}
+
+impl PrefixObject {
+    /// Its key in a scenario and its name in [`crate::record::Fact::PrefixDeleted`].
+    pub fn name(self) -> &'static str {
+        match self {
+            PrefixObject::Registered => "registered-prefix",
+            PrefixObject::Service => "service-prefix",
+        }
+    }
+}
+
+/// What is expected of a registered or Peering Service prefix; all that is given holds at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PrefixExpected {
+    /// Which object.
+    pub object: PrefixObject,
+    /// The prefix as it was registered or activated.
+    pub prefix: String,
+    /// `prefixValidationState`, one of [`crate::provider::names::PREFIX_STATES`], or `absent`.
+    pub state: Option<String>,
+    /// All of these are among the checks that failed or warn, of [`crate::provider::reason::OF_PREFIXES`].
+    pub reasons: Vec<String>,
+    /// The heading of the message that is shown first.
+    pub message: Option<String>,
+    /// The failures with these reasons name exactly these connections.
+    pub at: Option<Vec<String>>,
+    /// `learnedType` of a Peering Service prefix, one of [`crate::provider::names::LEARNED_TYPES`].
+    pub learned_type: Option<String>,
+}
+
+/// The state of a prefix that no resource has.
+pub const ABSENT: &str = "absent";
+
+/// Seen from the Microsoft edge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RouteDirection {
+    /// Received from the peer.
+    Received,
+    /// Advertised to the peer.
+    Advertised,
+}

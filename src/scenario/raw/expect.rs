@@ -1,0 +1,127 @@
+//! An expectation as TOML has it.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::provider::names;
+use crate::source::{Duration, Located, Names};
+
+/// An expectation: one subject, and what is expected of it.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[schemars(extend("oneOf" = SUBJECTS.map(|subject| json!({ "required": [subject] }))))]
+pub(in crate::scenario) struct RawExpect {
+    /// BGP sessions, by connection: a name, a list, or "all". With `state = "up"` or `"down"`.
+    pub session: Option<Located<Names>>,
+    /// LAGs, by connection. With `state = "up"` or `"down"`.
+    pub lag: Option<Located<Names>>,
+    /// BFD sessions, by connection. With `state = "up"` or `"down"`.
+    pub bfd: Option<Located<Names>>,
+    /// One member, such as "ams-1/1". With `state = "distributing"` or `"down"`.
+    pub member: Option<Located<String>>,
+    /// A prefix, or "any". With `from` or `to`, and `state = "present"` or `"absent"`, or `count`; with `from` and
+    /// `state = "accepted"` or `"refused"`; or with `at = "internet"`.
+    pub route: Option<Located<String>>,
+    /// The endpoint, or the prefix, for which Microsoft's WAN uses exactly the connections of `via`.
+    pub path: Option<Located<String>>,
+    /// Probe traffic: "teams -> sbc", or "both" for all that is being sent.
+    pub traffic: Option<Located<String>>,
+    /// A registered prefix. With `state`, `reason`, `message`, `at`.
+    pub registered_prefix: Option<Located<String>>,
+    /// A Peering Service prefix. With `state`, `reason`, `message`, `at`, `learned-type`.
+    pub service_prefix: Option<Located<String>>,
+    /// The peer's AS number in the subscription. With `state`.
+    pub peer_asn: Option<Located<u32>>,
+    /// The peering resource of a metro. With `state`.
+    pub peering: Option<Located<String>>,
+    /// Connections of a peering: a name, a list, or "all". With `state`, `session-state`, or both.
+    pub connection: Option<Located<Names>>,
+    /// An event that Microsoft tells. With `of`, `level`, `text`.
+    #[schemars(extend("enum" = names::EVENTS))]
+    pub event: Option<Located<String>>,
+    /// For so long after what the step did, no LACP, BFD or BGP state changes.
+    pub quiet: Option<Located<Duration>>,
+    /// What the subject shall be.
+    #[schemars(extend("enum" = states()))]
+    pub state: Option<Located<String>>,
+    /// With `connection`: its `sessionStateV4`.
+    #[schemars(extend("enum" = names::SESSION_STATES))]
+    pub session_state: Option<Located<String>>,
+    /// With `service-prefix`: its `learnedType`.
+    #[schemars(extend("enum" = names::LEARNED_TYPES))]
+    pub learned_type: Option<Located<String>>,
+    /// With a prefix: all of these are among the checks that it did not pass. With a refused `route`: why.
+    pub reason: Option<Located<Names>>,
+    /// With a prefix: the heading of the message that the portal shows first.
+    pub message: Option<Located<String>>,
+    /// With a prefix and `reason`: exactly these connections are at fault. With `route`: "internet".
+    pub at: Option<Located<Names>>,
+    /// With `event`: what it is about, for example a prefix.
+    pub of: Option<Located<String>>,
+    /// With `event`: its level.
+    #[schemars(extend("enum" = names::EVENT_LEVELS))]
+    pub level: Option<Located<String>>,
+    /// With `event`: a part of its summary or description.
+    pub text: Option<Located<String>>,
+    /// With `route`: received by Microsoft from these connections; with `at = "internet"`: from "peer" or "microsoft".
+    pub from: Option<Located<Names>>,
+    /// With `route`: advertised by Microsoft to these connections.
+    pub to: Option<Located<Names>>,
+    /// With `route`: exactly so many.
+    pub count: Option<Located<u32>>,
+    /// With `path` or `traffic`: exactly these connections, or "internet".
+    pub via: Option<Located<Names>>,
+    /// With `traffic`: limit for the longest interruption of a direction.
+    pub interrupted_at_most: Option<Located<Duration>>,
+    /// With `traffic`: limit for the packets lost in a direction.
+    pub lost_at_most: Option<Located<u64>>,
+    /// It must come true within this time of the step's clock; 5 s if not given.
+    pub within: Option<Located<Duration>>,
+    /// Having come true, it must stay so for this long. Traffic is watched at least so long; 500 ms if not given.
+    pub r#for: Option<Located<Duration>>,
+}
+
+/// The keys of [`RawExpect`] that name what is looked at.
+pub(in crate::scenario) const SUBJECTS: [&str; 14] = [
+    "session",
+    "lag",
+    "bfd",
+    "member",
+    "route",
+    "path",
+    "traffic",
+    "registered-prefix",
+    "service-prefix",
+    "peer-asn",
+    "peering",
+    "connection",
+    "event",
+    "quiet",
+];
+
+/// Every state that some subject can have.
+fn states() -> Vec<&'static str> {
+    let ours = [
+        "up",
+        "down",
+        "distributing",
+        "present",
+        "absent",
+        "accepted",
+        "refused",
+    ];
+    let mut states = ours.to_vec();
+    let azures = [
+        &names::PREFIX_STATES[..],
+        &names::PEER_ASN_STATES,
+        &names::PEERING_STATES,
+        &names::CONNECTION_STATES,
+    ];
+    for state in azures.concat() {
+        if !states.contains(&state) {
+            states.push(state);
+        }
+    }
+    states
+}
