@@ -8,6 +8,7 @@
 
 pub mod names;
 pub mod observed;
+pub mod onboarding;
 pub mod reason;
 pub mod received;
 mod request;

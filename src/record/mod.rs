@@ -355,7 +355,7 @@ pub enum Fact {
     Peering {
         /// Its peering location: a metro.
         peering: String,
-        /// `Succeeded`, `Updating`, `Deleting`, `Failed`, `Canceled`.
+        /// `Succeeded`, `Updating`, `Deleting`, `Failed`, `Canceled`; `None` once it is gone.
         state: String,
         /// Why; empty when there is nothing to say.
         error: String,
