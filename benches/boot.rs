@@ -43,7 +43,7 @@ struct Run {
 fn main() -> Outcome<()> {
     if let Ok(role) = std::env::var(ROLE) {
         let (kind, routers) = role.split_once(' ').ok_or("no number of routers")?;
-        enter()?.release();
+        enter()?.signals.release();
         let run = match kind {
             "ours" => run_ours(routers.parse()?)?,
             _ => run_bird(routers.parse()?)?,

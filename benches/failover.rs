@@ -49,7 +49,7 @@ fn main() -> Outcome<()> {
         let mut words = role.split(' ');
         let mut word = || words.next().ok_or("a word is missing");
         let (kind, interval, trials) = (word()?, word()?.parse()?, word()?.parse()?);
-        enter()?.release();
+        enter()?.signals.release();
         let samples = series(kind, interval, trials)?;
         println!("{}", serde_json::to_string(&samples)?);
         return Ok(());

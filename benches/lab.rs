@@ -26,8 +26,8 @@ const SIZES: [(usize, usize, usize); 4] = [(4, 21, 3), (50, 11, 3), (200, 7, 1),
 const AT_ONCE: f64 = 0.010;
 
 fn main() -> ExitCode {
-    let result = enter().map_err(anyhow::Error::from).and_then(|held| {
-        held.release();
+    let result = enter().map_err(anyhow::Error::from).and_then(|entered| {
+        entered.signals.release();
         bench()
     });
     match result {

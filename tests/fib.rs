@@ -16,8 +16,8 @@ use serde_json::Value;
 
 fn main() -> ExitCode {
     let cannot = match enter() {
-        Ok(held) => {
-            held.release();
+        Ok(entered) => {
+            entered.signals.release();
             None
         }
         Err(error) => Some(error.to_string()),

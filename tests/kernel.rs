@@ -27,8 +27,8 @@ fn main() -> ExitCode {
         ];
         rooms.into_iter().flatten()
     };
-    let held = match enter() {
-        Ok(held) => held,
+    let entered = match enter() {
+        Ok(entered) => entered,
         Err(error) => {
             let ignored = |test: Trial| test.with_kind(error.to_string()).with_ignored_flag(true);
             let arguments = Arguments::from_args();
@@ -36,8 +36,8 @@ fn main() -> ExitCode {
         }
     };
     if let Some(role) = std::env::var_os(inside::ROLE) {
-        return inside::play(&role.to_string_lossy(), held);
+        return inside::play(&role.to_string_lossy(), entered);
     }
-    held.release();
+    entered.signals.release();
     libtest_mimic::run(&Arguments::from_args(), tests().collect()).exit_code()
 }

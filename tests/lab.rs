@@ -61,8 +61,8 @@ fn main() -> ExitCode {
 
 fn try_to_enter() -> ExitCode {
     match enter() {
-        Ok(held) => {
-            held.release();
+        Ok(entered) => {
+            entered.signals.release();
             ExitCode::SUCCESS
         }
         Err(error) => {

@@ -36,8 +36,8 @@ const PEER_ASN: u32 = 64500;
 
 fn main() -> ExitCode {
     let cannot = match enter() {
-        Ok(held) => {
-            held.release();
+        Ok(entered) => {
+            entered.signals.release();
             None
         }
         Err(error) => Some(error.to_string()),

@@ -14,8 +14,8 @@ pub fn doctor() -> u8 {
     let programs = program::programs();
     let entered = enter();
     let mut features = vec![attempt::namespaces(&entered)];
-    if let Ok(held) = entered {
-        held.release();
+    if let Ok(entered) = entered {
+        entered.signals.release();
         features.extend(attempt::kernel());
     }
     features.extend(programs);

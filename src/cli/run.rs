@@ -61,7 +61,7 @@ pub fn run(arguments: &RunArguments) -> u8 {
         }
     };
     let held = match enter::enter() {
-        Ok(held) => held,
+        Ok(entered) => entered.signals,
         Err(error) => {
             anstream::eprintln!("error: failed to {error}");
             return LAB_FAILED;

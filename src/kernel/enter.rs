@@ -1,7 +1,7 @@
 //! Moving this program into user, mount, pid and network namespaces of its own (namespaces(7), user_namespaces(7)).
 //!
 //! ```text
-//! outer   stays outside, passes signals on, ends with the inner's exit number
+//! outer   stays outside, passes signals on, makes sockets there, ends with the inner's exit number
 //!   └ init    pid 1 of the new pid namespace: reaps orphans, ends when the outer or the inner ends
 //!       └ inner   returns from `enter` and is peerlab from there on
 //! ```
@@ -16,7 +16,11 @@
 //!
 //! Each is a fork, not a new execution: nothing has to be handed over, and no marker can be left in the environment.
 //!
-//! **Invariant:** the outer process does nothing but wait; nothing is mounted or linked outside the new namespaces.
+//! The outer process stays in the network it was started in, and makes sockets of that network for the inner one
+//! ([`Outside`]): what registries on the internet say is asked through them.
+//!
+//! **Invariant:** the outer process never waits for anything but a signal or a question; nothing is mounted or linked
+//! outside the new namespaces.
 
 use std::fs;
 use std::io;
@@ -38,6 +42,7 @@ use nix::unistd::{ForkResult, Pid, fork, getegid, geteuid, pipe2};
 
 use super::link::{self, LOOPBACK};
 use super::netlink::{Netlink, NetlinkError};
+use super::outside::{self, Outside, SocketMaker};
 
 mod refusal;
 
@@ -126,19 +131,31 @@ impl HeldSignals {
     }
 }
 
+/// What the inner process got on its way in.
+#[derive(Debug)]
+#[must_use = "SIGINT and SIGTERM stay blocked until released"]
+pub struct Entered {
+    /// The signals that wait.
+    pub signals: HeldSignals,
+    /// The way to the network outside.
+    pub outside: Outside,
+}
+
 /// Moves into new namespaces, and returns in the inner process; the outer process ends in here.
 ///
 /// Must be called before any thread is started. Inside, the user is root as far as these namespaces go, `lo` is up,
 /// /proc shows only the lab's processes, /run is empty and private, and everything else of the file system is as outside.
 ///
-/// An error is returned in the outer process if nothing was made yet, else in the inner process.
-pub fn enter() -> Result<HeldSignals, EnterError> {
+/// An error is returned in the outer process if nothing was made yet, else in pid 1 or in the inner process; the outer
+/// ends with whatever number that one ends with.
+pub fn enter() -> Result<Entered, EnterError> {
     let threads = fs::read_dir("/proc/self/task").map_or(1, |tasks| tasks.count());
     if threads != 1 {
         return Err(EnterError::Threads(threads));
     }
     raise_descriptors()?;
-    unshare_all()?;
+    let (inside, maker) = outside::pair().map_err(system("make a pair of sockets"))?;
+    unshare_processes()?;
     let mut watched = SigSet::from_iter(ASKED_TO_END);
     watched.add(Signal::SIGCHLD);
     watched.thread_block().map_err(system("block signals"))?;
@@ -146,19 +163,25 @@ pub fn enter() -> Result<HeldSignals, EnterError> {
     // SAFETY: this process has one thread, so the child's memory is in a consistent state.
     match unsafe { fork() }.map_err(system("start pid 1"))? {
         ForkResult::Parent { child } => {
-            drop(outer_lives);
-            let number = stay_outside(child, &watched);
+            drop((outer_lives, inside));
+            let number = stay_outside(child, &watched, maker);
             drop(outer);
             process::exit(number)
         }
         ForkResult::Child => {
-            drop(outer);
-            become_init(outer_lives, &watched)?;
+            drop((outer, maker));
+            // Only here, so that the outer process stays in its network.
+            unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWNET)
+                .map_err(refusal::unshare)?;
         }
     }
+    let inside = become_init(outer_lives, &watched, inside)?;
     prepare()?;
     tracing::debug!("inside namespaces of its own");
-    Ok(HeldSignals(()))
+    Ok(Entered {
+        signals: HeldSignals(()),
+        outside: Outside::new(inside),
+    })
 }
 
 /// Raises the soft limit of open files to the hard limit, and returns it.
@@ -182,9 +205,10 @@ pub fn need_descriptors(needed: u64) -> Result<(), EnterError> {
     }
 }
 
-/// Makes the namespaces; as root in the present user namespace if that is allowed, else in a new one.
-fn unshare_all() -> Result<(), EnterError> {
-    let flags = CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWNET;
+/// Makes a pid namespace for the processes to come; as root in the present user namespace if that is allowed, else in a
+/// new one.
+fn unshare_processes() -> Result<(), EnterError> {
+    let flags = CloneFlags::CLONE_NEWPID;
     let (uid, gid) = (geteuid(), getegid());
     if uid.is_root() {
         match unshare(flags) {
@@ -205,11 +229,12 @@ fn unshare_all() -> Result<(), EnterError> {
     write("/proc/self/gid_map", format!("0 {gid} 1"))
 }
 
-/// The outer process: passes signals on to init until it ends, and returns the exit number.
-fn stay_outside(init: Pid, watched: &SigSet) -> i32 {
+/// The outer process: passes signals on to init until it ends, makes sockets, and returns the exit number.
+fn stay_outside(init: Pid, watched: &SigSet, maker: SocketMaker) -> i32 {
     let Ok(signals) = SignalFd::with_flags(watched, SfdFlags::SFD_CLOEXEC) else {
         return LAB_FAILED;
     };
+    let mut maker = Some(maker);
     loop {
         match waitpid(init, Some(WaitPidFlag::WNOHANG)) {
             Ok(WaitStatus::Exited(_, number)) if number > BY_SIGNAL => {
@@ -220,9 +245,23 @@ fn stay_outside(init: Pid, watched: &SigSet) -> i32 {
             Ok(_) => {}
             Err(_) => return LAB_FAILED,
         }
-        if let Some(signal) = next_to_pass_on(&signals) {
+        let mut events = vec![PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
+        events.extend(
+            maker
+                .iter()
+                .map(|maker| PollFd::new(maker.as_fd(), PollFlags::POLLIN)),
+        );
+        match poll(&mut events, PollTimeout::NONE) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(_) => return LAB_FAILED,
+        }
+        let happened = |index: usize| events.get(index).is_some_and(|e| e.any().unwrap_or(true));
+        let (signalled, asked) = (happened(0), happened(1));
+        if signalled && let Some(signal) = next_to_pass_on(&signals) {
             let _ = kill(init, signal);
         }
+        // Nobody is left who could ask: the end of init is all that is still to come.
+        maker = maker.filter(|maker| !asked || maker.answer());
     }
 }
 
@@ -245,21 +284,27 @@ fn next_to_pass_on(signals: &SignalFd) -> Option<Signal> {
     (signal != Signal::SIGCHLD && info.ssi_code != libc::SI_KERNEL).then_some(signal)
 }
 
-/// Makes this process init, and returns in its child.
-fn become_init(outer_lives: OwnedFd, watched: &SigSet) -> Result<(), EnterError> {
+/// Makes this process init, and returns in its child, which alone keeps its end of the pair.
+fn become_init(
+    outer_lives: OwnedFd,
+    watched: &SigSet,
+    inside: OwnedFd,
+) -> Result<OwnedFd, EnterError> {
     prctl::set_pdeathsig(Signal::SIGKILL).map_err(system("ask for SIGKILL"))?;
     let signals =
         SignalFd::with_flags(watched, SfdFlags::SFD_CLOEXEC).map_err(system("watch signals"))?;
     // SAFETY: this process has one thread, so the child's memory is in a consistent state.
     match unsafe { fork() }.map_err(system("start the inner process"))? {
         ForkResult::Parent { child } => {
+            drop(inside);
             let _ = prctl::set_name(c"peerlab-init");
             process::exit(stay_init(child, &signals, &outer_lives))
         }
         ForkResult::Child => {
             let mut mask = SigSet::empty();
             mask.add(Signal::SIGCHLD);
-            mask.thread_unblock().map_err(system("unblock SIGCHLD"))
+            mask.thread_unblock().map_err(system("unblock SIGCHLD"))?;
+            Ok(inside)
         }
     }
 }

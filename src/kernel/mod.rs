@@ -13,6 +13,7 @@ pub mod link;
 pub mod namespace;
 pub mod netlink;
 pub mod nexthop;
+pub mod outside;
 pub mod pressure;
 pub mod priority;
 pub mod route;

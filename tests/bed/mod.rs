@@ -14,8 +14,8 @@ pub fn play(trials: Vec<Trial>, threads: Option<usize>) -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads = threads.or(arguments.test_threads);
     let trials = match enter() {
-        Ok(held) => {
-            held.release();
+        Ok(entered) => {
+            entered.signals.release();
             trials
         }
         Err(error) => {

@@ -4,7 +4,8 @@
 
 use std::fs;
 use std::hash::{BuildHasher, RandomState};
-use std::io::{BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
@@ -15,12 +16,17 @@ use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::time::TimeSpec;
 use nix::unistd::Pid;
 use peerlab::kernel::apply::Network;
-use peerlab::kernel::enter::HeldSignals;
+use peerlab::kernel::enter::Entered;
+use peerlab::kernel::outside::Outside;
+
+use tokio::io::AsyncReadExt as _;
 
 use crate::build;
 
 /// Environment variable with the role of an inner process.
 pub const ROLE: &str = "PEERLAB_TEST_ROLE";
+/// Environment variable with the address of a server outside.
+const SERVER: &str = "PEERLAB_TEST_SERVER";
 /// Environment variable with a text unique to one process tree; every process of a lab inherits it.
 const TREE: &str = "PEERLAB_TEST_TREE";
 /// Kills at random moments.
@@ -42,21 +48,23 @@ pub fn tests() -> Vec<Trial> {
         Trial::test("inside::death_by_signal_is_a_failed_lab", death),
         Trial::test("inside::signals_are_passed_on_and_held", signals),
         Trial::test("inside::orphans_are_reaped", orphans),
+        Trial::test("inside::sockets_come_from_outside", sockets_from_outside),
         Trial::test("inside::nothing_is_left_after_kill", kill_at_random_moments),
     ]
 }
 
 /// What the inner process does.
-pub fn play(role: &str, held: HeldSignals) -> ExitCode {
+pub fn play(role: &str, entered: Entered) -> ExitCode {
     match role {
         "three" => return ExitCode::from(3),
         "killed" => {
             let _ = kill(Pid::this(), Signal::SIGKILL);
         }
         "describe" => println!("{}", describe()),
-        "signals" => return hear_signals(held),
+        "signals" => return hear_signals(entered),
         "orphans" => return orphans_leave_no_zombie(),
         "lab" => lab(),
+        "outside" => return speak_outside(&entered.outside),
         _ => return ExitCode::from(99),
     }
     ExitCode::SUCCESS
@@ -183,7 +191,7 @@ fn death() -> Outcome {
 }
 
 /// Waits until a signal is held, lets it through, and says which came.
-fn hear_signals(held: HeldSignals) -> ExitCode {
+fn hear_signals(entered: Entered) -> ExitCode {
     let wanted = SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM]);
     println!("ready");
     let pending = wait_for("a held signal", || {
@@ -196,7 +204,7 @@ fn hear_signals(held: HeldSignals) -> ExitCode {
     });
     let signal = wanted.wait().expect("the set is valid");
     println!("{} held {}", signal.as_str(), pending.is_ok());
-    held.release();
+    entered.signals.release();
     println!("released");
     // The default action is in force now.
     loop {
@@ -246,6 +254,53 @@ fn orphans_leave_no_zombie() -> ExitCode {
 fn orphans() -> Outcome {
     let (number, _, stderr) = outcome(start("orphans", "orphans"))?;
     assert_eq!(number, Some(0), "{stderr}");
+    Ok(())
+}
+
+/// Speaks with a server outside: by itself it cannot, with a socket from outside it can, several at once.
+fn speak_outside(outside: &Outside) -> ExitCode {
+    let server: SocketAddr = std::env::var(SERVER)
+        .expect("a server")
+        .parse()
+        .expect("an address");
+    let by_itself = TcpStream::connect(server).map_err(|error| error.kind());
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let greet = async || {
+        let mut connection = outside.tcp(server).await?;
+        let mut greeting = String::new();
+        connection.read_to_string(&mut greeting).await?;
+        io::Result::Ok(greeting)
+    };
+    let heard = runtime.expect("a runtime").block_on(async {
+        let nobody = outside.tcp(([127, 0, 0, 1], 1).into()).await;
+        (
+            tokio::join!(greet(), greet()),
+            nobody.map_err(|error| error.kind()).map(drop),
+        )
+    });
+    println!("{:?} {heard:?}", by_itself.map(drop));
+    ExitCode::SUCCESS
+}
+
+fn sockets_from_outside() -> Outcome {
+    for address in ["127.0.0.1:0", "[::1]:0"] {
+        let server = TcpListener::bind(address)?;
+        let mut command = start("outside", "outside");
+        command.env(SERVER, server.local_addr()?.to_string());
+        let child = command.spawn()?;
+        for _ in 0..2 {
+            server.accept()?.0.write_all(b"welcome")?;
+        }
+        let output = child.wait_with_output()?;
+        assert_eq!(
+            String::from_utf8(output.stdout)?,
+            "Err(ConnectionRefused) ((Ok(\"welcome\"), Ok(\"welcome\")), Err(ConnectionRefused))\n",
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
     Ok(())
 }
 
