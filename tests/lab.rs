@@ -12,6 +12,8 @@ use peerlab::kernel::enter::enter;
 mod circumstances;
 #[path = "lab/frames.rs"]
 mod frames;
+#[path = "lab/internet.rs"]
+mod internet;
 #[path = "lab/kills.rs"]
 mod kills;
 #[path = "lab/left.rs"]
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
         signals::trials(),
         circumstances::trials(),
         frames::trials(),
+        internet::trials(),
         noise::trials(),
     ];
     let mut trials: Vec<Trial> = rooms.into_iter().flatten().collect();

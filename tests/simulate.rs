@@ -23,3 +23,5 @@ mod chaos;
 mod faults;
 #[path = "simulate/metros.rs"]
 mod metros;
+#[path = "simulate/microsoft.rs"]
+mod microsoft;

@@ -45,7 +45,7 @@ fn interfaces(topology: &Topology, layout: &Layout, path: &Path) -> String {
     let _ = writeln!(
         text,
         "# Microsoft: AS8075, {} routes from {MICROSOFT_RANGE}, Teams at {TEAMS_ADDRESS}",
-        layout.microsoft_routes.len()
+        layout.microsoft_routes
     );
     let bfd = topology.profile.bfd;
     let bgp = topology.profile.bgp;

@@ -79,7 +79,12 @@ pub fn missing(state: &State, topology: &Topology, except: &[String]) -> Option<
             if !complete(state, connection, phase) {
                 connections.push(connection.name.clone());
             }
-            let inside = [("wan", &connection.edge), ("core", &connection.router)];
+            let inside = [
+                ("wan", connection.edge.as_str()),
+                ("core", connection.router.as_str()),
+                ("internet", "core"),
+                ("internet", "wan"),
+            ];
             let lacking = inside
                 .iter()
                 .filter(|(hub, router)| !complete_inside(state, hub, router, phase))
@@ -95,8 +100,8 @@ pub fn missing(state: &State, topology: &Topology, except: &[String]) -> Option<
     })
 }
 
-/// Whether the session inside Microsoft's or the peer's network is there, through which all others learn of a
-/// connection's routes. One of which nothing was told does not count.
+/// Whether the session inside Microsoft's or the peer's network, or with the internet, is there, through which all others
+/// learn of a connection's routes. One of which nothing was told does not count.
 fn complete_inside(state: &State, hub: &str, router: &str, phase: Phase) -> bool {
     let told = state.session(hub, router);
     told.is_none_or(|session| match phase {

@@ -1,13 +1,13 @@
 //! What a step does to a living lab.
 
 use super::cable::touched;
-use super::routers::{community, core_sessions};
+use super::routers::{community, core_sessions, with_internet};
 use super::{Acted, Lab, LabError};
 use crate::bgp::attributes::LargeCommunity;
 use crate::plan::of_topology::ConnectionLayout;
 use crate::record::Fact;
 use crate::router::{Originated, OriginatedAttributes, Sessions};
-use crate::scenario::{Act, Announcement, Fault, FaultKind, Speaker, Target};
+use crate::scenario::{Act, Announcement, Fault, FaultKind, Setting, Speaker, Target};
 
 impl Lab {
     /// Does what a step asks for; returns when it was observed to have happened.
@@ -46,10 +46,17 @@ impl Lab {
             }
             Act::Withdraw {
                 by: Speaker::Microsoft,
-                ..
+                prefix,
+                from,
+            } => {
+                self.withdraw_by_microsoft(*prefix, from)?;
+                Ok(Acted::Done)
             }
-            | Act::Request(_)
-            | Act::Set(_) => Ok(Acted::Impossible(
+            Act::Set(Setting::MicrosoftRoutes(count)) => {
+                self.set_microsoft_routes(*count)?;
+                Ok(Acted::Done)
+            }
+            Act::Request(_) | Act::Set(_) => Ok(Acted::Impossible(
                 "the Microsoft side of this lab does not do this".to_owned(),
             )),
         }
@@ -57,14 +64,15 @@ impl Lab {
 
     fn announce(&mut self, announcement: &Announcement) -> Result<Acted, LabError> {
         let impossible = |why: &str| Ok(Acted::Impossible(why.to_owned()));
-        if announcement.by == Speaker::Microsoft {
-            return impossible("the Microsoft side of this lab does not do this");
-        }
         if announcement.as_path.has_set() {
             return impossible("the simulated core does not announce an AS_SET (RFC 9774)");
         }
-        // The router under test puts its own AS in front: what stands behind it is ours to give.
         let path: Vec<u32> = announcement.as_path.asns().collect();
+        if announcement.by == Speaker::Microsoft {
+            self.announce_by_microsoft(announcement.prefix, &path, &announcement.from)?;
+            return Ok(Acted::Done);
+        }
+        // The router under test puts its own AS in front: what stands behind it is ours to give.
         let behind = path.strip_prefix(&[self.peer_asn]).unwrap_or(&path);
         let large = announcement.large_communities.iter();
         let large = large.map(|&(global, local_1, local_2)| LargeCommunity {
@@ -83,7 +91,8 @@ impl Lab {
                 med: announcement.med,
                 ..OriginatedAttributes::default()
             },
-            sessions: self.core_sessions(&announcement.from),
+            // The peer's transit hears of it, too, and goes on telling when it is withdrawn from Microsoft.
+            sessions: with_internet(&self.layout, self.core_sessions(&announcement.from)),
         };
         self.core()?.announce(route);
         Ok(Acted::Done)

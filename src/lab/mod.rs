@@ -11,6 +11,7 @@ pub mod capture;
 pub mod control_plane;
 mod error;
 pub mod line_cards;
+pub mod microsoft_routes;
 mod needs;
 pub mod routers;
 mod traffic;
@@ -26,6 +27,7 @@ use self::cable::Cables;
 use self::capture::Capture;
 use self::control_plane::ControlPlane;
 pub use self::error::LabError;
+use self::microsoft_routes::MicrosoftRoutes;
 use crate::binding::{Binding, Device};
 use crate::device::bird::{self, Bird};
 use crate::kernel::apply::Network;
@@ -33,7 +35,7 @@ use crate::kernel::enter;
 use crate::kernel::namespace::Namespace;
 use crate::kernel::watch::{Watch, Watcher};
 use crate::line::Line;
-use crate::plan::of_topology::{ConnectionLayout, Layout};
+use crate::plan::of_topology::{ConnectionLayout, Layout, TEAMS_PREFIX};
 use crate::probe::Probe;
 use crate::record::{Fact, Recorder};
 use crate::router::RouterConfig;
@@ -59,8 +61,9 @@ pub struct Lab {
     line: Line,
     control_plane: ControlPlane,
     cables: Cables,
-    /// Simulated routers by name, `wan` and `core` among them.
+    /// Simulated routers by name, `wan`, `core` and `internet` among them.
     routers: BTreeMap<String, RouterHandle>,
+    microsoft_routes: MicrosoftRoutes,
     /// Edges that are dead.
     crashed: BTreeSet<String>,
     probe: Probe,
@@ -125,6 +128,7 @@ impl Lab {
         tracing::debug!(devices = devices.len(), "the lab is up");
         Ok(Lab {
             cables: Cables::open(&network, &layout)?,
+            microsoft_routes: MicrosoftRoutes::new(layout.clone()),
             layout,
             recorder: recorder.clone(),
             peer_asn: topology.peer.asn,
@@ -182,7 +186,7 @@ impl Lab {
     }
 }
 
-/// The routers that are ours: all of Microsoft's, the core, and the peer's that are bound to nothing else.
+/// The routers that are ours: all of Microsoft's, the core, the internet, and the peer's that are bound to nothing else.
 pub fn simulated(
     topology: &Topology,
     layout: &Layout,
@@ -198,11 +202,13 @@ pub fn simulated(
         .iter()
         .filter(|peer| *binding.device(&peer.name) == Device::Simulated)
         .map(|peer| routers::peer(topology, layout, peer, without_bfd));
-    [routers::wan(layout), routers::core(topology, layout)]
-        .into_iter()
-        .chain(edges)
-        .chain(peers)
-        .collect()
+    // The internet first: it listens before the others call.
+    let around = [
+        routers::internet(topology),
+        routers::wan(layout),
+        routers::core(topology, layout),
+    ];
+    around.into_iter().chain(edges).chain(peers).collect()
 }
 
 /// What the kernel's routes and links are watched for: the ways to the endpoints and to Teams.
@@ -224,7 +230,7 @@ fn watches(
             peer_prefixes.push(announced.prefix);
         }
     }
-    let teams = layout.microsoft_routes.first().copied();
+    let teams = [TEAMS_PREFIX];
     let watch = |router: &str,
                  prefixes: &[ipnet::Ipv4Net],
                  links: Vec<String>|
@@ -240,17 +246,18 @@ fn watches(
     let peer_names = layout.peers.iter().map(|peer| peer.name.clone()).collect();
     let mut watches = vec![
         watch("wan", &peer_prefixes, edge_names)?,
-        watch("core", teams.as_slice(), peer_names)?,
+        watch("core", &teams, peer_names)?,
+        watch(
+            "internet",
+            &peer_prefixes,
+            ["wan", "core"].map(str::to_owned).to_vec(),
+        )?,
     ];
     for edge in &layout.edges {
         watches.push(watch(&edge.name, &peer_prefixes, vec!["wan".to_owned()])?);
     }
     for peer in &layout.peers {
-        watches.push(watch(
-            &peer.name,
-            teams.as_slice(),
-            vec!["inside".to_owned()],
-        )?);
+        watches.push(watch(&peer.name, &teams, vec!["inside".to_owned()])?);
     }
     Ok(watches)
 }

@@ -3,9 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::bgp::policy::{Change, Policy, Rule};
+use super::microsoft_routes;
+use crate::bgp::policy::{Change, Match, Policy, PrefixSet, Rule, Verdict};
+use crate::plan::microsoft;
 use crate::plan::of_topology::{
-    CORE_ROUTER_ID, ConnectionLayout, EdgeLayout, Layout, PeerLayout, WAN_ROUTER_ID,
+    CORE_INTERNET, CORE_ROUTER_ID, ConnectionLayout, EdgeLayout, INTERNET_ROUTER_ID, Layout,
+    MICROSOFT_RANGE, PeerLayout, WAN_INTERNET, WAN_ROUTER_ID,
 };
 use crate::router::{
     Originated, OriginatedAttributes, RouterConfig, Scope, SessionIndex, SessionSpec, Sessions,
@@ -20,8 +23,12 @@ pub const VOICE_COMMUNITY: (u16, u16) = (8075, 8007);
 const MULTIPATH: usize = 64;
 /// LOCAL_PREF of routes learned in the primary metro of a service, in its backup metro, and elsewhere.
 const LOCAL_PREF: (u32, u32, u32) = (300, 200, 100);
-/// Inside the WAN and the peer's core sessions come back quickly.
-const INTERNAL_TIMERS: BgpTimers = BgpTimers {
+/// The internet's AS number: the last private one, so that it is nobody's in a topology.
+pub const INTERNET_ASN: u32 = 4_294_967_294;
+/// The internet's router, and the interfaces towards it.
+const INTERNET: &str = "internet";
+/// Inside the WAN and the peer's core, and towards the internet, sessions come back quickly.
+const PLAIN_TIMERS: BgpTimers = BgpTimers {
     keepalive: Duration::from_secs(10),
     hold: Duration::from_secs(30),
     connect_retry: Duration::from_millis(500),
@@ -50,16 +57,15 @@ pub fn edge(topology: &Topology, layout: &Layout, edge: &EdgeLayout) -> RouterCo
             )
         });
     }
-    let external = (0..sessions.len() as u16).map(SessionIndex).collect();
     sessions.push(SessionSpec {
         next_hop_self: true,
-        ..internal("wan", "wan", edge.wan_side, edge.wan, MICROSOFT_ASN)
+        ..plain("wan", "wan", edge.wan_side, edge.wan, MICROSOFT_ASN)
     });
-    let originate = layout.microsoft_routes.iter().map(|prefix| Originated {
-        prefix: *prefix,
-        attributes: OriginatedAttributes::default(),
-        sessions: Sessions::Only(Vec::clone(&external)),
-    });
+    let routes = microsoft::routes(layout.microsoft_routes, layout.region(&edge.metro));
+    let external = edge_sessions(layout, &edge.name, |_| true);
+    let originate = routes
+        .into_iter()
+        .map(|route| microsoft_routes::originated(route, external.clone()));
     RouterConfig {
         name: edge.name.clone(),
         asn: MICROSOFT_ASN,
@@ -79,13 +85,25 @@ pub fn ordinary(local_pref: u32) -> Policy {
     }
 }
 
-/// Microsoft's WAN: iBGP with every edge.
+/// What the WAN tells the internet: Microsoft's aggregate, and never a prefix of the peer.
+pub fn to_the_internet() -> Policy {
+    let own = PrefixSet::from_iter([MICROSOFT_RANGE]);
+    Policy::new(
+        vec![Rule::accept(
+            vec![Match::Prefix(Arc::new(own)), Match::PathLength(0..=0)],
+            Vec::new(),
+        )],
+        Verdict::Reject("not-microsofts".into()),
+    )
+}
+
+/// Microsoft's WAN: iBGP with every edge, eBGP with the internet, which is told Microsoft's aggregate.
 pub fn wan(layout: &Layout) -> RouterConfig {
-    let sessions = layout.edges.iter().map(|edge| SessionSpec {
+    let edges = layout.edges.iter().map(|edge| SessionSpec {
         passive: true,
         export: Arc::new(Policy::deny_all()),
         record_routes: true,
-        ..internal(
+        ..plain(
             &edge.name,
             &edge.name,
             edge.wan,
@@ -93,12 +111,28 @@ pub fn wan(layout: &Layout) -> RouterConfig {
             MICROSOFT_ASN,
         )
     });
+    let internet = SessionSpec {
+        import: Arc::new(Policy::deny_all()),
+        export: Arc::new(to_the_internet()),
+        ..plain(
+            INTERNET,
+            INTERNET,
+            WAN_INTERNET.0,
+            WAN_INTERNET.1,
+            INTERNET_ASN,
+        )
+    };
+    let aggregate = Originated {
+        prefix: MICROSOFT_RANGE,
+        attributes: OriginatedAttributes::default(),
+        sessions: Sessions::Only(vec![SessionIndex(layout.edges.len() as u16)]),
+    };
     RouterConfig {
         name: "wan".to_owned(),
         asn: MICROSOFT_ASN,
         router_id: WAN_ROUTER_ID,
-        sessions: sessions.collect(),
-        originate: Vec::new(),
+        sessions: edges.chain([internet]).collect(),
+        originate: vec![aggregate],
         multipath: MULTIPATH,
     }
 }
@@ -130,7 +164,7 @@ pub fn peer(
         .collect();
     sessions.push(SessionSpec {
         next_hop_self: true,
-        ..internal("core", "inside", peer.inside, peer.core, topology.peer.asn)
+        ..plain("core", "inside", peer.inside, peer.core, topology.peer.asn)
     });
     RouterConfig {
         name: peer.name.clone(),
@@ -142,35 +176,46 @@ pub fn peer(
     }
 }
 
-/// The rest of the peer's network: iBGP with each of its routers, origin of the endpoints' prefixes.
+/// The rest of the peer's network: iBGP with each of its routers, eBGP with the internet, its transit; origin of the
+/// endpoints' prefixes.
 pub fn core(topology: &Topology, layout: &Layout) -> RouterConfig {
-    let sessions = layout
-        .peers
-        .iter()
-        .map(|peer| SessionSpec {
-            scope: Scope::Own,
-            ..internal(
-                &peer.name,
-                &peer.name,
-                peer.core,
-                peer.inside,
-                topology.peer.asn,
-            )
-        })
-        .collect();
+    let routers = layout.peers.iter().map(|peer| SessionSpec {
+        scope: Scope::Own,
+        ..plain(
+            &peer.name,
+            &peer.name,
+            peer.core,
+            peer.inside,
+            topology.peer.asn,
+        )
+    });
+    let internet = SessionSpec {
+        import: Arc::new(Policy::deny_all()),
+        scope: Scope::Own,
+        ..plain(
+            INTERNET,
+            INTERNET,
+            CORE_INTERNET.0,
+            CORE_INTERNET.1,
+            INTERNET_ASN,
+        )
+    };
     let originate = topology.endpoints.iter().map(|endpoint| Originated {
         prefix: endpoint.prefix,
         attributes: OriginatedAttributes {
             communities: vec![community(VOICE_COMMUNITY)],
             ..OriginatedAttributes::default()
         },
-        sessions: core_sessions(layout, |router| endpoint.behind.iter().any(|b| b == router)),
+        sessions: with_internet(
+            layout,
+            core_sessions(layout, |router| endpoint.behind.iter().any(|b| b == router)),
+        ),
     });
     RouterConfig {
         name: "core".to_owned(),
         asn: topology.peer.asn,
         router_id: CORE_ROUTER_ID,
-        sessions,
+        sessions: routers.chain([internet]).collect(),
         originate: originate.collect(),
         multipath: MULTIPATH,
     }
@@ -184,6 +229,46 @@ pub fn core_sessions(layout: &Layout, chosen: impl Fn(&str) -> bool) -> Sessions
         .enumerate()
         .filter(|(_, peer)| chosen(&peer.name));
     Sessions::Only(chosen.map(|(n, _)| SessionIndex(n as u16)).collect())
+}
+
+/// Sessions of the core, and the one with the internet.
+pub fn with_internet(layout: &Layout, sessions: Sessions) -> Sessions {
+    match sessions {
+        Sessions::All => Sessions::All,
+        Sessions::Only(mut list) => {
+            list.push(SessionIndex(layout.peers.len() as u16));
+            Sessions::Only(list)
+        }
+    }
+}
+
+/// An edge's sessions with the peer on the connections that are chosen.
+pub fn edge_sessions(layout: &Layout, edge: &str, chosen: impl Fn(&str) -> bool) -> Sessions {
+    let own = layout.connections.iter().filter(|c| c.edge.router == edge);
+    let chosen = own.enumerate().filter(|(_, c)| chosen(&c.name));
+    Sessions::Only(chosen.map(|(n, _)| SessionIndex(n as u16)).collect())
+}
+
+/// The internet: it learns Microsoft's aggregate from the WAN and the peer's prefixes from the core, and tells nobody
+/// anything; what WAN and core have no route for they send there anyway.
+pub fn internet(topology: &Topology) -> RouterConfig {
+    let neighbour = |name: &str, (theirs, ours), asn| SessionSpec {
+        passive: true,
+        export: Arc::new(Policy::deny_all()),
+        record_routes: true,
+        ..plain(name, name, ours, theirs, asn)
+    };
+    RouterConfig {
+        name: INTERNET.to_owned(),
+        asn: INTERNET_ASN,
+        router_id: INTERNET_ROUTER_ID,
+        sessions: vec![
+            neighbour("wan", WAN_INTERNET, MICROSOFT_ASN),
+            neighbour("core", CORE_INTERNET, topology.peer.asn),
+        ],
+        originate: Vec::new(),
+        multipath: 1,
+    }
 }
 
 /// A community as one number.
@@ -201,7 +286,8 @@ fn external(
     SessionSpec::new(name, name, *local, *remote, connection.prefix_len, asn)
 }
 
-fn internal(
+/// A session over a plain link.
+fn plain(
     name: &str,
     interface: &str,
     local: std::net::Ipv4Addr,
@@ -209,7 +295,7 @@ fn internal(
     asn: u32,
 ) -> SessionSpec {
     SessionSpec {
-        timers: INTERNAL_TIMERS,
+        timers: PLAIN_TIMERS,
         ..SessionSpec::new(name, interface, local, remote, 31, asn)
     }
 }

@@ -4,6 +4,7 @@
 //!
 //! **Invariant:** a plan is a pure function of its topology; no work refers to a namespace or link made later.
 
+pub mod microsoft;
 pub mod of_topology;
 mod print;
 

@@ -11,6 +11,8 @@ use crate::topology::{Connection, Topology};
 
 /// Microsoft's lab routes lie in the benchmarking range of RFC 2544: 512 prefixes of length 24.
 pub const MICROSOFT_RANGE: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(198, 18, 0, 0), 15);
+/// The prefix of the Teams service.
+pub const TEAMS_PREFIX: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(198, 18, 0, 0), 24);
 /// The Teams service host.
 pub const TEAMS_ADDRESS: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 10);
 /// Addresses of links and routers inside the lab; a topology may not use them.
@@ -31,8 +33,8 @@ pub struct Layout {
     pub connections: Vec<ConnectionLayout>,
     /// Endpoints, in file order.
     pub endpoints: Vec<EndpointLayout>,
-    /// Microsoft's announced prefixes; the Teams host is in the first.
-    pub microsoft_routes: Vec<Ipv4Net>,
+    /// Number of routes Microsoft announces on each session from the start.
+    pub microsoft_routes: u16,
 }
 
 /// A Microsoft edge.
@@ -117,26 +119,23 @@ pub const WAN_ROUTER_ID: Ipv4Addr = Ipv4Addr::new(172, 30, 255, 254);
 /// BGP identifier of the peer's core router.
 pub const CORE_ROUTER_ID: Ipv4Addr = Ipv4Addr::new(172, 31, 255, 254);
 
+/// BGP identifier of the internet's router.
+pub const INTERNET_ROUTER_ID: Ipv4Addr = Ipv4Addr::new(172, 31, 255, 253);
+
 const WAN_TEAMS: (Ipv4Addr, Ipv4Addr) = (
     Ipv4Addr::new(172, 30, 254, 0),
     Ipv4Addr::new(172, 30, 254, 1),
 );
-const WAN_INTERNET: (Ipv4Addr, Ipv4Addr) = (
+/// The link between the WAN and the internet: the WAN's address, the internet's.
+pub const WAN_INTERNET: (Ipv4Addr, Ipv4Addr) = (
     Ipv4Addr::new(172, 30, 254, 2),
     Ipv4Addr::new(172, 30, 254, 3),
 );
-const CORE_INTERNET: (Ipv4Addr, Ipv4Addr) = (
+/// The link between the core and the internet, the peer's transit: the core's address, the internet's.
+pub const CORE_INTERNET: (Ipv4Addr, Ipv4Addr) = (
     Ipv4Addr::new(172, 31, 254, 0),
     Ipv4Addr::new(172, 31, 254, 1),
 );
-
-/// The first `count` prefixes that Microsoft announces in a lab: /24s of 198.18.0.0/15 (RFC 2544), in order.
-pub fn microsoft_routes(count: u16) -> impl Iterator<Item = Ipv4Net> {
-    (0..count).map(|n| {
-        let [high, low] = n.to_be_bytes();
-        Ipv4Net::new_assert(Ipv4Addr::new(198, 18_u8.wrapping_add(high), low, 0), 24)
-    })
-}
 
 impl Layout {
     /// Lays a topology out. Names and addresses follow from the order of its tables.
@@ -200,13 +199,12 @@ impl Layout {
                 }
             });
         let connections = connections.collect();
-        let microsoft_routes = microsoft_routes(topology.profile.routes);
         Layout {
             edges,
             peers,
             connections,
             endpoints,
-            microsoft_routes: microsoft_routes.collect(),
+            microsoft_routes: topology.profile.routes,
         }
     }
 
@@ -215,6 +213,17 @@ impl Layout {
         self.connections
             .iter()
             .find(|connection| connection.name == name)
+    }
+
+    /// The number of a metro, counted in the order of its first edge; 0 when it has none.
+    pub fn region(&self, metro: &str) -> usize {
+        let mut seen: Vec<&str> = Vec::new();
+        for edge in &self.edges {
+            if !seen.contains(&edge.metro.as_str()) {
+                seen.push(&edge.metro);
+            }
+        }
+        seen.iter().position(|name| *name == metro).unwrap_or(0)
     }
 
     /// The kernel work that builds the lab: namespaces, then links, then addresses and routes.
@@ -260,7 +269,6 @@ impl Layout {
             ("internet", "wan", WAN_INTERNET.1),
         );
         plan.route("wan", Ipv4Net::default(), WAN_INTERNET.1, FALLBACK_METRIC);
-        plan.route("internet", MICROSOFT_RANGE, WAN_INTERNET.0, 0);
         for edge in &self.edges {
             plan.link(
                 ("wan", &edge.name, edge.wan),
@@ -290,7 +298,6 @@ impl Layout {
             plan.address(&endpoint.name, "lo", endpoint.address, 32);
             plan.route(&endpoint.name, Ipv4Net::default(), endpoint.core, 0);
             plan.route("core", endpoint.prefix, endpoint.link, 0);
-            plan.route("internet", endpoint.prefix, CORE_INTERNET.0, 0);
         }
     }
 

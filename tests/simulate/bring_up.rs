@@ -1,8 +1,10 @@
 //! From dark fibre to routes in every kernel, and what one run has in common with another.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use peerlab::bgp::session::State;
+use peerlab::plan::microsoft::routes;
 use peerlab::record::Fact;
 use peerlab::scenario::{FaultKind, Target};
 
@@ -17,11 +19,19 @@ const VOICE_ROUTES: u16 = 280;
 fn complete(metro: &Metro) -> bool {
     let microsoft = usize::from(metro.topology.profile.routes);
     let endpoints = metro.layout.endpoints.len();
+    let regions = metro
+        .layout
+        .edges
+        .iter()
+        .map(|e| metro.layout.region(&e.metro));
+    let everywhere: BTreeSet<_> = regions
+        .flat_map(|region| routes(metro.layout.microsoft_routes, region))
+        .collect();
     let (wan, core) = (metro.node("wan"), metro.node("core"));
     let all = |name: &str| metro.node(name).fib.len() == microsoft + endpoints;
     wan.fib.len() == endpoints
         && wan.via(&metro.sbc()).len() == 2
-        && core.fib.len() == microsoft
+        && core.fib.len() == everywhere.len()
         && core.via(&metro.teams()).len() == metro.layout.peers.len()
         && metro.layout.peers.iter().all(|peer| all(&peer.name))
 }

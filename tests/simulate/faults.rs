@@ -5,6 +5,7 @@
 use std::num::NonZeroU8;
 use std::time::Duration;
 
+use peerlab::plan::microsoft::routes;
 use peerlab::scenario::{FaultKind, Target};
 use peerlab::time::At;
 
@@ -40,8 +41,8 @@ fn moved(metro: &Metro, wan: At, core: At) {
         metro.moves("wan", metro.sbc()),
         [(wan, other("ams-edge-2"))]
     );
-    for prefix in &metro.layout.microsoft_routes {
-        assert_eq!(metro.moves("core", *prefix), [(core, other("ams-pe-2"))]);
+    for (prefix, _) in routes(metro.layout.microsoft_routes, 0) {
+        assert_eq!(metro.moves("core", prefix), [(core, other("ams-pe-2"))]);
     }
 }
 

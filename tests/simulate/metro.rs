@@ -13,6 +13,7 @@ use peerlab::bgp::session::State;
 use peerlab::binding::Binding;
 use peerlab::lab::cable::touched;
 use peerlab::lab::line_cards::{Side, bfd_config, lag_config};
+use peerlab::lab::microsoft_routes::Order;
 use peerlab::lab::routers::{VOICE_COMMUNITY, community, core_sessions};
 use peerlab::lab::simulated;
 use peerlab::lacp::Lag;
@@ -236,6 +237,22 @@ impl Metro {
             Input::Withdraw { prefix, sessions }
         };
         self.tell(self.number("core"), Happens::Router(input));
+    }
+
+    /// Tells a router what the lab would.
+    pub fn input(&mut self, router: &str, input: Input<'_>) {
+        self.tell(self.number(router), Happens::Router(input));
+    }
+
+    /// Gives edges orders of Microsoft's.
+    pub fn order(&mut self, orders: Vec<(String, Order)>) {
+        for (edge, order) in orders {
+            let input = match order {
+                Order::Announce(route) => Input::Announce(route),
+                Order::Withdraw(prefix, sessions) => Input::Withdraw { prefix, sessions },
+            };
+            self.input(&edge, input);
+        }
     }
 
     pub fn number(&self, router: &str) -> usize {

@@ -55,7 +55,7 @@ impl Metro {
     }
 
     pub fn teams(&self) -> Ipv4Net {
-        self.layout.microsoft_routes[0]
+        peerlab::plan::of_topology::TEAMS_PREFIX
     }
 
     /// When a BFD session changed to a state, and its diagnostic.

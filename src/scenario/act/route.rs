@@ -2,7 +2,7 @@
 
 use ipnet::Ipv4Net;
 
-use crate::plan::of_topology::microsoft_routes;
+use crate::plan::microsoft;
 use crate::provider::received::{AsPath, Segment};
 use crate::scenario::raw::{RawAnnounce, RawSpeaker, RawWithdraw};
 use crate::scenario::stage::Stage;
@@ -95,14 +95,23 @@ fn speaker(by: Option<Located<RawSpeaker>>) -> Speaker {
 }
 
 fn announces(by: Speaker, prefix: Ipv4Net, stage: &mut Stage<'_>) -> bool {
-    let usual = by == Speaker::Microsoft
-        && microsoft_routes(stage.microsoft_routes).any(|net| net == prefix);
+    let usual = by == Speaker::Microsoft && usual(stage).any(|net| net == prefix);
     usual || stage.announced(by).contains(&prefix)
+}
+
+/// What Microsoft announces by itself, those of one metro alone included.
+fn usual(stage: &Stage<'_>) -> impl Iterator<Item = Ipv4Net> + use<> {
+    let count = stage.microsoft_routes;
+    let regions = 0..stage.topology.metros.len().max(1);
+    regions.flat_map(move |region| {
+        let routes = microsoft::routes(count, region).into_iter();
+        routes.map(|(prefix, _)| prefix)
+    })
 }
 
 /// The first and the last of Microsoft's usual prefixes, and what was announced besides.
 fn microsoft_announces(stage: &mut Stage<'_>) -> Vec<String> {
-    let usual: Vec<Ipv4Net> = microsoft_routes(stage.microsoft_routes).collect();
+    let usual: Vec<Ipv4Net> = usual(stage).collect();
     let ends = match usual.as_slice() {
         [first, .., last] => vec![*first, *last],
         few => few.to_vec(),
