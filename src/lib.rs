@@ -15,6 +15,7 @@
 //! 8. [`device`] and [`probe`]: what plays a router; traffic that measures.
 //! 9. [`lab`] and [`run`]: a topology that is alive; a scenario played on it.
 //! 10. [`provider`]: the Microsoft side's control plane: connections, prefixes, what is refused and why.
+//!     [`routes`]: the same observations from files, for judging without a lab.
 //! 11. [`measure`], [`judge`], [`conformance`], [`report`]: numbers, findings, requirements, words.
 //! 12. [`cli`]: one file for each subcommand.
 //!
@@ -44,6 +45,7 @@ pub mod record;
 pub mod registry;
 pub mod report;
 pub mod router;
+pub mod routes;
 pub mod run;
 pub mod scenario;
 pub mod source;

@@ -29,6 +29,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     ("plan", &["topology"]),
     ("provider", &["record", "topology"]),
+    (
+        "routes",
+        &["bgp", "provider", "record", "source", "topology"],
+    ),
     ("kernel", &["plan", "record", "time"]),
     ("router", &["bgp", "kernel", "record", "time", "topology"]),
     ("line", &["lacp", "bfd", "kernel", "record", "time"]),
@@ -83,6 +87,7 @@ const PURE: &[&str] = &[
     "router",
     "plan",
     "provider",
+    "routes",
     "measure",
     "judge",
     "conformance",
