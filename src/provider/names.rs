@@ -11,11 +11,18 @@ pub const LEARNED_TYPES: [&str; 3] = ["None", "ViaServiceProvider", "ViaSession"
 /// `validationState` of a peer ASN.
 pub const PEER_ASN_STATES: [&str; 4] = ["None", "Pending", "Approved", "Failed"];
 
-/// `provisioningState` of a peering.
-pub const PEERING_STATES: [&str; 5] = ["Succeeded", "Updating", "Deleting", "Failed", "Canceled"];
+/// `provisioningState` of a peering; `None` once it is gone.
+pub const PEERING_STATES: [&str; 6] = [
+    "Succeeded",
+    "Updating",
+    "Deleting",
+    "Failed",
+    "Canceled",
+    "None",
+];
 
-/// `connectionState`; `PendingRemove` is in the walkthrough for Direct peering alone.
-pub const CONNECTION_STATES: [&str; 12] = [
+/// `connectionState`. `PendingRemove`, which the walkthrough for Direct peering has here, is one of a session (E-13).
+pub const CONNECTION_STATES: [&str; 11] = [
     "None",
     "PendingApproval",
     "Approved",
@@ -27,7 +34,6 @@ pub const CONNECTION_STATES: [&str; 12] = [
     "TypeChangeRequested",
     "TypeChangeInProgress",
     "ExternalBlocker",
-    "PendingRemove",
 ];
 
 /// `sessionStateV4`.
@@ -48,8 +54,8 @@ pub const SESSION_STATES: [&str; 11] = [
 /// `eventLevel`.
 pub const EVENT_LEVELS: [&str; 4] = ["Information", "Warning", "Error", "Critical"];
 
-/// `eventType`: of a Peering Service prefix as documented; of milestones and refused requests in our own words.
-pub const EVENTS: [&str; 18] = [
+/// `eventType`: of a Peering Service prefix as documented; of milestones, refused requests and advice in our own words.
+pub const EVENTS: [&str; 20] = [
     "PrefixAnnouncementEvent",
     "PrefixWithdrawalEvent",
     "PrefixBackupRouteAnnouncementEvent",
@@ -61,6 +67,7 @@ pub const EVENTS: [&str; 18] = [
     "AsnApproved",
     "LetterOfAuthorizationSent",
     "AddressesAllocated",
+    "ConnectionActive",
     "PeeringActive",
     "ConversionRequested",
     "ConversionApproved",
@@ -68,4 +75,5 @@ pub const EVENTS: [&str; 18] = [
     "ConversionCompleted",
     "ResourceRemoved",
     "RequestRefused",
+    "Advice",
 ];

@@ -133,7 +133,7 @@ impl Onboarding {
                 let name = self.connections[member].name.clone();
                 let text = "wire the connection as the letter says";
                 self.out
-                    .push_back(Mail::LetterOfAuthorization.about(&name, text));
+                    .push_back(Mail::LetterOfAuthorizationSent.about(&name, text));
             }
         }
         let asked = self.peerings[place].state == Some(ProvisioningState::Updating);
@@ -323,7 +323,7 @@ impl Onboarding {
             self.set(place, Some(ProvisioningState::Succeeded), "");
             let text = "all its connections are active with AS8075 (with Voice)";
             self.out
-                .push_back(Mail::ConversionComplete.about(metro, text));
+                .push_back(Mail::ConversionCompleted.about(metro, text));
         }
     }
 

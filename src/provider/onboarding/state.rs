@@ -252,6 +252,7 @@ impl ConnectionState {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::provider::names;
 
     /// The whole table of a peer ASN.
     #[test]
@@ -320,21 +321,24 @@ mod tests {
         }
     }
 
+    /// What a scenario can expect is what there is.
     #[test]
-    fn names_are_azures() {
-        let all = |names: &[&str]| names.join(" ");
-        let states = ConnectionState::ALL.iter().map(|s| s.name());
+    fn names_are_those_of_scenarios() {
+        fn all<T>(values: &[T], name: fn(&T) -> &'static str) -> Vec<&'static str> {
+            values.iter().map(name).collect()
+        }
         assert_eq!(
-            all(&states.collect::<Vec<_>>()),
-            "None PendingApproval Approved ProvisioningStarted ProvisioningFailed ProvisioningCompleted Validating \
-             Active TypeChangeRequested TypeChangeInProgress ExternalBlocker"
+            all(ConnectionState::ALL, |s| s.name()),
+            names::CONNECTION_STATES
         );
-        let states = SessionState::ALL.iter().map(|s| s.name());
+        assert_eq!(all(SessionState::ALL, |s| s.name()), names::SESSION_STATES);
         assert_eq!(
-            all(&states.collect::<Vec<_>>()),
-            "None Idle Connect Active OpenSent OpenConfirm OpenReceived Established PendingAdd PendingUpdate \
-             PendingRemove"
+            all(ValidationState::ALL, |s| s.name()),
+            names::PEER_ASN_STATES
         );
+        let mut peering = all(ProvisioningState::ALL, |s| s.name());
+        peering.push("None");
+        assert_eq!(peering, names::PEERING_STATES);
         for name in [
             "Idle",
             "Connect",

@@ -1,10 +1,13 @@
 //! Onboarding in virtual time: a lab that observes what a test says, and writes down what is told.
 
+mod failures;
+mod properties;
 mod scripts;
 
 use std::path::PathBuf;
 
 use super::*;
+use crate::provider::names;
 use crate::source::Source;
 use crate::topology;
 
@@ -197,19 +200,19 @@ fn line(output: &Output) -> String {
             .to_owned(),
         Output::Fact(Fact::Event {
             event,
-            subject,
-            summary,
-            ..
-        }) if event == "MilestoneMail" => {
-            format!("mail {subject}: {summary}")
-        }
-        Output::Fact(Fact::Event {
-            event,
+            level,
             subject,
             summary,
             ..
         }) => {
-            format!("{event} {subject}: {summary}")
+            assert!(
+                names::EVENTS.contains(&event.as_str()),
+                "{event} can be expected"
+            );
+            match level.as_str() {
+                "Information" => format!("mail {subject}: {event}"),
+                _ => format!("{event} {subject}: {summary}"),
+            }
         }
         Output::Fact(other) => panic!("no fact of onboarding: {other:?}"),
     }

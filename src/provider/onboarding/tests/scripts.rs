@@ -18,7 +18,7 @@ fn step_by_step() {
     lab.asn(AsnAction::Approve);
     assert_eq!(
         lab.told(),
-        lines("AS64500 Approved\nmail AS64500: ASN approved")
+        lines("AS64500 Approved\nmail AS64500: AsnApproved")
     );
 
     let names = vec!["ams-1".to_owned(), "ams-2".to_owned()];
@@ -39,9 +39,9 @@ fn step_by_step() {
         lab.told(),
         lines(
             "ams-1 ProvisioningStarted/None
-             mail ams-1: Letter of authorization sent
+             mail ams-1: LetterOfAuthorizationSent
              ams-2 ProvisioningStarted/None
-             mail ams-2: Letter of authorization sent"
+             mail ams-2: LetterOfAuthorizationSent"
         )
     );
     lab.connection("ams-1", ConnectionAction::Cable);
@@ -50,7 +50,7 @@ fn step_by_step() {
     assert_eq!(
         lab.told(),
         lines(
-            "mail ams-1: Session addresses allocated
+            "mail ams-1: AddressesAllocated
              ams-1 ProvisioningStarted/PendingAdd
              ams-1 ProvisioningStarted/Idle
              session ams-1 on"
@@ -77,7 +77,7 @@ fn step_by_step() {
     lab.connection("ams-1", ConnectionAction::Validate);
     assert_eq!(
         lab.told(),
-        lines("ams-1 Active/Established\nmail ams-1: Connection active")
+        lines("ams-1 Active/Established\nmail ams-1: ConnectionActive")
     );
     assert!(lab.onboarding.is_active("ams-1") && !lab.onboarding.is_active("ams-2"));
 
@@ -89,8 +89,8 @@ fn step_by_step() {
         lab.told(),
         lines(
             "ams-2 Active/Established
-             mail ams-2: Connection active
-             mail amsterdam: Peering active"
+             mail ams-2: ConnectionActive
+             mail amsterdam: PeeringActive"
         )
     );
 }
@@ -110,7 +110,7 @@ fn everything_waits_only_for_what_is_observed() {
         lab.bgp(name, "Established");
         assert_eq!(lab.state(name), "Active/Established");
     }
-    assert!(lab.told().ends_with("mail frankfurt: Peering active"));
+    assert!(lab.told().ends_with("mail frankfurt: PeeringActive"));
     lab.request(Request::Everything);
     assert_eq!(lab.told(), "", "nothing is left");
 }
@@ -234,7 +234,7 @@ fn conversion() {
             "ams-1 TypeChangeRequested/Established
              ams-2 TypeChangeRequested/Established
              amsterdam Updating
-             mail amsterdam: Conversion requested"
+             mail amsterdam: ConversionRequested"
         )
     );
     assert!(lab.onboarding.is_active("ams-1") && lab.onboarding.is_active("ams-2"));
@@ -242,7 +242,7 @@ fn conversion() {
     assert_eq!(
         lab.told(),
         lines(
-            "mail amsterdam: Conversion approved
+            "mail amsterdam: ConversionApproved
              ams-1 TypeChangeInProgress/Established
              session ams-1 off"
         )
@@ -278,7 +278,7 @@ fn conversion() {
             "ams-2 TypeChangeInProgress/Established
              ams-2 Active/Established
              amsterdam Succeeded
-             mail amsterdam: Conversion complete"
+             mail amsterdam: ConversionCompleted"
         )
     );
 }
@@ -321,7 +321,7 @@ fn removal() {
             lab.lag(name, false);
             assert_eq!(
                 lab.told(),
-                lines("ams-1 None/None\nmail ams-1: Resource removed")
+                lines("ams-1 None/None\nmail ams-1: ResourceRemoved")
             );
         }
     }
@@ -330,8 +330,8 @@ fn removal() {
         lab.told(),
         lines(
             "ams-2 None/None
-             mail ams-2: Resource removed
-             mail amsterdam: Resource removed
+             mail ams-2: ResourceRemoved
+             mail amsterdam: ResourceRemoved
              amsterdam None"
         )
     );
