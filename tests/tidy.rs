@@ -41,8 +41,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "lab",
         &[
-            "bgp", "binding", "bfd", "device", "kernel", "lacp", "line", "plan", "probe", "record",
-            "router", "scenario", "time", "topology",
+            "bgp", "binding", "bfd", "device", "kernel", "lacp", "line", "plan", "probe",
+            "provider", "record", "router", "scenario", "time", "topology",
         ],
     ),
     ("measure", &["record", "time", "topology"]),

@@ -3,7 +3,7 @@
 //! A set is immutable once shared; routes with equal sets hold the same `Arc`, so equality of shared sets is
 //! equality of pointers and a route costs a prefix and a pointer.
 //!
-//! **Invariant:** AS_SET does not exist here (RFC 9774: such a route was treated as withdrawn when it was received).
+//! **Invariant:** no received route has an AS_SET (RFC 9774: it was treated as withdrawn when it was received).
 
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -20,6 +20,8 @@ pub struct Attributes {
     pub origin: Origin,
     /// AS_PATH: one sequence, nearest AS first; empty inside the originating AS.
     pub as_path: Vec<u32>,
+    /// An AS_SET behind the path, of a route that starts here to find out what others make of it; else empty.
+    pub as_set: Vec<u32>,
     /// NEXT_HOP.
     pub next_hop: Ipv4Addr,
     /// MULTI_EXIT_DISC.
@@ -52,6 +54,7 @@ impl Attributes {
         Attributes {
             origin: Origin::Igp,
             as_path: Vec::new(),
+            as_set: Vec::new(),
             next_hop,
             med: None,
             local_pref: None,

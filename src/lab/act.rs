@@ -1,10 +1,13 @@
 //! What a step does to a living lab.
 
+use ipnet::Ipv4Net;
+
 use super::cable::touched;
 use super::routers::{community, core_sessions, with_internet};
 use super::{Acted, Lab, LabError};
 use crate::bgp::attributes::LargeCommunity;
 use crate::plan::of_topology::ConnectionLayout;
+use crate::provider::received::Segment;
 use crate::record::Fact;
 use crate::router::{Originated, OriginatedAttributes, Sessions};
 use crate::scenario::{Act, Announcement, Fault, FaultKind, Setting, Speaker, Target};
@@ -41,6 +44,7 @@ impl Lab {
                 prefix,
                 from,
             } => {
+                self.leave_to_the_core(*prefix, from);
                 self.core()?.withdraw(*prefix, self.core_sessions(from));
                 Ok(Acted::Done)
             }
@@ -64,11 +68,16 @@ impl Lab {
 
     fn announce(&mut self, announcement: &Announcement) -> Result<Acted, LabError> {
         let impossible = |why: &str| Ok(Acted::Impossible(why.to_owned()));
-        if announcement.as_path.has_set() {
-            return impossible("the simulated core does not announce an AS_SET (RFC 9774)");
-        }
-        let path: Vec<u32> = announcement.as_path.asns().collect();
+        let (path, as_set) = match announcement.as_path.0.as_slice() {
+            [] => (Vec::new(), Vec::new()),
+            [Segment::Sequence(path)] => (path.clone(), Vec::new()),
+            [Segment::Sequence(path), Segment::Set(set)] => (path.clone(), set.clone()),
+            _ => return impossible("an AS_SET is announced at the end of a path, or not at all"),
+        };
         if announcement.by == Speaker::Microsoft {
+            if !as_set.is_empty() {
+                return impossible("Microsoft announces no AS_SET (RFC 9774)");
+            }
             self.announce_by_microsoft(announcement.prefix, &path, &announcement.from)?;
             return Ok(Acted::Done);
         }
@@ -85,6 +94,7 @@ impl Lab {
             prefix: announcement.prefix,
             attributes: OriginatedAttributes {
                 as_path: behind.to_vec(),
+                as_set,
                 communities: communities.collect(),
                 large_communities: large.collect(),
                 extended_communities: announcement.extended_communities.clone(),
@@ -94,8 +104,52 @@ impl Lab {
             // The peer's transit hears of it, too, and goes on telling when it is withdrawn from Microsoft.
             sessions: with_internet(&self.layout, self.core_sessions(&announcement.from)),
         };
-        self.core()?.announce(route);
+        self.leave_to_the_core(route.prefix, &announcement.from);
+        if route.attributes.as_set.is_empty() {
+            self.core()?.announce(route);
+        } else {
+            self.announce_set(&route, &announcement.from)?;
+        }
         Ok(Acted::Done)
+    }
+
+    /// Announces a route with an AS_SET. A simulated router would treat it as withdrawn when the core told it, so it
+    /// announces such a route itself; a device is told by the core, and decides.
+    fn announce_set(&self, route: &Originated, connections: &[String]) -> Result<(), LabError> {
+        for connection in connections {
+            let layout = self.layout.connection(connection);
+            let Some(peer) = layout.map(|layout| &layout.peer.router) else {
+                continue;
+            };
+            let (router, sessions) = match self.routers.get(peer) {
+                Some(router) => (
+                    router,
+                    Sessions::Only(router.session(connection).into_iter().collect()),
+                ),
+                None => (
+                    self.core()?,
+                    core_sessions(&self.layout, |router| router == peer),
+                ),
+            };
+            router.announce(Originated {
+                sessions,
+                ..route.clone()
+            });
+        }
+        Ok(())
+    }
+
+    /// The simulated routers of the peer announce what the core tells them, no longer a route of their own.
+    fn leave_to_the_core(&self, prefix: Ipv4Net, connections: &[String]) {
+        for connection in connections {
+            let layout = self.layout.connection(connection);
+            let router = layout.and_then(|layout| self.routers.get(&layout.peer.router));
+            if let Some((router, session)) =
+                router.and_then(|router| Some((router, router.session(connection)?)))
+            {
+                router.unpin(prefix, Sessions::Only(vec![session]));
+            }
+        }
     }
 
     /// The core's sessions with the routers at which these connections end.

@@ -162,7 +162,7 @@ pub enum Fact {
         /// Routes in Adj-RIB-Out.
         advertised: u32,
     },
-    /// A route entered or changed in an Adj-RIB-In of the Microsoft side (edges and WAN).
+    /// A route entered or changed in an Adj-RIB-In of the Microsoft side (edges and WAN) or of the internet.
     RouteReceived {
         /// Router.
         router: String,

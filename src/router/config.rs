@@ -146,6 +146,8 @@ pub struct Originated {
 pub struct OriginatedAttributes {
     /// AS path behind the router's own AS: empty for an honest origin. On eBGP the own AS is prepended.
     pub as_path: Vec<u32>,
+    /// An AS_SET behind the path (RFC 9774 forbids it), to find out what the neighbour makes of it; else empty.
+    pub as_set: Vec<u32>,
     /// Communities (RFC 1997), for example `8075 << 16 | 8007`.
     pub communities: Vec<u32>,
     /// Large communities (RFC 8092).

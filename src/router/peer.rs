@@ -113,6 +113,7 @@ impl OriginatedAttributes {
         Attributes {
             origin: self.origin,
             as_path: self.as_path.clone(),
+            as_set: self.as_set.clone(),
             med: self.med,
             communities: self.communities.clone(),
             large_communities: self.large_communities.clone(),

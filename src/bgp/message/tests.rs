@@ -252,6 +252,27 @@ fn a_path_with_a_set_is_unusable_and_still_told() {
 }
 
 #[test]
+fn an_as_set_of_our_own_is_written_as_rfc_4271_has_it() {
+    let mut set = Attributes::originated(Ipv4Addr::new(192, 0, 2, 1));
+    set.as_path = vec![64500];
+    set.as_set = vec![64501, 4_200_000_000];
+    set.med = Some(7);
+    let mut out = BytesMut::new();
+    write_announcements(&mut out, &set, &[net("198.51.100.0/24")], EXTERNAL).expect("fits");
+    let read = &updates(&out, EXTERNAL)[0];
+    let unusable = read.unusable.as_ref().expect("unusable");
+    assert_eq!(unusable.reason, "as-set");
+    assert_eq!(unusable.as_path, "64500 {64501,4200000000}");
+    assert_eq!(read.malformed.len(), 1, "{:?}", read.malformed);
+    let two_octets = Dialect {
+        four_octet: false,
+        ..EXTERNAL
+    };
+    let refused = write_announcements(&mut out, &set, &[net("198.51.100.0/24")], two_octets);
+    assert!(refused.is_err());
+}
+
+#[test]
 fn an_external_peer_has_no_say_in_local_preference() {
     let attributes = [&good()[..], &[0x40, 5, 4, 0, 0, 1, 0]].concat();
     let preference = |dialect| {
@@ -349,6 +370,7 @@ prop_compose! {
         Attributes {
             origin,
             as_path,
+            as_set: Vec::new(),
             next_hop: next_hop.into(),
             med,
             local_pref,

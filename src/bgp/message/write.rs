@@ -104,6 +104,9 @@ pub fn write_announcements(
         false,
     )
     .map_err(|e| Unwritable(e.to_string()))?;
+    if !attributes.as_set.is_empty() {
+        write_path_with_set(&mut encoded, attributes, dialect)?;
+    }
     let room = (usize::from(MAX_LENGTH) - HEADER - 4).saturating_sub(encoded.len());
     if room < 5 {
         return Err(Unwritable("longer than a message".to_owned()));
@@ -115,6 +118,30 @@ pub fn write_announcements(
         rest = left;
         write_update(out, Bytes::new(), encoded.clone(), nlri);
     }
+    Ok(())
+}
+
+/// The AS_PATH of a route with an AS_SET, which the codec does not write: segments as RFC 4271, section 4.3, has them.
+fn write_path_with_set(
+    out: &mut Vec<u8>,
+    attributes: &Attributes,
+    dialect: Dialect,
+) -> Result<(), Unwritable> {
+    if !dialect.four_octet {
+        return Err(Unwritable("an AS_SET in two octets".to_owned()));
+    }
+    let mut value = Vec::new();
+    for (kind, asns) in [(2, &attributes.as_path), (1, &attributes.as_set)] {
+        for part in asns.chunks(255) {
+            value.extend([kind, part.len() as u8]);
+            value.extend(part.iter().flat_map(|asn| asn.to_be_bytes()));
+        }
+    }
+    let length = u16::try_from(value.len()).map_err(|e| Unwritable(e.to_string()))?;
+    // Well-known, transitive, with two octets of length.
+    out.extend([0x50, 2]);
+    out.extend(length.to_be_bytes());
+    out.append(&mut value);
     Ok(())
 }
 
@@ -224,6 +251,7 @@ fn wire_attributes(set: &Attributes) -> Vec<PathAttribute> {
             data: raw.value.clone(),
         })
     }));
+    list.retain(|a| set.as_set.is_empty() || !matches!(a, PathAttribute::AsPath(_)));
     list.sort_by_key(PathAttribute::type_code);
     list
 }

@@ -314,6 +314,19 @@ fn a_route_with_an_as_set_counts_as_withdrawn_and_stays_visible() {
 }
 
 #[test]
+fn an_as_set_of_the_neighbours_own_reaches_the_edge_as_a_refusal() {
+    let mut net = pair(|peer, _| peer.originate[0].attributes.as_set = vec![64501, 64502]);
+    assert_eq!(outcomes(&net), [refused(A, "as-set"), accepted(B, 100)]);
+    // And goes when it is withdrawn.
+    let peer = net.named("peer");
+    let (prefix, sessions) = (super::net::net(A), Sessions::All);
+    net.input(peer, Input::Withdraw { prefix, sessions });
+    net.run(ms(5));
+    let edge = net.named("edge");
+    assert_eq!(net.routers[edge].refused(SESSION, &prefix), None);
+}
+
+#[test]
 fn a_path_that_does_not_begin_with_the_neighbour_is_malformed() {
     let mut net = pair(|_, _| {});
     net.facts.clear();
