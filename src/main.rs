@@ -33,6 +33,9 @@ enum Command {
     Report {
         /// Folder that `peerlab run --report` wrote.
         folder: PathBuf,
+        /// Instead print the resources that each run left on the Microsoft side, as Azure's API has them (JSON).
+        #[arg(long)]
+        arm: bool,
     },
     /// Say what this machine can do, what each missing thing means, and how to get it.
     Doctor,
@@ -53,7 +56,8 @@ fn main() -> ExitCode {
         Command::Run(arguments) => cli::run::run(&arguments),
         Command::Plan { topology } => cli::plan::plan(&topology),
         Command::Check { paths } => cli::check::check(&paths),
-        Command::Report { folder } => cli::report::report(&folder),
+        Command::Report { folder, arm: true } => cli::report::arm(&folder),
+        Command::Report { folder, arm: false } => cli::report::report(&folder),
         Command::Doctor => cli::doctor::doctor(),
         Command::Schema { kind } => cli::schema::print(kind),
     };

@@ -28,7 +28,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     ("plan", &["topology"]),
-    ("provider", &["record", "topology"]),
+    ("provider", &["record", "time", "topology"]),
     (
         "routes",
         &["bgp", "provider", "record", "source", "topology"],
@@ -72,8 +72,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "device", "binding", "judge", "kernel", "plan", "record", "report", "run", "scenario",
-            "source", "time", "topology",
+            "device", "binding", "judge", "kernel", "plan", "provider", "record", "report", "run",
+            "scenario", "source", "time", "topology",
         ],
     ),
 ];

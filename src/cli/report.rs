@@ -8,6 +8,7 @@ use std::path::Path;
 
 use super::WRONG_FILES;
 use crate::judge::Judge;
+use crate::provider::arm::Resources;
 use crate::record::{self, Entry, Fact, LinesError, SourceText};
 use crate::report::{Played, RECORD, Report, Terminal};
 use crate::scenario;
@@ -54,13 +55,60 @@ pub fn rejudge<W: Write>(
 /// Returns the exit number: that of the run, or 2 when the record cannot be judged.
 pub fn report(directory: &Path) -> u8 {
     let mut terminal = Terminal::stdout();
-    let error = match rejudge(directory, &mut terminal) {
-        Ok(report) => return report.exit,
-        Err(error) => error,
-    };
+    match rejudge(directory, &mut terminal) {
+        Ok(report) => report.exit,
+        Err(error) => wrong(&error),
+    }
+}
+
+/// Prints the resources that each run of a kept record left on the Microsoft side, as Azure's API has them.
+///
+/// Returns the exit number: 2 when the record cannot be read.
+pub fn arm(directory: &Path) -> u8 {
+    match resources(directory) {
+        Ok(runs) => {
+            // A closed pipe is the reader's wish, not a fault.
+            let _ = writeln!(anstream::stdout().lock(), "{runs:#}");
+            0
+        }
+        Err(error) => wrong(&error),
+    }
+}
+
+/// Of each run its scenario and its resources.
+fn resources(directory: &Path) -> Result<serde_json::Value, RejudgeError> {
+    let entries = record::read(&directory.join(RECORD))?;
+    let mut all = Vec::new();
+    for run in runs(&entries)? {
+        let Some(Fact::Run {
+            scenario,
+            topology: text,
+            started,
+            ..
+        }) = run.first().map(|entry| &entry.fact)
+        else {
+            return Err(RejudgeError::Headless);
+        };
+        let source = |text: &SourceText| Source::new(&text.path, &*text.text);
+        let (_, topology) =
+            scenario::parse_kept(&source(scenario), &source(text)).map_err(RejudgeError::Files)?;
+        let mut resources = Resources::new(&topology, started);
+        for entry in run {
+            resources.apply(entry);
+        }
+        all.push(serde_json::json!({
+            "scenario": scenario.path,
+            "resources": resources.resources(),
+        }));
+    }
+    Ok(all.into())
+}
+
+/// Tells why the record cannot be read.
+fn wrong(error: &RejudgeError) -> u8 {
     let mut stderr = anstream::stderr().lock();
     // A closed pipe is the reader's wish, not a fault.
-    let _ = match &error {
+    let _ = match error {
         RejudgeError::Files(mistakes) => {
             writeln!(stderr, "{}\nerror: {error}", mistakes.render(true))
         }

@@ -6,6 +6,7 @@
 //!
 //! **Invariant:** no clock, no I/O; nothing is concluded from a declaration that could have been observed.
 
+pub mod arm;
 pub mod events;
 pub mod names;
 pub mod observed;
