@@ -25,6 +25,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "conformance",
             "plan",
             "provider",
+            "registry",
         ],
     ),
     ("plan", &["topology"]),

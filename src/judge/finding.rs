@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::measure::{Convergence, Lateness, Traffic};
-use crate::record::{Entry, Nanos};
+use crate::record::{Entry, Failure, Nanos};
+use crate::scenario::PrefixObject;
 use crate::source::Span;
 
 /// What is said of one expectation. From best to worst, as [`Verdict::worse`] orders them.
@@ -46,6 +47,9 @@ pub struct Finding {
     pub help: Option<String>,
     /// The facts it rests on.
     pub evidence: Vec<Evidence>,
+    /// Of a registered or Peering Service prefix: the checks that it did not pass at the end of the step.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failures: Vec<Failure>,
 }
 
 /// A measured value.
@@ -94,6 +98,9 @@ pub struct Findings {
     pub convergence: Vec<Convergence>,
     /// What each direction of probe traffic went through in each step.
     pub traffic: Vec<Carried>,
+    /// What became of registered and Peering Service prefixes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub prefixes: Vec<PrefixEnded>,
     /// Phases of the lab's life and how long each took, in order.
     pub phases: Vec<PhaseTook>,
     /// How late this host was in the whole run.
@@ -114,6 +121,22 @@ pub struct Carried {
     pub before: BTreeMap<String, usize>,
     /// The same when the step ended.
     pub after: BTreeMap<String, usize>,
+}
+
+/// A registered or Peering Service prefix at the end of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct PrefixEnded {
+    /// Which object.
+    pub object: PrefixObject,
+    /// The prefix as it was given.
+    pub prefix: String,
+    /// `prefixValidationState`.
+    pub state: String,
+    /// It failed or warns, and no expectation of the scenario asks for that.
+    pub unexpected: bool,
+    /// The checks that it did not pass.
+    pub failures: Vec<Failure>,
 }
 
 /// A phase and its time.

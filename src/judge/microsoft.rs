@@ -18,7 +18,7 @@ use crate::scenario::{PrefixExpected, PrefixObject};
 use crate::time::At;
 use crate::topology::Connection;
 
-pub use expected::{failures, holds, instead, matters, remedies, tells_of};
+pub use expected::{ended, failures, holds, instead, matters, remedies, tells_of};
 
 /// A router, a session and a prefix.
 type RouteKey = (String, String, Ipv4Net);
@@ -87,8 +87,8 @@ pub struct EventView {
     pub level: String,
     /// What it is about.
     pub subject: String,
-    /// Its summary and description.
-    pub text: String,
+    /// `eventSummary`.
+    pub summary: String,
 }
 
 impl Microsoft {
@@ -153,13 +153,13 @@ impl Microsoft {
                 level,
                 subject,
                 summary,
-                description,
+                ..
             } => self.events.push(EventView {
                 at,
                 event: event.clone(),
                 level: level.clone(),
                 subject: subject.clone(),
-                text: format!("{summary}: {description}"),
+                summary: summary.clone(),
             }),
             _ => self.apply_prefix(fact),
         }
@@ -232,13 +232,13 @@ impl Microsoft {
         event: &'s str,
         of: Option<&'s str>,
         level: Option<&'s str>,
-        text: Option<&'s str>,
+        summary: Option<&'s str>,
     ) -> impl Iterator<Item = &'s EventView> {
         self.events.iter().filter(move |told| {
             told.event == event
                 && of.is_none_or(|of| told.subject == of)
                 && level.is_none_or(|level| told.level == level)
-                && text.is_none_or(|text| told.text.contains(text))
+                && summary.is_none_or(|summary| told.summary.contains(summary))
         })
     }
 }
@@ -251,12 +251,6 @@ fn told(state: &str, error: &str) -> Told {
 }
 
 impl PrefixView {
-    /// The checks that decide or warn: all but those that could not be made.
-    pub fn failed(&self) -> impl Iterator<Item = &Failure> {
-        let failures = self.failures.iter();
-        failures.filter(|failure| failure.severity > Severity::Unchecked)
-    }
-
     /// Whether the prefix is not as a peer wants it.
     pub fn ails(&self) -> bool {
         matches!(self.state.as_str(), "Failed" | "Warning" | "Invalid")
@@ -283,13 +277,14 @@ impl PrefixView {
     fn lacking<'e>(&self, expected: &'e PrefixExpected) -> Vec<&'e str> {
         let reasons = expected.reasons.iter().map(String::as_str);
         reasons
-            .filter(|reason| !self.failed().any(|failure| failure.reason == *reason))
+            .filter(|reason| !self.failures.iter().any(|f| f.reason == *reason))
             .collect()
     }
 
     /// The connections that failures with these reasons name.
     fn at_fault(&self, reasons: &[String]) -> BTreeSet<&str> {
-        let failures = self.failed().filter(|f| reasons.contains(&f.reason));
+        let failures = self.failures.iter();
+        let failures = failures.filter(|f| reasons.contains(&f.reason));
         failures.filter_map(|f| f.connection.as_deref()).collect()
     }
 }

@@ -47,7 +47,8 @@ pub mod words;
 mod tests;
 
 pub use finding::{
-    Carried, Evidence, Figure, Finding, Findings, PhaseTook, Quantity, Verdict, exit_number,
+    Carried, Evidence, Figure, Finding, Findings, PhaseTook, PrefixEnded, Quantity, Verdict,
+    exit_number,
 };
 pub use state::State;
 
@@ -241,6 +242,7 @@ impl<'a> Judge<'a> {
             findings: self.findings,
             convergence: measure::convergence(&self.slim, self.topology),
             traffic: self.traffic,
+            prefixes: microsoft::ended(&self.state, self.scenario),
             phases: phases(&self.slim),
             lateness: measure::lateness(&self.slim, whole),
             took: Nanos::from(whole.end.since(whole.begin)),

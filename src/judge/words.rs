@@ -163,12 +163,12 @@ fn expect(what: &Expect) -> String {
             event,
             of,
             level,
-            text,
+            summary,
         } => {
             let of = of.as_ref().map(|of| format!(" of {of}"));
             let level = level.as_ref().map(|level| format!(" ({level})"));
-            let text = text.as_ref().map(|text| format!(" with `{text}`"));
-            let more: Vec<String> = [of, level, text].into_iter().flatten().collect();
+            let summary = summary.as_ref().map(|summary| format!(": {summary}"));
+            let more: Vec<String> = [of, level, summary].into_iter().flatten().collect();
             format!("{event}{}", more.concat())
         }
         Expect::RoutePolicy {

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use crate::judge::{Evidence, Finding, Verdict, words};
-use crate::record::Fact;
+use crate::judge::{Evidence, Finding, Verdict, microsoft, words};
+use crate::record::{self, Fact, Failure};
 use crate::source::{Diagnostic, Severity, Source};
 
 /// Facts named as evidence at most.
 const SHOWN: usize = 3;
+/// Checks of a prefix named at most.
+const SHOWN_FAILURES: usize = 8;
 
 /// The diagnostic of a finding that is not met; `None` for one that is.
 pub fn diagnostic(finding: &Finding, source: &Arc<Source>) -> Option<Diagnostic> {
@@ -26,10 +28,43 @@ pub fn diagnostic(finding: &Finding, source: &Arc<Source>) -> Option<Diagnostic>
     for note in finding.evidence.iter().filter_map(note).take(SHOWN) {
         drawn = drawn.note(note);
     }
-    if let Some(help) = &finding.help {
-        drawn = drawn.help(&**help);
+    for failure in finding.failures.iter().take(SHOWN_FAILURES) {
+        drawn = drawn.note(self::failure(failure));
+    }
+    match finding.failures.len().saturating_sub(SHOWN_FAILURES) {
+        0 => {}
+        more => drawn = drawn.note(format!("{more} more are in report.json")),
+    }
+    match (microsoft::remedies(&finding.failures), &finding.help) {
+        (remedies, _) if !remedies.is_empty() => {
+            for remedy in remedies {
+                drawn = drawn.help(remedy);
+            }
+        }
+        (_, Some(help)) => drawn = drawn.help(&**help),
+        (_, None) => {}
     }
     Some(drawn)
+}
+
+/// A check that was not passed: what was found, what it rests on, and the nearest thing that would have passed.
+pub(super) fn failure(failure: &Failure) -> String {
+    let on = match &failure.connection {
+        Some(connection) => format!(" on {connection}"),
+        None => String::new(),
+    };
+    let how = match failure.severity {
+        record::Severity::Fail => "",
+        record::Severity::Warn => "warning: ",
+        record::Severity::Unchecked => "unchecked: ",
+    };
+    let (reason, check, text) = (&failure.reason, &failure.check, &failure.text);
+    let mut lines = vec![format!("{how}{reason} ({check}){on}: {text}")];
+    lines.extend(failure.evidence.iter().map(|found| format!("  {found}")));
+    if let Some(nearest) = &failure.nearest {
+        lines.push(format!("  would have passed: {nearest}"));
+    }
+    lines.join("\n")
 }
 
 /// A fact of the evidence and where it stands; `None` for one that the finding's own words repeat.

@@ -76,6 +76,9 @@ fn case(played: &Played, finding: &Finding, line: usize) -> TestCase {
     case.set_time(measured(finding));
     if finding.verdict != Verdict::Met {
         let mut description = format!("{}:{line}: {}", played.file, finding.observed);
+        for failure in &finding.failures {
+            description.push_str(&format!("\n{}", super::drawn::failure(failure)));
+        }
         if let Some(help) = &finding.help {
             description.push_str(&format!("\nhelp: {help}"));
         }

@@ -173,6 +173,17 @@ impl<W: Write> Terminal<W> {
         for event in &played.findings.convergence {
             self.dimmed(2, &summary::stages(event));
         }
+        for prefix in played.findings.prefixes.iter().filter(|p| p.unexpected) {
+            let style = style(Verdict::Inconclusive);
+            let lines = wrapped(
+                &format!("{} at the end", summary::prefix(prefix)),
+                self.width - 4,
+            );
+            for (n, line) in lines.iter().enumerate() {
+                let indent = if n == 0 { 2 } else { 4 };
+                self.line(&format!("{:indent$}{style}{line}{style:#}", ""));
+            }
+        }
         let mut drawn: Vec<&str> = Vec::new();
         for finding in &played.findings.findings {
             // What follows from one cause is drawn once, where it was met first.

@@ -163,7 +163,6 @@ fn keys(raw: &RawExpect) -> Vec<(&'static str, Span)> {
         key("at", raw.at.as_ref().map(|v| v.span)),
         key("of", raw.of.as_ref().map(|v| v.span)),
         key("level", raw.level.as_ref().map(|v| v.span)),
-        key("text", raw.text.as_ref().map(|v| v.span)),
         key("from", raw.from.as_ref().map(|v| v.span)),
         key("to", raw.to.as_ref().map(|v| v.span)),
         key("count", raw.count.map(|v| v.span)),
@@ -208,7 +207,7 @@ fn companions_of(subject: &str) -> &'static [&'static str] {
             "for",
         ],
         "connection" => &["state", "session-state", "within", "for"],
-        "event" => &["of", "level", "text", "within"],
+        "event" => &["of", "level", "reason", "within"],
         "quiet" => &[],
         _ => &["state", "within", "for"],
     }
@@ -246,7 +245,8 @@ fn state(
     let example = examples.join("` or `");
     let state = raw.state.as_ref();
     let state = mistakes.require(state, table, &owner, "state", &example)?;
-    one_of(state, &format!("state of `{subject}`"), valid, mistakes)
+    let kind = format!("state of a {}", subject.replace('-', " "));
+    one_of(state, &kind, valid, mistakes)
 }
 
 /// The text, which is one of these.

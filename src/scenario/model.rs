@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::Ipv4Net;
+use serde::{Deserialize, Serialize};
 
 use crate::provider::Request;
 use crate::provider::received::AsPath;
@@ -283,19 +284,21 @@ pub enum Expect {
         of: Option<String>,
         /// `eventLevel`, one of [`crate::provider::names::EVENT_LEVELS`].
         level: Option<String>,
-        /// A part of its summary or description.
-        text: Option<String>,
+        /// Its summary, or a part of it.
+        summary: Option<String>,
     },
     /// No session, LAG, member or BFD state changes for `stays`.
     Quiet,
 }
 
 /// A registered prefix or a Peering Service prefix.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum PrefixObject {
     /// Of a peering.
+    #[serde(rename = "registered-prefix")]
     Registered,
     /// Of a Peering Service.
+    #[serde(rename = "service-prefix")]
     Service,
 }
 
@@ -318,7 +321,8 @@ pub struct PrefixExpected {
     pub prefix: String,
     /// `prefixValidationState`, one of [`crate::provider::names::PREFIX_STATES`], or `absent`.
     pub state: Option<String>,
-    /// All of these are among the checks that failed or warn, of [`crate::provider::reason::OF_PREFIXES`].
+    /// All of these are among the checks that failed, warn or could not be made, of
+    /// [`crate::provider::reason::OF_PREFIXES`].
     pub reasons: Vec<String>,
     /// The heading of the message that is shown first.
     pub message: Option<String>,

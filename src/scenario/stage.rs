@@ -33,7 +33,9 @@ pub(super) struct Stage<'a> {
     pub registered: Vec<String>,
     /// Prefixes that were activated, or tried to be.
     pub activated: Vec<String>,
-    /// Registries that do not answer: `irr`, `rpki`.
+    /// Registries that there are: `irr`, `rpki`.
+    pub registries: Vec<&'static str>,
+    /// Those that do not answer.
     pub dead: Vec<&'static str>,
 }
 
@@ -59,8 +61,16 @@ impl<'a> Stage<'a> {
             microsoft_prefixes: Vec::new(),
             microsoft_routes: topology.profile.routes,
             cabled: Vec::new(),
+            registries: Vec::new(),
             dead: Vec::new(),
         };
+        let registry = &topology.peer.registry;
+        stage
+            .registries
+            .extend(registry.irr.as_ref().map(|_| "irr"));
+        stage
+            .registries
+            .extend(registry.rpki.as_ref().map(|_| "rpki"));
         if onboarded {
             stage.cabled = stage.connection_names().map(str::to_owned).collect();
         }

@@ -6,10 +6,11 @@ use ipnet::Ipv4Net;
 
 use super::{ConnectionView, Microsoft, Policy, Told, result};
 use crate::judge::condition::{self, CORE, INTERNET, WAN};
+use crate::judge::finding::PrefixEnded;
 use crate::judge::state::State;
 use crate::judge::words;
 use crate::record::{Fact, Failure};
-use crate::scenario::{ABSENT, Expect, PrefixExpected, PrefixObject, Speaker};
+use crate::scenario::{ABSENT, Expect, PrefixExpected, PrefixObject, Scenario, Speaker};
 use crate::topology::{Connection, Topology};
 
 /// Whether a fact can change what [`holds`] says.
@@ -91,10 +92,10 @@ pub fn holds(what: &Expect, state: &State, topology: &Topology) -> bool {
             event,
             of,
             level,
-            text,
+            summary,
         } => {
-            let mut events =
-                microsoft.events(event, of.as_deref(), level.as_deref(), text.as_deref());
+            let (of, level) = (of.as_deref(), level.as_deref());
+            let mut events = microsoft.events(event, of, level, summary.as_deref());
             events.next().is_some()
         }
         Expect::RoutePolicy {
@@ -156,11 +157,11 @@ pub fn instead(what: &Expect, state: &State, topology: &Topology) -> Option<Stri
         Expect::Event { event, .. } => {
             let of_type: Vec<String> = microsoft
                 .events(event, None, None, None)
-                .map(|told| format!("{} of {} ({})", told.event, told.subject, told.level))
+                .map(|told| format!("of {} ({}): {}", told.subject, told.level, told.summary))
                 .collect();
             match of_type.as_slice() {
                 [] => format!("no {event} since the step began"),
-                others => format!("only {}", words::list(others)),
+                others => format!("only {event} {}", words::list(others)),
             }
         }
         Expect::RoutePolicy { prefix, .. } => {
@@ -208,23 +209,42 @@ pub fn failures(what: &Expect, state: &State) -> Vec<Failure> {
     failures
 }
 
-/// What would help against these failures: their remedies, each once, with the lines of configuration below.
-pub fn remedies(failures: &[Failure]) -> Option<String> {
-    let mut told: Vec<(&str, &[String])> = Vec::new();
-    for failure in failures {
-        let remedy = (failure.remedy.as_str(), failure.config.as_slice());
-        if !failure.remedy.is_empty() && !told.contains(&remedy) {
+/// What would help against these failures, each once: in words, and the lines of configuration below.
+pub fn remedies(failures: &[Failure]) -> Vec<String> {
+    let mut told: Vec<String> = Vec::new();
+    for failure in failures.iter().filter(|failure| !failure.remedy.is_empty()) {
+        let config = failure.config.iter().map(|line| format!("\n  {line}"));
+        let remedy = format!("{}{}", failure.remedy, config.collect::<String>());
+        if !told.contains(&remedy) {
             told.push(remedy);
         }
     }
-    let lines: Vec<String> = told
-        .iter()
-        .flat_map(|(remedy, config)| {
-            let config = config.iter().map(|line| format!("  {line}"));
-            std::iter::once((*remedy).to_owned()).chain(config)
+    told
+}
+
+/// What became of every prefix, of which a scenario may have expected something.
+pub fn ended(state: &State, scenario: &Scenario) -> Vec<PrefixEnded> {
+    let asked_for = |object: PrefixObject, prefix: &str, state: &str| {
+        let mut expected = scenario.steps.iter().flat_map(|step| &step.expect);
+        expected.any(|expectation| match &expectation.what {
+            Expect::Prefix(expected) => {
+                expected.object == object
+                    && expected.prefix == prefix
+                    && expected.state.as_ref().is_none_or(|wanted| wanted == state)
+            }
+            _ => false,
         })
-        .collect();
-    (!lines.is_empty()).then(|| lines.join("\n"))
+    };
+    let prefixes = state.microsoft().prefixes();
+    prefixes
+        .map(|(object, prefix, view)| PrefixEnded {
+            object,
+            prefix: prefix.to_owned(),
+            state: view.state.clone(),
+            unexpected: view.ails() && !asked_for(object, prefix, &view.state),
+            failures: view.failures.clone(),
+        })
+        .collect()
 }
 
 /// The neighbours from which the internet's router has learned a prefix, among those that are asked for.
@@ -284,7 +304,7 @@ fn prefix_words(expected: &PrefixExpected, microsoft: &Microsoft) -> String {
     );
     let lacking = view.lacking(expected);
     if !lacking.is_empty() {
-        text.push_str(&format!("; it does not fail for {}", words::list(&lacking)));
+        text.push_str(&format!("; not among them: {}", words::list(&lacking)));
     } else if let Some(at) = &expected.at {
         let at_fault: Vec<&str> = view.at_fault(&expected.reasons).into_iter().collect();
         if at.len() != at_fault.len() || !at.iter().all(|c| at_fault.contains(&c.as_str())) {

@@ -9,7 +9,7 @@ use crate::judge::decide::{Decision, decide, quiet_spell};
 use crate::judge::finding::{Evidence, Figure, Finding, Quantity, Verdict};
 use crate::judge::settle;
 use crate::judge::state::State;
-use crate::judge::{traffic, words};
+use crate::judge::{microsoft, traffic, words};
 use crate::measure::{Window, lateness};
 use crate::record::{Fact, Nanos};
 use crate::scenario::{Act, Expect, Expectation, Step};
@@ -86,11 +86,34 @@ impl Ending<'_> {
                 if finding.verdict == Verdict::Missed {
                     finding.help = condition::help(&expect.what, self.state, topology);
                 }
+                self.explain(&mut finding, &expect.what);
             }
             Watch::Quiet(changes) => self.quiet(&mut finding, changes, acted, expect),
             Watch::Traffic => self.traffic(&mut finding, expect),
         }
         finding
+    }
+
+    /// Adds what Microsoft's checks say; and where the expectation was missed, the last fact about it and the remedy.
+    fn explain(&self, finding: &mut Finding, what: &Expect) {
+        finding.failures = microsoft::failures(what, self.state);
+        if finding.verdict != Verdict::Missed {
+            return;
+        }
+        let remedies = microsoft::remedies(&finding.failures);
+        if !remedies.is_empty() {
+            finding.help = Some(remedies.join("\n"));
+        }
+        if finding.evidence.is_empty() {
+            let entries = self.playing.entries.iter().rev();
+            let mut telling = entries.filter(|(_, entry)| microsoft::tells_of(what, &entry.fact));
+            finding
+                .evidence
+                .extend(telling.next().map(|(line, entry)| Evidence {
+                    line: *line,
+                    entry: entry.clone(),
+                }));
+        }
     }
 
     /// Turns the decision on a condition into a verdict that may be believed.
@@ -387,6 +410,7 @@ pub(super) fn about_step(step: usize, model: &Step, verdict: Verdict, observed: 
         observed: observed.to_owned(),
         help: None,
         evidence: Vec::new(),
+        failures: Vec::new(),
     }
 }
 
@@ -401,5 +425,6 @@ fn blank(step: usize, expectation: Option<usize>, expect: &Expectation) -> Findi
         observed: String::new(),
         help: None,
         evidence: Vec::new(),
+        failures: Vec::new(),
     }
 }

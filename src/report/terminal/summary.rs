@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{BOLD, DIM, style};
 use crate::conformance::Check;
-use crate::judge::{Verdict, words};
+use crate::judge::{self, PrefixEnded, Verdict, words};
 use crate::measure::{Convergence, Stage};
 use crate::record::Nanos;
 use crate::report::{Played, Report};
@@ -36,6 +36,7 @@ pub(super) fn stages(event: &Convergence) -> Vec<String> {
 /// The lines of the summary.
 pub(super) fn lines(report: &Report, width: usize) -> Vec<String> {
     let mut lines = failover(report, width);
+    lines.extend(prefixes(report, width));
     lines.extend(requirements(report, width));
     lines.push(sum(report));
     lines
@@ -93,6 +94,45 @@ fn failover(report: &Report, width: usize) -> Vec<String> {
         head.replacen("  failover", "failover  ", 1)
     )];
     lines.extend(rows.iter().map(|(label, cells)| row(label, cells)));
+    lines.push(String::new());
+    lines
+}
+
+/// A prefix and what became of it, for example `registered prefix 203.0.113.0/24 Failed: missing-community on ams-1`.
+pub(super) fn prefix(ended: &PrefixEnded) -> String {
+    let object = words::object(ended.object);
+    let result = judge::microsoft::result(&ended.state, &ended.failures);
+    format!("{object} {} {result}", ended.prefix)
+}
+
+/// In every scenario that was about prefixes: what became of them. One that ended Verified needs no line.
+fn prefixes(report: &Report, width: usize) -> Vec<String> {
+    let ended = |played: &Played| {
+        let prefixes = played.findings.prefixes.iter();
+        let told = prefixes.filter(|ended| ended.state != "Verified");
+        told.map(prefix).collect::<Vec<String>>()
+    };
+    let rows: Vec<(&str, Vec<String>)> = (report.scenarios.iter())
+        .map(|played| (played.name.as_str(), ended(played)))
+        .filter(|(_, prefixes)| !prefixes.is_empty())
+        .collect();
+    if rows.is_empty() {
+        return Vec::new();
+    }
+    let longest = rows.iter().map(|(name, _)| name.chars().count()).max();
+    let room = longest.unwrap_or(0).min(width / 3);
+    let mut lines = vec![format!("{BOLD}prefixes not Verified at the end{BOLD:#}")];
+    for (name, prefixes) in rows {
+        for (n, prefix) in prefixes.iter().enumerate() {
+            let name = if n == 0 {
+                cut(name, room)
+            } else {
+                String::new()
+            };
+            let prefix = cut(prefix, width.saturating_sub(room + 4));
+            lines.push(format!("  {name:<room$}  {prefix}"));
+        }
+    }
     lines.push(String::new());
     lines
 }

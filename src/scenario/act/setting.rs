@@ -1,13 +1,14 @@
 //! Registries, and what Microsoft does, change during a run.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::provider::Request;
+use crate::registry::files as registries;
 use crate::scenario::files;
 use crate::scenario::raw::{RawHealth, RawSet, SETTINGS};
 use crate::scenario::stage::Stage;
 use crate::scenario::{Act, RegistrySource, Setting};
-use crate::source::{Located, Mistakes, list};
+use crate::source::{Diagnostics, Located, Mistakes, list};
 
 /// The most routes Microsoft announces in a lab.
 const MOST_ROUTES: u16 = 512;
@@ -42,15 +43,21 @@ pub(super) fn set(
         return None;
     }
     if let Some(text) = &raw.rpki {
-        let source = registry(text, "rpki", stage, mistakes)?;
+        let source = registry(text, "rpki", registries::vrps, stage, mistakes)?;
         return Some(Act::Set(Setting::Rpki(source)));
     }
     if let Some(text) = &raw.irr {
-        let source = registry(text, "irr", stage, mistakes)?;
+        let source = registry(text, "irr", registries::irr, stage, mistakes)?;
         return Some(Act::Set(Setting::Irr(source)));
     }
     if let Some(name) = &raw.slurm {
-        return Some(Act::Set(Setting::Slurm(file(name, stage, mistakes)?)));
+        if !stage.registries.contains(&"rpki") {
+            let message = "there are exceptions to an RPKI that is not named";
+            let diagnostic = mistakes.error(name.span, message, "exceptions to what?");
+            mistakes.push(diagnostic.help(named("rpki")));
+        }
+        let path = file(name, registries::slurm, stage, mistakes)?;
+        return Some(Act::Set(Setting::Slurm(path)));
     }
     if let Some(count) = raw.microsoft_routes {
         if !(1..=MOST_ROUTES).contains(&count.value) {
@@ -66,14 +73,21 @@ pub(super) fn set(
 }
 
 /// A file, or that the registry falls silent, or that it answers again.
-fn registry(
+fn registry<T>(
     text: &Located<String>,
     name: &'static str,
+    read: fn(&Path) -> Result<T, Diagnostics>,
     stage: &mut Stage<'_>,
     mistakes: &mut Mistakes,
 ) -> Option<RegistrySource> {
     let dead = stage.dead.contains(&name);
     let source = match text.value.as_str() {
+        "dead" | "live" if !stage.registries.contains(&name) => {
+            let message = format!("the topology names no `{name}`");
+            let diagnostic = mistakes.error(text.span, message, "nothing that could answer");
+            mistakes.push(diagnostic.help(named(name)));
+            return None;
+        }
         "dead" if dead => {
             let message = format!("`{name}` is dead already");
             mistakes.push(mistakes.error(text.span, message, "the second time"));
@@ -83,24 +97,53 @@ fn registry(
         "live" if !dead => {
             let message = format!("`{name}` is not dead here");
             let diagnostic = mistakes.error(text.span, message, "it answers already");
-            mistakes
-                .push(diagnostic.help(format!("kill it before: `set = {{ {name} = \"dead\" }}`")));
+            let help = format!("kill it before: `set = {{ {name} = \"dead\" }}`");
+            mistakes.push(diagnostic.help(help));
             return None;
         }
         "live" => RegistrySource::Live,
-        _ => RegistrySource::File(file(text, stage, mistakes)?),
+        _ => RegistrySource::File(file(text, read, stage, mistakes)?),
     };
     stage.dead.retain(|other| *other != name);
-    if source == RegistrySource::Dead {
-        stage.dead.push(name);
+    match source {
+        RegistrySource::Dead => stage.dead.push(name),
+        RegistrySource::File(_) if !stage.registries.contains(&name) => {
+            stage.registries.push(name);
+        }
+        RegistrySource::File(_) | RegistrySource::Live => {}
     }
     Some(source)
 }
 
-/// A file, relative to the topology file as those of its `[peer.registry]` are.
-fn file(name: &Located<String>, stage: &Stage<'_>, mistakes: &mut Mistakes) -> Option<PathBuf> {
-    match stage.kept {
-        true => Some(stage.folder.join(&name.value)),
-        false => files::beside_topology(name, &stage.folder, mistakes),
+/// How a registry gets a name.
+fn named(name: &str) -> String {
+    format!("write `{name} = \"…\"` in `[peer.registry]` of the topology, or set a file before")
+}
+
+/// A file without mistakes, relative to the topology file as those of its `[peer.registry]` are.
+fn file<T>(
+    name: &Located<String>,
+    read: fn(&Path) -> Result<T, Diagnostics>,
+    stage: &Stage<'_>,
+    mistakes: &mut Mistakes,
+) -> Option<PathBuf> {
+    if name.value.is_empty() || Path::new(&name.value).is_absolute() {
+        let message = format!(
+            "`{}` is not a path relative to the topology file",
+            name.value
+        );
+        mistakes.push(mistakes.error(name.span, message, "a relative path"));
+        return None;
+    }
+    if stage.kept {
+        return Some(stage.folder.join(&name.value));
+    }
+    let path = files::beside_topology(name, &stage.folder, mistakes)?;
+    match read(&path) {
+        Ok(_) => Some(path),
+        Err(found) => {
+            mistakes.extend(found);
+            None
+        }
     }
 }

@@ -5,7 +5,7 @@ use crate::provider::{names, reason};
 use crate::scenario::raw::RawExpect;
 use crate::scenario::stage::Stage;
 use crate::scenario::{ABSENT, Expect, PrefixExpected, PrefixObject};
-use crate::source::{Located, Mistakes, Span, list};
+use crate::source::{Located, Mistakes, Names, Span, list};
 
 pub(super) fn parse(
     raw: &RawExpect,
@@ -156,10 +156,20 @@ fn event(raw: &RawExpect, mistakes: &mut Mistakes) -> Option<Expect> {
         Some(given) => Some(one_of(given, "level", &names::EVENT_LEVELS, mistakes)?),
         None => None,
     };
+    let summary = match raw.reason.as_ref().map(|given| &given.value) {
+        Some(Names::One(text)) => Some(text.clone()),
+        Some(Names::Several(_)) => {
+            let message = "an event has one summary";
+            let at = raw.reason.as_ref()?.span;
+            mistakes.push(mistakes.error(at, message, "one text, or a part of it"));
+            None
+        }
+        None => None,
+    };
     Some(Expect::Event {
         event: event?,
         of: raw.of.as_ref().map(|of| of.value.clone()),
         level,
-        text: raw.text.as_ref().map(|text| text.value.clone()),
+        summary,
     })
 }

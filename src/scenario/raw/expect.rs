@@ -37,7 +37,7 @@ pub(in crate::scenario) struct RawExpect {
     pub peering: Option<Located<String>>,
     /// Connections of a peering: a name, a list, or "all". With `state`, `session-state`, or both.
     pub connection: Option<Located<Names>>,
-    /// An event that Microsoft tells. With `of`, `level`, `text`.
+    /// An event that Microsoft tells. With `of`, `level`, `reason`.
     #[schemars(extend("enum" = names::EVENTS))]
     pub event: Option<Located<String>>,
     /// For so long after what the step did, no LACP, BFD or BGP state changes.
@@ -51,7 +51,8 @@ pub(in crate::scenario) struct RawExpect {
     /// With `service-prefix`: its `learnedType`.
     #[schemars(extend("enum" = names::LEARNED_TYPES))]
     pub learned_type: Option<Located<String>>,
-    /// With a prefix: all of these are among the checks that it did not pass. With a refused `route`: why.
+    /// With a prefix: all of these are among the checks that it did not pass. With a refused `route`: why. With an
+    /// `event`: its summary, or a part of it.
     pub reason: Option<Located<Names>>,
     /// With a prefix: the heading of the message that the portal shows first.
     pub message: Option<Located<String>>,
@@ -62,8 +63,6 @@ pub(in crate::scenario) struct RawExpect {
     /// With `event`: its level.
     #[schemars(extend("enum" = names::EVENT_LEVELS))]
     pub level: Option<Located<String>>,
-    /// With `event`: a part of its summary or description.
-    pub text: Option<Located<String>>,
     /// With `route`: received by Microsoft from these connections; with `at = "internet"`: from "peer" or "microsoft".
     pub from: Option<Located<Names>>,
     /// With `route`: advertised by Microsoft to these connections.
