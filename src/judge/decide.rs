@@ -154,7 +154,10 @@ pub fn decide(
     let watched_until = limit + grace(within);
     match lapsed {
         Some(lapsed) if now > limit => lapsed,
-        Some(_) => Decision::Pending { until: Some(limit) },
+        // At the limit itself it may still come true.
+        Some(_) => Decision::Pending {
+            until: Some(limit + Duration::from_nanos(1)),
+        },
         None if now < watched_until => {
             let until = Some(watched_until);
             Decision::Pending { until }

@@ -338,15 +338,21 @@ impl Playing {
         for n in 0..self.watches.len() {
             findings.push(ending.expectation(n));
         }
-        if findings.iter().all(|f| f.verdict != Verdict::Errored)
-            && let Some(Stopped {
+        let all = |verdict: fn(Verdict) -> bool| findings.iter().all(|f| verdict(f.verdict));
+        match &stopped {
+            Some(Stopped {
                 why,
                 errored: Some(evidence),
-            }) = &stopped
-        {
-            let mut finding = about_step(self.step, &self.model, Verdict::Errored, why);
-            finding.evidence.push(evidence.clone());
-            findings.push(finding);
+            }) if all(|verdict| verdict != Verdict::Errored) => {
+                let mut finding = about_step(self.step, &self.model, Verdict::Errored, why);
+                finding.evidence.push(evidence.clone());
+                findings.push(finding);
+            }
+            // What was cut off is no success, even if all that was expected had been met.
+            Some(Stopped { why, errored: None }) if all(|verdict| verdict == Verdict::Met) => {
+                findings.push(about_step(self.step, &self.model, Verdict::Blocked, why));
+            }
+            Some(_) | None => {}
         }
         (findings, hopeless)
     }

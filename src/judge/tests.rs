@@ -103,7 +103,10 @@ fn folders_give_their_findings() {
         let text = drawn(&fixture);
         for line in text.lines() {
             // Diagnostics show the file as it is; everything else keeps to the width.
-            let framed = line.contains('|') || line.contains("= ");
+            let titled = ["error: ", "warning: "]
+                .iter()
+                .any(|word| line.starts_with(word));
+            let framed = titled || line.contains('|') || line.contains("= ");
             assert!(framed || line.chars().count() <= 100, "too wide: {line}");
             assert!(!line.contains('\x1b'), "escape code: {line:?}");
         }

@@ -215,7 +215,12 @@ fn prefix(expected: &PrefixExpected) -> String {
         words.push_str(&format!(" {state}"));
     }
     if !expected.reasons.is_empty() {
-        words.push_str(&format!(" for {}", list(&expected.reasons)));
+        let with = if expected.state.is_some() {
+            "for"
+        } else {
+            "with"
+        };
+        words.push_str(&format!(" {with} {}", list(&expected.reasons)));
     }
     if let Some(at) = &expected.at {
         words.push_str(&format!(" on {}", list(at)));

@@ -12,7 +12,7 @@ use anstyle::{AnsiColor, Style};
 
 use super::{Played, Report, diagnostic};
 use crate::judge::{Figure, Finding, Quantity, Verdict, words};
-use crate::record::{Entry, Fact};
+use crate::record::{Entry, Fact, Failure};
 use crate::scenario::Scenario;
 
 /// The widest line.
@@ -135,25 +135,34 @@ impl<W: Write> Terminal<W> {
         }
         let style = style(finding.verdict);
         let verdict = finding.verdict.word();
-        let expected = match finding.expectation {
-            Some(_) => format!("  {}", finding.expected),
-            None => finding.expected.clone(),
+        let indent = if finding.expectation.is_some() {
+            17
+        } else {
+            15
         };
+        let expected = wrapped(&finding.expected, self.width - indent - 2);
         let (figure, rest) = match finding.verdict {
             Verdict::Met => (figures(finding), None),
             _ => (String::new(), Some(&finding.observed)),
         };
         // The verdict's word is coloured, the rest of the line is not.
-        let word = format!("  {style}{verdict}{style:#}");
-        let gap = 13 - verdict.len();
-        let room = FIGURE.saturating_sub(15 + expected.chars().count());
-        if figure.chars().count() + 2 <= room.max(2) {
-            self.line(&format!("{word}{:gap$}{expected}{figure:>room$}", ""));
-        } else {
-            self.line(&format!("{word}{:gap$}{expected}", ""));
-            if !figure.is_empty() {
-                self.line(&format!("{figure:>FIGURE$}"));
+        let mut left = format!(
+            "  {style}{verdict}{style:#}{:gap$}",
+            "",
+            gap = indent - 2 - verdict.len()
+        );
+        let last = expected.last().map_or(0, |line| line.chars().count());
+        let room = FIGURE.saturating_sub(indent + last);
+        let beside = figure.chars().count() + 2 <= room.max(2);
+        for (n, line) in expected.iter().enumerate() {
+            match n + 1 == expected.len() && beside {
+                true => self.line(&format!("{left}{line}{figure:>room$}")),
+                false => self.line(&format!("{left}{line}")),
             }
+            left = " ".repeat(indent + 2);
+        }
+        if !beside && !figure.is_empty() {
+            self.line(&format!("{figure:>FIGURE$}"));
         }
         let repeats = consequence(finding) && self.told.as_ref() == rest;
         self.told = rest.cloned();
@@ -173,6 +182,37 @@ impl<W: Write> Terminal<W> {
         for event in &played.findings.convergence {
             self.dimmed(2, &summary::stages(event));
         }
+        self.ailing(played);
+        let mut drawn: Vec<&str> = Vec::new();
+        // Several expectations of one prefix rest on the same checks, which are drawn once.
+        let mut shown: Vec<Vec<Failure>> = Vec::new();
+        for finding in &played.findings.findings {
+            // What follows from one cause is drawn once, where it was met first.
+            if consequence(finding) {
+                let follows = finding.evidence.is_empty() && finding.help.is_none();
+                if follows || drawn.contains(&finding.observed.as_str()) {
+                    continue;
+                }
+                drawn.push(&finding.observed);
+            }
+            let mut finding = finding.clone();
+            if shown.contains(&finding.failures) {
+                finding.failures.clear();
+                finding.help = Some("see the checks above".to_owned());
+            } else if finding.verdict != Verdict::Met && !finding.failures.is_empty() {
+                shown.push(finding.failures.clone());
+            }
+            if let Some(diagnostic) = diagnostic(&finding, &played.source) {
+                self.line("");
+                let drawn = diagnostic.render(true);
+                self.raw(drawn.trim_end());
+            }
+        }
+        self.line("");
+    }
+
+    /// Prefixes that failed or warn at the end although nobody expected it.
+    fn ailing(&mut self, played: &Played) {
         for prefix in played.findings.prefixes.iter().filter(|p| p.unexpected) {
             let style = style(Verdict::Inconclusive);
             let lines = wrapped(
@@ -184,23 +224,6 @@ impl<W: Write> Terminal<W> {
                 self.line(&format!("{:indent$}{style}{line}{style:#}", ""));
             }
         }
-        let mut drawn: Vec<&str> = Vec::new();
-        for finding in &played.findings.findings {
-            // What follows from one cause is drawn once, where it was met first.
-            if consequence(finding) {
-                let follows = finding.evidence.is_empty() && finding.help.is_none();
-                if follows || drawn.contains(&finding.observed.as_str()) {
-                    continue;
-                }
-                drawn.push(&finding.observed);
-            }
-            if let Some(diagnostic) = diagnostic(finding, &played.source) {
-                self.line("");
-                let drawn = diagnostic.render(true);
-                self.raw(drawn.trim_end());
-            }
-        }
-        self.line("");
     }
 
     /// All is over: requirements, failover times, and the sum of verdicts.

@@ -111,6 +111,37 @@ fn the_json_says_what_the_terminal_says() {
     assert!(json["requirements"][0]["verdict"].is_null());
 }
 
+#[test]
+fn the_checks_of_a_prefix_are_in_every_form() {
+    let directory = directory(&["prefixes-missed", "nobody-asked"]);
+    let (report, drawn) = report(directory.path());
+    write(&report, directory.path()).expect("written");
+    let read = |name: &str| fs::read_to_string(directory.path().join(name)).expect("a file");
+    let json: serde_json::Value = serde_json::from_str(&read("report.json")).expect("JSON");
+    let failure = &json["scenarios"][0]["findings"][1]["failures"][0];
+    assert_eq!(failure["reason"], "missing-community");
+    assert_eq!(failure["severity"], "fail");
+    assert_eq!(failure["config"][1], " set community 8075:8007 additive");
+    let ended = &json["scenarios"][1]["prefixes"];
+    assert_eq!(ended[0]["object"], "registered-prefix");
+    assert_eq!(ended[0]["unexpected"], false);
+    assert_eq!(ended[1]["state"], "Warning");
+    assert_eq!(ended[1]["unexpected"], true);
+    let junit = read("junit.xml");
+    for text in [&drawn, &junit] {
+        for part in [
+            "missing-community (V-05) on ams-1: the route of 192.0.2.0 lacks 8075:8007",
+            "would have passed: the same route with 8075:8007",
+            " set community 8075:8007 additive",
+        ] {
+            assert!(text.contains(part), "{part} is not in\n{text}");
+        }
+    }
+    let told =
+        "Peering Service prefix 198.51.100.0/24 Warning: prefix-not-received on ams-2 at the end";
+    assert!(drawn.contains(told), "{drawn}");
+}
+
 /// `tests/fixtures/junit.xsd` is the shape CI systems agree on, written from their documentation.
 #[test]
 fn the_junit_file_is_accepted_by_a_schema() {

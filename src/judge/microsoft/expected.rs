@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use ipnet::Ipv4Net;
 
-use super::{ConnectionView, Microsoft, Policy, Told, result};
+use super::{ConnectionView, Microsoft, Policy, PrefixView, Told, result};
 use crate::judge::condition::{self, CORE, INTERNET, WAN};
 use crate::judge::finding::PrefixEnded;
 use crate::judge::state::State;
@@ -222,15 +222,17 @@ pub fn remedies(failures: &[Failure]) -> Vec<String> {
     told
 }
 
-/// What became of every prefix, of which a scenario may have expected something.
+/// What became of every prefix. One that ails is unexpected unless an expectation of the scenario fits it as it is.
 pub fn ended(state: &State, scenario: &Scenario) -> Vec<PrefixEnded> {
-    let asked_for = |object: PrefixObject, prefix: &str, state: &str| {
-        let mut expected = scenario.steps.iter().flat_map(|step| &step.expect);
-        expected.any(|expectation| match &expectation.what {
+    let expectations = || scenario.steps.iter().flat_map(|step| &step.expect);
+    let asked_for = |object: PrefixObject, prefix: &str, view: &PrefixView| {
+        expectations().any(|expectation| match &expectation.what {
             Expect::Prefix(expected) => {
+                let says_why = expected.state.is_some() || !expected.reasons.is_empty();
                 expected.object == object
                     && expected.prefix == prefix
-                    && expected.state.as_ref().is_none_or(|wanted| wanted == state)
+                    && says_why
+                    && view.is_as(expected)
             }
             _ => false,
         })
@@ -241,7 +243,7 @@ pub fn ended(state: &State, scenario: &Scenario) -> Vec<PrefixEnded> {
             object,
             prefix: prefix.to_owned(),
             state: view.state.clone(),
-            unexpected: view.ails() && !asked_for(object, prefix, &view.state),
+            unexpected: view.ails() && !asked_for(object, prefix, view),
             failures: view.failures.clone(),
         })
         .collect()
