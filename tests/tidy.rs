@@ -12,7 +12,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("bfd", &["time"]),
     ("bgp", &["time"]),
     ("record", &["time"]),
-    ("registry", &["bgp", "source"]),
+    ("registry", &["bgp", "kernel", "source", "time"]),
     ("topology", &["source", "plan", "registry"]),
     ("binding", &["source", "topology"]),
     ("conformance", &[]),
@@ -94,7 +94,13 @@ const PURE: &[&str] = &[
     "conformance",
 ];
 /// The I/O of otherwise pure rooms.
-const DRIVERS: &[&str] = &["src/router/driver", "src/registry/files"];
+const DRIVERS: &[&str] = &[
+    "src/router/driver",
+    "src/registry/files",
+    "src/registry/service",
+    "src/registry/rtr/driver",
+    "src/registry/irr_live/driver",
+];
 /// Words a pure file must not contain.
 const IMPURE: &[&str] = &[
     "std::time::Instant",
