@@ -29,7 +29,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     ("plan", &["topology"]),
-    ("provider", &["record", "time", "topology"]),
+    (
+        "provider",
+        &["bgp", "record", "registry", "time", "topology"],
+    ),
     (
         "routes",
         &["bgp", "provider", "record", "source", "topology"],

@@ -11,8 +11,11 @@ pub mod events;
 pub mod names;
 pub mod observed;
 pub mod onboarding;
+pub mod prefixes;
 pub mod reason;
 pub mod received;
+pub mod registries;
+mod remedy;
 mod request;
 
 pub use request::{AsnAction, ConnectionAction, Key, PeeringAction, PeeringRequest, Request};

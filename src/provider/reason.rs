@@ -13,6 +13,8 @@ pub const PRIVATE_RANGE: &str = "private-range";
 pub const ORIGIN_NOT_IN_REGISTRY: &str = "origin-not-in-registry";
 /// A registry does not answer, and the check that needs it is not decided (V-02).
 pub const REGISTRY_UNAVAILABLE: &str = "registry-unavailable";
+/// No registry was named, and the checks that need one are not made.
+pub const REGISTRY_NOT_CONFIGURED: &str = "registry-not-configured";
 /// No route object of the prefix and its origin; a warning (POL-11).
 pub const NO_ROUTE_OBJECT: &str = "no-route-object";
 /// A session does not announce the prefix (V-03, V-04).
@@ -59,7 +61,7 @@ pub const RPKI_NOT_FOUND: &str = "rpki-not-found";
 pub const INTERNAL_ERROR: &str = "internal-error";
 /// The prefix is longer than /24 and the switch of E-01 refuses it.
 pub const SMALLER_THAN_24_NOT_ACCEPTED: &str = "smaller-than-24-not-accepted";
-/// The prefix of a Peering Service prefix cannot be changed (PFX-14).
+/// A Peering Service prefix cannot be changed, only deleted and created again (PFX-14).
 pub const DIFFERENT_PREFIX: &str = "different-prefix";
 /// The connection is not Active (BGP-07).
 pub const DENY_ALL: &str = "deny-all";
@@ -81,12 +83,13 @@ pub const OWN_AS_IN_PATH: &str = "own-as-in-path";
 pub const MALFORMED_ATTRIBUTE: &str = "malformed-attribute";
 
 /// Reasons of [`Failure`](crate::record::Failure)s: of a registered prefix, a Peering Service prefix, or the creation of one.
-pub const OF_PREFIXES: [&str; 29] = [
+pub const OF_PREFIXES: [&str; 30] = [
     NOT_IPV4_PREFIX,
     HOST_BITS_SET,
     PRIVATE_RANGE,
     ORIGIN_NOT_IN_REGISTRY,
     REGISTRY_UNAVAILABLE,
+    REGISTRY_NOT_CONFIGURED,
     NO_ROUTE_OBJECT,
     PREFIX_NOT_RECEIVED,
     MISSING_COMMUNITY,

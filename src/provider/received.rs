@@ -28,6 +28,15 @@ pub enum Segment {
     Set(Vec<u32>),
 }
 
+impl Segment {
+    /// Its AS numbers.
+    pub fn asns(&self) -> &[u32] {
+        match self {
+            Segment::Sequence(asns) | Segment::Set(asns) => asns,
+        }
+    }
+}
+
 impl AsPath {
     /// A path of one sequence.
     pub fn sequence(asns: impl IntoIterator<Item = u32>) -> AsPath {
@@ -45,10 +54,7 @@ impl AsPath {
 
     /// All AS numbers in it, nearest first.
     pub fn asns(&self) -> impl Iterator<Item = u32> + '_ {
-        let of = |segment: &Segment| match segment {
-            Segment::Sequence(asns) | Segment::Set(asns) => asns.clone(),
-        };
-        self.0.iter().flat_map(of)
+        self.0.iter().flat_map(Segment::asns).copied()
     }
 
     /// Whether it has an AS_SET.
@@ -61,6 +67,15 @@ impl AsPath {
         match self.0.last()? {
             Segment::Sequence(asns) => asns.last().copied(),
             Segment::Set(_) => None,
+        }
+    }
+
+    /// The ASes the route may come from: the origin, or all of the AS_SET that ends the path.
+    pub fn origins(&self) -> &[u32] {
+        match self.0.last() {
+            Some(Segment::Sequence(asns)) => &asns[asns.len().saturating_sub(1)..],
+            Some(Segment::Set(asns)) => asns,
+            None => &[],
         }
     }
 }

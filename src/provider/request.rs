@@ -46,7 +46,7 @@ pub enum Request {
         service: Option<String>,
         /// `peeringServicePrefixKey`.
         key: Key,
-        /// Peering Service provider; the peer if not given.
+        /// The provider chosen for the service; the topology's if not given.
         provider: Option<String>,
     },
     /// Delete a Peering Service prefix.

@@ -7,6 +7,7 @@
 
 mod numbers;
 mod parse;
+mod policy;
 mod raw;
 mod registry;
 mod rules;
@@ -20,6 +21,9 @@ use std::time::Duration;
 use ipnet::Ipv4Net;
 
 pub use parse::{load, parse, parse_kept};
+pub use policy::{
+    ActiveGate, AfterVerified, ForeignOrigin, Overlap, Policy, Rpki, SameName, ShortPrefix, Weight,
+};
 
 /// An interconnect: the peer's routers, the connections to Microsoft edges, and the endpoints.
 #[derive(Debug, Clone, PartialEq)]
@@ -176,6 +180,8 @@ pub struct Service {
     pub primary: String,
     /// The backup peering location: another metro.
     pub backup: Option<String>,
+    /// The Peering Service provider; the peer if not given.
+    pub provider: Option<String>,
 }
 
 /// What the Microsoft side does; a profile supplies it and a topology may override it.
@@ -191,6 +197,8 @@ pub struct Profile {
     pub lacp: LacpSettings,
     /// Number of routes Microsoft announces on each session.
     pub routes: u16,
+    /// Which reading of the documents holds.
+    pub policy: Policy,
 }
 
 /// BFD timers (RFC 5880, section 4.1).

@@ -183,6 +183,7 @@ fn voice() -> Profile {
         },
         // "Roughly 280 prefixes" (BGP-03).
         routes: 280,
+        policy: super::Policy::default(),
     }
 }
 
@@ -475,5 +476,6 @@ fn service(
         name: name.value.clone(),
         primary: primary?.value.clone(),
         backup: raw.backup.as_ref().map(|backup| backup.value.clone()),
+        provider: raw.provider.as_ref().map(|provider| provider.value.clone()),
     })
 }

@@ -280,4 +280,6 @@ pub(super) struct RawService {
     pub primary: Option<Located<String>>,
     /// The metro it uses when the primary one has failed; without it, the internet.
     pub backup: Option<Located<String>>,
+    /// The Peering Service provider as Microsoft knows it; the peer's name if not given. An unknown one is refused.
+    pub provider: Option<Located<String>>,
 }
