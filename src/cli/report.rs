@@ -76,7 +76,10 @@ pub fn arm(directory: &Path) -> u8 {
 }
 
 /// Of each run its scenario and its resources.
-fn resources(directory: &Path) -> Result<serde_json::Value, RejudgeError> {
+///
+/// # Errors
+/// When the record cannot be read or understood.
+pub fn resources(directory: &Path) -> Result<serde_json::Value, RejudgeError> {
     let entries = record::read(&directory.join(RECORD))?;
     let mut all = Vec::new();
     for run in runs(&entries)? {

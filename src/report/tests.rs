@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::{RECORD, Report, Terminal, write};
-use crate::cli::report::rejudge;
+use crate::cli::report::{rejudge, resources};
 use crate::judge::Verdict;
 use crate::record::{self, Entry, Fact, SourceText, Writer};
 use crate::time::At;
@@ -173,6 +173,29 @@ fn the_junit_file_is_accepted_by_a_schema() {
         .expect("xmllint (Debian: libxml2-utils)");
     let said = String::from_utf8_lossy(&checked.stderr);
     assert!(checked.status.success(), "{said}\n{text}");
+}
+
+#[test]
+fn azures_resources_of_every_run() {
+    let directory = directory(&["all-met", "late-host"]);
+    let runs = resources(directory.path()).expect("resources");
+    for (run, name) in runs
+        .as_array()
+        .expect("a list")
+        .iter()
+        .zip(["all-met", "late-host"])
+    {
+        assert_eq!(run["scenario"], format!("{name}/scenario.toml"));
+        // These records were made before there was a Microsoft side: all they have is the topology's service.
+        assert_eq!(
+            run["resources"][0]["type"],
+            "Microsoft.Peering/peeringServices"
+        );
+        assert_eq!(run["resources"].as_array().map(Vec::len), Some(1));
+    }
+    let nothing = tempfile::tempdir().expect("a directory");
+    fs::write(nothing.path().join(RECORD), "").expect("written");
+    assert!(resources(nothing.path()).is_err());
 }
 
 #[test]

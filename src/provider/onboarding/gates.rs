@@ -246,7 +246,7 @@ pub(super) fn conversion(metro: &str, members: &[&Connection]) -> Result<(), Ref
     Ok(())
 }
 
-/// What must hold before connections are deprovisioned (c.2 row D, CNV-02).
+/// What must hold before connections, none of which is being converted, are deprovisioned (c.2 row D).
 pub(super) fn removal(connections: &[&Connection]) -> Result<(), Refusal> {
     for connection in connections {
         let refuse = |reason, text: &str| {
@@ -256,18 +256,6 @@ pub(super) fn removal(connections: &[&Connection]) -> Result<(), Refusal> {
         match connection.state {
             _ if connection.removing => {
                 return refuse("being-removed", "it is being deprovisioned");
-            }
-            _ if connection.converting => {
-                return refuse(
-                    "conversion-in-progress",
-                    "wait until its peering is converted",
-                );
-            }
-            ConnectionState::TypeChangeRequested | ConnectionState::TypeChangeInProgress => {
-                return refuse(
-                    "conversion-in-progress",
-                    "wait until its peering is converted",
-                );
             }
             ConnectionState::ProvisioningStarted | ConnectionState::ProvisioningCompleted => {
                 let text = "it cannot be removed while it is being provisioned; wait until it is validated, or let it fail";
@@ -279,6 +267,8 @@ pub(super) fn removal(connections: &[&Connection]) -> Result<(), Refusal> {
             | ConnectionState::ProvisioningFailed
             | ConnectionState::Validating
             | ConnectionState::Active
+            | ConnectionState::TypeChangeRequested
+            | ConnectionState::TypeChangeInProgress
             | ConnectionState::ExternalBlocker => {}
         }
     }

@@ -197,7 +197,7 @@ impl Onboarding {
     fn remove_peering(&mut self, place: usize, members: &[usize]) -> Result<(), Refusal> {
         let pending = |c: &Connection| c.state == ConnectionState::PendingApproval;
         let canceled = self.those(members).into_iter().all(pending);
-        gates::removal(&self.those(members))?;
+        self.may_remove(members)?;
         let state = if canceled {
             ProvisioningState::Canceled
         } else {
@@ -209,11 +209,28 @@ impl Onboarding {
 
     /// Begins to deprovision connections: all of them, or none.
     pub(super) fn remove(&mut self, places: &[usize]) -> Result<(), Refusal> {
-        gates::removal(&self.those(places))?;
+        self.may_remove(places)?;
         for &place in places {
             self.apply(place, Input::Removing, "to be deprovisioned");
         }
         Ok(())
+    }
+
+    fn may_remove(&self, places: &[usize]) -> Result<(), Refusal> {
+        let converting =
+            |c: &&&Connection| self.peering_state(&c.metro) == Some(ProvisioningState::Updating);
+        let connections = self.those(places);
+        match connections.iter().find(converting) {
+            Some(c) => Err(Refusal::new(
+                c.name.clone(),
+                "conversion-in-progress",
+                format!(
+                    "connectionState {}: wait until its peering is converted",
+                    c.state
+                ),
+            )),
+            None => gates::removal(&connections),
+        }
     }
 
     /// A voice peering has at least two connections (RED-02), and keeps fewer only on its way.

@@ -426,6 +426,10 @@ fn conversion_fails() {
     lab.bgp("ams-1", "Established");
     assert_eq!(lab.state("ams-1"), "Active/Established");
     assert_eq!(lab.state("ams-2"), "TypeChangeInProgress/Established");
+    lab.told();
+    // Not even what is converted already (CNV-02).
+    lab.connection("ams-1", ConnectionAction::Remove);
+    assert_eq!(lab.refusals(), ["ams-1: conversion-in-progress"]);
 }
 
 #[test]
