@@ -34,7 +34,14 @@ impl Kind {
     pub fn of(source: &Source) -> Option<Kind> {
         let (document, _) = DeTable::parse_recoverable(&source.text);
         let has = |keys: &[&str]| keys.iter().any(|key| document.get_ref().contains_key(*key));
-        if has(&["step", "proves", "topology", "binding", "without"]) {
+        if has(&[
+            "step",
+            "proves",
+            "topology",
+            "binding",
+            "without",
+            "onboarded",
+        ]) {
             return Some(Kind::Scenario);
         }
         if has(&[

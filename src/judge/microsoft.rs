@@ -6,6 +6,8 @@
 //! **Invariant:** nothing is concluded here; the record alone says what Microsoft made of a prefix.
 
 mod expected;
+#[cfg(test)]
+mod tests;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};

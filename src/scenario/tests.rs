@@ -148,6 +148,68 @@ fn an_announced_prefix_can_be_withdrawn() {
 }
 
 #[test]
+fn prefixes_are_known_from_registration_to_the_end() {
+    let register = "register = \"203.0.113.0/24\"";
+    let unregister = "unregister = \"203.0.113.0/24\"";
+    // What was deleted may be deleted again: that is refused, which a scenario may want to see.
+    assert!(acts(&[register, unregister, unregister]).is_ok());
+    assert_eq!(
+        refused(&[unregister, register]),
+        ["unknown registered prefix `203.0.113.0/24`"]
+    );
+    // The endpoints' prefixes are registered and activated in the past, unless nothing is onboarded.
+    let sbc = [
+        "validate = \"198.51.100.0/24\"",
+        "deactivate = \"198.51.100.0/24\"",
+    ];
+    assert!(acts(&sbc).is_ok());
+    let text = format!(
+        "topology = \"two-metros\"\nonboarded = false\n[[step]]\n{}\n[[step]]\n{}\n",
+        sbc[0], sbc[1]
+    );
+    let told = parse(&Source::new("scenarios/test.toml", text)).expect_err("unknown");
+    assert_eq!(told.len(), 2, "{told}");
+}
+
+#[test]
+fn a_registry_dies_and_lives_in_turn() {
+    let file = "set = { irr = \"registry/contoso.rpsl\" }";
+    let (dead, live) = ("set = { irr = \"dead\" }", "set = { irr = \"live\" }");
+    assert!(acts(&[file, dead, live, dead, file, dead, live]).is_ok());
+    assert_eq!(
+        refused(&[file, dead, file, live]),
+        ["`irr` is not dead here"]
+    );
+    assert_eq!(refused(&[file, dead, dead]), ["`irr` is dead already"]);
+}
+
+#[test]
+fn a_kept_scenario_needs_none_of_its_files() {
+    let text = "topology = \"gone\"\n[[step]]\nset = { rpki = \"gone/vrps.json\" }\n";
+    let topology = std::fs::read_to_string("topologies/two-metros.toml").expect("shipped");
+    let scenario = Source::new("gone/scenario.toml", text);
+    let topology = Source::new("elsewhere/two-metros.toml", topology);
+    let (scenario, _) = parse_kept(&scenario, &topology).expect("good without its files");
+    let path = PathBuf::from("elsewhere/gone/vrps.json");
+    assert_eq!(
+        scenario.steps[0].act,
+        Act::Set(Setting::Rpki(RegistrySource::File(path)))
+    );
+}
+
+#[test]
+fn settling_waits_for_what_has_cables() {
+    let settle = "settle = \"30s\"";
+    let remove = "onboard = { connection = \"fra-1\", action = \"remove\" }";
+    let except = "settle = \"30s\"\nexcept = [\"fra-1\", \"ams-1\"]";
+    assert!(acts(&[settle, remove, except]).is_ok());
+    assert_eq!(
+        refused(&[settle, remove, settle]),
+        ["`fra-1` cannot come up: no cable, or removed"]
+    );
+}
+
+#[test]
 fn names_and_summaries() {
     let path = std::path::Path::new("scenarios/failover/silent-connection.toml");
     let rehearsal = load(path, None).expect("shipped");
