@@ -44,6 +44,8 @@ pub struct Topology {
     pub connections: Vec<Connection>,
     /// The peer's endpoints, in file order.
     pub endpoints: Vec<Endpoint>,
+    /// Approved peer ASNs of the subscription besides the peer's own, in file order.
+    pub peer_asns: Vec<PeerAsn>,
     /// Peering Service resources, in file order.
     pub services: Vec<Service>,
 }
@@ -169,6 +171,17 @@ pub struct Endpoint {
     pub address: Ipv4Addr,
     /// Routers that announce the prefix, in file order.
     pub behind: Vec<String>,
+}
+
+/// A peer ASN of the subscription: routes of its origin may come through a peering whose AS has the same name (PFX-17).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerAsn {
+    /// The AS number.
+    pub asn: u32,
+    /// Name of the resource.
+    pub name: String,
+    /// `peerName`: the organisation.
+    pub peer_name: String,
 }
 
 /// A Peering Service resource: prefixes are activated under it.

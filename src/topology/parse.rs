@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use super::raw::{
     RawBfd, RawBgp, RawConnection, RawDocumentationNumbers, RawEndpoint, RawLacp, RawLacpMode,
-    RawLacpRate, RawMembers, RawPeer, RawProfile, RawService, RawTopology,
+    RawLacpRate, RawMembers, RawPeer, RawPeerAsn, RawProfile, RawService, RawTopology,
 };
 use super::{
-    BfdTimers, BgpTimers, Connection, Endpoint, LacpSettings, Metro, Peer, Profile, Router,
-    Service, SessionAddresses, Topology, registry, rules,
+    BfdTimers, BgpTimers, Connection, Endpoint, LacpSettings, Metro, Peer, PeerAsn, Policy,
+    Profile, Router, Service, SessionAddresses, Topology, registry, rules,
 };
 use crate::source::{
     Bandwidth, Diagnostics, Located, Mistakes, Source, Span, Table, in_words, read,
@@ -85,6 +85,9 @@ fn model(raw: &RawTopology, source: &Arc<Source>, mistakes: &mut Mistakes) -> Op
     let endpoints: Vec<Option<Endpoint>> = (raw.endpoint.0.iter())
         .map(|(name, endpoint)| self::endpoint(name, endpoint, &raw.router, mistakes))
         .collect();
+    let peer_asns: Vec<Option<PeerAsn>> = (raw.peer_asn.0.iter())
+        .map(|(name, peer_asn)| self::peer_asn(name, peer_asn, raw, mistakes))
+        .collect();
     let services: Vec<Option<Service>> = (raw.service.0.iter())
         .map(|(name, service)| self::service(name, service, raw, mistakes))
         .collect();
@@ -97,6 +100,7 @@ fn model(raw: &RawTopology, source: &Arc<Source>, mistakes: &mut Mistakes) -> Op
         routers: routers.into_iter().collect::<Option<_>>()?,
         connections: connections.into_iter().collect::<Option<_>>()?,
         endpoints: endpoints.into_iter().collect::<Option<_>>()?,
+        peer_asns: peer_asns.into_iter().collect::<Option<_>>()?,
         services: services.into_iter().collect::<Option<_>>()?,
     })
 }
@@ -157,6 +161,9 @@ fn profile(raw: &RawTopology, mistakes: &mut Mistakes) -> Option<Profile> {
             }
             profile.routes = routes.value;
         }
+        if let Some(policy) = &microsoft.policy {
+            profile.policy = Policy::of(policy, mistakes);
+        }
     }
     Some(profile)
 }
@@ -183,7 +190,7 @@ fn voice() -> Profile {
         },
         // "Roughly 280 prefixes" (BGP-03).
         routes: 280,
-        policy: super::Policy::default(),
+        policy: Policy::default(),
     }
 }
 
@@ -454,6 +461,32 @@ fn endpoint(
         prefix: prefix?.value.0,
         address: address?.value.0,
         behind: names,
+    })
+}
+
+fn peer_asn(
+    name: &Located<String>,
+    raw: &RawPeerAsn,
+    file: &RawTopology,
+    mistakes: &mut Mistakes,
+) -> Option<PeerAsn> {
+    let owner = format!("peer ASN `{}`", name.value);
+    let asn = mistakes.require(raw.asn, name.span, &owner, "asn", "asn = 64510")?;
+    let peer = file.peer.as_ref().and_then(|peer| peer.value.name.as_ref());
+    if file
+        .peer
+        .as_ref()
+        .and_then(|peer| peer.value.asn)
+        .map(|asn| asn.value)
+        == Some(asn.value)
+    {
+        let message = format!("AS{} is the peer's own", asn.value);
+        mistakes.push(mistakes.error(asn.span, message, "another AS number"));
+    }
+    Some(PeerAsn {
+        asn: asn.value,
+        name: name.value.clone(),
+        peer_name: raw.peer_name.as_ref().or(peer)?.value.clone(),
     })
 }
 

@@ -5,6 +5,11 @@
 use std::time::Duration;
 
 use ipnet::Ipv4Net;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::raw::RawPolicy;
+use crate::source::{Located, Mistakes, in_words};
 
 /// Which reading holds. The default is this project's for every key.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,8 +59,45 @@ impl Default for Policy {
     }
 }
 
+/// The longest validation.
+const HOUR: Duration = Duration::from_secs(3600);
+
+impl Policy {
+    /// The defaults, with what a file says otherwise.
+    pub(super) fn of(raw: &RawPolicy, mistakes: &mut Mistakes) -> Policy {
+        fn or<T: Copy>(key: Option<Located<T>>, default: T) -> T {
+            key.map_or(default, |key| key.value)
+        }
+        let default = Policy::default();
+        let validation = raw.validation.map(|key| {
+            let value = key.value.0;
+            if value > HOUR {
+                let message = format!("a validation of {} is not possible", in_words(value));
+                mistakes.push(mistakes.error(key.span, message, "at most an hour"));
+            }
+            value
+        });
+        let ranges = raw.private_ranges.iter().flatten();
+        Policy {
+            short_prefix: or(raw.short_prefix, default.short_prefix),
+            active_gate: or(raw.active_gate, default.active_gate),
+            ignore_inactive: or(raw.ignore_inactive, default.ignore_inactive),
+            key_on_create: or(raw.key_on_create, default.key_on_create),
+            rpki: or(raw.rpki, default.rpki),
+            as_set: or(raw.as_set, default.as_set),
+            foreign_origin: or(raw.foreign_origin, default.foreign_origin),
+            same_name: or(raw.same_name, default.same_name),
+            overlap: or(raw.overlap, default.overlap),
+            after_verified: or(raw.after_verified, default.after_verified),
+            validation: validation.unwrap_or(default.validation),
+            private_ranges: ranges.map(|range| range.value.0).collect(),
+        }
+    }
+}
+
 /// What becomes of prefixes longer than /24 (E-01).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum ShortPrefix {
     /// They can be registered, and routes for them are used once they are activated.
     RegisterAndActivate,
@@ -64,7 +106,8 @@ pub enum ShortPrefix {
 }
 
 /// How many connections of a peering must be Active before a prefix is registered (E-09).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum ActiveGate {
     /// One.
     Any,
@@ -73,7 +116,8 @@ pub enum ActiveGate {
 }
 
 /// What the RPKI decides (E-21).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum Rpki {
     /// Nothing.
     Off,
@@ -86,7 +130,8 @@ pub enum Rpki {
 }
 
 /// How much something weighs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum Weight {
     /// The prefix fails.
     Fail,
@@ -95,7 +140,8 @@ pub enum Weight {
 }
 
 /// What an origin other than the peering's AS does (E-22).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum ForeignOrigin {
     /// A registered prefix is warned about, a Peering Service prefix fails.
     WarnThenFail,
@@ -106,7 +152,8 @@ pub enum ForeignOrigin {
 }
 
 /// Which names of two peer ASNs are compared (PFX-17).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum SameName {
     /// `peerName`: the organisation.
     PeerName,
@@ -115,7 +162,8 @@ pub enum SameName {
 }
 
 /// Among which Peering Service prefixes none may overlap (V-14).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum Overlap {
     /// All.
     Global,
@@ -124,7 +172,8 @@ pub enum Overlap {
 }
 
 /// What becomes of a verified prefix whose checks fail later.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum AfterVerified {
     /// It becomes `Warning`, and keeps its key and its activation.
     Warning,

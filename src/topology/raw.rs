@@ -6,6 +6,9 @@ use schemars::JsonSchema;
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
+use super::policy::{
+    ActiveGate, AfterVerified, ForeignOrigin, Overlap, Rpki, SameName, ShortPrefix, Weight,
+};
 use crate::source::{Address, Bandwidth, Duration, Located, Prefix, Table, TextOr};
 
 /// A topology: what the interconnect is.
@@ -35,6 +38,9 @@ pub(super) struct RawTopology {
     /// Hosts of the peer behind its routers, by name.
     #[serde(default)]
     pub endpoint: Table<RawEndpoint>,
+    /// Other approved peer ASNs of the subscription, by the name of their resource (PFX-17).
+    #[serde(default)]
+    pub peer_asn: Table<RawPeerAsn>,
     /// Peering Service resources, by name: prefixes are activated under them.
     #[serde(default)]
     pub service: Table<RawService>,
@@ -129,6 +135,41 @@ pub(super) struct RawMicrosoft {
     /// Number of routes announced on each session: 280 now, 308 and 322 after growth; at most 512.
     #[schemars(range(min = 1, max = 512))]
     pub routes: Option<Located<u16>>,
+    /// Which reading holds where Microsoft's documents contradict each other or are silent.
+    pub policy: Option<RawPolicy>,
+}
+
+/// Switches: which reading of the documents holds. The ids in brackets are those of the requirements.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RawPolicy {
+    /// Prefixes longer than /24 (E-01): `register-and-activate` (the default) or `reject-registration`.
+    pub short_prefix: Option<Located<ShortPrefix>>,
+    /// How many connections of a peering must be Active to register a prefix (E-09): `any` (the default) or `all`.
+    pub active_gate: Option<Located<ActiveGate>>,
+    /// Connections that are not Active need not announce a prefix (V-03). The default is `false`: they count as missing.
+    pub ignore_inactive: Option<Located<bool>>,
+    /// The key is issued when the prefix is created (E-12). The default is `false`: when it is verified.
+    pub key_on_create: Option<Located<bool>>,
+    /// What the RPKI decides (E-21): `off`, `mark`, `drop-invalid` (the default) or `require-valid`.
+    pub rpki: Option<Located<Rpki>>,
+    /// An AS_SET in a path (V-06, RFC 9774): `fail` (the default) or `warn`.
+    pub as_set: Option<Located<Weight>>,
+    /// An origin other than the peering's AS (E-22): `warn-then-fail` (the default: a warning for a registered prefix, a
+    /// failure for a Peering Service prefix), `warn` or `fail`.
+    pub foreign_origin: Option<Located<ForeignOrigin>>,
+    /// Which names of two peer ASNs must be the same for one to originate through the other's peering (PFX-17):
+    /// `peer-name` (the default) or `resource-name`.
+    pub same_name: Option<Located<SameName>>,
+    /// Which Peering Service prefixes may not overlap (V-14): `global` (the default: all) or those of one `service`.
+    pub overlap: Option<Located<Overlap>>,
+    /// What becomes of a verified prefix whose checks fail later (not documented): `warning` (the default: it keeps its
+    /// key and activation), `failed` (its activation ends) or `stay` (it stays verified, and the failures are told).
+    pub after_verified: Option<Located<AfterVerified>>,
+    /// How long a validation takes (not documented): 250 ms if not given, at most an hour.
+    pub validation: Option<Located<Duration>>,
+    /// Ranges that count as private besides IANA's (V-01).
+    pub private_ranges: Option<Vec<Located<Prefix>>>,
 }
 
 /// BFD timers (RFC 5880).
@@ -269,6 +310,17 @@ pub(super) struct RawEndpoint {
     /// Routers that announce the prefix.
     #[schemars(required)]
     pub behind: Option<Located<Vec<Located<String>>>>,
+}
+
+/// A peer ASN of the subscription besides the peer's own: routes may come from it, if it has the same name.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RawPeerAsn {
+    /// The AS number.
+    #[schemars(required)]
+    pub asn: Option<Located<u32>>,
+    /// `peerName`: the organisation; the peer's name if not given.
+    pub peer_name: Option<Located<String>>,
 }
 
 /// A Peering Service resource.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::provider::observed::{Connection, Observed};
 use crate::provider::registries::Registries;
-use crate::topology::{Policy, SameName, Service, Topology};
+use crate::topology::{PeerAsn, Policy, SameName, Service, Topology};
 
 /// Everything a validation looks at. It holds nothing itself.
 #[derive(Debug, Clone, Copy)]
@@ -15,7 +15,7 @@ pub struct Ground<'a> {
     pub observed: &'a Observed,
     /// How far each connection is, by its place in [`Observed::connections`].
     pub standing: &'a [Standing],
-    /// The approved peer ASNs of the subscription.
+    /// The approved peer ASNs of the subscription; the peer's own may be among them.
     pub peer_asns: &'a [PeerAsn],
     /// What the routing registries say.
     pub registries: &'a Registries,
@@ -51,17 +51,6 @@ impl Standing {
         active: false,
         peering_service: false,
     };
-}
-
-/// An approved peer ASN.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PeerAsn {
-    /// The AS number.
-    pub asn: u32,
-    /// Name of the resource.
-    pub name: String,
-    /// `peerName`: the organisation.
-    pub peer_name: String,
 }
 
 /// What plays a router, as far as lines of its configuration are concerned.

@@ -28,7 +28,7 @@ use crate::record::{Fact, Failure};
 use crate::time::At;
 use crate::topology::Overlap;
 
-pub use ground::{DeviceKind, Ground, PeerAsn, Standing};
+pub use ground::{DeviceKind, Ground, Standing};
 pub use key::{key, same as same_key};
 pub use object::{Object, ValidationState};
 pub use reason::{Kind, Reason};

@@ -14,7 +14,7 @@ use crate::provider::registries::Registries;
 use crate::provider::{Key, Request};
 use crate::record::Severity;
 use crate::source::Source;
-use crate::topology::{self, Policy, Topology};
+use crate::topology::{self, PeerAsn, Policy, Topology};
 
 /// Two metros with two connections each, and services with and without a backup location.
 const TOPOLOGY: &str = r#"
