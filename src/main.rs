@@ -29,6 +29,8 @@ enum Command {
         #[arg(required = true, value_name = "FILES")]
         paths: Vec<PathBuf>,
     },
+    /// Judge prefixes from dumps of routes, without a lab: the states, reasons and remedies of Microsoft's checks.
+    Prefixes(cli::prefixes::PrefixesArguments),
     /// Judge a kept record again and draw its report.
     Report {
         /// Folder that `peerlab run --report` wrote.
@@ -56,6 +58,7 @@ fn main() -> ExitCode {
         Command::Run(arguments) => cli::run::run(&arguments),
         Command::Plan { topology } => cli::plan::plan(&topology),
         Command::Check { paths } => cli::check::check(&paths),
+        Command::Prefixes(arguments) => cli::prefixes::prefixes(&arguments),
         Command::Report { folder, arm: true } => cli::report::arm(&folder),
         Command::Report { folder, arm: false } => cli::report::report(&folder),
         Command::Doctor => cli::doctor::doctor(),

@@ -35,7 +35,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     (
         "routes",
-        &["bgp", "provider", "record", "source", "topology"],
+        &["bgp", "provider", "record", "source", "time", "topology"],
     ),
     ("kernel", &["plan", "record", "time"]),
     ("router", &["bgp", "kernel", "record", "time", "topology"]),
@@ -76,8 +76,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "device", "binding", "judge", "kernel", "plan", "provider", "record", "report", "run",
-            "scenario", "source", "time", "topology",
+            "device", "binding", "judge", "kernel", "plan", "provider", "record", "registry",
+            "report", "routes", "run", "scenario", "source", "time", "topology",
         ],
     ),
 ];

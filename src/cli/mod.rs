@@ -6,6 +6,7 @@ pub mod check;
 pub mod doctor;
 pub mod log;
 pub mod plan;
+pub mod prefixes;
 pub mod report;
 pub mod run;
 pub mod schema;

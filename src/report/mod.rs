@@ -16,7 +16,7 @@ mod tests;
 pub use drawn::diagnostic;
 pub use files::{RECORD, ReportError, write};
 pub use junit::junit;
-pub use terminal::Terminal;
+pub use terminal::{Terminal, wrapped};
 
 use std::sync::Arc;
 

@@ -322,7 +322,7 @@ fn consequence(finding: &Finding) -> bool {
 }
 
 /// Lines of at most `width` characters, broken between words.
-fn wrapped(text: &str, width: usize) -> Vec<String> {
+pub fn wrapped(text: &str, width: usize) -> Vec<String> {
     joined(text.split_whitespace(), " ", width)
 }
 

@@ -10,7 +10,7 @@
 //! | `record` | `record.jsonl` of a run of peerlab |
 //!
 //! UPDATEs and attributes are read by the code that reads them in a lab, so that a route means the same in both.
-//! [`place::place`] then gives the tables to the connections of a topology.
+//! [`place::place`] then gives the tables to the connections of a topology, and [`judge`] judges prefixes by them.
 //!
 //! **Invariant:** bytes in, values out: no clock, no I/O; whatever the bytes are, memory is bounded by their number.
 
@@ -20,6 +20,7 @@ mod bmp;
 mod bytes;
 
 mod frr;
+pub mod judge;
 mod mrt;
 pub mod place;
 mod record;

@@ -292,8 +292,12 @@ impl Picture {
             ));
         }
         if table.session.direction == Direction::Own {
+            let what = match format {
+                Format::Bird => "unless this is of `show route export PROTOCOL`, ",
+                _ => "this is the router's own table: ",
+            };
             self.notes.push(format!(
-                "{file}: this is the router's own table; what export policy towards {name} changes or holds back is not in it"
+                "{file}: {what}what export policy towards {name} changes or holds back is not in it"
             ));
         }
         if table.after_policy {

@@ -31,7 +31,7 @@ use crate::topology::Overlap;
 pub use ground::{DeviceKind, Ground, Standing};
 pub use key::{key, same as same_key};
 pub use object::{Object, ValidationState};
-pub use reason::{Kind, Reason};
+pub use reason::{Kind, Reason, message};
 
 /// In order of creation; never used again.
 type Id = u64;
@@ -137,6 +137,11 @@ impl Prefixes {
             self.due.pop_first();
             self.validated(now, ground, id);
         }
+    }
+
+    /// How many objects wait to be validated.
+    pub fn waiting(&self) -> usize {
+        self.due.len()
     }
 
     /// The next fact for the record.

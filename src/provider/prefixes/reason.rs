@@ -267,7 +267,7 @@ pub(super) fn order(failures: &mut [Failure]) {
 
 /// What the portal would show: the first heading among what failed, or else what could not be decided.
 /// `failures` are in order.
-pub(super) fn message(kind: Kind, failures: &[Failure]) -> Option<Message> {
+pub fn message(kind: Kind, failures: &[Failure]) -> Option<Message> {
     let reason = |failure: &Failure| Reason::of(&failure.reason);
     let failed = |failure: &&Failure| failure.severity == Severity::Fail;
     let undecided = |failure: &&Failure| is_undecided(failure);
