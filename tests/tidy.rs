@@ -76,8 +76,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "device", "binding", "judge", "kernel", "plan", "provider", "record", "registry",
-            "report", "routes", "run", "scenario", "source", "time", "topology",
+            "bgp", "device", "binding", "judge", "kernel", "plan", "provider", "record",
+            "registry", "report", "routes", "run", "scenario", "source", "time", "topology",
         ],
     ),
 ];

@@ -1,6 +1,7 @@
 //! `peerlab prefixes TOPOLOGY`: judges prefixes from routes in files, without a lab.
 
 mod draw;
+mod registries;
 mod sources;
 #[cfg(test)]
 mod tests;
@@ -189,7 +190,7 @@ fn report(arguments: &PrefixesArguments) -> Result<Report, Failed> {
     let topology = topology::load(&arguments.topology).map_err(Failed::Files)?;
     let files = sources::routes(&topology, &arguments.routes, arguments.format)?;
     let picture = place::place(&topology, files)?;
-    let registries = sources::registries(&topology.peer.registry)?;
+    let registries = registries::ask(&topology.peer.registry)?;
     let kind = match arguments.device {
         Device::Bird => DeviceKind::Bird,
         Device::Frr => DeviceKind::Frr,

@@ -1,18 +1,14 @@
-//! The files and servers that `peerlab prefixes` reads.
+//! The files with routes that `peerlab prefixes` reads.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use super::{Asked, Given};
-use crate::provider::registries::{Known, Registries};
-use crate::registry::files;
+use super::Given;
 use crate::routes::place::{self, File, PlaceError};
 use crate::routes::{self, Format, ReadError};
 use crate::source::Diagnostics;
-use crate::time::At;
-use crate::topology::{IrrSource, RegistrySources, RpkiSource, Topology};
+use crate::topology::Topology;
 
 /// The largest file with routes, in bytes: they are held in memory while they are read.
 const LARGEST: u64 = 4 << 30;
@@ -44,6 +40,9 @@ pub enum Failed {
         /// What is wrong.
         source: ReadError,
     },
+    /// Servers cannot be asked at all.
+    #[error("failed to start asking registries: {0}")]
+    Asking(io::Error),
     /// Its routes cannot be given to a connection.
     #[error("failed to {0}")]
     Place(#[from] PlaceError),
@@ -97,63 +96,5 @@ fn bytes(path: &Path) -> Result<Vec<u8>, Failed> {
     match size > LARGEST {
         true => Err(Failed::Large(path.to_owned())),
         false => fs::read(path).map_err(open),
-    }
-}
-
-/// What registries say, and which were asked.
-pub struct Said {
-    /// For the checks.
-    pub known: Registries,
-    /// For the report.
-    pub asked: Vec<Asked>,
-}
-
-/// Asks the registries that a topology names.
-pub fn registries(sources: &RegistrySources) -> Result<Said, Failed> {
-    let mut said = Said {
-        known: Registries::default(),
-        asked: Vec::new(),
-    };
-    match &sources.irr {
-        None => {}
-        Some(IrrSource::File(path)) => {
-            let irr = Arc::new(files::irr(path)?);
-            said.known.irr = Some(Known::new(path.display().to_string(), irr, At::ZERO));
-        }
-        Some(IrrSource::Irrd(server) | IrrSource::Whois(server)) => {
-            said.known.irr = Some(unasked(server.to_string()));
-        }
-    }
-    match &sources.rpki {
-        None => {}
-        Some(RpkiSource::File(path)) => {
-            let mut table = files::vrps(path)?;
-            if let Some(slurm) = &sources.slurm {
-                table = files::slurm(slurm)?.apply(&table);
-            }
-            said.known.rpki = Some(Known::new(
-                path.display().to_string(),
-                Arc::new(table),
-                At::ZERO,
-            ));
-        }
-        Some(RpkiSource::Rtr(server)) => said.known.rpki = Some(unasked(server.to_string())),
-    }
-    said.asked
-        .extend(said.known.irr.as_ref().map(|known| asked("irr", known)));
-    said.asked
-        .extend(said.known.rpki.as_ref().map(|known| asked("rpki", known)));
-    Ok(said)
-}
-
-fn unasked<T>(server: String) -> Known<T> {
-    Known::unavailable(server, "servers are asked only by a lab", At::ZERO)
-}
-
-fn asked<T>(registry: &'static str, known: &Known<T>) -> Asked {
-    Asked {
-        registry,
-        source: known.source.clone(),
-        lost: known.lost.clone(),
     }
 }

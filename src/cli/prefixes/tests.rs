@@ -180,3 +180,50 @@ fn a_file_is_given_to_a_connection_by_name() {
         assert_eq!(given.to_string(), text);
     }
 }
+
+#[tokio::test]
+async fn an_rtr_cache_is_asked() {
+    use crate::bgp::origin_validation::VrpTable;
+    use crate::registry::rtr::{Intervals, driver::Server};
+    use crate::registry::service::Place;
+
+    let vrps = crate::registry::vrps::read(
+        r#"{"roas":[{"asn":"AS64511","prefix":"203.0.113.0/24","maxLength":24,"ta":"test"}]}"#,
+    );
+    let table: VrpTable = vrps.expect("VRPs");
+    let place = Place::Here("127.0.0.1:0".parse().expect("an address"));
+    let server = Server::start(place, table.into(), Intervals::REHEARSAL).expect("a cache");
+    let asked = |port: u16| {
+        let source = crate::topology::Server {
+            host: "127.0.0.1".to_owned(),
+            port,
+        };
+        let sources = crate::topology::RegistrySources {
+            rpki: Some(crate::topology::RpkiSource::Rtr(source)),
+            ..Default::default()
+        };
+        tokio::task::spawn_blocking(move || {
+            registries::ask(&sources).map_err(|error| error.to_string())
+        })
+    };
+    let said = asked(server.address().port())
+        .await
+        .expect("ended")
+        .expect("asked");
+    let known = said.known.rpki.expect("a cache");
+    assert_eq!(
+        (known.data.map(|table| table.len()), known.lost),
+        (Some(1), None)
+    );
+    server.die().await;
+    let said = asked(server.address().port())
+        .await
+        .expect("ended")
+        .expect("asked");
+    let known = said.known.rpki.expect("a cache");
+    assert!(
+        known.data.is_none() && known.lost.is_some(),
+        "{:?}",
+        known.lost
+    );
+}
