@@ -119,45 +119,38 @@ fn routes(report: &mut Report<'_>, scope: &[usize], whose: &str) {
         report.fail(Reason::PrefixNotReceived, text, Vec::new(), None);
         return;
     }
-    let there: Vec<(usize, Option<&ReceivedRoute>)> = scope
+    let public = ground.topology.documentation_numbers_are_public;
+    let there: Vec<(usize, Option<Judged<'_>>)> = scope
         .iter()
         .map(|place| (*place, received(ground, *place, prefix)))
+        .map(|(place, found)| (place, found.map(|route| (route, faults(route, public)))))
         .collect();
-    let mut judged: Vec<(&ReceivedRoute, Vec<Fault>)> = Vec::new();
     // The first route without a fault, to be shown beside those that have one.
-    let mut good: Option<(usize, &ReceivedRoute)> = None;
-    for (place, found) in &there {
-        let Some(found) = found else { continue };
-        if !judged.iter().any(|(route, _)| route == found) {
-            judged.push((
-                *found,
-                faults(found, ground.topology.documentation_numbers_are_public),
-            ));
-        }
-        let clean =
-            |(route, faults): &(&ReceivedRoute, Vec<Fault>)| route == found && faults.is_empty();
-        if good.is_none() && judged.iter().any(clean) {
-            good = Some((*place, *found));
-        }
-    }
-    let good = good.map(|(place, good)| route(prefix, ground.connection(place).0, good));
+    let good = there.iter().find_map(|(place, found)| {
+        let (good, _) = found.as_ref().filter(|(_, faults)| faults.is_empty())?;
+        Some((ground.connection(*place).0, *good))
+    });
     for (place, found) in &there {
         match found {
-            None => missing(report, *place, good.as_deref()),
-            Some(found) => {
-                let faults = judged.iter().find(|(route, _)| route == found);
-                for fault in faults.map_or(&[][..], |(_, faults)| faults) {
-                    faulty(report, *place, found, fault, good.as_deref());
+            None => missing(report, *place, good),
+            Some((found, faults)) => {
+                for fault in faults {
+                    faulty(report, *place, found, fault, good);
                 }
             }
         }
     }
     let there: Vec<(usize, &ReceivedRoute)> = there
-        .into_iter()
-        .filter_map(|(n, r)| Some((n, r?)))
+        .iter()
+        .filter_map(|(place, found)| Some((*place, found.as_ref()?.0)))
         .collect();
     origins::check(report, &there);
 }
+
+/// A route and what is wrong with it.
+type Judged<'a> = (&'a ReceivedRoute, Vec<Fault>);
+/// A route that passes, and its connection.
+type Good<'a> = Option<(&'a Connection, &'a ReceivedRoute)>;
 
 /// The route a session has for exactly this prefix. One of a connection that is not Active does not count, nor one that was
 /// so malformed that BGP withdrew it; an AS_SET is judged by itself.
@@ -171,8 +164,9 @@ fn counts(seen: &Seen) -> bool {
     seen.malformed.as_deref().is_none_or(|why| why == "as-set")
 }
 
-fn missing(report: &mut Report<'_>, place: usize, good: Option<&str>) {
+fn missing(report: &mut Report<'_>, place: usize, good: Good<'_>) {
     let prefix = report.prefix;
+    let good = good.map(|(connection, good)| route(prefix, connection, good));
     let (connection, standing) = report.ground.connection(place);
     let mut text = format!(
         "{prefix} is not received from {} on {}",
@@ -193,7 +187,7 @@ fn missing(report: &mut Report<'_>, place: usize, good: Option<&str>) {
     let covering =
         covering(connection, prefix).map(|(net, seen)| route(net, connection, &seen.route));
     evidence.extend(covering.clone());
-    evidence.extend(good.map(str::to_owned));
+    evidence.extend(good.clone());
     let nearest = covering.map(|covering| format!("{covering}; a covering route does not count"));
     report.add(Finding {
         reason: Reason::PrefixNotReceived,
@@ -201,7 +195,7 @@ fn missing(report: &mut Report<'_>, place: usize, good: Option<&str>) {
         at: Some((place, None)),
         text,
         evidence,
-        nearest: nearest.or_else(|| good.map(str::to_owned)),
+        nearest: nearest.or(good),
     });
 }
 
@@ -221,11 +215,12 @@ fn faulty(
     place: usize,
     found: &ReceivedRoute,
     fault: &Fault,
-    good: Option<&str>,
+    good: Good<'_>,
 ) {
+    let good = good.map(|(connection, good)| route(report.prefix, connection, good));
     let (connection, _) = report.ground.connection(place);
     let mut evidence = vec![session(connection), route(report.prefix, connection, found)];
-    evidence.extend(good.map(str::to_owned));
+    evidence.extend(good.clone());
     let severity = match (fault.reason, report.ground.policy.as_set) {
         (Reason::AsSet, Weight::Warn) => Severity::Warn,
         _ => Severity::Fail,
@@ -236,7 +231,7 @@ fn faulty(
         at: Some((place, Some(found))),
         text: format!("{} on {}: {}", report.prefix, connection.name, fault.text),
         evidence,
-        nearest: fault.nearest.clone().or_else(|| good.map(str::to_owned)),
+        nearest: fault.nearest.clone().or(good),
     });
 }
 

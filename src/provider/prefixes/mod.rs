@@ -26,7 +26,7 @@ use self::checks::{Activation, KeyCheck};
 use self::object::Parent;
 use crate::record::{Fact, Failure};
 use crate::time::At;
-use crate::topology::Overlap;
+use crate::topology::{AfterVerified, Overlap};
 
 pub use ground::{DeviceKind, Ground, Standing};
 pub use key::{key, same as same_key};
@@ -101,7 +101,8 @@ impl Prefixes {
 
     fn verified(&mut self, mut object: Object, key: Option<String>) {
         object.key = key;
-        object.conclude(Vec::new(), crate::topology::AfterVerified::Stay);
+        object.conclude(Vec::new(), AfterVerified::Stay);
+        self.facts.push_back(object.fact());
         self.insert(object);
     }
 

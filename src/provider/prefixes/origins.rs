@@ -247,9 +247,9 @@ impl Judge<'_> {
                 let longest = validation.covering.iter().max_by_key(|vrp| vrp.max_length);
                 let nearest = longest.map(|vrp| match invalid {
                     Validity::InvalidLength => {
-                        format!("{vrp} allows up to /{}", vrp.max_length)
+                        format!("VRP {vrp} allows up to /{}", vrp.max_length)
                     }
-                    _ => format!("{vrp}: origin AS{}", vrp.asn),
+                    _ => format!("VRP {vrp}: origin AS{}", vrp.asn),
                 });
                 self.tell(
                     report,

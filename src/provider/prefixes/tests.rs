@@ -1,7 +1,12 @@
 //! The checks over every boundary, the life of the two objects, and a search against a second statement of the rules.
 
+mod gates;
 mod life;
+mod naive;
+mod origins;
 mod registered;
+mod remedies;
+mod search;
 mod service;
 
 use std::collections::BTreeMap;
