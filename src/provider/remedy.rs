@@ -1,7 +1,7 @@
 //! What to do about a failure: in words, and as lines of configuration where a router's setting is wrong.
 
 use super::observed::Connection;
-use super::prefixes::{DeviceKind, Kind, Reason};
+use super::prefixes::{DeviceKind, Kind, Reason, is_private, special};
 use super::received::ReceivedRoute;
 
 /// The router whose setting is wrong, and the route it sent.
@@ -159,11 +159,9 @@ fn stripped(reason: Reason, setting: Setting<'_>) -> Vec<u32> {
     let Some(route) = setting.route else {
         return Vec::new();
     };
-    let private = |asn: u32| matches!(asn, 64_512..=65_534 | 4_200_000_000..=4_294_967_294);
-    let special = |asn: u32| matches!(asn, 0 | 23_456 | 65_535 | u32::MAX);
     let wrong = |asn: &u32| match reason {
-        Reason::PrivateAsnInPath => private(*asn),
-        Reason::SpecialAsnInPath => special(*asn),
+        Reason::PrivateAsnInPath => is_private(*asn),
+        Reason::SpecialAsnInPath => special(*asn, true).is_some(),
         Reason::AsPathTooLong => *asn != setting.asn,
         _ => false,
     };

@@ -78,12 +78,15 @@ pub(super) fn faults(route: &ReceivedRoute, documentation_is_public: bool) -> Ve
 }
 
 /// For private use: RFC 6996, both ends included.
-fn is_private(asn: u32) -> bool {
+pub(in crate::provider) fn is_private(asn: u32) -> bool {
     matches!(asn, 64_512..=65_534 | 4_200_000_000..=4_294_967_294)
 }
 
 /// Nobody's, and not for private use: what it is.
-fn special(asn: u32, documentation_is_public: bool) -> Option<&'static str> {
+pub(in crate::provider) fn special(
+    asn: u32,
+    documentation_is_public: bool,
+) -> Option<&'static str> {
     match asn {
         0 => Some("reserved (RFC 7607)"),
         23_456 => Some("AS_TRANS (RFC 6793): a router that knows no 4-octet AS numbers hides one"),

@@ -28,6 +28,7 @@ use crate::record::{Fact, Failure};
 use crate::time::At;
 use crate::topology::{AfterVerified, Overlap};
 
+pub(super) use attributes::{is_private, special};
 pub use ground::{DeviceKind, Ground, Standing};
 pub use key::{key, same as same_key};
 pub use object::{Object, ValidationState};
