@@ -8,6 +8,8 @@ use std::process::{Command, ExitCode};
 use libtest_mimic::{Arguments, Trial};
 use peerlab::kernel::enter::enter;
 
+#[path = "lab/agreement.rs"]
+mod agreement;
 #[path = "lab/circumstances.rs"]
 mod circumstances;
 #[path = "lab/frames.rs"]
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
         frames::trials(),
         internet::trials(),
         noise::trials(),
+        agreement::trials(),
     ];
     let mut trials: Vec<Trial> = rooms.into_iter().flatten().collect();
     if let Err(reason) = labs_can_be() {
