@@ -64,6 +64,7 @@ pub async fn play(
     let (recorder, entries) = Recorder::new(clock);
     recorder.at(At::ZERO, sources.fact(clock));
     let mut stage = Stage {
+        lab: None,
         judge: Judge::new(&rehearsal.scenario, &rehearsal.topology),
         clock,
         recorder,
@@ -130,6 +131,7 @@ impl Sources {
 
 /// A run in progress.
 struct Stage<'a> {
+    lab: Option<Lab>,
     judge: Judge<'a>,
     clock: Clock,
     recorder: Recorder,
@@ -141,18 +143,21 @@ struct Stage<'a> {
 
 impl Stage<'_> {
     async fn whole(&mut self, rehearsal: &Rehearsal, pcap: Option<&Path>) -> Result<(), LabError> {
-        let mut lab = Lab::up(
+        let lab = Lab::up(
             &rehearsal.topology,
             &rehearsal.binding,
             &rehearsal.scenario,
             &self.recorder,
             pcap,
         )?;
+        self.lab = Some(lab);
         self.took("build", At::ZERO);
         let _watch = HostWatch::start(self.recorder.clone());
-        let result = self.steps(rehearsal, &mut lab).await;
+        self.steps(rehearsal).await;
         let ended = self.clock.now();
-        lab.down().await;
+        if let Some(lab) = self.lab.take() {
+            lab.down().await;
+        }
         self.took("down", ended);
         // A signal that came in the meantime ends the run too; it may still be on its way from its handler.
         let heard = timeout(Duration::from_millis(1), self.interrupted.recv()).await;
@@ -161,7 +166,7 @@ impl Stage<'_> {
         {
             self.interrupt(signal);
         }
-        result
+        Ok(())
     }
 
     /// Not even the first step can be tried, and so no other.
@@ -171,28 +176,26 @@ impl Stage<'_> {
         self.recorder.now(Fact::StepEnded { step: 0 });
     }
 
-    async fn steps(&mut self, rehearsal: &Rehearsal, lab: &mut Lab) -> Result<(), LabError> {
+    async fn steps(&mut self, rehearsal: &Rehearsal) {
         for (step, planned) in rehearsal.scenario.steps.iter().enumerate() {
             self.drain();
             if self.judge.hopeless().is_some() {
                 break;
             }
             self.recorder.now(Fact::StepStarted { step });
+            let Some(lab) = &mut self.lab else { break };
             match lab.act(&planned.act).await {
                 Ok(Acted::Done) => self.recorder.now(Fact::StepActed { step }),
                 Ok(Acted::Impossible(why)) => self.recorder.now(Fact::StepBlocked { step, why }),
-                Err(error) => self.recorder.now(Fact::Errored {
-                    text: error.to_string(),
-                }),
+                Err(error) => self.failed(&error),
             }
             if let Act::Settle { within, except } = &planned.act {
                 self.settle(*within, except).await;
             }
-            self.until_done(lab).await;
+            self.until_done().await;
             self.recorder.now(Fact::StepEnded { step });
         }
         self.drain();
-        Ok(())
     }
 
     /// Records each phase of settling as it is completed, until all are or the time is over.
@@ -235,15 +238,15 @@ impl Stage<'_> {
     }
 
     /// Waits until the judge says that the step is decided.
-    async fn until_done(&mut self, lab: &mut Lab) {
+    async fn until_done(&mut self) {
         loop {
             self.drain();
             let progress = self.judge.progress(self.clock.now());
             if progress.done {
-                if let Err(error) = lab.flush_probes().await {
-                    self.recorder.now(Fact::Errored {
-                        text: error.to_string(),
-                    });
+                if let Some(lab) = &mut self.lab
+                    && let Err(error) = lab.flush_probes().await
+                {
+                    self.failed(&error);
                 }
                 return;
             }
@@ -255,6 +258,8 @@ impl Stage<'_> {
     async fn wait(&mut self, until: Option<At>) {
         let now = self.clock.now();
         self.audience.tick(now, &mut self.judge);
+        let microsoft = self.lab.as_ref().and_then(Lab::deadline);
+        let until = until.into_iter().chain(microsoft).min();
         let wait = until.map_or(TICK, |at| at.since(now).min(TICK));
         tokio::select! {
             biased;
@@ -265,6 +270,22 @@ impl Stage<'_> {
                 }
             }
         }
+        let now = self.clock.now();
+        self.microsoft(|lab| lab.time_passes(now));
+    }
+
+    /// Gives the lab's Microsoft side something to think about.
+    fn microsoft(&mut self, think: impl FnOnce(&mut Lab) -> Result<(), LabError>) {
+        if let Some(lab) = &mut self.lab
+            && let Err(error) = think(lab)
+        {
+            self.failed(&error);
+        }
+    }
+
+    fn failed(&self, error: &LabError) {
+        let text = error.to_string();
+        self.recorder.now(Fact::Errored { text });
     }
 
     fn interrupt(&mut self, signal: &'static str) {
@@ -284,6 +305,7 @@ impl Stage<'_> {
 
     fn take(&mut self, entry: &Entry) {
         self.judge.take(entry);
+        self.microsoft(|lab| lab.hear(entry));
         if let Err(error) = self.audience.entry(entry, &mut self.judge) {
             let text = format!("failed to {error}");
             self.recorder.now(Fact::Errored { text });

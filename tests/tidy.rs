@@ -45,8 +45,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "lab",
         &[
-            "bgp", "binding", "bfd", "device", "kernel", "lacp", "line", "plan", "probe",
-            "provider", "record", "router", "scenario", "time", "topology",
+            "bfd", "bgp", "binding", "device", "kernel", "lacp", "line", "plan", "probe",
+            "provider", "record", "registry", "router", "scenario", "source", "time", "topology",
         ],
     ),
     ("measure", &["record", "time", "topology"]),

@@ -96,7 +96,9 @@ mod tests {
         assert_eq!(
             names,
             [
+                "topologies/one-metro-short-memory.toml",
                 "topologies/one-metro.toml",
+                "topologies/two-metros-without-backup.toml",
                 "topologies/two-metros.toml",
                 "topologies/bindings/one-metro-bird-without-bfd.toml",
                 "topologies/bindings/one-metro-bird.toml",

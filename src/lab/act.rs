@@ -60,9 +60,11 @@ impl Lab {
                 self.set_microsoft_routes(*count)?;
                 Ok(Acted::Done)
             }
-            Act::Request(_) | Act::Set(_) => Ok(Acted::Impossible(
-                "the Microsoft side of this lab does not do this".to_owned(),
-            )),
+            Act::Request(request) => {
+                self.request(request)?;
+                Ok(Acted::Done)
+            }
+            Act::Set(setting) => self.set(setting),
         }
     }
 
@@ -105,17 +107,24 @@ impl Lab {
             sessions: with_internet(&self.layout, self.core_sessions(&announcement.from)),
         };
         self.leave_to_the_core(route.prefix, &announcement.from);
-        if route.attributes.as_set.is_empty() {
+        let attributes = &route.attributes;
+        let own_again = attributes.as_path.contains(&self.peer_asn);
+        if attributes.as_set.is_empty() && attributes.med.is_none() && !own_again {
             self.core()?.announce(route);
         } else {
-            self.announce_set(&route, &announcement.from)?;
+            self.announce_at_the_border(&route, &announcement.from)?;
         }
         Ok(Acted::Done)
     }
 
-    /// Announces a route with an AS_SET. A simulated router would treat it as withdrawn when the core told it, so it
-    /// announces such a route itself; a device is told by the core, and decides.
-    fn announce_set(&self, route: &Originated, connections: &[String]) -> Result<(), LabError> {
+    /// Announces a route that a router would not pass on as it is: one with an AS_SET is treated as withdrawn, one with
+    /// the own AS in its path is a loop, and a MED stays inside. A simulated router announces such a route itself; a device
+    /// is told by the core, and decides.
+    fn announce_at_the_border(
+        &self,
+        route: &Originated,
+        connections: &[String],
+    ) -> Result<(), LabError> {
         for connection in connections {
             let layout = self.layout.connection(connection);
             let Some(peer) = layout.map(|layout| &layout.peer.router) else {
@@ -195,6 +204,10 @@ impl Lab {
         });
         for (connection, member) in &cables {
             self.cables.repair(connection, *member)?;
+            // A port that Microsoft has not configured stays dark.
+            if self.dark.contains(&connection.name) {
+                self.cables.fail(connection, *member, FaultKind::Light)?;
+            }
         }
         for edge in edges {
             self.wan_link(edge, true)?;

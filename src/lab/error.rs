@@ -10,6 +10,7 @@ use crate::kernel::watch::WatchError;
 use crate::line::LineError;
 use crate::probe::ProbeError;
 use crate::router::driver::DriverError;
+use crate::source::Diagnostics;
 
 /// Why a lab could not be built or acted on.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +48,9 @@ pub enum LabError {
     /// Frames could not be captured.
     #[error(transparent)]
     Capture(#[from] CaptureError),
+    /// A registry's file is not what it was when the topology was read.
+    #[error("read a registry: {}", .0.render(false))]
+    Registry(#[from] Diagnostics),
     /// The plan did not make something the lab needs.
     #[error("find {0}: the plan did not make it")]
     Unplanned(String),

@@ -11,8 +11,10 @@ pub mod capture;
 pub mod control_plane;
 mod error;
 pub mod line_cards;
+mod microsoft;
 pub mod microsoft_routes;
 mod needs;
+mod registries;
 pub mod routers;
 mod traffic;
 
@@ -28,6 +30,7 @@ use self::capture::Capture;
 use self::control_plane::ControlPlane;
 pub use self::error::LabError;
 use self::microsoft_routes::MicrosoftRoutes;
+use self::registries::Registries;
 use crate::binding::{Binding, Device};
 use crate::device::bird::{self, Bird};
 use crate::kernel::apply::Network;
@@ -37,10 +40,11 @@ use crate::kernel::watch::{Watch, Watcher};
 use crate::line::Line;
 use crate::plan::of_topology::{ConnectionLayout, Layout, TEAMS_PREFIX};
 use crate::probe::Probe;
+use crate::provider::Provider;
 use crate::record::{Fact, Recorder};
 use crate::router::RouterConfig;
 use crate::router::driver::RouterHandle;
-use crate::scenario::{Act, Scenario, Speaker};
+use crate::scenario::{Act, FaultKind, Scenario, Speaker};
 use crate::topology::Topology;
 
 /// What came of an action.
@@ -66,6 +70,12 @@ pub struct Lab {
     microsoft_routes: MicrosoftRoutes,
     /// Edges that are dead.
     crashed: BTreeSet<String>,
+    provider: Provider,
+    registries: Registries,
+    /// Connections whose port at the edge Microsoft has not configured.
+    dark: BTreeSet<String>,
+    /// Connections on which the edge runs no BGP.
+    silent: BTreeSet<String>,
     probe: Probe,
     devices: Vec<Bird>,
     _watcher: Watcher,
@@ -90,6 +100,15 @@ impl Lab {
         enter::need_descriptors(needs::descriptors(&layout, &plan, scenario))?;
         let network = Network::build(&plan)?;
         tracing::debug!(work = plan.work.len(), "the network is built");
+        let mut cables = Cables::open(&network, &layout)?;
+        let mut dark = BTreeSet::new();
+        if !scenario.onboarded {
+            // Microsoft configures a port once its connection is wired.
+            for connection in &layout.connections {
+                cables.fail(connection, None, FaultKind::Light)?;
+                dark.insert(connection.name.clone());
+            }
+        }
         let capture = pcap
             .map(|folder| Capture::start(folder, &layout, &network, recorder))
             .transpose()?;
@@ -99,7 +118,16 @@ impl Lab {
         let line = Line::start(recorder.clone(), events_in)?;
         let control_plane = ControlPlane::start().map_err(LabError::ControlPlane)?;
         let mut routers = BTreeMap::new();
-        let configs = simulated(topology, &layout, binding, &scenario.without_bfd);
+        let mut configs = simulated(topology, &layout, binding, &scenario.without_bfd);
+        let registries = Registries::read(&topology.peer.registry, recorder)?;
+        let mut provider = Provider::new(
+            topology,
+            scenario.onboarded,
+            registries.answers(),
+            microsoft::device_kinds(binding),
+        );
+        let begin = microsoft::begin(&mut provider, scenario.onboarded, &mut configs);
+        let silent = microsoft::silent(&configs);
         for (seed, config) in configs.into_iter().enumerate() {
             let name = config.name.clone();
             let place = shared(&network, &name)?;
@@ -125,9 +153,8 @@ impl Lab {
         )?;
         let devices = start_devices(binding, &network, recorder)?;
         let probe = traffic::start(&layout, &network, recorder)?;
-        tracing::debug!(devices = devices.len(), "the lab is up");
-        Ok(Lab {
-            cables: Cables::open(&network, &layout)?,
+        let mut lab = Lab {
+            cables,
             microsoft_routes: MicrosoftRoutes::new(layout.clone()),
             layout,
             recorder: recorder.clone(),
@@ -137,11 +164,20 @@ impl Lab {
             control_plane,
             routers,
             crashed: BTreeSet::new(),
+            provider,
+            registries,
+            dark,
+            silent,
             probe,
             devices,
             _watcher: watcher,
             _capture: capture,
-        })
+        };
+        for output in begin {
+            lab.carry_out_one(output)?;
+        }
+        tracing::debug!(devices = lab.devices.len(), "the lab is up");
+        Ok(lab)
     }
 
     /// Ends probes, sessions and threads; devices are killed and the namespaces go with the last of them.
@@ -170,6 +206,17 @@ impl Lab {
             && let Some(handle) = self.routers.get(edge)
         {
             handle.boot();
+            // It boots as it was configured at first; what was provisioned since then is Microsoft's to keep.
+            for connection in &self.layout.connections {
+                if connection.edge.router == edge
+                    && let Some(session) = handle.session(&connection.name)
+                {
+                    match self.silent.contains(&connection.name) {
+                        true => handle.stop_session(session, microsoft::NOT_PROVISIONED),
+                        false => handle.start_session(session),
+                    }
+                }
+            }
         }
     }
 

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::microsoft_routes;
-use crate::bgp::policy::{Change, Match, Policy, PrefixSet, Rule, Verdict};
+use crate::bgp::policy::{Match, Policy, PrefixSet, Rule, Verdict};
 use crate::plan::microsoft;
 use crate::plan::of_topology::{
     CORE_INTERNET, CORE_ROUTER_ID, ConnectionLayout, EdgeLayout, INTERNET_ROUTER_ID, Layout,
     MICROSOFT_RANGE, PeerLayout, WAN_INTERNET, WAN_ROUTER_ID,
 };
+use crate::provider::routing::Inputs;
 use crate::router::{
     Originated, OriginatedAttributes, RouterConfig, Scope, SessionIndex, SessionSpec, Sessions,
 };
@@ -21,8 +22,6 @@ pub const MICROSOFT_ASN: u32 = 8075;
 pub const VOICE_COMMUNITY: (u16, u16) = (8075, 8007);
 /// Equal paths a router installs at most.
 const MULTIPATH: usize = 64;
-/// LOCAL_PREF of routes learned in the primary metro of a service, in its backup metro, and elsewhere.
-const LOCAL_PREF: (u32, u32, u32) = (300, 200, 100);
 /// The internet's AS number: the last private one, so that it is nobody's in a topology.
 pub const INTERNET_ASN: u32 = 4_294_967_294;
 /// The internet's router, and the interfaces towards it.
@@ -46,7 +45,7 @@ pub fn edge(topology: &Topology, layout: &Layout, edge: &EdgeLayout) -> RouterCo
             use_bfd: true,
             bfd_strict: true,
             timers: topology.profile.bgp,
-            import: Arc::new(ordinary(local_pref(topology, &edge.metro))),
+            import: Arc::new(Inputs::onboarded(topology, &edge.metro).import(topology)),
             scope: Scope::Own,
             record_routes: true,
             ..external(
@@ -73,15 +72,6 @@ pub fn edge(topology: &Topology, layout: &Layout, edge: &EdgeLayout) -> RouterCo
         originate: originate.collect(),
         sessions,
         multipath: MULTIPATH,
-    }
-}
-
-/// What an edge does to the peer's routes where nothing forbids them. A MED of the peer has no say (POL-05).
-pub fn ordinary(local_pref: u32) -> Policy {
-    let change = vec![Change::Med(None), Change::LocalPref(local_pref)];
-    Policy {
-        rules: vec![Rule::accept(Vec::new(), change)],
-        ..Policy::default()
     }
 }
 
@@ -297,24 +287,5 @@ fn plain(
     SessionSpec {
         timers: PLAIN_TIMERS,
         ..SessionSpec::new(name, interface, local, remote, 31, asn)
-    }
-}
-
-fn local_pref(topology: &Topology, metro: &str) -> u32 {
-    let (primary, backup, other) = LOCAL_PREF;
-    if topology
-        .services
-        .iter()
-        .any(|service| service.primary == metro)
-    {
-        primary
-    } else if topology
-        .services
-        .iter()
-        .any(|service| service.backup.as_deref() == Some(metro))
-    {
-        backup
-    } else {
-        other
     }
 }

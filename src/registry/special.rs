@@ -114,6 +114,23 @@ pub fn bogon(prefix: Ipv4Net, documentation_is_public: bool) -> Option<&'static 
     covering.or_else(inside)
 }
 
+/// Every block that keeps a prefix inside it out of the public routing table, in the registry's order.
+pub fn bogons(documentation_is_public: bool) -> impl Iterator<Item = Ipv4Net> {
+    let wrong = move |row: &&Special| {
+        row.globally_reachable != Some(true) && !(documentation_is_public && row.documentation)
+    };
+    let rows = IPV4.iter().filter(wrong);
+    rows.filter_map(|row| match row.block {
+        IpNet::V4(block) => Some(block),
+        IpNet::V6(_) => None,
+    })
+}
+
+/// All ranges of AS numbers that are set aside.
+pub fn asns() -> &'static [SpecialAsns] {
+    &ASNS
+}
+
 /// The range that keeps an AS number out of public paths. With `documentation_is_public`, those for documentation do not count.
 pub fn bogon_asn(number: u32, documentation_is_public: bool) -> Option<&'static SpecialAsns> {
     asn(number).filter(|range| match range.usage {

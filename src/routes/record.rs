@@ -25,7 +25,7 @@ pub fn read(bytes: &[u8], wanted: &dyn Fn(&Session) -> bool) -> Result<Dump, Rea
             ));
         }
     };
-    let Ok(topology) = topology::parse(&Source::new(&topology.path, &*topology.text)) else {
+    let Ok(topology) = topology::parse_kept(&Source::new(&topology.path, &*topology.text)) else {
         return Err(ReadError::NoRoutes(
             "the topology kept in the record has mistakes",
         ));

@@ -9,7 +9,7 @@ use crate::topology::Topology;
 
 fn topology() -> Topology {
     let text = include_str!("../../topologies/one-metro.toml");
-    crate::topology::parse(&Source::new("one-metro.toml", text)).expect("the shipped topology")
+    crate::topology::parse_kept(&Source::new("one-metro.toml", text)).expect("the shipped topology")
 }
 
 fn load(name: &str) -> Vec<u8> {

@@ -62,7 +62,7 @@ pub struct Peer {
 }
 
 /// Where to ask what the routing registries say. What is not named is not checked.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RegistrySources {
     /// The Internet Routing Registry.
     pub irr: Option<IrrSource>,
@@ -70,6 +70,20 @@ pub struct RegistrySources {
     pub rpki: Option<RpkiSource>,
     /// Exceptions to the RPKI (RFC 8416), a file.
     pub slurm: Option<PathBuf>,
+    /// How long a registry that falls silent is believed.
+    pub expire: Duration,
+}
+
+impl Default for RegistrySources {
+    /// No source.
+    fn default() -> RegistrySources {
+        RegistrySources {
+            irr: None,
+            rpki: None,
+            slurm: None,
+            expire: registry::EXPIRE,
+        }
+    }
 }
 
 /// An Internet Routing Registry.

@@ -100,6 +100,8 @@ pub(super) struct RawRegistry {
     pub rpki: Option<Located<TextOr<RawRpkiServer>>>,
     /// Exceptions to the RPKI: a SLURM file (RFC 8416), relative to this file.
     pub slurm: Option<Located<String>>,
+    /// How long a registry that falls silent is believed; 2 hours if not given (RFC 8210, section 6).
+    pub expire: Option<Located<Duration>>,
 }
 
 /// A server of an Internet Routing Registry, as "host:port".

@@ -8,6 +8,9 @@ use super::{IrrSource, RegistrySources, RpkiSource, Server};
 use crate::registry::files;
 use crate::source::{Diagnostics, Located, Mistakes, Span, TextOr};
 
+/// RFC 8210, section 6: the suggested Expire Interval.
+pub(super) const EXPIRE: std::time::Duration = std::time::Duration::from_secs(7200);
+
 /// The sources, none if the topology names none; `None` when one is wrong.
 pub(super) fn sources(
     raw: Option<&RawRegistry>,
@@ -30,6 +33,7 @@ pub(super) fn sources(
         irr: irr.flatten(),
         rpki: rpki.flatten(),
         slurm: slurm.flatten(),
+        expire: raw.expire.map_or(EXPIRE, |expire| expire.value.0),
     })
 }
 

@@ -1,6 +1,6 @@
 //! Creating the peering, and the numbers of the FAQ.
 
-use super::Check::{Files, Live, NotYet, Played};
+use super::Check::{Files, Live, NotYet, Played, Provisioning};
 use super::Level::{Fact, Must, MustNot};
 use super::{Requirement, row};
 
@@ -9,7 +9,7 @@ pub(super) const TABLE: &[Requirement] = &[
     row(
         "PRT-01",
         Must,
-        NotYet,
+        Provisioning,
         "SEED; ASN; PRE",
         "The AS number is associated with the subscription and approved first, with contacts of the NOC; up to 12 hours.",
     ),
@@ -30,21 +30,21 @@ pub(super) const TABLE: &[Requirement] = &[
     row(
         "PRT-04",
         Must,
-        NotYet,
+        Provisioning,
         "SEED",
         "The peering is Direct, network AS8075 (with Voice), SKU Premium Free.",
     ),
     row(
         "PRT-05",
         Must,
-        NotYet,
+        Provisioning,
         "SEED",
         "Every connection takes its addresses from Microsoft and is used for Peering Service.",
     ),
     row(
         "ADR-03",
         Fact,
-        NotYet,
+        Played,
         "SEED; FAQ",
         "Session addresses are allocated after the port is configured, which may take a week.",
     ),
@@ -79,21 +79,21 @@ pub(super) const TABLE: &[Requirement] = &[
     row(
         "FLT-02",
         MustNot,
-        NotYet,
+        Live,
         "SEED",
         "No private AS number in an AS path.",
     ),
     row(
         "FLT-03",
         Must,
-        NotYet,
+        Live,
         "SEED",
         "Registered prefixes longer than /24 have at most three AS numbers in their path.",
     ),
     row(
         "PFX-03",
         Fact,
-        NotYet,
+        Live,
         "SEED; PSFAQ",
         "Prefixes longer than /24 may be announced when they are registered.",
     ),
@@ -121,7 +121,7 @@ pub(super) const TABLE: &[Requirement] = &[
     row(
         "OPS-03",
         Fact,
-        NotYet,
+        Played,
         "SEED",
         "Onboarding takes at least three weeks, with e-mails at the milestones.",
     ),

@@ -1,6 +1,6 @@
 //! Telemetry, maintenance and conversions.
 
-use super::Check::NotYet;
+use super::Check::{NotYet, Played, Provisioning};
 use super::Level::Fact;
 use super::{Requirement, row};
 
@@ -30,7 +30,7 @@ pub(super) const TABLE: &[Requirement] = &[
     row(
         "TEL-04",
         Fact,
-        NotYet,
+        Played,
         "TEL; PSTEL",
         "Availability of the primary and backup sessions and prefix events are shown for a service.",
     ),
@@ -44,7 +44,7 @@ pub(super) const TABLE: &[Requirement] = &[
     row(
         "CNV-01",
         Fact,
-        NotYet,
+        Provisioning,
         "CONV; VPORT",
         "An existing private interconnect can be converted to voice under conditions.",
     ),

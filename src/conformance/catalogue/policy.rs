@@ -1,6 +1,6 @@
 //! The general peering policy, where voice does not say otherwise.
 
-use super::Check::{Live, NotYet};
+use super::Check::{Live, NotYet, Played};
 use super::Level::{Fact, Must, MustNot, Should};
 use super::{Requirement, row};
 
@@ -37,7 +37,7 @@ pub(super) const TABLE: &[Requirement] = &[
     row(
         "FLT-05",
         Fact,
-        NotYet,
+        Played,
         "POL",
         "Microsoft manages AS8075 and the AS numbers in AS-MICROSOFT; other origins behind AS8075 are legitimate.",
     ),
@@ -51,7 +51,7 @@ pub(super) const TABLE: &[Requirement] = &[
     row(
         "POL-05",
         Fact,
-        NotYet,
+        Played,
         "POL",
         "Microsoft overwrites received MEDs.",
     ),
@@ -79,28 +79,28 @@ pub(super) const TABLE: &[Requirement] = &[
     row(
         "POL-09",
         Fact,
-        NotYet,
+        Played,
         "POL",
         "Microsoft announces all its routes, and more specific ones by region; all are in RADb.",
     ),
     row(
         "POL-10",
         MustNot,
-        NotYet,
+        Live,
         "POL",
         "No static or default route sends traffic to the other side for what it does not announce.",
     ),
     row(
         "POL-11",
         Must,
-        NotYet,
+        Live,
         "POL",
         "The peer keeps its routes in a public routing registry.",
     ),
     row(
         "POL-12",
         Must,
-        NotYet,
+        Live,
         "POL",
         "The peer follows MANRS; Microsoft may drop routes that are not registered or not signed.",
     ),

@@ -1,6 +1,6 @@
 //! Registering and activating prefixes.
 
-use super::Check::{Live, NotYet};
+use super::Check::{Live, NotYet, Played, Provisioning};
 use super::Level::{Fact, Must};
 use super::{Requirement, row};
 
@@ -9,49 +9,49 @@ pub(super) const TABLE: &[Requirement] = &[
     row(
         "PFX-04",
         Must,
-        NotYet,
+        Provisioning,
         "SEED; WPS",
         "A connection of the peering is Active before prefixes are registered.",
     ),
     row(
         "PFX-05",
         Must,
-        NotYet,
+        Live,
         "SEED",
         "Registered prefixes are announced over the connections of their peering.",
     ),
     row(
         "PFX-06",
         Fact,
-        NotYet,
+        Provisioning,
         "SEED; WPS",
         "A prefix is registered with one peering only; its key holds everywhere.",
     ),
     row(
         "PFX-07",
         Fact,
-        NotYet,
+        Provisioning,
         "SEED; PSPORTAL",
         "A registered prefix is a name and an IPv4 prefix.",
     ),
     row(
         "PFX-08",
         Fact,
-        NotYet,
+        Played,
         "SEED; EX",
         "A new registered prefix waits for validation; its key is issued when it is verified.",
     ),
     row(
         "PFX-09",
         Fact,
-        NotYet,
+        Played,
         "SEED; PSCUST",
         "Registration alone does not give optimised routing; activation does.",
     ),
     row(
         "PFX-10",
         Must,
-        NotYet,
+        Provisioning,
         "SEED; PSPORTAL; PSCUST",
         "Prefixes are activated under a Peering Service resource with a primary and perhaps a backup location.",
     ),
@@ -65,42 +65,42 @@ pub(super) const TABLE: &[Requirement] = &[
     row(
         "PFX-12",
         Must,
-        NotYet,
+        Provisioning,
         "SEED",
         "An activated prefix has the key of its registration.",
     ),
     row(
         "PFX-13",
         Fact,
-        NotYet,
+        Played,
         "SEED",
         "Activation is complete when validation has passed.",
     ),
     row(
         "PFX-14",
         Fact,
-        NotYet,
+        Provisioning,
         "PSPORTAL",
         "An activated prefix cannot be modified; locations change by e-mail only.",
     ),
     row(
         "PFX-15",
         Fact,
-        NotYet,
+        Provisioning,
         "PSFAQ",
         "With several providers, each has different prefixes.",
     ),
     row(
         "PFX-16",
         Fact,
-        NotYet,
+        Provisioning,
         "PSFAQ",
         "Prefixes longer than /24 are registered by the partner and activated with the key.",
     ),
     row(
         "PFX-17",
         Fact,
-        NotYet,
+        Live,
         "PSP",
         "Another origin AS works when it is a PeerAsn of the same name in the same subscription.",
     ),

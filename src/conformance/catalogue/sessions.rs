@@ -56,14 +56,14 @@ pub(super) const TABLE: &[Requirement] = &[
     row(
         "BGP-06",
         Fact,
-        NotYet,
+        Played,
         "FAQ",
         "A conversion to Peering Service restarts the BGP session; the peer comes back unaided.",
     ),
     row(
         "BGP-07",
         Fact,
-        NotYet,
+        Played,
         "WDA; WEA",
         "New sessions come up with a deny-all policy until validation has passed.",
     ),

@@ -17,6 +17,8 @@ pub(super) struct Connection {
     /// `errorMessage`; empty when there is none.
     pub(super) error: String,
     pub(super) session: Session,
+    /// It supports Peering Service: the flag is on, and its SKU is a premium one (V-17).
+    pub(super) peering_service: bool,
     /// The peer wired it. From then on Microsoft's port has light.
     pub(super) cabled: bool,
     /// Its type is being converted, even while that has failed.
@@ -81,6 +83,7 @@ impl Connection {
             state: ConnectionState::None,
             error: String::new(),
             session: Session::Absent,
+            peering_service: true,
             cabled: false,
             converting: false,
             removing: false,
@@ -95,6 +98,7 @@ impl Connection {
         Connection {
             state: ConnectionState::Active,
             session: Session::Configured,
+            peering_service: true,
             cabled: true,
             told: Told {
                 fact: None,

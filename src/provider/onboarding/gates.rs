@@ -102,17 +102,36 @@ fn may_be_requested_again(connection: &Connection) -> bool {
         && !connection.removing
 }
 
+/// Whether the peering shall be a plain one: AS8075 without voice, which can be converted to voice later (CNV-04).
+pub(super) fn is_plain(request: &PeeringRequest) -> bool {
+    PLAIN.contains(&request.network.as_str())
+}
+
+/// AS8075 without voice, in the portal's words and in those of Azure's resource model.
+const PLAIN: [&str; 2] = ["AS8075", "Edge"];
+
+/// What supports Peering Service (V-17).
+pub(super) fn is_for_peering_service(request: &PeeringRequest) -> bool {
+    request.use_for_peering_service && PREMIUM.contains(&request.sku.as_str())
+}
+
+/// The SKU that Peering Service asks for (PRT-04).
+const PREMIUM: [&str; 2] = ["Premium Free", "Premium_Direct_Free"];
+/// The SKU of a plain peering.
+const BASIC: [&str; 2] = ["Basic Free", "Basic_Direct_Free"];
+
 /// PRT-04 and PRT-05: in the portal's words, or those of Azure's resource model.
 fn properties(metro: &str, request: &PeeringRequest) -> Vec<Refusal> {
+    let plain = is_plain(request);
     let said = |given: &str, right: [&str; 2]| right.contains(&given);
     let checks = [
         (
-            said(&request.kind, ["Direct", "Direct"]),
+            request.kind == "Direct",
             "wrong-peering-type",
             format!("peering type `{}`: choose Direct", request.kind),
         ),
         (
-            said(&request.network, ["AS8075 (with Voice)", "Voice"]),
+            plain || said(&request.network, ["AS8075 (with Voice)", "Voice"]),
             "wrong-microsoft-network",
             format!(
                 "Microsoft network `{}`: choose AS8075 (with Voice)",
@@ -120,15 +139,12 @@ fn properties(metro: &str, request: &PeeringRequest) -> Vec<Refusal> {
             ),
         ),
         (
-            said(&request.sku, ["Premium Free", "Premium_Direct_Free"]),
+            said(&request.sku, PREMIUM) || plain && said(&request.sku, BASIC),
             "wrong-sku",
             format!("SKU `{}`: choose Premium Free", request.sku),
         ),
         (
-            said(
-                &request.session_address_provider,
-                ["Microsoft", "Microsoft"],
-            ),
+            plain || request.session_address_provider == "Microsoft",
             "wrong-session-address-provider",
             format!(
                 "session address provider `{}`: choose Microsoft; a voice peer cannot bring its own addresses",
@@ -136,7 +152,7 @@ fn properties(metro: &str, request: &PeeringRequest) -> Vec<Refusal> {
             ),
         ),
         (
-            request.use_for_peering_service,
+            plain || request.use_for_peering_service,
             "not-used-for-peering-service",
             "Use for Peering Service is disabled: enable it on every connection".to_owned(),
         ),

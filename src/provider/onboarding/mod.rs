@@ -26,6 +26,7 @@ pub mod state;
 use std::collections::VecDeque;
 
 use super::observed::{Change, Observed};
+use super::prefixes::Standing;
 use super::request::{AsnAction, ConnectionAction, PeeringAction, PeeringRequest, Request};
 use crate::record::Fact;
 use crate::topology::Topology;
@@ -191,6 +192,17 @@ impl Onboarding {
     pub fn is_active(&self, connection: &str) -> bool {
         let mut connections = self.connections.iter();
         connections.any(|c| c.name == connection && c.state.exchanges_routes() && !c.removing)
+    }
+
+    /// How far a connection is, as far as prefixes are concerned.
+    pub fn standing(&self, connection: &str) -> Standing {
+        let found = self.connections.iter().find(|c| c.name == connection);
+        let exists = found.is_some_and(Connection::exists);
+        Standing {
+            exists,
+            active: self.is_active(connection),
+            peering_service: found.is_some_and(|c| c.exists() && c.peering_service),
+        }
     }
 
     /// Every human part that is left is done: now, or as soon as what it waits for is observed.

@@ -105,6 +105,7 @@ impl Onboarding {
         let metro = self.peerings[place].metro.clone();
         let wanted = gates::request(self, &metro, request)?;
         for connection in wanted {
+            self.connections[connection].peering_service = gates::is_for_peering_service(request);
             self.apply(connection, Input::Requested, "requested");
         }
         self.set(place, Some(ProvisioningState::Succeeded), "");
@@ -337,6 +338,9 @@ impl Onboarding {
         };
         if self.peerings[place].conversion_approved && all.iter().all(done) {
             self.peerings[place].conversion_approved = false;
+            for member in all {
+                self.connections[member].peering_service = true;
+            }
             self.set(place, Some(ProvisioningState::Succeeded), "");
             let text = "all its connections are active with AS8075 (with Voice)";
             self.out

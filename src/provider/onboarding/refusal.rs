@@ -9,7 +9,7 @@
 //! | `peer-asn-not-approved` | a peering before the ASN is approved | PRT-01 |
 //! | `unknown-peering`, `unknown-connection` | what names nothing of the topology | |
 //! | `connection-of-another-metro` | a peering with a connection of another location | E-26 |
-//! | `wrong-peering-type`, `wrong-microsoft-network`, `wrong-sku` | another configuration than voice has | PRT-04 |
+//! | `wrong-peering-type`, `wrong-microsoft-network`, `wrong-sku` | another configuration than voice has, or AS8075 without it | PRT-04 |
 //! | `wrong-session-address-provider`, `not-used-for-peering-service` | the same of a connection | PRT-05 |
 //! | `fewer-than-two-connections` | a peering or conversion without redundancy | RED-02, CNV-01 |
 //! | `unequal-bandwidth` | connections of one service with different bandwidths | RED-05, CNV-01 |

@@ -61,7 +61,7 @@ fn gates_of_a_request() {
             "amsterdam: wrong-peering-type",
         ),
         (
-            |r| r.network = "AS8075".to_owned(),
+            |r| r.network = "AS8075 (with exchange route server)".to_owned(),
             "amsterdam: wrong-microsoft-network",
         ),
         (|r| r.sku = "Basic Free".to_owned(), "amsterdam: wrong-sku"),

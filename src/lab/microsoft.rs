@@ -1,0 +1,188 @@
+//! The Microsoft side inside a lab: it hears the record, and what it concludes moves ports, sessions and policies.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::{Acted, Lab, LabError};
+use crate::binding::{Binding, Device};
+use crate::provider::prefixes::DeviceKind;
+use crate::provider::{Input, Output, Provider, Request};
+use crate::record::Entry;
+use crate::router::driver::RouterHandle;
+use crate::router::{RouterConfig, SessionIndex};
+use crate::scenario::{FaultKind, Setting};
+use crate::time::At;
+
+/// What a neighbour is told when a session is taken down because its connection is not provisioned.
+pub(super) const NOT_PROVISIONED: &str = "the connection is not provisioned";
+
+/// What plays each of the peer's routers, for the remedies.
+pub(super) fn device_kinds(binding: &Binding) -> BTreeMap<String, DeviceKind> {
+    let kind = |device: &Device| match device {
+        Device::Simulated => DeviceKind::Simulated,
+        Device::Bird { .. } => DeviceKind::Bird,
+    };
+    let routers = binding.routers.iter();
+    routers
+        .map(|(router, device)| (router.clone(), kind(device)))
+        .collect()
+}
+
+/// Makes the edges begin as the Microsoft side wants them: without BGP with the peer, if nothing is onboarded. What cannot
+/// be configured is left over, in order.
+pub(super) fn begin(
+    provider: &mut Provider,
+    onboarded: bool,
+    configs: &mut [RouterConfig],
+) -> Vec<Output> {
+    for config in configs.iter_mut() {
+        for session in &mut config.sessions {
+            let external = provider.edge(&session.name) == Some(config.name.as_str());
+            session.start_stopped |= external && !onboarded;
+        }
+    }
+    let mut left = Vec::new();
+    while let Some(output) = provider.poll() {
+        let connection = match &output {
+            Output::Policy { connection, .. } | Output::Session { connection, .. } => connection,
+            Output::Fact(_) | Output::Port { .. } => {
+                left.push(output);
+                continue;
+            }
+        };
+        let edge = provider.edge(connection);
+        let config = configs.iter_mut().find(|c| Some(c.name.as_str()) == edge);
+        let sessions = config.map(|config| config.sessions.iter_mut());
+        let session = sessions.and_then(|mut s| s.find(|s| s.name == *connection));
+        let Some(session) = session else { continue };
+        match output {
+            Output::Policy { import, export, .. } => {
+                session.import = Arc::new(import);
+                session.export = Arc::new(export);
+            }
+            Output::Session { run, .. } => session.start_stopped = !run,
+            Output::Fact(_) | Output::Port { .. } => {}
+        }
+    }
+    left
+}
+
+/// The connections on which an edge begins without BGP.
+pub(super) fn silent(configs: &[RouterConfig]) -> BTreeSet<String> {
+    let sessions = configs.iter().flat_map(|config| &config.sessions);
+    let stopped = sessions.filter(|session| session.start_stopped);
+    stopped.map(|session| session.name.clone()).collect()
+}
+
+impl Lab {
+    /// Takes an entry of the record.
+    ///
+    /// # Errors
+    /// The kernel refused what had to be done.
+    pub fn hear(&mut self, entry: &Entry) -> Result<(), LabError> {
+        self.provider.handle(entry.at, Input::Fact(&entry.fact));
+        self.carry_out()
+    }
+
+    /// When [`Lab::time_passes`] is wanted.
+    pub fn deadline(&self) -> Option<At> {
+        let provider = self.provider.deadline();
+        provider.into_iter().chain(self.registries.deadline()).min()
+    }
+
+    /// Does what is due.
+    ///
+    /// # Errors
+    /// The kernel refused what had to be done.
+    pub fn time_passes(&mut self, now: At) -> Result<(), LabError> {
+        if self.registries.time_passes(now) {
+            let answers = self.registries.answers();
+            self.provider.handle(now, Input::Registries(answers));
+        }
+        if self
+            .provider
+            .deadline()
+            .is_some_and(|deadline| deadline <= now)
+        {
+            self.provider.handle(now, Input::Deadline);
+        }
+        self.carry_out()
+    }
+
+    /// Changes a registry, or what Microsoft announces.
+    pub(super) fn set(&mut self, setting: &Setting) -> Result<Acted, LabError> {
+        if let Err(wrong) = self.registries.set(setting) {
+            return Ok(Acted::Impossible(wrong.render(false)));
+        }
+        let now = self.recorder.clock().now();
+        let answers = self.registries.answers();
+        self.provider.handle(now, Input::Registries(answers));
+        self.carry_out()?;
+        Ok(Acted::Done)
+    }
+
+    /// Asks something of the Microsoft side.
+    pub(super) fn request(&mut self, request: &Request) -> Result<(), LabError> {
+        let now = self.recorder.clock().now();
+        self.provider.handle(now, Input::Request(request));
+        self.carry_out()
+    }
+
+    fn carry_out(&mut self) -> Result<(), LabError> {
+        while let Some(output) = self.provider.poll() {
+            self.carry_out_one(output)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn carry_out_one(&mut self, output: Output) -> Result<(), LabError> {
+        match output {
+            Output::Fact(fact) => self.recorder.now(fact),
+            Output::Policy {
+                connection,
+                import,
+                export,
+            } => {
+                if let Some((router, session)) = self.session(&connection) {
+                    router.set_policy(session, Some(Arc::new(import)), Some(Arc::new(export)));
+                }
+            }
+            Output::Session { connection, run } => {
+                match run {
+                    true => self.silent.remove(&connection),
+                    false => self.silent.insert(connection.clone()),
+                };
+                if let Some((router, session)) = self.session(&connection) {
+                    match run {
+                        true => router.start_session(session),
+                        false => router.stop_session(session, NOT_PROVISIONED),
+                    }
+                }
+            }
+            Output::Port { connection, lit } => self.port(&connection, lit)?,
+        }
+        Ok(())
+    }
+
+    /// The edge's router and session of a connection.
+    fn session(&self, connection: &str) -> Option<(&RouterHandle, SessionIndex)> {
+        let router = self.routers.get(self.provider.edge(connection)?)?;
+        Some((router, router.session(connection)?))
+    }
+
+    /// Microsoft's end of a connection gets light, or goes dark. It is no fault, and is not recorded as one.
+    fn port(&mut self, connection: &str, lit: bool) -> Result<(), LabError> {
+        let layout = self.layout.clone();
+        let Some(connection) = layout.connection(connection) else {
+            return Ok(());
+        };
+        if lit {
+            self.dark.remove(&connection.name);
+            self.cables.repair(connection, None)?;
+        } else {
+            self.dark.insert(connection.name.clone());
+            self.cables.fail(connection, None, FaultKind::Light)?;
+        }
+        Ok(())
+    }
+}
