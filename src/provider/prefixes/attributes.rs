@@ -154,7 +154,7 @@ fn missing_community(communities: &[String]) -> Fault {
     let (text, nearest) = match alike {
         Some((community, what)) => (
             format!("the community {COMMUNITY} is missing; `{community}` is {what}"),
-            format!("`{community}`, {what}"),
+            format!("the standard community {COMMUNITY} in place of `{community}`"),
         ),
         None => (
             format!("the community {COMMUNITY} is missing"),
