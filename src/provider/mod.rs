@@ -332,3 +332,6 @@ impl From<onboarding::Output> for Output {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -212,3 +212,6 @@ fn ranges(of: impl Fn(AsnUse) -> bool) -> AsnRanges {
     let rows = special::asns().iter().filter(|row| of(row.usage));
     rows.map(|row| row.first..=row.last).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -129,7 +129,11 @@ fn a_look_alike_of_the_community_is_named() {
         let failure = &world.registered(PREFIX).failures[0];
         let nearest = failure.nearest.as_deref().unwrap_or_default();
         assert!(
-            nearest.contains(communities) && nearest.contains(named),
+            nearest.contains(communities) && nearest.contains("the standard community 8075:8007"),
+            "{failure:#?}"
+        );
+        assert!(
+            failure.text.contains(communities) && failure.text.contains(named),
             "{failure:#?}"
         );
         assert!(

@@ -1,0 +1,254 @@
+//! The whole Microsoft side in virtual time: what edges observe goes in, conclusions and policies come out.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use super::*;
+use crate::bgp::attributes::Attributes;
+use crate::source::Source;
+use crate::topology;
+
+/// A Microsoft side, its clock, and what it told.
+struct Side {
+    provider: Provider,
+    now: At,
+    facts: Vec<Fact>,
+    policies: BTreeMap<String, (policy::Policy, policy::Policy)>,
+    lit: BTreeMap<String, bool>,
+    running: BTreeMap<String, bool>,
+}
+
+/// The reason of a failure, and its connection.
+type Failing = (String, Option<String>);
+
+const PREFIX: &str = "203.0.113.0/24";
+/// Longer than the validation period.
+const SOON: Duration = Duration::from_millis(300);
+
+fn topology() -> Topology {
+    let text = include_str!("../../topologies/one-metro.toml");
+    topology::parse_kept(&Source::new("one-metro.toml", text)).expect("the shipped topology")
+}
+
+impl Side {
+    fn new(onboarded: bool) -> Side {
+        let provider = Provider::new(
+            &topology(),
+            onboarded,
+            Registries::default(),
+            BTreeMap::new(),
+        );
+        let mut side = Side {
+            provider,
+            now: At::ZERO,
+            facts: Vec::new(),
+            policies: BTreeMap::new(),
+            lit: BTreeMap::new(),
+            running: BTreeMap::new(),
+        };
+        side.drain();
+        side
+    }
+
+    fn drain(&mut self) {
+        while let Some(output) = self.provider.poll() {
+            match output {
+                Output::Fact(fact) => self.facts.push(fact),
+                Output::Policy {
+                    connection,
+                    import,
+                    export,
+                } => {
+                    self.policies.insert(connection, (import, export));
+                }
+                Output::Port { connection, lit } => {
+                    self.lit.insert(connection, lit);
+                }
+                Output::Session { connection, run } => {
+                    self.running.insert(connection, run);
+                }
+            }
+        }
+    }
+
+    fn request(&mut self, request: Request) {
+        self.provider.handle(self.now, Input::Request(&request));
+        self.drain();
+    }
+
+    fn hear(&mut self, fact: &Fact) {
+        self.provider.handle(self.now, Input::Fact(fact));
+        self.drain();
+    }
+
+    /// Lets a validation period pass.
+    fn wait(&mut self) {
+        self.now = self.now + SOON;
+        self.provider.handle(self.now, Input::Deadline);
+        self.drain();
+    }
+
+    /// LAG, BFD and BGP of a connection come up.
+    fn up(&mut self, n: usize) {
+        let (router, connection) = (format!("ams-edge-{n}"), format!("ams-{n}"));
+        self.hear(&Fact::Lag {
+            router: router.clone(),
+            connection: connection.clone(),
+            up: true,
+            distributing: 2,
+        });
+        self.hear(&Fact::Bfd {
+            router: router.clone(),
+            connection: connection.clone(),
+            state: "up".to_owned(),
+            diagnostic: String::new(),
+            last_received: None,
+            detection_time: None,
+        });
+        self.hear(&Fact::Bgp {
+            router,
+            session: connection,
+            state: "Established".to_owned(),
+            why: String::new(),
+        });
+    }
+
+    fn announce(&mut self, n: usize, communities: &[&str]) {
+        self.hear(&Fact::RouteReceived {
+            router: format!("ams-edge-{n}"),
+            session: format!("ams-{n}"),
+            prefix: PREFIX.parse().expect("a prefix"),
+            as_path: "64500".to_owned(),
+            communities: communities.iter().map(|&c| c.to_owned()).collect(),
+            med: None,
+        });
+    }
+
+    /// The state last told of the registered prefix, and what failed where.
+    fn registered(&self) -> Option<(String, Vec<Failing>)> {
+        self.facts.iter().rev().find_map(|fact| match fact {
+            Fact::RegisteredPrefix {
+                prefix,
+                state,
+                failures,
+                ..
+            } if prefix == PREFIX => {
+                let failing = failures
+                    .iter()
+                    .filter(|f| f.severity == crate::record::Severity::Fail);
+                let failing = failing.map(|f| (f.reason.clone(), f.connection.clone()));
+                Some((state.clone(), failing.collect()))
+            }
+            _ => None,
+        })
+    }
+
+    /// LOCAL_PREF of the prefix on a connection, or why it is refused there.
+    fn used(&self, connection: &str, prefix: &str) -> Result<Option<u32>, String> {
+        let (import, _) = &self.policies[connection];
+        let mut route = Attributes::originated(Ipv4Addr::LOCALHOST);
+        route.as_path = vec![64_500];
+        let prefix = prefix.parse().expect("a prefix");
+        match import.evaluate(prefix, &route) {
+            Ok(shaped) => Ok(shaped.local_pref),
+            Err(reason) => Err(reason.to_string()),
+        }
+    }
+}
+
+fn register() -> Request {
+    Request::Register {
+        prefix: PREFIX.to_owned(),
+        peering: None,
+    }
+}
+
+fn activate() -> Request {
+    Request::Activate {
+        prefix: PREFIX.to_owned(),
+        service: None,
+        key: Key::Right,
+        provider: None,
+    }
+}
+
+#[test]
+fn onboarded_means_active_and_activated() {
+    let side = Side::new(true);
+    for connection in ["ams-1", "ams-2"] {
+        assert_eq!(side.used(connection, "198.51.100.0/24"), Ok(Some(300)));
+        assert_eq!(side.used(connection, PREFIX), Ok(Some(100)));
+    }
+    assert!(side.lit.values().all(|lit| *lit));
+    assert!(side.running.values().all(|run| *run));
+}
+
+#[test]
+fn a_prefix_is_verified_by_what_was_received_and_used_once_activated() {
+    let mut side = Side::new(true);
+    side.up(1);
+    side.up(2);
+    side.request(register());
+    assert_eq!(side.registered().map(|r| r.0).as_deref(), Some("Pending"));
+    side.wait();
+    let missing = |n: usize| ("prefix-not-received".to_owned(), Some(format!("ams-{n}")));
+    let failed = ("Failed".to_owned(), vec![missing(1), missing(2)]);
+    assert_eq!(side.registered(), Some(failed));
+    side.announce(1, &["8075:8007"]);
+    side.announce(2, &[]);
+    side.wait();
+    let lacking = ("missing-community".to_owned(), Some("ams-2".to_owned()));
+    assert_eq!(
+        side.registered(),
+        Some(("Failed".to_owned(), vec![lacking]))
+    );
+    side.announce(2, &["8075:8007"]);
+    side.wait();
+    assert_eq!(side.registered(), Some(("Verified".to_owned(), Vec::new())));
+    assert_eq!(side.used("ams-1", PREFIX), Ok(Some(100)));
+    side.request(activate());
+    side.wait();
+    assert_eq!(side.used("ams-1", PREFIX), Ok(Some(300)));
+    side.request(Request::Deactivate {
+        prefix: PREFIX.to_owned(),
+    });
+    assert_eq!(side.used("ams-1", PREFIX), Ok(Some(100)));
+}
+
+#[test]
+fn nothing_is_exchanged_before_onboarding_is_over() {
+    let mut side = Side::new(false);
+    let denied = Err("deny-all".to_owned());
+    assert_eq!(side.used("ams-1", PREFIX), denied);
+    side.request(register());
+    assert_eq!(side.registered().map(|r| r.0).as_deref(), Some("None"));
+    side.request(Request::Everything);
+    assert_eq!(side.lit.get("ams-1"), Some(&true), "wired");
+    assert_eq!(side.running.get("ams-1"), None, "no LAG, no session");
+    side.up(1);
+    assert_eq!(side.running.get("ams-1"), Some(&true));
+    assert_eq!(side.used("ams-1", PREFIX), Ok(Some(100)), "active");
+    assert_eq!(side.used("ams-2", PREFIX), denied, "still dark");
+    // Now one connection is active, and the other counts as missing.
+    side.request(register());
+    side.announce(1, &["8075:8007"]);
+    side.wait();
+    let missing = ("prefix-not-received".to_owned(), Some("ams-2".to_owned()));
+    assert_eq!(
+        side.registered(),
+        Some(("Failed".to_owned(), vec![missing]))
+    );
+}
+
+#[test]
+fn facts_of_its_own_move_nothing() {
+    let mut side = Side::new(true);
+    side.up(1);
+    side.up(2);
+    let own = side.facts.clone();
+    side.facts.clear();
+    for fact in &own {
+        side.hear(fact);
+    }
+    assert_eq!(side.facts, []);
+}
