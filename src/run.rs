@@ -149,7 +149,8 @@ impl Stage<'_> {
             &rehearsal.scenario,
             &self.recorder,
             pcap,
-        )?;
+        )
+        .await?;
         self.lab = Some(lab);
         self.took("build", At::ZERO);
         let _watch = HostWatch::start(self.recorder.clone());
@@ -271,13 +272,8 @@ impl Stage<'_> {
             }
         }
         let now = self.clock.now();
-        self.microsoft(|lab| lab.time_passes(now));
-    }
-
-    /// Gives the lab's Microsoft side something to think about.
-    fn microsoft(&mut self, think: impl FnOnce(&mut Lab) -> Result<(), LabError>) {
         if let Some(lab) = &mut self.lab
-            && let Err(error) = think(lab)
+            && let Err(error) = lab.time_passes(now).await
         {
             self.failed(&error);
         }
@@ -305,7 +301,11 @@ impl Stage<'_> {
 
     fn take(&mut self, entry: &Entry) {
         self.judge.take(entry);
-        self.microsoft(|lab| lab.hear(entry));
+        if let Some(lab) = &mut self.lab
+            && let Err(error) = lab.hear(entry)
+        {
+            self.failed(&error);
+        }
         if let Err(error) = self.audience.entry(entry, &mut self.judge) {
             let text = format!("failed to {error}");
             self.recorder.now(Fact::Errored { text });

@@ -28,6 +28,8 @@ mod parallel;
 mod phases;
 #[path = "lab/play.rs"]
 mod play;
+#[path = "lab/registries.rs"]
+mod registries;
 #[path = "lab/scenarios.rs"]
 mod scenarios;
 #[path = "lab/signals.rs"]
@@ -56,6 +58,7 @@ fn main() -> ExitCode {
         internet::trials(),
         noise::trials(),
         agreement::trials(),
+        registries::trials(),
     ];
     let mut trials: Vec<Trial> = rooms.into_iter().flatten().collect();
     if let Err(reason) = labs_can_be() {

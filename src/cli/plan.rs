@@ -8,6 +8,7 @@ use super::WRONG_FILES;
 use super::check::Kind;
 use super::toml_files;
 use crate::plan::of_topology::{CORE_ROUTER_ID, Layout, MICROSOFT_RANGE, TEAMS_ADDRESS};
+use crate::registry::{irr_live, rtr};
 use crate::topology::{self, Topology};
 
 /// Prints the plan; returns the exit number.
@@ -75,6 +76,25 @@ fn interfaces(topology: &Topology, layout: &Layout, path: &Path) -> String {
             "#   {:<12} {}/31  neighbour {} AS{}, iBGP with the core ({CORE_ROUTER_ID})",
             "inside", peer.inside, peer.core, topology.peer.asn
         );
+        let sources = &topology.peer.registry;
+        if sources.rpki.is_some() {
+            let _ = writeln!(
+                text,
+                "#   {:<12} {}:{}, an RTR cache",
+                "rpki",
+                peer.core,
+                rtr::PORT
+            );
+        }
+        if sources.irr.is_some() {
+            let _ = writeln!(
+                text,
+                "#   {:<12} {}:{}, IRRd's queries and whois",
+                "irr",
+                peer.core,
+                irr_live::PORT
+            );
+        }
     }
     let _ = writeln!(text, "\n# endpoints");
     for endpoint in &layout.endpoints {
@@ -85,4 +105,22 @@ fn interfaces(topology: &Topology, layout: &Layout, path: &Path) -> String {
         );
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn routers_are_told_where_registries_are_if_there_are_any() {
+        let told = |file: &str| {
+            let path = Path::new(file);
+            text(&topology::load(path).expect("a good topology"), path)
+        };
+        let with = told("topologies/one-metro.toml");
+        assert!(with.contains("172.31.0.0:3323, an RTR cache"), "{with}");
+        assert!(with.contains("172.31.0.2:4343, IRRd's queries and whois"));
+        let without = told("tests/fixtures/files/good/topology-smallest.toml");
+        assert!(!without.contains("3323") && !without.contains("4343"));
+    }
 }

@@ -64,7 +64,7 @@ impl Lab {
                 self.request(request)?;
                 Ok(Acted::Done)
             }
-            Act::Set(setting) => self.set(setting),
+            Act::Set(setting) => self.set(setting).await,
         }
     }
 

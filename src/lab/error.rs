@@ -51,6 +51,9 @@ pub enum LabError {
     /// A registry's file is not what it was when the topology was read.
     #[error("read a registry: {}", .0.render(false))]
     Registry(#[from] Diagnostics),
+    /// A registry could not be served to the routers.
+    #[error("serve a registry at the core: {0}")]
+    Served(#[source] std::io::Error),
     /// The plan did not make something the lab needs.
     #[error("find {0}: the plan did not make it")]
     Unplanned(String),

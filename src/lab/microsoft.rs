@@ -94,10 +94,9 @@ impl Lab {
     ///
     /// # Errors
     /// The kernel refused what had to be done.
-    pub fn time_passes(&mut self, now: At) -> Result<(), LabError> {
+    pub async fn time_passes(&mut self, now: At) -> Result<(), LabError> {
         if self.registries.time_passes(now) {
-            let answers = self.registries.answers();
-            self.provider.handle(now, Input::Registries(answers));
+            self.registries_changed(now).await?;
         }
         if self
             .provider
@@ -110,15 +109,21 @@ impl Lab {
     }
 
     /// Changes a registry, or what Microsoft announces.
-    pub(super) fn set(&mut self, setting: &Setting) -> Result<Acted, LabError> {
+    pub(super) async fn set(&mut self, setting: &Setting) -> Result<Acted, LabError> {
         if let Err(wrong) = self.registries.set(setting) {
             return Ok(Acted::Impossible(wrong.render(false)));
         }
-        let now = self.recorder.clock().now();
-        let answers = self.registries.answers();
-        self.provider.handle(now, Input::Registries(answers));
+        self.registries_changed(self.recorder.clock().now()).await?;
         self.carry_out()?;
         Ok(Acted::Done)
+    }
+
+    /// The Microsoft side hears what registries say now, and so do the routers that ask.
+    async fn registries_changed(&mut self, now: At) -> Result<(), LabError> {
+        let answers = self.registries.answers();
+        let served = self.served.follow(&answers).await;
+        self.provider.handle(now, Input::Registries(answers));
+        served.map_err(LabError::Served)
     }
 
     /// Asks something of the Microsoft side.

@@ -16,6 +16,7 @@ pub mod microsoft_routes;
 mod needs;
 mod registries;
 pub mod routers;
+mod served;
 mod traffic;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,6 +32,7 @@ use self::control_plane::ControlPlane;
 pub use self::error::LabError;
 use self::microsoft_routes::MicrosoftRoutes;
 use self::registries::Registries;
+use self::served::Served;
 use crate::binding::{Binding, Device};
 use crate::device::bird::{self, Bird};
 use crate::kernel::apply::Network;
@@ -72,6 +74,7 @@ pub struct Lab {
     crashed: BTreeSet<String>,
     provider: Provider,
     registries: Registries,
+    served: Served,
     /// Connections whose port at the edge Microsoft has not configured.
     dark: BTreeSet<String>,
     /// Connections on which the edge runs no BGP.
@@ -88,7 +91,7 @@ impl Lab {
     ///
     /// # Errors
     /// What the kernel refused, or a device in its own words; nothing of the lab is left then.
-    pub fn up(
+    pub async fn up(
         topology: &Topology,
         binding: &Binding,
         scenario: &Scenario,
@@ -120,10 +123,13 @@ impl Lab {
         let mut routers = BTreeMap::new();
         let mut configs = simulated(topology, &layout, binding, &scenario.without_bfd);
         let registries = Registries::read(&topology.peer.registry, recorder)?;
+        let answers = registries.answers();
+        let mut served = Served::new(shared(&network, "core")?, layout.clone(), recorder);
+        served.follow(&answers).await.map_err(LabError::Served)?;
         let mut provider = Provider::new(
             topology,
             scenario.onboarded,
-            registries.answers(),
+            answers,
             microsoft::device_kinds(binding),
         );
         let begin = microsoft::begin(&mut provider, scenario.onboarded, &mut configs);
@@ -166,6 +172,7 @@ impl Lab {
             crashed: BTreeSet::new(),
             provider,
             registries,
+            served,
             dark,
             silent,
             probe,
@@ -188,6 +195,7 @@ impl Lab {
         for device in self.devices {
             device.stop().await;
         }
+        self.served.end().await;
         drop(self.control_plane);
         drop(self.line);
     }
@@ -258,7 +266,7 @@ pub fn simulated(
     around.into_iter().chain(edges).chain(peers).collect()
 }
 
-/// What the kernel's routes and links are watched for: the ways to the endpoints and to Teams.
+/// What the kernel's routes and links are watched for: the ways to the endpoints, to Teams, and to what steps announce.
 fn watches(
     layout: &Layout,
     network: &Network,
@@ -269,15 +277,18 @@ fn watches(
         .iter()
         .map(|endpoint| endpoint.prefix)
         .collect();
+    let mut microsoft_prefixes = vec![TEAMS_PREFIX];
     for step in &scenario.steps {
-        if let Act::Announce(announced) = &step.act
-            && announced.by == Speaker::Peer
-            && !peer_prefixes.contains(&announced.prefix)
-        {
-            peer_prefixes.push(announced.prefix);
+        if let Act::Announce(announced) = &step.act {
+            let prefixes = match announced.by {
+                Speaker::Peer => &mut peer_prefixes,
+                Speaker::Microsoft => &mut microsoft_prefixes,
+            };
+            if !prefixes.contains(&announced.prefix) {
+                prefixes.push(announced.prefix);
+            }
         }
     }
-    let teams = [TEAMS_PREFIX];
     let watch = |router: &str,
                  prefixes: &[ipnet::Ipv4Net],
                  links: Vec<String>|
@@ -293,7 +304,7 @@ fn watches(
     let peer_names = layout.peers.iter().map(|peer| peer.name.clone()).collect();
     let mut watches = vec![
         watch("wan", &peer_prefixes, edge_names)?,
-        watch("core", &teams, peer_names)?,
+        watch("core", &microsoft_prefixes, peer_names)?,
         watch(
             "internet",
             &peer_prefixes,
@@ -304,7 +315,11 @@ fn watches(
         watches.push(watch(&edge.name, &peer_prefixes, vec!["wan".to_owned()])?);
     }
     for peer in &layout.peers {
-        watches.push(watch(&peer.name, &teams, vec!["inside".to_owned()])?);
+        watches.push(watch(
+            &peer.name,
+            &microsoft_prefixes,
+            vec!["inside".to_owned()],
+        )?);
     }
     Ok(watches)
 }

@@ -6,6 +6,8 @@ use crate::scenario::{Act, Scenario};
 
 /// What the program has open besides the lab: streams, files of the report, threads and runtimes.
 const BESIDES: usize = 48;
+/// Of the registries: servers at the core with a connection or two of each of the peer's routers, and those outside.
+const OF_REGISTRIES: usize = 8;
 /// A namespace, a netlink socket in it while it is built, and one or two that stay.
 const OF_NAMESPACE: usize = 4;
 /// Of each end of a connection: BFD both ways, BGP, taps.
@@ -31,5 +33,6 @@ pub fn descriptors(layout: &Layout, plan: &Plan, scenario: &Scenario) -> u64 {
             _ => 0,
         })
         .sum();
-    (BESIDES + OF_NAMESPACE * namespaces + connections + probes) as u64
+    let registries = OF_REGISTRIES + 2 * layout.peers.len();
+    (BESIDES + OF_NAMESPACE * namespaces + registries + connections + probes) as u64
 }

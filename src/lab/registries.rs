@@ -202,6 +202,7 @@ impl<T> Registry<T> {
                 self.source = path.display().to_string();
                 self.said = said.map(Arc::new);
                 self.at = now;
+                self.lost = None;
                 self.expired = false;
                 Some("changed")
             }

@@ -438,6 +438,15 @@ pub enum Fact {
         /// Details; empty when there are none.
         text: String,
     },
+    /// A router asked a registry that the lab serves.
+    RegistryAsked {
+        /// `irr` or `rpki`.
+        registry: String,
+        /// The router, or the address of something else.
+        by: String,
+        /// What it asked for.
+        question: String,
+    },
     /// The lab failed.
     Errored {
         /// What was tried, on what, why it failed, what to do.

@@ -75,6 +75,7 @@ fn serve(table: Arc<VrpTable>) -> Result<Server, Failed> {
         Place::Here(LOOPBACK),
         table,
         Intervals::REHEARSAL,
+        |_, _| {},
     )?)
 }
 

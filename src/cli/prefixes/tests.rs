@@ -192,7 +192,8 @@ async fn an_rtr_cache_is_asked() {
     );
     let table: VrpTable = vrps.expect("VRPs");
     let place = Place::Here("127.0.0.1:0".parse().expect("an address"));
-    let server = Server::start(place, table.into(), Intervals::REHEARSAL).expect("a cache");
+    let server =
+        Server::start(place, table.into(), Intervals::REHEARSAL, |_, _| {}).expect("a cache");
     let asked = |port: u16| {
         let source = crate::topology::Server {
             host: "127.0.0.1".to_owned(),

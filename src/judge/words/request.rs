@@ -161,6 +161,11 @@ pub(super) fn fact(fact: &Fact) -> Option<String> {
             text,
             ..
         } => format!("{registry} {source} {event}{}", because(text)),
+        Fact::RegistryAsked {
+            registry,
+            by,
+            question,
+        } => format!("{by} asked the lab's {registry} for {question}"),
         _ => return None,
     };
     Some(words)

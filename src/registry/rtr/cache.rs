@@ -170,6 +170,8 @@ pub struct Connection {
     incoming: Incoming,
     /// Agreed on by the router's first PDU (RFC 8210, section 7).
     version: Option<Version>,
+    /// The last question, until it is told.
+    asked: Option<String>,
 }
 
 /// What a router is answered.
@@ -211,6 +213,11 @@ impl Connection {
         self.version.map(|version| cache.notify(version))
     }
 
+    /// What the router asked last, in words; once for each question.
+    pub fn asked(&mut self) -> Option<String> {
+        self.asked.take()
+    }
+
     fn respond(&mut self, cache: &Cache, version: Version, pdu: &Pdu) -> Result<Answer, Fault> {
         if let Pdu::ErrorReport { code, text, .. } = pdu {
             tracing::debug!("a router reports error {code}: {text}");
@@ -222,8 +229,12 @@ impl Connection {
             return Err(Fault::new(ErrorCode::UnexpectedProtocolVersion, text));
         }
         match *pdu {
-            Pdu::ResetQuery => Ok(Answer::Send(cache.whole(version))),
+            Pdu::ResetQuery => {
+                self.asked = Some("everything".to_owned());
+                Ok(Answer::Send(cache.whole(version)))
+            }
             Pdu::SerialQuery { session_id, serial } => {
+                self.asked = Some(format!("what changed after serial {serial}"));
                 Ok(Answer::Send(cache.since(version, session_id, serial)))
             }
             ref other => {

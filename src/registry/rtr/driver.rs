@@ -125,13 +125,20 @@ pub struct Server {
 }
 
 impl Server {
-    /// Begins to serve a table. Must be called in a tokio runtime with I/O and time.
+    /// Begins to serve a table; `asked` hears who asks for what. Must be called in a tokio runtime with I/O and time.
     ///
     /// # Errors
     /// The port cannot be opened.
-    pub fn start(place: Place, table: Arc<VrpTable>, intervals: Intervals) -> io::Result<Server> {
+    pub fn start(
+        place: Place,
+        table: Arc<VrpTable>,
+        intervals: Intervals,
+        asked: impl Fn(SocketAddr, &str) + Send + Sync + 'static,
+    ) -> io::Result<Server> {
         let (cache, current) = watch::channel(Arc::new(Cache::new(session(), table, intervals)));
-        let service = Service::start(place, move |stream| serve(stream, current.clone()))?;
+        let asked = Arc::new(asked);
+        let serve = move |stream| serve(stream, current.clone(), Arc::clone(&asked));
+        let service = Service::start(place, serve)?;
         Ok(Server {
             service,
             cache,
@@ -184,14 +191,25 @@ fn session() -> u16 {
 }
 
 /// One router. It is read on only when it has taken its answer, so that it cannot pile up answers here.
-async fn serve(mut stream: TcpStream, mut current: watch::Receiver<Arc<Cache>>) {
+async fn serve(
+    mut stream: TcpStream,
+    mut current: watch::Receiver<Arc<Cache>>,
+    asked: Arc<impl Fn(SocketAddr, &str)>,
+) {
+    let Ok(router) = stream.peer_addr() else {
+        return;
+    };
     let mut connection = Connection::default();
     let mut buffer = vec![0; READ];
     current.mark_unchanged();
     loop {
         // Not marked as seen: a change while an answer is written is still told.
         let cache = Arc::clone(&current.borrow());
-        let send: Bytes = match connection.answer(&cache) {
+        let answer = connection.answer(&cache);
+        if let Some(question) = connection.asked() {
+            asked(router, &question);
+        }
+        let send: Bytes = match answer {
             Some(Answer::Send(bytes)) => bytes,
             Some(Answer::Last(bytes)) => {
                 let _ = write(&mut stream, &bytes).await;

@@ -277,6 +277,13 @@ pub(super) fn variants() -> Vec<BoxedStrategy<Fact>> {
                 },
             )
             .boxed(),
+        (text(), text(), text())
+            .prop_map(|(registry, by, question)| Fact::RegistryAsked {
+                registry,
+                by,
+                question,
+            })
+            .boxed(),
         (text(), text(), prefix(), text())
             .prop_map(|(router, session, prefix, why)| Fact::RouteWithdrawn {
                 router,
@@ -474,10 +481,11 @@ pub(super) fn number(fact: &Fact) -> usize {
         Fact::PrefixDeleted { .. } => 37,
         Fact::Event { .. } => 38,
         Fact::Registry { .. } => 39,
+        Fact::RegistryAsked { .. } => 40,
     }
 }
 
-pub(super) const VARIANTS: usize = 40;
+pub(super) const VARIANTS: usize = 41;
 
 pub(super) fn entries() -> impl Strategy<Value = Vec<Entry>> {
     let fact = Union::new(variants());
