@@ -344,7 +344,7 @@ impl<'a> Resources<'a> {
             provisioning_state: state.clone(),
             direct: Direct {
                 use_for_peering_service: true,
-                direct_peering_type: "Voice",
+                direct_peering_type: self.topology.profile.network[1],
                 peer_asn: Id {
                     id: self.id("peerAsns", &self.asn_name()),
                 },
@@ -386,7 +386,7 @@ impl<'a> Resources<'a> {
         Some(Connection {
             bandwidth_in_mbps: connection.bandwidth_mbps,
             provisioned_bandwidth_in_mbps: provisioned,
-            session_address_provider: "Microsoft",
+            session_address_provider: self.topology.profile.session_address_provider,
             use_for_peering_service: true,
             microsoft_tracking_id: format!("peerlab-{}", connection.name),
             facility,

@@ -1,5 +1,7 @@
 //! What people ask of the Microsoft side, in the portal or by mail, and what Microsoft's people decide.
 
+use crate::topology::Profile;
+
 /// A request or a decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Request {
@@ -135,6 +137,16 @@ pub enum Key {
 }
 
 impl PeeringRequest {
+    /// What the walkthrough of a profile asks for.
+    pub fn of(profile: &Profile, connections: Vec<String>) -> PeeringRequest {
+        let [network, _] = profile.network;
+        PeeringRequest {
+            network: network.to_owned(),
+            session_address_provider: profile.session_address_provider.to_owned(),
+            ..PeeringRequest::voice(connections)
+        }
+    }
+
     /// What the voice walkthrough asks for.
     pub fn voice(connections: Vec<String>) -> PeeringRequest {
         PeeringRequest {

@@ -214,8 +214,16 @@ pub struct Service {
 /// What the Microsoft side does; a profile supplies it and a topology may override it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Profile {
-    /// `voice` for now.
+    /// `voice` or `exchange-route-server`.
     pub name: String,
+    /// What the portal calls the Microsoft network of its peerings, and what Azure's resource model calls their type.
+    pub network: [&'static str; 2],
+    /// Who brings the session addresses: `Microsoft` or `Peer`.
+    pub session_address_provider: &'static str,
+    /// Connections that a peering has at least.
+    pub fewest_connections: usize,
+    /// What is registered with a peering.
+    pub registers: Registers,
     /// BFD of both ends when simulated.
     pub bfd: BfdTimers,
     /// BGP timers of both ends when simulated.
@@ -226,6 +234,15 @@ pub struct Profile {
     pub routes: u16,
     /// Which reading of the documents holds.
     pub policy: Policy,
+}
+
+/// What is registered with a peering, so that a key is issued for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Registers {
+    /// Prefixes of the peer.
+    Prefixes,
+    /// AS numbers of the peer's customers: one key for all prefixes of an AS.
+    Asns,
 }
 
 /// BFD timers (RFC 5880, section 4.1).

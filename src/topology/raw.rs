@@ -55,8 +55,7 @@ pub(super) enum RawProfile {
     /// Peering Service without voice. Not supported yet.
     #[schemars(skip)]
     PeeringService,
-    /// An exchange with a route server. Not supported yet.
-    #[schemars(skip)]
+    /// AS8075 with an exchange's route server.
     ExchangeRouteServer,
     /// Direct peering. Not supported yet.
     #[schemars(skip)]

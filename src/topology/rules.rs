@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use super::numbers;
-use super::parse::members;
+use super::parse::{members, supplied};
 use super::raw::{RawConnection, RawMembers, RawTopology};
 use crate::source::{Bandwidth, Located, Mistakes, Source, Span};
 
@@ -145,7 +145,7 @@ fn unique<'a>(
     }
 }
 
-/// Each metro has two connections, no two on one router, on two edges (RED-01, RED-02, RED-03, RED-08).
+/// Each metro has two connections, or as few as its profile allows, no two on one router, on two edges (RED-01, RED-02, RED-03, RED-08).
 fn redundancy(raw: &RawTopology, mistakes: &mut Mistakes) {
     if raw.metro.0.is_empty() && mistakes.is_empty() {
         let diagnostic = mistakes.error(Span::default(), "the topology has no metro", "");
@@ -155,14 +155,14 @@ fn redundancy(raw: &RawTopology, mistakes: &mut Mistakes) {
         let local: Vec<_> = connections(raw)
             .filter(|(_, connection)| metro_of(raw, connection) == Some(&metro.value))
             .collect();
-        two_connections(&metro.value, metro.span, &local, raw, mistakes);
+        enough_connections(&metro.value, metro.span, &local, raw, mistakes);
         one_router_each(&local, mistakes);
         two_edges(&local, mistakes);
     }
     edges_stand_still(raw, mistakes);
 }
 
-fn two_connections(
+fn enough_connections(
     metro: &str,
     at: Span,
     local: &[(&Located<String>, &RawConnection)],
@@ -171,17 +171,20 @@ fn two_connections(
 ) {
     // A connection whose router is wrong may belong here.
     let unclear = connections(raw).any(|(_, connection)| metro_of(raw, connection).is_none());
-    if local.len() >= 2 || unclear {
+    let profile = raw.profile.and_then(|profile| supplied(profile.value));
+    let fewest = profile.map_or(2, |profile| profile.fewest_connections);
+    if local.len() >= fewest || unclear {
         return;
     }
-    let (message, label) = match local {
-        [] => (format!("metro `{metro}` has no connection"), "needs two"),
-        _ => (
-            format!("metro `{metro}` has only one connection"),
-            "needs two",
-        ),
+    let message = match local {
+        [] => format!("metro `{metro}` has no connection"),
+        _ => format!("metro `{metro}` has only one connection"),
     };
-    let mut diagnostic = mistakes.error(at, message, label);
+    if fewest == 1 {
+        mistakes.push(mistakes.error(at, message, "needs one"));
+        return;
+    }
+    let mut diagnostic = mistakes.error(at, message, "needs two");
     if let [(name, _)] = local {
         let source = Arc::clone(mistakes.source());
         diagnostic = diagnostic.at(&source, name.span, "its only connection");

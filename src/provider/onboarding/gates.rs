@@ -4,6 +4,7 @@ use super::{
     Connection, ConnectionState, Onboarding, PeeringRequest, ProvisioningState, Refusal,
     ValidationState,
 };
+use crate::topology::Profile;
 
 /// The slowest connection (L1-01), in Mbit/s.
 const SLOWEST: u32 = 10_000;
@@ -14,7 +15,7 @@ pub(super) fn request(
     metro: &str,
     request: &PeeringRequest,
 ) -> Result<Vec<usize>, Vec<Refusal>> {
-    let mut refusals = properties(metro, request);
+    let mut refusals = properties(&onboarding.profile, metro, request);
     let mut refuse = |subject: &str, reason, text: &str| {
         refusals.push(Refusal::new(subject, reason, text));
     };
@@ -55,12 +56,12 @@ pub(super) fn request(
         !connection.exists() || may_be_requested_again(connection)
     };
     wanted.retain(is_new);
-    if all.len() < 2 {
+    if all.len() < onboarding.profile.fewest_connections {
         let text =
             "a voice peering has at least two connections: add another one, on another router";
         refuse(metro, "fewer-than-two-connections", text);
     }
-    if wanted.is_empty() && all.len() > 1 {
+    if wanted.is_empty() && all.len() >= onboarding.profile.fewest_connections {
         let text = "the peering has these connections already";
         refuse(metro, "already-requested", text);
     }
@@ -121,7 +122,12 @@ const PREMIUM: [&str; 2] = ["Premium Free", "Premium_Direct_Free"];
 const BASIC: [&str; 2] = ["Basic Free", "Basic_Direct_Free"];
 
 /// PRT-04 and PRT-05: in the portal's words, or those of Azure's resource model.
-fn properties(metro: &str, request: &PeeringRequest) -> Vec<Refusal> {
+fn properties(profile: &Profile, metro: &str, request: &PeeringRequest) -> Vec<Refusal> {
+    let Profile {
+        network,
+        session_address_provider: provider,
+        ..
+    } = profile;
     let plain = is_plain(request);
     let said = |given: &str, right: [&str; 2]| right.contains(&given);
     let checks = [
@@ -131,11 +137,11 @@ fn properties(metro: &str, request: &PeeringRequest) -> Vec<Refusal> {
             format!("peering type `{}`: choose Direct", request.kind),
         ),
         (
-            plain || said(&request.network, ["AS8075 (with Voice)", "Voice"]),
+            plain || said(&request.network, *network),
             "wrong-microsoft-network",
             format!(
-                "Microsoft network `{}`: choose AS8075 (with Voice)",
-                request.network
+                "Microsoft network `{}`: choose {}",
+                request.network, network[0]
             ),
         ),
         (
@@ -144,10 +150,10 @@ fn properties(metro: &str, request: &PeeringRequest) -> Vec<Refusal> {
             format!("SKU `{}`: choose Premium Free", request.sku),
         ),
         (
-            plain || request.session_address_provider == "Microsoft",
+            plain || request.session_address_provider == *provider,
             "wrong-session-address-provider",
             format!(
-                "session address provider `{}`: choose Microsoft; a voice peer cannot bring its own addresses",
+                "session address provider `{}`: choose {provider}; it is not the peer's choice",
                 request.session_address_provider
             ),
         ),

@@ -29,7 +29,7 @@ use super::observed::{Change, Observed};
 use super::prefixes::Standing;
 use super::request::{AsnAction, ConnectionAction, PeeringAction, PeeringRequest, Request};
 use crate::record::Fact;
-use crate::topology::Topology;
+use crate::topology::{Profile, Topology};
 use connection::Connection;
 use mail::Mail;
 use peering::Peering;
@@ -46,6 +46,7 @@ pub struct Onboarding {
     connections: Vec<Connection>,
     /// Primary and backup metro of each Peering Service.
     services: Vec<(String, Option<String>)>,
+    profile: Profile,
     out: VecDeque<Output>,
 }
 
@@ -105,6 +106,7 @@ impl Onboarding {
             },
             peerings: peering::of(topology, &connections),
             connections,
+            profile: topology.profile.clone(),
             services: topology
                 .services
                 .iter()

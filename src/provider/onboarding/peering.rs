@@ -295,7 +295,8 @@ impl Onboarding {
             return false;
         }
         let names = missing.iter().map(|c| c.name.clone()).collect();
-        if let Err(refusals) = self.request_peering(place, &PeeringRequest::voice(names)) {
+        let request = PeeringRequest::of(&self.profile, names);
+        if let Err(refusals) = self.request_peering(place, &request) {
             self.out.extend(refusals.into_iter().map(Output::from));
             // What is refused once would be refused for ever.
             for connection in self.connections.iter_mut().filter(|c| c.metro == metro) {

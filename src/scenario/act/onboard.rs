@@ -135,7 +135,7 @@ fn peering(
     Some(Request::Peering { peering, action })
 }
 
-/// The properties of a new peering: what the walkthrough for voice asks for, but for what the step says.
+/// The properties of a new peering: what the walkthrough of the profile asks for, but for what the step says.
 fn request(
     raw: &RawOnboard,
     metro: &str,
@@ -157,7 +157,7 @@ fn request(
         }
         None => there,
     };
-    let mut request = PeeringRequest::voice(connections);
+    let mut request = PeeringRequest::of(&stage.topology.profile, connections);
     let set = |property: &mut String, given: &Option<Located<String>>| {
         if let Some(given) = given {
             property.clone_from(&given.value);

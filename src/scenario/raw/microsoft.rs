@@ -23,11 +23,11 @@ pub(in crate::scenario) struct RawOnboard {
     pub message: Option<Located<String>>,
     /// With request: peering type; "Direct" if not given.
     pub r#type: Option<Located<String>>,
-    /// With request: Microsoft network; "AS8075 (with Voice)" if not given.
+    /// With request: Microsoft network; that of the profile if not given.
     pub network: Option<Located<String>>,
     /// With request: SKU; "Premium Free" if not given.
     pub sku: Option<Located<String>>,
-    /// With request: session address provider; "Microsoft" if not given.
+    /// With request: session address provider; that of the profile if not given.
     pub session_address_provider: Option<Located<String>>,
     /// With request: use for Peering Service; true if not given.
     pub use_for_peering_service: Option<Located<bool>>,
