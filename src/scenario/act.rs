@@ -13,6 +13,8 @@ use super::raw::{RawHold, RawSend, RawStep, RawStop};
 use super::stage::Stage;
 use crate::source::{Duration as RawDuration, Located, Mistakes, Names, list};
 
+pub(super) use route::PEERING_SERVICE;
+
 /// What the step does; `None` after a mistake, or when it does nothing.
 pub(super) fn parse(raw: &RawStep, stage: &mut Stage<'_>, mistakes: &mut Mistakes) -> Option<Act> {
     if let Some(except) = raw.except.as_ref().filter(|_| raw.settle.is_none()) {

@@ -5,6 +5,7 @@
 mod act;
 mod expect;
 mod files;
+mod fit;
 mod model;
 mod parse;
 mod raw;

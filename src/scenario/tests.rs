@@ -246,3 +246,48 @@ fn expectations_keep_their_places() {
         ]
     );
 }
+
+#[test]
+fn what_only_an_export_policy_decides_is_not_asked_of_a_real_router() {
+    let unfit = |announce: &str| {
+        let text =
+            format!("topology = \"one-metro\"\n[[step]]\nannounce = {{ prefix = {announce} }}\n");
+        let source = Source::new("scenarios/test.toml", text);
+        let (scenario, topology) = parse(&source).expect("no mistake");
+        let bird = crate::binding::Device::Bird {
+            config: "ams-pe-2.conf".into(),
+        };
+        let binding = crate::binding::Binding {
+            name: "test".to_owned(),
+            routers: vec![("ams-pe-2".to_owned(), bird)],
+        };
+        let rehearsal = Rehearsal {
+            source,
+            scenario,
+            topology,
+            binding: crate::binding::Binding::default(),
+        };
+        rehearsal.unfit(&binding)
+    };
+    for fits in [
+        "\"203.0.113.0/24\"",
+        "\"203.0.113.0/25\", as-path = [64500, 64501]",
+        "\"203.0.113.0/24\", communities = [], from = \"ams-1\"",
+    ] {
+        assert_eq!(unfit(fits), None, "{fits}");
+    }
+    for (wrong, why) in [
+        ("\"203.0.113.0/24\", communities = []", "communities"),
+        (
+            "\"203.0.113.0/24\", large-communities = [\"8075:8007:0\"]",
+            "communities",
+        ),
+        ("\"203.0.113.0/24\", as-path = [64500, 64500]", "prepended"),
+        ("\"203.0.113.0/24\", med = 10", "MED"),
+        ("\"10.0.0.0/8\"", "filter"),
+        ("\"0.0.0.0/0\"", "filter"),
+    ] {
+        let said = unfit(wrong).expect(wrong);
+        assert!(said.contains(why) && said.contains("ams-pe-2"), "{said}");
+    }
+}

@@ -1,4 +1,5 @@
-//! Every shipped scenario, with simulated routers and with BIRD, as the present user and as an ordinary one.
+//! Every shipped scenario with simulated routers; those of failures also with BIRD and as an ordinary user; and of those
+//! of the Microsoft side the ones where a real router or missing rights could make a difference.
 
 use std::fs;
 use std::path::Path;
@@ -6,6 +7,8 @@ use std::process::Command;
 
 use libtest_mimic::{Failed, Trial};
 use nix::unistd::geteuid;
+use peerlab::binding;
+use peerlab::scenario;
 
 use crate::play::{BIRD, Someone};
 
@@ -14,16 +17,71 @@ const BIRD_WITHOUT_BFD: &str = "topologies/bindings/one-metro-bird-without-bfd.t
 /// The exit number of a run on a host that was too slow or too noisy.
 const INCONCLUSIVE: Option<i32> = Some(5);
 
-/// Which BIRD plays a scenario, or why none can.
-fn bird(scenario: &str, text: &str) -> Result<&'static str, String> {
-    if !text.contains("topology = \"one-metro\"") {
-        return Err("no BIRD configuration is shipped for its topology".to_owned());
+/// What the control plane concludes is the same for every user and router; these show that it hears and moves real ones.
+const ALSO_WITH_BIRD: [&str; 8] = [
+    "egress/never-to-the-internet",
+    "onboarding/by-hand",
+    "prefixes/as-path-too-long",
+    "prefixes/good-path",
+    "prefixes/longer-than-24",
+    "prefixes/not-received",
+    "prefixes/rpki-invalid",
+    "routes/microsoft-grows",
+];
+/// Ports and sessions are held down, policies and registries are served: with the rights of any user.
+const ALSO_AS_ORDINARY_USER: [&str; 2] = ["onboarding/by-hand", "prefixes/rpki-invalid"];
+
+/// How a scenario is played.
+struct Way {
+    binding: Option<&'static str>,
+    ordinary: bool,
+    /// Why it cannot be.
+    cannot: Option<String>,
+}
+
+/// The ways in which a scenario is played, or shown as one that cannot be.
+fn ways(name: &str) -> Vec<Way> {
+    let simulated = |ordinary| Way {
+        binding: None,
+        ordinary,
+        cannot: None,
+    };
+    let bird = |ordinary| {
+        let binding = match name {
+            // What the scenario leaves out of a simulated router, a real one must leave out by its own configuration.
+            "bfd/never-configured" => BIRD_WITHOUT_BFD,
+            _ => BIRD,
+        };
+        Way {
+            binding: Some(binding),
+            ordinary,
+            cannot: unfit(name, binding).or_else(no_bird),
+        }
+    };
+    let folders = ["egress/", "onboarding/", "prefixes/", "routes/"];
+    if !folders.iter().any(|folder| name.starts_with(folder)) {
+        return vec![simulated(false), simulated(true), bird(false), bird(true)];
     }
-    Ok(match scenario {
-        // What the scenario leaves out of a simulated router, a real one must leave out by its own configuration.
-        "bfd/never-configured" => BIRD_WITHOUT_BFD,
-        _ => BIRD,
-    })
+    let mut ways = vec![simulated(false)];
+    if ALSO_AS_ORDINARY_USER.contains(&name) {
+        ways.push(simulated(true));
+    }
+    let bird = bird(false);
+    if ALSO_WITH_BIRD.contains(&name) || bird.cannot.is_some() {
+        ways.push(bird);
+    }
+    ways
+}
+
+/// Why a binding does not fit a scenario.
+fn unfit(name: &str, binding: &str) -> Option<String> {
+    if name == "bfd/never-configured" {
+        return None;
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let rehearsal = scenario::load(&root.join(format!("scenarios/{name}.toml")), None);
+    let binding = binding::load(&root.join(binding), None).expect("a shipped binding");
+    rehearsal.expect("a shipped scenario").unfit(&binding)
 }
 
 pub fn trials() -> Vec<Trial> {
@@ -31,27 +89,35 @@ pub fn trials() -> Vec<Trial> {
     let mut scenarios = Vec::new();
     collect(&root, &root, &mut scenarios);
     scenarios.sort();
-    assert!(scenarios.len() >= 13, "found {} scenarios", scenarios.len());
+    assert!(scenarios.len() >= 50, "found {} scenarios", scenarios.len());
+    for name in ALSO_WITH_BIRD.iter().chain(&ALSO_AS_ORDINARY_USER) {
+        assert!(scenarios.iter().any(|known| known == name), "no {name}");
+    }
     let nobody = Someone::no_ordinary();
-    let no_bird = no_bird();
     let mut trials = Vec::new();
-    for (name, text) in &scenarios {
-        let bound = bird(name, text);
-        let no_bird = bound.clone().err().or_else(|| no_bird.clone());
-        for (device, binding, cannot) in [("simulated", None, None), ("bird", bound.ok(), no_bird)]
-        {
-            let shown = format!("scenario::{device}::{name}");
-            let scenario = name.clone();
-            let present = move || play(&Someone::present(), &scenario, binding);
-            trials.push(unless(cannot.clone(), Trial::test(&shown, present)));
+    for name in scenarios {
+        for way in ways(&name) {
             // An ordinary user who runs the tests is one already.
-            if geteuid().is_root() {
-                let scenario = name.clone();
-                let other = move || play(&Someone::ordinary()?, &scenario, binding);
-                let cannot = cannot.or_else(|| nobody.clone());
-                let shown = format!("{shown}::as_ordinary_user");
-                trials.push(unless(cannot, Trial::test(shown, other)));
+            if way.ordinary && !geteuid().is_root() {
+                continue;
             }
+            let device = way.binding.map_or("simulated", |_| "bird");
+            let mut shown = format!("scenario::{device}::{name}");
+            let mut cannot = way.cannot;
+            if way.ordinary {
+                shown += "::as_ordinary_user";
+                cannot = cannot.or_else(|| nobody.clone());
+            }
+            let name = name.clone();
+            let trial = Trial::test(shown, move || {
+                let someone = if way.ordinary {
+                    Someone::ordinary()?
+                } else {
+                    Someone::present()
+                };
+                play(&someone, &name, way.binding)
+            });
+            trials.push(unless(cannot, trial));
         }
     }
     trials
@@ -75,8 +141,8 @@ pub fn no_bird() -> Option<String> {
     found.is_err().then(|| "BIRD is not installed".to_owned())
 }
 
-/// Scenario files below a folder: name without `.toml`, and text.
-fn collect(root: &Path, folder: &Path, found: &mut Vec<(String, String)>) {
+/// Scenario files below a folder, by their names without `.toml`.
+fn collect(root: &Path, folder: &Path, found: &mut Vec<String>) {
     for entry in fs::read_dir(folder).expect("a folder").flatten() {
         let path = entry.path();
         if path.is_dir() {
@@ -86,8 +152,7 @@ fn collect(root: &Path, folder: &Path, found: &mut Vec<(String, String)>) {
             .is_some_and(|extension| extension == "toml")
         {
             let name = path.strip_prefix(root).expect("below").with_extension("");
-            let text = fs::read_to_string(&path).expect("a text file");
-            found.push((name.display().to_string(), text));
+            found.push(name.display().to_string());
         }
     }
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread;
 
-use crate::binding::{self, Binding, Device};
+use crate::binding;
 use crate::cli::check::Kind;
 use crate::cli::toml_files;
 use crate::record::SourceText;
@@ -91,37 +91,10 @@ fn scenarios(path: &Path) -> Result<Vec<PathBuf>, Diagnostics> {
     Ok(found)
 }
 
-/// Why a scenario of a folder cannot be played with a binding, if so.
-fn unfit(file: &Path, path: &Path) -> Option<String> {
+/// Why a scenario of a folder is not played with a binding, if so.
+fn unfit(file: &Path, binding: &Path) -> Option<String> {
     let rehearsal = scenario::load(file, None).ok()?;
-    let binding = binding::load(path, None).ok()?;
-    let known = |router: &str| {
-        rehearsal
-            .topology
-            .routers
-            .iter()
-            .any(|known| known.name == router)
-    };
-    if let Some((router, _)) = binding.routers.iter().find(|(router, _)| !known(router)) {
-        return Some(format!(
-            "its topology `{}` has no router `{router}`",
-            rehearsal.topology.name
-        ));
-    }
-    told_what_to_do(&rehearsal, &binding)
-}
-
-/// A scenario may tell simulated routers what to leave out; a real one does what its configuration says.
-fn told_what_to_do(rehearsal: &Rehearsal, binding: &Binding) -> Option<String> {
-    let without = &rehearsal.scenario.without_bfd;
-    let connections = rehearsal.topology.connections.iter();
-    let concerned = connections
-        .filter(|connection| without.contains(&connection.name))
-        .find(|connection| *binding.device(&connection.router) != Device::Simulated)?;
-    Some(format!(
-        "it wants `{}` without BFD, but `{}` does what its own configuration says",
-        concerned.name, concerned.router
-    ))
+    rehearsal.unfit(&binding::load(binding, None).ok()?)
 }
 
 fn sources(rehearsal: &Rehearsal, binding: Option<&Path>, host: &str) -> Sources {

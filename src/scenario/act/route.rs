@@ -10,7 +10,7 @@ use crate::scenario::{Act, Announcement, Speaker};
 use crate::source::{Community, Located, Mistakes, Names, Numbers, list};
 
 /// Microsoft's community of Peering Service (PFX-02).
-const PEERING_SERVICE: Community = Community(8075, 8007);
+pub(in crate::scenario) const PEERING_SERVICE: Community = Community(8075, 8007);
 /// Microsoft's AS number.
 const MICROSOFT: u32 = 8075;
 

@@ -1,0 +1,86 @@
+//! Which scenarios a binding fits. A scenario may tell simulated routers what a real one decides by its configuration.
+
+use super::act::PEERING_SERVICE;
+use super::{Act, Announcement, Rehearsal, Speaker};
+use crate::binding::{Binding, Device};
+use crate::registry::special;
+use crate::topology::Topology;
+
+impl Rehearsal {
+    /// Why this scenario says little about the routers of `binding`, if so: they are not in its topology, or it wants them
+    /// to do what only a simulated router does at once when told.
+    pub fn unfit(&self, binding: &Binding) -> Option<String> {
+        let known = |router: &str| self.topology.routers.iter().any(|r| r.name == router);
+        if let Some((router, _)) = binding.routers.iter().find(|(router, _)| !known(router)) {
+            let topology = &self.topology.name;
+            return Some(format!(
+                "its topology `{topology}` has no router `{router}`"
+            ));
+        }
+        self.without_bfd(binding)
+            .or_else(|| self.announces(binding))
+    }
+
+    fn without_bfd(&self, binding: &Binding) -> Option<String> {
+        let (connection, router) = self.real(&self.scenario.without_bfd, binding)?;
+        Some(format!(
+            "it wants `{connection}` without BFD, but `{router}` does what its own configuration says"
+        ))
+    }
+
+    fn announces(&self, binding: &Binding) -> Option<String> {
+        self.scenario.steps.iter().find_map(|step| {
+            let Act::Announce(announcement) = &step.act else {
+                return None;
+            };
+            let what = of_the_export_policy(announcement, &self.topology)?;
+            let (_, router) = self.real(&announcement.from, binding)?;
+            let prefix = announcement.prefix;
+            Some(format!(
+                "it wants {prefix} announced {what}, but `{router}` does what its own configuration says"
+            ))
+        })
+    }
+
+    /// The first of these connections that ends at a router which is not simulated, and that router.
+    fn real(&self, connections: &[String], binding: &Binding) -> Option<(&str, &str)> {
+        let mut all = self.topology.connections.iter();
+        let found = all.find(|connection| {
+            connections.contains(&connection.name)
+                && *binding.device(&connection.router) != Device::Simulated
+        })?;
+        Some((&found.name, &found.router))
+    }
+}
+
+/// What of an announcement is not the route's but the announcing router's: how it marks it, and what it lets out at all.
+fn of_the_export_policy(announcement: &Announcement, topology: &Topology) -> Option<String> {
+    if announcement.by == Speaker::Microsoft {
+        return None;
+    }
+    let public = topology.documentation_numbers_are_public;
+    if announcement.prefix.prefix_len() == 0
+        || special::bogon(announcement.prefix, public).is_some()
+    {
+        return Some("although no filter should let it out".to_owned());
+    }
+    let own = announcement
+        .as_path
+        .asns()
+        .filter(|asn| *asn == topology.peer.asn);
+    if own.count() > 1 {
+        return Some("with the own AS number prepended".to_owned());
+    }
+    // RFC 9774: a router that was told of such a route treats it as withdrawn.
+    if announcement.as_path.has_set() {
+        return Some("with an AS_SET".to_owned());
+    }
+    // RFC 4271, section 5.1.4: the MED of a neighbouring AS is not passed on to others.
+    if announcement.med.is_some() {
+        return Some("with a MED".to_owned());
+    }
+    let usual = announcement.communities == [(PEERING_SERVICE.0, PEERING_SERVICE.1)]
+        && announcement.large_communities.is_empty()
+        && announcement.extended_communities.is_empty();
+    (!usual).then(|| "with other communities".to_owned())
+}
