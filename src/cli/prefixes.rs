@@ -20,7 +20,7 @@ use crate::provider::prefixes::DeviceKind;
 use crate::routes::Format;
 use crate::routes::judge::{Bench, Judged, Verdict};
 use crate::routes::place::{self, Picture};
-use crate::topology::{self, Topology};
+use crate::topology::{self, Registers, Topology};
 
 /// The exit number when something failed.
 const FAILED: u8 = 1;
@@ -188,6 +188,10 @@ pub fn prefixes(arguments: &PrefixesArguments) -> u8 {
 
 fn report(arguments: &PrefixesArguments) -> Result<Report, Failed> {
     let topology = topology::load(&arguments.topology).map_err(Failed::Files)?;
+    // Gap: the keys of registered ASNs are not known here, so that activations cannot be judged.
+    if topology.profile.registers == Registers::Asns {
+        return Err(Failed::NotRegistered(topology.profile.name));
+    }
     let files = sources::routes(&topology, &arguments.routes, arguments.format)?;
     let picture = place::place(&topology, files)?;
     let registries = registries::ask(&topology.peer.registry)?;

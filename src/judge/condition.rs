@@ -71,6 +71,7 @@ pub fn holds(what: &Expect, state: &State, topology: &Topology) -> bool {
         | Expect::InternetRoute { .. }
         | Expect::Prefix(_)
         | Expect::PeerAsn { .. }
+        | Expect::RegisteredAsn { .. }
         | Expect::Peering { .. }
         | Expect::Connection { .. }
         | Expect::Event { .. } => microsoft::holds(what, state, topology),
@@ -261,6 +262,7 @@ pub fn concerned<'a>(
         Expect::InternetRoute { .. }
         | Expect::Prefix(_)
         | Expect::PeerAsn { .. }
+        | Expect::RegisteredAsn { .. }
         | Expect::Peering { .. }
         | Expect::Event { .. }
         | Expect::Traffic { .. }

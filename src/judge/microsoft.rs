@@ -33,6 +33,7 @@ pub struct Microsoft {
     connections: BTreeMap<String, ConnectionView>,
     peerings: BTreeMap<String, Told>,
     peer_asn: Option<Told>,
+    asns: BTreeSet<u32>,
     events: Vec<EventView>,
 }
 
@@ -128,6 +129,12 @@ impl Microsoft {
             }
             Fact::PeerAsn { state, error, .. } => {
                 self.peer_asn = Some(told(state, error));
+            }
+            Fact::RegisteredAsn { asn, key, .. } => {
+                match key {
+                    Some(_) => self.asns.insert(*asn),
+                    None => self.asns.remove(asn),
+                };
             }
             Fact::Peering {
                 peering,

@@ -146,6 +146,10 @@ fn expect(what: &Expect) -> String {
             format!("traffic {} {}", directions(flows), limits.join(", "))
         }
         Expect::Prefix(expected) => prefix(expected),
+        Expect::RegisteredAsn { asn, present } => {
+            let state = if *present { "present" } else { "absent" };
+            format!("registered ASN {asn} {state}")
+        }
         Expect::PeerAsn { state } => format!("peer ASN {state}"),
         Expect::Peering { peering, state } => format!("peering {peering} {state}"),
         Expect::Connection {

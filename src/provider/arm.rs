@@ -26,6 +26,8 @@ pub struct Resources<'a> {
     connections: BTreeMap<String, ConnectionFact>,
     /// By parent peering and prefix.
     registered: BTreeMap<(String, String), RegisteredPrefix>,
+    /// By peering and AS number.
+    registered_asns: BTreeMap<(String, u32), RegisteredAsn>,
     /// By service and prefix.
     activated: BTreeMap<(String, String), ServicePrefix>,
 }
@@ -66,6 +68,7 @@ enum Properties {
     PeerAsn(PeerAsn),
     Peering(Peering),
     RegisteredPrefix(RegisteredPrefix),
+    RegisteredAsn(RegisteredAsn),
     PeeringService(PeeringService),
     ServicePrefix(ServicePrefix),
 }
@@ -145,6 +148,15 @@ struct RegisteredPrefix {
     provisioning_state: &'static str,
 }
 
+/// It has no validation state: its key is there at once (E-12).
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct RegisteredAsn {
+    asn: u32,
+    peering_service_prefix_key: String,
+    provisioning_state: &'static str,
+}
+
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct PeeringService {
@@ -188,6 +200,7 @@ impl<'a> Resources<'a> {
             peerings: BTreeMap::new(),
             connections: BTreeMap::new(),
             registered: BTreeMap::new(),
+            registered_asns: BTreeMap::new(),
             activated: BTreeMap::new(),
         }
     }
@@ -254,6 +267,18 @@ impl<'a> Resources<'a> {
                 };
                 self.activated.insert(key, resource);
             }
+            Fact::RegisteredAsn { peering, asn, key } => {
+                let resource = key.clone().map(|key| RegisteredAsn {
+                    asn: *asn,
+                    peering_service_prefix_key: key,
+                    provisioning_state: "Succeeded",
+                });
+                let place = (peering.clone(), *asn);
+                match resource {
+                    Some(resource) => self.registered_asns.insert(place, resource),
+                    None => self.registered_asns.remove(&place),
+                };
+            }
             Fact::PrefixDeleted { object, prefix } if object == "registered-prefix" => {
                 self.registered.retain(|(_, other), _| other != prefix);
             }
@@ -284,7 +309,7 @@ impl<'a> Resources<'a> {
         }
     }
 
-    /// All resources there are: peer ASN, peerings with their registered prefixes, services with their prefixes.
+    /// All resources there are: peer ASN, peerings with their registered prefixes and ASNs, services with their prefixes.
     pub fn resources(&self) -> Vec<Resource> {
         let mut all: Vec<Resource> = self.peer_asn().into_iter().collect();
         for metro in &self.topology.metros {
@@ -296,6 +321,11 @@ impl<'a> Resources<'a> {
                     all.push(self.resource(&parent, &name_of(prefix), properties));
                 }
             }
+        }
+        for ((peering, asn), resource) in &self.registered_asns {
+            let parent = format!("peerings/{peering}/registeredAsns");
+            let properties = Properties::RegisteredAsn(resource.clone());
+            all.push(self.resource(&parent, &format!("AS{asn}"), properties));
         }
         for service in &self.topology.services {
             let properties = Properties::PeeringService(PeeringService {
@@ -408,6 +438,7 @@ impl<'a> Resources<'a> {
                 Properties::PeerAsn(_) => "Microsoft.Peering/peerAsns",
                 Properties::Peering(_) => "Microsoft.Peering/peerings",
                 Properties::RegisteredPrefix(_) => "Microsoft.Peering/peerings/registeredPrefixes",
+                Properties::RegisteredAsn(_) => "Microsoft.Peering/peerings/registeredAsns",
                 Properties::PeeringService(_) => "Microsoft.Peering/peeringServices",
                 Properties::ServicePrefix(_) => "Microsoft.Peering/peeringServices/prefixes",
             },

@@ -63,6 +63,10 @@ pub const INTERNAL_ERROR: &str = "internal-error";
 pub const SMALLER_THAN_24_NOT_ACCEPTED: &str = "smaller-than-24-not-accepted";
 /// A Peering Service prefix cannot be changed, only deleted and created again (PFX-14).
 pub const DIFFERENT_PREFIX: &str = "different-prefix";
+/// No AS number that a customer could have (RFC 6996, RFC 7607).
+pub const NOT_AN_ASN: &str = "not-an-asn";
+/// Prefixes are registered here and not AS numbers, or the other way round (section f of the documents).
+pub const NOT_IN_THIS_PROFILE: &str = "not-in-this-profile";
 /// The connection is not Active (BGP-07).
 pub const DENY_ALL: &str = "deny-all";
 /// Held until its Peering Service prefix is Verified (E-01).

@@ -35,6 +35,18 @@ pub enum Request {
         /// `prefix`.
         prefix: String,
     },
+    /// Create a registered ASN.
+    RegisterAsn {
+        /// `asn`.
+        asn: u32,
+        /// Parent peering; the service's primary location if not given.
+        peering: Option<String>,
+    },
+    /// Delete a registered ASN.
+    UnregisterAsn {
+        /// `asn`.
+        asn: u32,
+    },
     /// Validate a registered prefix again (`POST …/validate`).
     Validate {
         /// `prefix`.
@@ -128,8 +140,10 @@ pub enum ConnectionAction {
 /// The key given with an activation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Key {
-    /// The one issued for the prefix.
+    /// The one issued for the prefix, or for the AS that originates it.
     Right,
+    /// The one issued for this AS, if it is registered.
+    OfAsn(u32),
     /// One issued for another prefix; one that was never issued where there is no other.
     OfAnother,
     /// This one.

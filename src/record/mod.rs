@@ -410,6 +410,15 @@ pub enum Fact {
         /// `prefix` as it was given.
         prefix: String,
     },
+    /// A registered ASN was created or deleted; it has no validation state.
+    RegisteredAsn {
+        /// Parent peering: a metro.
+        peering: String,
+        /// `asn`.
+        asn: u32,
+        /// `peeringServicePrefixKey`, issued at once; none when it was deleted.
+        key: Option<String>,
+    },
     /// An event of the Microsoft side: of a Peering Service prefix, a milestone mail, a refused request.
     Event {
         /// `eventType`, for example `PrefixWithdrawalEvent`.

@@ -151,6 +151,7 @@ fn keys(raw: &RawExpect) -> Vec<(&'static str, Span)> {
             raw.service_prefix.as_ref().map(|v| v.span),
         ),
         key("peer-asn", raw.peer_asn.map(|v| v.span)),
+        key("registered-asn", raw.registered_asn.map(|v| v.span)),
         key("peering", raw.peering.as_ref().map(|v| v.span)),
         key("connection", raw.connection.as_ref().map(|v| v.span)),
         key("event", raw.event.as_ref().map(|v| v.span)),

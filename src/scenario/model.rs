@@ -260,6 +260,13 @@ pub enum Expect {
         /// One of [`crate::provider::names::PEER_ASN_STATES`].
         state: String,
     },
+    /// An ASN is registered, or not.
+    RegisteredAsn {
+        /// AS number.
+        asn: u32,
+        /// Present or absent.
+        present: bool,
+    },
     /// `provisioningState` of a peering.
     Peering {
         /// A metro.

@@ -125,6 +125,8 @@ fn verbs(step: &RawStep) -> Vec<(&'static str, Span)> {
         span("onboard", step.onboard.as_ref().map(|v| v.span)),
         span("register", step.register.as_ref().map(|v| v.span)),
         span("unregister", step.unregister.as_ref().map(|v| v.span)),
+        span("register-asn", step.register_asn.map(|v| v.span)),
+        span("unregister-asn", step.unregister_asn.map(|v| v.span)),
         span("validate", step.validate.as_ref().map(|v| v.span)),
         span("activate", step.activate.as_ref().map(|v| v.span)),
         span("deactivate", step.deactivate.as_ref().map(|v| v.span)),

@@ -6,7 +6,7 @@ use ipnet::Ipv4Net;
 
 use super::{Speaker, Target};
 use crate::source::{Located, Mistakes, Names, list};
-use crate::topology::Topology;
+use crate::topology::{Registers, Topology};
 
 /// The stage: the names there are, what is broken, what is sent, announced and registered.
 pub(super) struct Stage<'a> {
@@ -55,7 +55,7 @@ impl<'a> Stage<'a> {
             onboarded,
             broken: Vec::new(),
             flows: Vec::new(),
-            registered: texts(onboarded),
+            registered: texts(onboarded && topology.profile.registers == Registers::Prefixes),
             activated: texts(onboarded && !topology.services.is_empty()),
             prefixes,
             microsoft_prefixes: Vec::new(),

@@ -180,7 +180,6 @@ pub(super) fn supplied(profile: RawProfile) -> Option<Profile> {
 /// portal, it holds (E-16).
 // Gap: BFD is not asked for here, and its sessions run all the same, as for voice. Nor is the full mesh of sessions made
 // that Microsoft makes with a route server (E-17): a connection has one session.
-// Gap: the Microsoft side registers prefixes here too, as for voice.
 fn exchange_route_server() -> Profile {
     Profile {
         name: "exchange-route-server".to_owned(),

@@ -40,6 +40,11 @@ pub enum Failed {
         /// What is wrong.
         source: ReadError,
     },
+    /// The profile registers AS numbers.
+    #[error(
+        "failed to judge prefixes: in the profile `{0}` AS numbers are registered, and no prefix is"
+    )]
+    NotRegistered(String),
     /// Servers cannot be asked at all.
     #[error("failed to start asking registries: {0}")]
     Asking(io::Error),

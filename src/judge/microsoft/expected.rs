@@ -25,6 +25,7 @@ pub fn matters(fact: &Fact) -> bool {
             | Fact::RegisteredPrefix { .. }
             | Fact::ServicePrefix { .. }
             | Fact::PrefixDeleted { .. }
+            | Fact::RegisteredAsn { .. }
             | Fact::Event { .. }
     )
 }
@@ -41,6 +42,7 @@ pub fn tells_of(what: &Expect, fact: &Fact) -> bool {
                 && registered == (expected.object == PrefixObject::Registered)
         }
         (Expect::PeerAsn { .. }, Fact::PeerAsn { .. }) => true,
+        (Expect::RegisteredAsn { asn, .. }, Fact::RegisteredAsn { asn: told, .. }) => asn == told,
         (Expect::Peering { peering, .. }, Fact::Peering { peering: of, .. }) => peering == of,
         (Expect::Connection { connections, .. }, Fact::Connection { connection, .. }) => {
             connections.contains(connection)
@@ -74,6 +76,7 @@ pub fn holds(what: &Expect, state: &State, topology: &Topology) -> bool {
         Expect::PeerAsn { state } => {
             microsoft.peer_asn.as_ref().map(|told| &told.state) == Some(state)
         }
+        Expect::RegisteredAsn { asn, present } => microsoft.asns.contains(asn) == *present,
         Expect::Peering { peering, state } => {
             microsoft.peerings.get(peering).map(|told| &told.state) == Some(state)
         }
@@ -134,6 +137,10 @@ pub fn instead(what: &Expect, state: &State, topology: &Topology) -> Option<Stri
         Expect::PeerAsn { .. } => match &microsoft.peer_asn {
             None => "nothing was told of the peer's AS number".to_owned(),
             Some(told) => format!("the peer's AS number is {}", state_words(told)),
+        },
+        Expect::RegisteredAsn { asn, present } => match present {
+            true => format!("AS{asn} is not registered"),
+            false => format!("AS{asn} is registered"),
         },
         Expect::Peering { peering, .. } => match microsoft.peerings.get(peering) {
             None => format!("there is no peering in {peering}"),

@@ -41,6 +41,11 @@ pub(super) fn words(request: &Request) -> String {
             Some(peering) => format!("register {prefix} with {peering}"),
             None => format!("register {prefix}"),
         },
+        Request::RegisterAsn { asn, peering } => match peering {
+            Some(peering) => format!("register AS{asn} with {peering}"),
+            None => format!("register AS{asn}"),
+        },
+        Request::UnregisterAsn { asn } => format!("unregister AS{asn}"),
         Request::Unregister { prefix } => format!("unregister {prefix}"),
         Request::Validate { prefix } => format!("validate {prefix}"),
         Request::Activate {
@@ -52,8 +57,9 @@ pub(super) fn words(request: &Request) -> String {
             let service = service.as_ref().map(|service| format!(" under {service}"));
             let key = match key {
                 Key::Right => None,
-                Key::OfAnother => Some(" with the key of another prefix"),
-                Key::Given(_) => Some(" with a key"),
+                Key::OfAnother => Some(" with the key of another".to_owned()),
+                Key::OfAsn(asn) => Some(format!(" with the key of AS{asn}")),
+                Key::Given(_) => Some(" with a key".to_owned()),
             };
             let provider = provider
                 .as_ref()
@@ -144,6 +150,10 @@ pub(super) fn fact(fact: &Fact) -> Option<String> {
             "Peering Service prefix {prefix} {}",
             result(state, failures)
         ),
+        Fact::RegisteredAsn { peering, asn, key } => match key {
+            Some(_) => format!("AS{asn} registered with {peering}"),
+            None => format!("registered AS{asn} deleted"),
+        },
         Fact::PrefixDeleted { object, prefix } => {
             format!("{} {prefix} deleted", object.replace('-', " "))
         }

@@ -139,6 +139,8 @@ impl Onboarding {
             } => self.several(connections, action),
             Request::Register { .. }
             | Request::Unregister { .. }
+            | Request::RegisterAsn { .. }
+            | Request::UnregisterAsn { .. }
             | Request::Validate { .. }
             | Request::Activate { .. }
             | Request::Deactivate { .. }

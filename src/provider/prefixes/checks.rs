@@ -2,6 +2,7 @@
 
 use ipnet::Ipv4Net;
 
+use super::asns;
 use super::attributes::{Fault, faults};
 use super::ground::Ground;
 use super::origins;
@@ -36,6 +37,10 @@ pub(super) enum KeyCheck<'a> {
     },
     /// The prefix is registered, but has no key yet.
     NotIssued,
+    /// It is that of a registered ASN, which must be the origin of every route.
+    OfAsn { asn: u32, peering: &'a str },
+    /// It is that of no registered ASN.
+    OfNoAsn { given: &'a str },
     /// It is not registered. `covering` is a registered prefix that covers it.
     Unregistered { covering: Option<Ipv4Net> },
 }
@@ -47,7 +52,12 @@ pub(super) fn registered(ground: &Ground<'_>, prefix: Ipv4Net, peering: &str) ->
         return internal_error(report);
     }
     let scope: Vec<usize> = ground.of_peering(peering).collect();
-    routes(&mut report, &scope, &format!("the peering {peering}"));
+    routes(
+        &mut report,
+        &scope,
+        &format!("the peering {peering}"),
+        false,
+    );
     private_range(&mut report);
     report.finish()
 }
@@ -75,12 +85,10 @@ pub(super) fn service(
         session_in_backup(&mut report, backup, &in_backup);
     }
     let scope: Vec<usize> = primary.into_iter().chain(in_backup).collect();
-    routes(
-        &mut report,
-        &scope,
-        &format!("the service {}", service.name),
-    );
-    key(&mut report, activation.key);
+    let whose = format!("the service {}", service.name);
+    let by_key = matches!(activation.key, KeyCheck::OfAsn { .. });
+    let there = routes(&mut report, &scope, &whose, by_key);
+    key(&mut report, activation.key, &there);
     if let Some((other, overlapping)) = activation.overlap {
         report.fail(
             Reason::OverlapsAnotherPrefix,
@@ -107,8 +115,14 @@ fn internal_error(mut report: Report<'_>) -> Vec<Failure> {
     report.finish()
 }
 
-/// V-03 or V-04, and of each route that is there V-05 to V-08 and what its origin decides.
-fn routes(report: &mut Report<'_>, scope: &[usize], whose: &str) {
+/// V-03 or V-04, and of each route that is there V-05 to V-08 and what its origin decides, but for whose it may be if
+/// that goes by key. These are the routes.
+fn routes<'a>(
+    report: &mut Report<'a>,
+    scope: &[usize],
+    whose: &str,
+    by_key: bool,
+) -> Vec<(usize, &'a ReceivedRoute)> {
     let ground = report.ground;
     let prefix = report.prefix;
     let counts =
@@ -117,7 +131,7 @@ fn routes(report: &mut Report<'_>, scope: &[usize], whose: &str) {
     if scope.is_empty() {
         let text = format!("{whose} has no session that could have {prefix}");
         report.fail(Reason::PrefixNotReceived, text, Vec::new(), None);
-        return;
+        return Vec::new();
     }
     let public = ground.topology.documentation_numbers_are_public;
     let there: Vec<(usize, Option<Judged<'_>>)> = scope
@@ -144,7 +158,8 @@ fn routes(report: &mut Report<'_>, scope: &[usize], whose: &str) {
         .iter()
         .filter_map(|(place, found)| Some((*place, found.as_ref()?.0)))
         .collect();
-    origins::check(report, &there);
+    origins::check(report, &there, by_key);
+    there
 }
 
 /// A route and what is wrong with it.
@@ -352,10 +367,16 @@ fn session_in_backup(report: &mut Report<'_>, backup: &str, places: &[usize]) {
 }
 
 /// V-09.
-fn key(report: &mut Report<'_>, check: KeyCheck<'_>) {
+fn key(report: &mut Report<'_>, check: KeyCheck<'_>, routes: &[(usize, &ReceivedRoute)]) {
     let prefix = report.prefix;
     match check {
         KeyCheck::Right => {}
+        KeyCheck::OfAsn { asn, peering } => asns::origins(report, routes, asn, peering),
+        KeyCheck::OfNoAsn { given } => {
+            let text = format!("the key given for {prefix} is that of no registered ASN");
+            let evidence = vec![format!("key given: {given}")];
+            report.fail(Reason::WrongKey, text, evidence, None);
+        }
         KeyCheck::Wrong {
             given,
             right,

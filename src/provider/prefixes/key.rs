@@ -1,14 +1,22 @@
-//! `peeringServicePrefixKey`: a GUID for each registered prefix, the same in every run.
+//! `peeringServicePrefixKey`: a GUID for each registered prefix or ASN, the same in every run.
 //!
-//! Microsoft's keys cannot be foretold. Ours are made from the prefix alone, so that a scenario, its record and the
+//! Microsoft's keys cannot be foretold. Ours are made from the prefix or ASN alone, so that a scenario, its record and the
 //! analysis of its routes without a lab agree: a UUID of version 8 (RFC 9562, section 5.8), whose bits are two rounds of
-//! FNV-1a (128 bit) over the prefix.
+//! FNV-1a (128 bit) over its text.
 
 use ipnet::Ipv4Net;
 
 /// The key of a prefix, in lower case.
 pub fn key(prefix: Ipv4Net) -> String {
-    let text = format!("peerlab registered prefix {prefix}");
+    guid(&format!("peerlab registered prefix {prefix}"))
+}
+
+/// The key of a registered ASN, in lower case.
+pub fn key_of_asn(asn: u32) -> String {
+    guid(&format!("peerlab registered ASN {asn}"))
+}
+
+fn guid(text: &str) -> String {
     let hash = fnv(fnv(FNV_BASIS, text.as_bytes()), text.as_bytes());
     let bits = hash & !(0xf << 76) & !(0b11 << 62) | (8 << 76) | (0b10 << 62);
     let digits = format!("{bits:032x}");

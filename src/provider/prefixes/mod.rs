@@ -4,6 +4,7 @@
 //! once, over what was observed until then. A change marks only the objects it concerns, found by their prefix.
 //! What each check asks is in `checks.rs`, `attributes.rs` and `origins.rs`; what is refused at once, in `gates.rs`.
 
+mod asns;
 mod attributes;
 mod checks;
 mod gates;
@@ -26,11 +27,11 @@ use self::checks::{Activation, KeyCheck};
 use self::object::Parent;
 use crate::record::{Fact, Failure};
 use crate::time::At;
-use crate::topology::{AfterVerified, Overlap};
+use crate::topology::{AfterVerified, Overlap, Registers};
 
 pub(super) use attributes::{is_private, special};
 pub use ground::{DeviceKind, Ground, Standing};
-pub use key::{key, same as same_key};
+pub use key::{key, key_of_asn, same as same_key};
 pub use object::{Object, ValidationState};
 pub use reason::{Kind, Reason, message};
 
@@ -62,6 +63,8 @@ pub struct Prefixes {
     by_key: HashMap<String, BTreeSet<Id>>,
     /// Keys issued, in lower case, and the registered prefixes that have them.
     issued: HashMap<String, Ipv4Net>,
+    /// Registered ASNs, each with the peering it is registered with.
+    asns: BTreeMap<u32, String>,
     due: BTreeSet<(At, Id)>,
     next: Id,
     facts: VecDeque<Fact>,
@@ -73,7 +76,8 @@ impl Prefixes {
         Prefixes::default()
     }
 
-    /// A prefix that was registered, and perhaps activated under a service, in the past: verified, with its key.
+    /// A prefix that was registered, and perhaps activated under a service, in the past: verified, with its key. Where
+    /// ASNs are registered, it is the peer's own that was.
     pub fn assume(
         &mut self,
         ground: &Ground<'_>,
@@ -82,14 +86,17 @@ impl Prefixes {
         service: Option<&str>,
     ) {
         let prefix = prefix.trunc();
-        let issued = key(prefix);
-        let peering = Parent::Peering {
-            peering: peering.to_owned(),
+        let issued = match ground.topology.profile.registers {
+            Registers::Asns => self.assume_asn(ground.topology.peer.asn, peering),
+            Registers::Prefixes => {
+                let peering = Parent::Peering {
+                    peering: peering.to_owned(),
+                };
+                let object = Object::new(&prefix.to_string(), Some(prefix), peering);
+                self.verified(object, Some(key(prefix)));
+                key(prefix)
+            }
         };
-        self.verified(
-            Object::new(&prefix.to_string(), Some(prefix), peering),
-            Some(issued.clone()),
-        );
         if let Some(service) = service {
             let parent = Parent::Service {
                 service: service.to_owned(),
@@ -357,7 +364,10 @@ impl Prefixes {
         let activation = Activation {
             service: resource,
             provider,
-            key: self.compare(prefix, key),
+            key: match ground.topology.profile.registers {
+                Registers::Prefixes => self.compare(prefix, key),
+                Registers::Asns => self.compare_asn(key),
+            },
             overlap,
         };
         checks::service(ground, prefix, activation)

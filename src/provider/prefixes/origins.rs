@@ -19,8 +19,8 @@ struct Origin<'a> {
     route: &'a ReceivedRoute,
 }
 
-/// Judges the origins of the routes received.
-pub(super) fn check(report: &mut Report<'_>, routes: &[(usize, &ReceivedRoute)]) {
+/// Judges the origins of the routes received; `by_key`: whose they may be says the key of a registered ASN (V-09).
+pub(super) fn check(report: &mut Report<'_>, routes: &[(usize, &ReceivedRoute)], by_key: bool) {
     let mut origins: Vec<Origin<'_>> = Vec::new();
     for (place, found) in routes {
         let (asns, single) = (found.as_path.origins(), found.as_path.origin());
@@ -42,7 +42,9 @@ pub(super) fn check(report: &mut Report<'_>, routes: &[(usize, &ReceivedRoute)])
         let judge = Judge { origin, several };
         judge.irr(report);
         judge.rpki(report);
-        judge.owner(report);
+        if !by_key {
+            judge.owner(report);
+        }
     }
     if !origins.is_empty() {
         unchecked(report);

@@ -2,18 +2,33 @@
 
 use ipnet::Ipv4Net;
 
+use super::asns::origin;
 use super::ground::Ground;
 use super::object::{Object, Parent, ValidationState};
 use super::reason::{Kind, Reason};
-use super::{Prefixes, gates, key};
+use super::{Prefixes, gates, key, key_of_asn};
+use crate::provider::reason::NOT_IN_THIS_PROFILE;
 use crate::provider::request::{Key, Request};
 use crate::record::{Fact, Failure};
 use crate::time::At;
+use crate::topology::Registers;
 
 impl Prefixes {
     /// Does what is asked, if it is about prefixes.
     pub fn request(&mut self, now: At, ground: &Ground<'_>, request: &Request) {
         match request {
+            Request::Register { prefix, .. }
+                if ground.topology.profile.registers == Registers::Asns =>
+            {
+                let why =
+                    "AS numbers are registered with a peering of this profile, and not prefixes";
+                self.refused(prefix, NOT_IN_THIS_PROFILE, why);
+            }
+            Request::RegisterAsn { asn, peering } => {
+                let peering = peering.clone().unwrap_or_else(|| default_peering(ground));
+                self.register_asn(now, ground, *asn, &peering);
+            }
+            Request::UnregisterAsn { asn } => self.unregister_asn(now, ground, *asn),
             Request::Register { prefix, peering } => {
                 let peering = peering.clone().unwrap_or_else(|| default_peering(ground));
                 self.register(now, ground, prefix, peering);
@@ -89,8 +104,15 @@ impl Prefixes {
         let prefix = gates::prefix(text);
         let key = match (given, &prefix) {
             (Key::Given(key), _) => key.clone(),
-            (Key::Right, Ok(prefix)) => key(*prefix),
-            (Key::OfAnother, Ok(prefix)) => self.key_of_another(*prefix),
+            (Key::OfAsn(asn), _) => key_of_asn(*asn),
+            (Key::Right, Ok(prefix)) => match ground.topology.profile.registers {
+                Registers::Prefixes => key(*prefix),
+                Registers::Asns => key_of_asn(origin(ground, *prefix)),
+            },
+            (Key::OfAnother, Ok(prefix)) => match ground.topology.profile.registers {
+                Registers::Prefixes => self.key_of_another(*prefix),
+                Registers::Asns => self.key_of_another_asn(origin(ground, *prefix)),
+            },
             (Key::Right | Key::OfAnother, Err(_)) => String::new(),
         };
         let provider = provider(ground, service, chosen);
@@ -157,7 +179,7 @@ impl Prefixes {
         self.refused(text, &reason, &why);
     }
 
-    fn refused(&mut self, subject: &str, reason: &str, why: &str) {
+    pub(super) fn refused(&mut self, subject: &str, reason: &str, why: &str) {
         self.facts.push_back(Fact::Event {
             event: "RequestRefused".to_owned(),
             level: "Error".to_owned(),

@@ -1,5 +1,6 @@
 //! The checks over every boundary, the life of the two objects, and a search against a second statement of the rules.
 
+mod asns;
 mod gates;
 mod life;
 mod naive;

@@ -25,6 +25,13 @@ pub(super) fn request(
         let prefix = there(name, &stage.registered, "registered", mistakes);
         return Some(prefix.map(|prefix| Request::Validate { prefix }));
     }
+    if let Some(asn) = raw.register_asn {
+        let (asn, peering) = (asn.value, None);
+        return Some(Some(Request::RegisterAsn { asn, peering }));
+    }
+    if let Some(asn) = raw.unregister_asn {
+        return Some(Some(Request::UnregisterAsn { asn: asn.value }));
+    }
     if let Some(raw) = &raw.activate {
         return Some(activate(raw, stage, mistakes));
     }
@@ -131,18 +138,24 @@ fn key(given: &Located<String>, mistakes: &mut Mistakes) -> Option<Key> {
     match given.value.as_str() {
         "wrong" => Some(Key::OfAnother),
         "unknown" => Some(Key::Given(UNKNOWN_KEY.to_owned())),
+        asn if of_asn(asn).is_some() => of_asn(asn).map(Key::OfAsn),
         guid if is_guid(guid) => Some(Key::Given(guid.to_ascii_lowercase())),
         other => {
             let message = format!("`{other}` is not a prefix key");
             let label = "a GUID, or one of the words";
             let diagnostic = mistakes.error(given.span, message, label);
-            let words = list(["wrong", "unknown"]);
+            let words = list(["wrong", "unknown", "asn 64501"]);
             mistakes.push(
                 diagnostic.note(format!("words: {words}; leave `key` out for the right one")),
             );
             None
         }
     }
+}
+
+/// The AS of `asn 64501`.
+fn of_asn(text: &str) -> Option<u32> {
+    text.strip_prefix("asn ")?.parse().ok()
 }
 
 /// RFC 9562, section 4: 8, 4, 4, 4 and 12 hexadecimal digits.

@@ -34,6 +34,12 @@ pub(super) fn parse(
             let state = state(raw, table, subject, &names::PEER_ASN_STATES, mistakes)?;
             Some(Expect::PeerAsn { state })
         }
+        "registered-asn" => {
+            let asn = raw.registered_asn?.value;
+            let state = state(raw, table, subject, &["present", ABSENT], mistakes)?;
+            let present = state == "present";
+            Some(Expect::RegisteredAsn { asn, present })
+        }
         "peering" => {
             let metro = raw.peering.as_ref()?;
             let known = mistakes.known(metro, "metro", stage.metro_names());

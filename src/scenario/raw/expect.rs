@@ -33,6 +33,8 @@ pub(in crate::scenario) struct RawExpect {
     pub service_prefix: Option<Located<String>>,
     /// The peer's AS number in the subscription. With `state`.
     pub peer_asn: Option<Located<u32>>,
+    /// An AS number registered with a peering. With `state = "present"` or `"absent"`.
+    pub registered_asn: Option<Located<u32>>,
     /// The peering resource of a metro. With `state`.
     pub peering: Option<Located<String>>,
     /// Connections of a peering: a name, a list, or "all". With `state`, `session-state`, or both.
@@ -82,7 +84,7 @@ pub(in crate::scenario) struct RawExpect {
 }
 
 /// The keys of [`RawExpect`] that name what is looked at.
-pub(in crate::scenario) const SUBJECTS: [&str; 14] = [
+pub(in crate::scenario) const SUBJECTS: [&str; 15] = [
     "session",
     "lag",
     "bfd",
@@ -93,6 +95,7 @@ pub(in crate::scenario) const SUBJECTS: [&str; 14] = [
     "registered-prefix",
     "service-prefix",
     "peer-asn",
+    "registered-asn",
     "peering",
     "connection",
     "event",

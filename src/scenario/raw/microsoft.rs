@@ -92,7 +92,8 @@ pub(in crate::scenario) struct RawActivate {
     pub prefix: Option<Located<String>>,
     /// The Peering Service; the first one if not given.
     pub service: Option<Located<String>>,
-    /// The prefix key: a GUID, "wrong" (that of another prefix) or "unknown" (of none); the right one if not given.
+    /// The prefix key: a GUID, "asn 64501" (that of a registered ASN), "wrong" (that of another) or
+    /// "unknown" (of none); the right one if not given: of the prefix, or of the AS from which it is received.
     pub key: Option<Located<String>>,
     /// The Peering Service provider; the peer if not given.
     pub provider: Option<Located<String>>,

@@ -77,6 +77,10 @@ pub(super) struct RawStep {
     pub register: Option<Located<TextOr<RawRegister>>>,
     /// Delete a registered prefix.
     pub unregister: Option<Located<String>>,
+    /// Create a registered ASN, where the profile registers ASNs and not prefixes.
+    pub register_asn: Option<Located<u32>>,
+    /// Delete a registered ASN.
+    pub unregister_asn: Option<Located<u32>>,
     /// Validate a registered prefix again.
     pub validate: Option<Located<String>>,
     /// Create a Peering Service prefix: activate a prefix.
@@ -93,7 +97,7 @@ pub(super) struct RawStep {
 }
 
 /// The keys of [`RawStep`] that do something.
-pub(super) const VERBS: [&str; 15] = [
+pub(super) const VERBS: [&str; 17] = [
     "settle",
     "send",
     "stop",
@@ -104,6 +108,8 @@ pub(super) const VERBS: [&str; 15] = [
     "onboard",
     "register",
     "unregister",
+    "register-asn",
+    "unregister-asn",
     "validate",
     "activate",
     "deactivate",

@@ -247,6 +247,9 @@ pub(super) fn variants() -> Vec<BoxedStrategy<Fact>> {
         (text(), text())
             .prop_map(|(object, prefix)| Fact::PrefixDeleted { object, prefix })
             .boxed(),
+        (text(), any::<u32>(), option::of(text()))
+            .prop_map(|(peering, asn, key)| Fact::RegisteredAsn { peering, asn, key })
+            .boxed(),
         (text(), text(), text(), text(), text())
             .prop_map(
                 |(event, level, subject, summary, description)| Fact::Event {
@@ -482,10 +485,11 @@ pub(super) fn number(fact: &Fact) -> usize {
         Fact::Event { .. } => 38,
         Fact::Registry { .. } => 39,
         Fact::RegistryAsked { .. } => 40,
+        Fact::RegisteredAsn { .. } => 41,
     }
 }
 
-pub(super) const VARIANTS: usize = 41;
+pub(super) const VARIANTS: usize = 42;
 
 pub(super) fn entries() -> impl Strategy<Value = Vec<Entry>> {
     let fact = Union::new(variants());
