@@ -204,10 +204,6 @@ impl Lab {
         });
         for (connection, member) in &cables {
             self.cables.repair(connection, *member)?;
-            // A port that Microsoft has not configured stays dark.
-            if self.dark.contains(&connection.name) {
-                self.cables.fail(connection, *member, FaultKind::Light)?;
-            }
         }
         for edge in edges {
             self.wan_link(edge, true)?;

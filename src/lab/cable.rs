@@ -3,7 +3,7 @@
 //! A fault is a link state or a filter in the edge's line card. The device under test sees exactly what a real
 //! failure shows it; nothing in its own namespaces is touched.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::LabError;
 use crate::kernel::apply::Network;
@@ -65,6 +65,10 @@ pub struct Cables {
     /// By edge: a socket in its line card.
     line_cards: BTreeMap<String, Netlink>,
     wan: Netlink,
+    /// Connections whose port Microsoft has not configured.
+    unlit: BTreeSet<String>,
+    /// Members that lost light to a fault.
+    cut: BTreeSet<String>,
 }
 
 impl Cables {
@@ -79,7 +83,12 @@ impl Cables {
             }
         }
         let wan = Netlink::open_in(super::namespace(network, "wan")?)?;
-        Ok(Cables { line_cards, wan })
+        Ok(Cables {
+            line_cards,
+            wan,
+            unlit: BTreeSet::new(),
+            cut: BTreeSet::new(),
+        })
     }
 
     /// Makes a fault on these members (counted from 1) of a connection; all of them when `members` is `None`.
@@ -94,7 +103,10 @@ impl Cables {
         };
         let links = members(connection, member);
         match CableFault::of(kind) {
-            CableFault::Dark => light(netlink, connection, &links, false),
+            CableFault::Dark => {
+                self.cut.extend(links.iter().map(|(name, _)| name.clone()));
+                self.light(connection, &links)
+            }
             CableFault::Lossy {
                 towards_microsoft,
                 towards_peer,
@@ -139,7 +151,36 @@ impl Cables {
             })
         });
         filter::clear_faults(netlink, &losses.collect::<Vec<_>>())?;
-        light(netlink, connection, &links, true)
+        for (name, _) in &links {
+            self.cut.remove(name);
+        }
+        self.light(connection, &links)
+    }
+
+    /// Microsoft configures the port of a connection, or takes the configuration away. That is no fault, and mends none.
+    pub fn port(&mut self, connection: &ConnectionLayout, lit: bool) -> Result<(), NetlinkError> {
+        match lit {
+            true => self.unlit.remove(&connection.name),
+            false => self.unlit.insert(connection.name.clone()),
+        };
+        self.light(connection, &members(connection, None))
+    }
+
+    /// A member has light if its port is configured and no fault took it.
+    fn light(
+        &mut self,
+        connection: &ConnectionLayout,
+        links: &[(String, u32)],
+    ) -> Result<(), NetlinkError> {
+        let Some(netlink) = self.line_cards.get_mut(&connection.edge.router) else {
+            return Ok(());
+        };
+        let configured = !self.unlit.contains(&connection.name);
+        for (name, index) in links {
+            let up = configured && !self.cut.contains(name);
+            link::set_up(netlink, &connection.edge.line_card, name, *index, up);
+        }
+        netlink.commit()
     }
 
     /// Takes the WAN's link to an edge down or up, as the power of the edge goes.
@@ -155,18 +196,6 @@ fn members(connection: &ConnectionLayout, member: Option<u8>) -> Vec<(String, u3
     all.filter(|(n, _)| member.is_none_or(|chosen| usize::from(chosen) == n + 1))
         .map(|(n, (index, _))| (format!("{}.{}", connection.name, n + 1), *index))
         .collect()
-}
-
-fn light(
-    netlink: &mut Netlink,
-    connection: &ConnectionLayout,
-    links: &[(String, u32)],
-    up: bool,
-) -> Result<(), NetlinkError> {
-    for (name, index) in links {
-        link::set_up(netlink, &connection.edge.line_card, name, *index, up);
-    }
-    netlink.commit()
 }
 
 /// The connections and members a target stands for, and the edges that crash with it.

@@ -10,7 +10,7 @@ use crate::provider::{Input, Output, Provider, Request};
 use crate::record::Entry;
 use crate::router::driver::RouterHandle;
 use crate::router::{RouterConfig, SessionIndex};
-use crate::scenario::{FaultKind, Setting};
+use crate::scenario::Setting;
 use crate::time::At;
 
 /// What a neighbour is told when a session is taken down because its connection is not provisioned.
@@ -181,13 +181,6 @@ impl Lab {
         let Some(connection) = layout.connection(connection) else {
             return Ok(());
         };
-        if lit {
-            self.dark.remove(&connection.name);
-            self.cables.repair(connection, None)?;
-        } else {
-            self.dark.insert(connection.name.clone());
-            self.cables.fail(connection, None, FaultKind::Light)?;
-        }
-        Ok(())
+        Ok(self.cables.port(connection, lit)?)
     }
 }

@@ -46,7 +46,7 @@ use crate::provider::Provider;
 use crate::record::{Fact, Recorder};
 use crate::router::RouterConfig;
 use crate::router::driver::RouterHandle;
-use crate::scenario::{Act, FaultKind, Scenario, Speaker};
+use crate::scenario::{Act, Scenario, Speaker};
 use crate::topology::Topology;
 
 /// What came of an action.
@@ -75,8 +75,6 @@ pub struct Lab {
     provider: Provider,
     registries: Registries,
     served: Served,
-    /// Connections whose port at the edge Microsoft has not configured.
-    dark: BTreeSet<String>,
     /// Connections on which the edge runs no BGP.
     silent: BTreeSet<String>,
     probe: Probe,
@@ -104,12 +102,10 @@ impl Lab {
         let network = Network::build(&plan)?;
         tracing::debug!(work = plan.work.len(), "the network is built");
         let mut cables = Cables::open(&network, &layout)?;
-        let mut dark = BTreeSet::new();
         if !scenario.onboarded {
             // Microsoft configures a port once its connection is wired.
             for connection in &layout.connections {
-                cables.fail(connection, None, FaultKind::Light)?;
-                dark.insert(connection.name.clone());
+                cables.port(connection, false)?;
             }
         }
         let capture = pcap
@@ -173,7 +169,6 @@ impl Lab {
             provider,
             registries,
             served,
-            dark,
             silent,
             probe,
             devices,

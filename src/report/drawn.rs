@@ -28,6 +28,11 @@ pub fn diagnostic(finding: &Finding, source: &Arc<Source>) -> Option<Diagnostic>
     for note in finding.evidence.iter().filter_map(note).take(SHOWN) {
         drawn = drawn.note(note);
     }
+    // Beside the checks, which are told once.
+    let portal = finding.evidence.iter().filter_map(shown_by_the_portal);
+    for shown in portal.take(usize::from(!finding.failures.is_empty())) {
+        drawn = drawn.note(shown);
+    }
     for failure in finding.failures.iter().take(SHOWN_FAILURES) {
         drawn = drawn.note(self::failure(failure));
     }
@@ -60,11 +65,27 @@ pub(super) fn failure(failure: &Failure) -> String {
     };
     let (reason, check, text) = (&failure.reason, &failure.check, &failure.text);
     let mut lines = vec![format!("{how}{reason} ({check}){on}: {text}")];
-    lines.extend(failure.evidence.iter().map(|found| format!("  {found}")));
+    let evidence = failure.evidence.iter();
+    // An object of a registry has several lines.
+    lines.extend(evidence.flat_map(|found| found.lines().map(|line| format!("  {line}"))));
     if let Some(nearest) = &failure.nearest {
         lines.push(format!("  would have passed: {nearest}"));
     }
     lines.join("\n")
+}
+
+/// The message of a prefix as the portal has it, where the documents have its heading.
+fn shown_by_the_portal(evidence: &Evidence) -> Option<String> {
+    let (Fact::RegisteredPrefix { message, .. } | Fact::ServicePrefix { message, .. }) =
+        &evidence.entry.fact
+    else {
+        return None;
+    };
+    let message = message.as_ref().filter(|message| message.documented)?;
+    Some(format!(
+        "the portal shows: {}\n  {}",
+        message.heading, message.text
+    ))
 }
 
 /// A fact of the evidence and where it stands; `None` for one that the finding's own words repeat.

@@ -121,6 +121,21 @@ impl Mistakes {
         false
     }
 
+    /// Whether a text that may say anything can be stored and shown as it is; if not, a mistake.
+    pub fn printable(&mut self, text: &Located<String>) -> bool {
+        let value = &text.value;
+        let wrong = match value.chars().find(|c| !is_printable(*c)) {
+            Some(c) => format!("the character U+{:04X} cannot be shown", u32::from(c)),
+            None if value.chars().count() > MOST_CHARACTERS => {
+                format!("a text of {} characters is too long", value.chars().count())
+            }
+            None => return true,
+        };
+        let label = format!("at most {MOST_CHARACTERS} characters that can be printed");
+        self.push(self.error(text.span, wrong, label));
+        false
+    }
+
     /// `text` in quotes if the text at `span` is in quotes.
     pub fn quoted_like(&self, span: Span, text: &str) -> String {
         let old = &self.source.text[self.source.range(span)];
@@ -145,6 +160,15 @@ impl Mistakes {
             }
         }
     }
+}
+
+/// The longest text.
+const MOST_CHARACTERS: usize = 200;
+
+/// Neither a control character nor one that turns the direction of the text around it (Unicode UAX #9).
+fn is_printable(c: char) -> bool {
+    !c.is_control()
+        && !matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// The name nearest to `name`, when it is near enough to be what was meant.

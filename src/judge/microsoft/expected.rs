@@ -218,15 +218,25 @@ pub fn failures(what: &Expect, state: &State) -> Vec<Failure> {
 
 /// What would help against these failures, each once: in words, and the lines of configuration below.
 pub fn remedies(failures: &[Failure]) -> Vec<String> {
-    let mut told: Vec<String> = Vec::new();
+    // The same remedy on several sessions is said once, with the lines for each.
+    let mut told: Vec<(&str, Vec<&[String]>)> = Vec::new();
     for failure in failures.iter().filter(|failure| !failure.remedy.is_empty()) {
-        let config = failure.config.iter().map(|line| format!("\n  {line}"));
-        let remedy = format!("{}{}", failure.remedy, config.collect::<String>());
-        if !told.contains(&remedy) {
-            told.push(remedy);
+        let config = failure.config.as_slice();
+        match told
+            .iter_mut()
+            .find(|(remedy, _)| *remedy == failure.remedy)
+        {
+            Some((_, configs)) if configs.contains(&config) => {}
+            Some((_, configs)) => configs.push(config),
+            None => told.push((&failure.remedy, vec![config])),
         }
     }
-    told
+    let told = told.into_iter().map(|(remedy, configs)| {
+        let lines = configs.concat();
+        let lines = lines.iter().map(|line| format!("\n  {line}"));
+        format!("{remedy}{}", lines.collect::<String>())
+    });
+    told.collect()
 }
 
 /// What became of every prefix. One that ails is unexpected unless an expectation of the scenario fits it as it is.

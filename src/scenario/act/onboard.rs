@@ -252,7 +252,7 @@ fn message(
         let owner = format!("`{word}`");
         let example = "message = \"…\"";
         let message = mistakes.require(raw.message.as_ref(), at, &owner, "message", example)?;
-        return Some(message.value.clone());
+        return mistakes.printable(message).then(|| message.value.clone());
     }
     if let Some(message) = &raw.message {
         let text = "`message` goes with a failure only";

@@ -58,7 +58,13 @@ fn register(
     mistakes: &mut Mistakes,
 ) -> Option<Request> {
     let (prefix, peering) = match &raw.value {
-        TextOr::Text(prefix) => (prefix.clone(), None),
+        TextOr::Text(prefix) => {
+            let prefix = Located {
+                value: prefix.clone(),
+                span: raw.span,
+            };
+            (prefix, None)
+        }
         TextOr::Table(table) => {
             let example = "prefix = \"203.0.113.0/24\"";
             let prefix = table.prefix.as_ref();
@@ -69,12 +75,13 @@ fn register(
                 return None;
             }
             let peering = table.peering.as_ref();
-            (
-                prefix?.value.clone(),
-                peering.map(|metro| metro.value.clone()),
-            )
+            (prefix?.clone(), peering.map(|metro| metro.value.clone()))
         }
     };
+    if !mistakes.printable(&prefix) {
+        return None;
+    }
+    let prefix = prefix.value;
     if !stage.registered.contains(&prefix) {
         stage.registered.push(prefix.clone());
     }
@@ -122,6 +129,11 @@ fn activate(
         Some(given) => key(given, mistakes)?,
         None => Key::Right,
     };
+    let provider = table.provider.as_ref();
+    let texts = [prefix?].into_iter().chain(provider);
+    if texts.filter(|text| !mistakes.printable(text)).count() > 0 {
+        return None;
+    }
     let prefix = prefix?.value.clone();
     if !stage.activated.contains(&prefix) {
         stage.activated.push(prefix.clone());
