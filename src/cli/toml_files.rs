@@ -96,10 +96,12 @@ mod tests {
         assert_eq!(
             names,
             [
+                "topologies/exchange-route-server.toml",
                 "topologies/one-metro-short-memory.toml",
                 "topologies/one-metro.toml",
                 "topologies/two-metros-without-backup.toml",
                 "topologies/two-metros.toml",
+                "topologies/bindings/one-metro-bird-rpki.toml",
                 "topologies/bindings/one-metro-bird-without-bfd.toml",
                 "topologies/bindings/one-metro-bird.toml",
             ]

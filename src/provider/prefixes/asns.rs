@@ -58,6 +58,12 @@ impl Prefixes {
             let why = format!("AS{asn} is nobody's: private or reserved");
             return Some((reason::NOT_AN_ASN, why));
         }
+        let mut there = ground.of_peering(peering).peekable();
+        let used = |place: usize| ground.connection(place).1.peering_service;
+        if there.peek().is_some() && !there.any(used) {
+            let why = format!("the peering {peering} is not for Peering Service");
+            return Some((reason::PEERING_NOT_FOR_PEERING_SERVICE, why));
+        }
         let active = |place: usize| ground.connection(place).1.active;
         if !ground.of_peering(peering).any(active) {
             let why = format!("the peering {peering} has no connection that is Active");

@@ -68,6 +68,13 @@ fn gates_of_registered_asns() {
     world.standing[AMS_2] = Standing::NONE;
     world.register_asn(64501);
     assert_eq!(world.refusal().as_deref(), Some("no-active-connection"));
+    world.standing[AMS_2] = Standing {
+        peering_service: false,
+        ..Standing::ACTIVE
+    };
+    world.register_asn(64501);
+    let refusal = world.refusal();
+    assert_eq!(refusal.as_deref(), Some("peering-not-for-peering-service"));
     world.standing[AMS_2] = Standing::ACTIVE;
     world.register_asn(64501);
     assert_eq!(world.refusal(), None);
