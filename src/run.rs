@@ -20,6 +20,7 @@ use crate::judge::settle::{PHASES, Phase};
 use crate::judge::{Findings, Judge};
 use crate::lab::{Acted, Lab, LabError};
 use crate::record::{Entry, Fact, LinesError, Recorder, SourceText};
+use crate::registry::live::Servers;
 use crate::scenario::{Act, Rehearsal};
 use crate::time::{At, Clock};
 
@@ -52,10 +53,11 @@ pub enum Ending {
 /// Plays a scenario from the building of its lab to its end.
 ///
 /// `interrupted` becomes ready with the name of the signal that asks the run to end. Frames are captured into a folder
-/// in `pcap`, named after the scenario.
+/// in `pcap`, named after the scenario. Registries that are servers are asked by `servers`.
 pub async fn play(
     rehearsal: &Rehearsal,
     sources: &Sources,
+    servers: &Servers,
     pcap: Option<&Path>,
     audience: &mut dyn Audience,
     interrupted: &mut UnboundedReceiver<&'static str>,
@@ -74,7 +76,7 @@ pub async fn play(
         ending: Ending::Played,
     };
     let pcap = pcap.map(|folder| folder.join(&rehearsal.scenario.name));
-    match stage.whole(rehearsal, pcap.as_deref()).await {
+    match stage.whole(rehearsal, servers, pcap.as_deref()).await {
         Ok(()) => {}
         Err(error) if error.is_lack() => stage.blocked(error.to_string()),
         Err(error) => stage.recorder.now(Fact::Errored {
@@ -142,15 +144,29 @@ struct Stage<'a> {
 }
 
 impl Stage<'_> {
-    async fn whole(&mut self, rehearsal: &Rehearsal, pcap: Option<&Path>) -> Result<(), LabError> {
-        let lab = Lab::up(
+    async fn whole(
+        &mut self,
+        rehearsal: &Rehearsal,
+        servers: &Servers,
+        pcap: Option<&Path>,
+    ) -> Result<(), LabError> {
+        let up = Lab::up(
             &rehearsal.topology,
             &rehearsal.binding,
             &rehearsal.scenario,
+            servers,
             &self.recorder,
             pcap,
-        )
-        .await?;
+        );
+        let lab = tokio::select! {
+            biased;
+            lab = up => lab?,
+            // Only while registries are asked: nothing is built yet.
+            signal = self.interrupted.recv() => {
+                self.interrupt(signal.unwrap_or("SIGTERM"));
+                return Ok(());
+            }
+        };
         self.lab = Some(lab);
         self.took("build", At::ZERO);
         let _watch = HostWatch::start(self.recorder.clone());

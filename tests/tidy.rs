@@ -70,14 +70,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "run",
         &[
-            "binding", "device", "judge", "kernel", "lab", "record", "scenario", "time",
+            "binding", "device", "judge", "kernel", "lab", "record", "registry", "scenario", "time",
         ],
     ),
     (
         "cli",
         &[
-            "bgp", "device", "binding", "judge", "kernel", "plan", "provider", "record",
-            "registry", "report", "routes", "run", "scenario", "source", "time", "topology",
+            "device", "binding", "judge", "kernel", "plan", "provider", "record", "registry",
+            "report", "routes", "run", "scenario", "source", "time", "topology",
         ],
     ),
 ];
@@ -100,6 +100,7 @@ const PURE: &[&str] = &[
 const DRIVERS: &[&str] = &[
     "src/router/driver",
     "src/registry/files",
+    "src/registry/live",
     "src/registry/service",
     "src/registry/rtr/driver",
     "src/registry/irr_live/driver",

@@ -12,11 +12,13 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use ipnet::IpNet;
 use serde::Serialize;
 
 use self::sources::Failed;
 use super::WRONG_FILES;
 use crate::provider::prefixes::DeviceKind;
+use crate::registry::irr_live::Questions;
 use crate::routes::Format;
 use crate::routes::judge::{Bench, Judged, Verdict};
 use crate::routes::place::{self, Picture};
@@ -194,7 +196,10 @@ fn report(arguments: &PrefixesArguments) -> Result<Report, Failed> {
     }
     let files = sources::routes(&topology, &arguments.routes, arguments.format)?;
     let picture = place::place(&topology, files)?;
-    let registries = registries::ask(&topology.peer.registry)?;
+    let registries = registries::ask(
+        &topology.peer.registry,
+        questions(&topology, &picture, arguments),
+    )?;
     let kind = match arguments.device {
         Device::Bird => DeviceKind::Bird,
         Device::Frr => DeviceKind::Frr,
@@ -228,6 +233,30 @@ fn report(arguments: &PrefixesArguments) -> Result<Report, Failed> {
         notes: picture.notes,
         prefixes,
     })
+}
+
+/// What a routing registry has to be asked: the origins of all routes, and the prefixes that are judged.
+fn questions(topology: &Topology, picture: &Picture, arguments: &PrefixesArguments) -> Questions {
+    let mut questions = Questions::default();
+    questions.asns.insert(topology.peer.asn);
+    let peers = topology.peer_asns.iter();
+    questions.asns.extend(peers.map(|peer| peer.asn));
+    let endpoints = topology.endpoints.iter();
+    let endpoints = endpoints.map(|endpoint| IpNet::V4(endpoint.prefix));
+    questions.prefixes.extend(endpoints);
+    let asked = arguments.prefix.iter();
+    let asked = asked.filter_map(|prefix| prefix.parse::<IpNet>().ok());
+    questions.prefixes.extend(asked);
+    for (prefix, route) in picture.observed.connections.iter().flat_map(|c| &c.routes) {
+        let prefix = IpNet::V4(*prefix);
+        if arguments.all {
+            questions.prefixes.insert(prefix);
+        }
+        if questions.prefixes.contains(&prefix) {
+            questions.asns.extend(route.route.as_path.origins());
+        }
+    }
+    questions
 }
 
 /// The endpoints' prefixes beside one another, then what else was asked for.

@@ -4,6 +4,7 @@ mod files;
 mod gallery;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::LocalSet;
@@ -13,6 +14,8 @@ use self::gallery::Gallery;
 use super::{LAB_FAILED, WRONG_FILES};
 use crate::device::DeviceError;
 use crate::kernel::enter::{self, HeldSignals};
+use crate::registry::live::Servers;
+use crate::registry::service::Reach;
 use crate::report::{Played, Report};
 use crate::run::{self, Ending};
 
@@ -60,8 +63,12 @@ pub fn run(arguments: &RunArguments) -> u8 {
             return LAB_FAILED;
         }
     };
-    let held = match enter::enter() {
-        Ok(entered) => entered.signals,
+    let servers = servers(&loaded);
+    let (held, servers) = match enter::enter() {
+        Ok(entered) => {
+            let outside = Reach::Outside(Arc::new(entered.outside));
+            (entered.signals, servers.over(outside))
+        }
         Err(error) => {
             anstream::eprintln!("error: failed to {error}");
             return LAB_FAILED;
@@ -76,7 +83,7 @@ pub fn run(arguments: &RunArguments) -> u8 {
     let runtime = runtime.map_err(|error| format!("start the runtime: {error}"));
     match gallery.and_then(|gallery| Ok((gallery, runtime?))) {
         Ok((gallery, runtime)) => {
-            let played = play_all(loaded, gallery, arguments.pcap.as_deref(), held);
+            let played = play_all(loaded, &servers, gallery, arguments.pcap.as_deref(), held);
             runtime.block_on(LocalSet::new().run_until(played))
         }
         Err(error) => {
@@ -98,8 +105,15 @@ fn check_devices(loaded: &Loaded) -> Result<(), DeviceError> {
     Ok(())
 }
 
+/// The registries that are servers, with their addresses as they are outside.
+fn servers(loaded: &Loaded) -> Servers {
+    let topologies = loaded.rehearsals.iter().map(|(r, _)| &r.topology);
+    Servers::resolve(topologies.flat_map(|topology| topology.peer.registry.servers()))
+}
+
 async fn play_all(
     loaded: Loaded,
+    servers: &Servers,
     mut gallery: Gallery,
     pcap: Option<&Path>,
     held: HeldSignals,
@@ -116,8 +130,15 @@ async fn play_all(
             .as_ref()
             .map(|binding| binding.path.as_str());
         gallery.begin(&rehearsal.scenario, binding);
-        let (findings, ending) =
-            run::play(rehearsal, sources, pcap, &mut gallery, &mut interrupted).await;
+        let (findings, ending) = run::play(
+            rehearsal,
+            sources,
+            servers,
+            pcap,
+            &mut gallery,
+            &mut interrupted,
+        )
+        .await;
         for finding in findings.findings.iter().skip(gallery.shown) {
             gallery.finding(finding);
         }

@@ -14,6 +14,7 @@ pub mod line_cards;
 mod microsoft;
 pub mod microsoft_routes;
 mod needs;
+mod questions;
 mod registries;
 pub mod routers;
 mod served;
@@ -44,6 +45,7 @@ use crate::plan::of_topology::{ConnectionLayout, Layout, TEAMS_PREFIX};
 use crate::probe::Probe;
 use crate::provider::Provider;
 use crate::record::{Fact, Recorder};
+use crate::registry::live::Servers;
 use crate::router::RouterConfig;
 use crate::router::driver::RouterHandle;
 use crate::scenario::{Act, Scenario, Speaker};
@@ -84,8 +86,8 @@ pub struct Lab {
 }
 
 impl Lab {
-    /// Builds and starts everything. Must be called inside a tokio `LocalSet`. Frames are captured into the folder
-    /// `pcap` if it is given.
+    /// Asks the registries that are servers, then builds and starts everything. Must be called inside a tokio
+    /// `LocalSet`. Frames are captured into the folder `pcap` if it is given.
     ///
     /// # Errors
     /// What the kernel refused, or a device in its own words; nothing of the lab is left then.
@@ -93,9 +95,13 @@ impl Lab {
         topology: &Topology,
         binding: &Binding,
         scenario: &Scenario,
+        servers: &Servers,
         recorder: &Recorder,
         pcap: Option<&Path>,
     ) -> Result<Lab, LabError> {
+        let sources = &topology.peer.registry;
+        let questions = questions::of(topology, scenario);
+        let registries = Registries::read(sources, servers, questions, recorder).await?;
         let layout = Arc::new(Layout::of(topology));
         let plan = layout.plan();
         enter::need_descriptors(needs::descriptors(&layout, &plan, scenario))?;
@@ -118,7 +124,6 @@ impl Lab {
         let control_plane = ControlPlane::start().map_err(LabError::ControlPlane)?;
         let mut routers = BTreeMap::new();
         let mut configs = simulated(topology, &layout, binding, &scenario.without_bfd);
-        let registries = Registries::read(&topology.peer.registry, recorder)?;
         let answers = registries.answers();
         let mut served = Served::new(shared(&network, "core")?, layout.clone(), recorder);
         served.follow(&answers).await.map_err(LabError::Served)?;

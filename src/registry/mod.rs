@@ -5,13 +5,14 @@
 //! 3. [`vrps`] and [`slurm`]: files of validated ROA payloads, and local exceptions to them (RFC 8416).
 //! 4. [`files`]: these from disk, with their mistakes shown at their places.
 //! 5. [`rtr`] and [`irr_live`]: the same from servers on the internet, and served to the routers of a lab;
-//!    [`service`]: TCP servers that can die and come back, and how they are reached.
+//!    [`live`] follows either; [`service`]: TCP servers that can die and come back, and how they are reached.
 //!
 //! **Invariant:** no text makes a reader panic or hides the objects that are right; nothing here reads a clock.
 
 pub mod files;
 pub mod irr;
 pub mod irr_live;
+pub mod live;
 pub mod rpsl;
 pub mod rtr;
 pub mod service;

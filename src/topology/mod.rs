@@ -86,6 +86,21 @@ impl Default for RegistrySources {
     }
 }
 
+impl RegistrySources {
+    /// The servers among them, as `host:port`.
+    pub fn servers(&self) -> impl Iterator<Item = String> {
+        let irr = match &self.irr {
+            Some(IrrSource::Irrd(server) | IrrSource::Whois(server)) => Some(server),
+            Some(IrrSource::File(_)) | None => None,
+        };
+        let rpki = match &self.rpki {
+            Some(RpkiSource::Rtr(server)) => Some(server),
+            Some(RpkiSource::File(_)) | None => None,
+        };
+        irr.into_iter().chain(rpki).map(ToString::to_string)
+    }
+}
+
 /// An Internet Routing Registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum IrrSource {

@@ -1,9 +1,15 @@
-//! Registries of a lab: served to the routers in it.
+//! Registries of a lab: served to the routers in it, and asked outside of it.
+
+use std::fs;
+use std::path::Path;
 
 use libtest_mimic::{Failed, Trial};
 use peerlab::record::{Entry, Fact, read};
+use peerlab::registry::rtr::Intervals;
+use peerlab::registry::service::Place;
+use peerlab::registry::{files, irr_live, rtr};
 
-use crate::play::Someone;
+use crate::play::{PATIENCE, Someone};
 use crate::scenarios::{no_bird, unless};
 
 /// BIRD that asks the lab's cache.
@@ -14,7 +20,8 @@ const PREFIX: &str = "198.19.255.0/24";
 
 pub fn trials() -> Vec<Trial> {
     let filters = Trial::test("registries::a_router_filters_by_the_labs_cache", filters);
-    vec![unless(no_bird(), filters)]
+    let live = Trial::test("registries::servers_outside_are_asked", live);
+    vec![unless(no_bird(), filters), live]
 }
 
 /// Which step is played when.
@@ -73,4 +80,66 @@ fn filters() -> Result<(), Failed> {
         present == [Some(2), Some(0), Some(0), Some(2)],
         &format!("other ways than {ways:?}"),
     )
+}
+
+/// The verdicts are those of files, and what only a server that is killed can change is changed.
+fn live() -> Result<(), Failed> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?;
+    let inside = runtime.enter();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let registry = root.join("topologies/registry");
+    let failed = |mistakes| format!("{mistakes:?}");
+    let irr = files::irr(&registry.join("contoso.rpsl")).map_err(failed)?;
+    let vrps = files::vrps(&registry.join("contoso.vrps.json")).map_err(failed)?;
+    let here = || Place::Here(([127, 0, 0, 1], 0).into());
+    let irr = irr_live::driver::Server::start(here(), irr.into())?;
+    let intervals = Intervals::REHEARSAL;
+    let rpki = rtr::driver::Server::start(here(), vrps.into(), intervals, |_, _| {})?;
+    drop(inside);
+
+    let folder = tempfile::tempdir()?;
+    let topology = fs::read_to_string(root.join("topologies/one-metro-short-memory.toml"))?
+        .replace(
+            "\"registry/contoso.rpsl\"",
+            &format!("{{ irrd = \"{}\" }}", irr.address()),
+        )
+        .replace(
+            "\"registry/contoso.vrps.json\"",
+            &format!("{{ rtr = \"{}\" }}", rpki.address()),
+        );
+    fs::write(folder.path().join("live.toml"), topology)?;
+    let scenario = fs::read_to_string(root.join("tests/fixtures/lab/live-registries.toml"))?;
+    let path = folder.path().join("scenario.toml");
+    fs::write(&path, scenario.replace("TOPOLOGY", "live.toml"))?;
+
+    let scenario = path.display().to_string();
+    let report = folder.path().join("report").display().to_string();
+    let mut run = Someone::present().start(&["run", &scenario, "--report", &report])?;
+    run.until_said("hold 1 ms")?;
+    runtime.block_on(rpki.die());
+    let ended = run.end(PATIENCE)?;
+    ended.check(matches!(ended.number(), Some(0 | 5)), "all met")?;
+    let mut told = Vec::new();
+    for entry in read(&folder.path().join("report/record.jsonl"))? {
+        if let Fact::Registry {
+            registry,
+            event,
+            serial,
+            ..
+        } = entry.fact
+        {
+            told.push((registry, event, serial));
+        }
+    }
+    let has = |registry: &str, event: &str, serial: Option<u32>| {
+        told.contains(&(registry.to_owned(), event.to_owned(), serial))
+    };
+    let all = has("irr", "read", None)
+        && has("rpki", "read", Some(1))
+        && ["lost", "expired"].map(|event| told.iter().any(|t| t.0 == "rpki" && t.1 == event))
+            == [true, true];
+    ended.check(all, &format!("other words than {told:?}"))
 }

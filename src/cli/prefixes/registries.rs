@@ -2,27 +2,24 @@
 //!
 //! A server that does not answer is no mistake of the files: what depends on it is not decided.
 
-use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::lookup_host;
 use tokio::runtime::Builder;
+use tokio::sync::mpsc::Receiver;
 use tokio::time::timeout;
 
 use super::Asked;
 use super::sources::Failed;
-use crate::bgp::origin_validation::VrpTable;
 use crate::provider::registries::{Known, Registries};
 use crate::registry::files;
-use crate::registry::rtr::client::Event;
-use crate::registry::rtr::driver;
-use crate::registry::service::Reach;
+use crate::registry::irr::Irr;
+use crate::registry::irr_live::{Dialect, Questions};
+use crate::registry::live::{Servers, Update};
 use crate::time::{At, Clock};
 use crate::topology::{IrrSource, RegistrySources, RpkiSource, Server};
 
-/// How long a cache may take until its first table is whole.
+/// How long a server may take until it has told everything.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What registries say, and which were asked.
@@ -33,11 +30,13 @@ pub struct Said {
     pub asked: Vec<Asked>,
 }
 
-/// Asks the registries that a topology names.
+/// Asks the registries that a topology names; of a routing registry that is a server only what is in question.
 ///
 /// # Errors
 /// Mistakes in files.
-pub fn ask(sources: &RegistrySources) -> Result<Said, Failed> {
+pub fn ask(sources: &RegistrySources, questions: Questions) -> Result<Said, Failed> {
+    let servers = Servers::resolve(sources.servers());
+    let clock = Clock::start();
     let mut known = Registries::default();
     match &sources.irr {
         None => {}
@@ -45,10 +44,13 @@ pub fn ask(sources: &RegistrySources) -> Result<Said, Failed> {
             let irr = Arc::new(files::irr(path)?);
             known.irr = Some(Known::new(path.display().to_string(), irr, At::ZERO));
         }
-        Some(IrrSource::Irrd(server) | IrrSource::Whois(server)) => {
-            // Gap: routing registries that are servers are asked by a lab only.
-            let why = "peerlab prefixes asks no whois server yet; use a file";
-            known.irr = Some(Known::unavailable(server.to_string(), why, At::ZERO));
+        Some(IrrSource::Irrd(server)) => {
+            let asked = irr(&servers, server, Dialect::Irrd, questions, clock);
+            known.irr = Some(runtime()?.block_on(asked));
+        }
+        Some(IrrSource::Whois(server)) => {
+            let asked = irr(&servers, server, Dialect::Whois, questions, clock);
+            known.irr = Some(runtime()?.block_on(asked));
         }
     }
     if let Some(rpki) = &sources.rpki {
@@ -57,7 +59,13 @@ pub fn ask(sources: &RegistrySources) -> Result<Said, Failed> {
                 let table = Arc::new(files::vrps(path)?);
                 Known::new(path.display().to_string(), table, At::ZERO)
             }
-            RpkiSource::Rtr(server) => runtime()?.block_on(cache(server)),
+            RpkiSource::Rtr(server) => {
+                let asked = async {
+                    let updates = servers.rpki(&server.to_string(), clock);
+                    first(format!("rtr {server}"), updates, clock).await
+                };
+                runtime()?.block_on(asked)
+            }
         };
         if let Some((slurm, table)) = sources.slurm.as_ref().zip(rpki.data.as_mut()) {
             *table = Arc::new(files::slurm(slurm)?.apply(table));
@@ -75,36 +83,32 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failed> {
     builder.enable_all().build().map_err(Failed::Asking)
 }
 
-/// The first table of an RTR cache.
-async fn cache(server: &Server) -> Known<VrpTable> {
-    let source = format!("rtr {server}");
-    let clock = Clock::start();
-    let table = async {
-        let address = address(server).await.map_err(|error| error.to_string())?;
-        let mut updates = driver::follow(address, Reach::Here, clock);
-        match updates.recv().await {
-            Some(update) if update.event == Event::Read => Ok(update.table),
-            Some(update) => Err(update.text),
-            None => Err("it tells nothing".to_owned()),
-        }
+async fn irr(
+    servers: &Servers,
+    server: &Server,
+    dialect: Dialect,
+    questions: Questions,
+    clock: Clock,
+) -> Known<Irr> {
+    let word = match dialect {
+        Dialect::Irrd => "irrd",
+        Dialect::Whois => "whois",
     };
-    let late = || {
-        Err(format!(
-            "it has not told everything within {} s",
-            PATIENCE.as_secs()
-        ))
-    };
-    match timeout(PATIENCE, table).await.unwrap_or_else(|_| late()) {
-        Ok(table) => Known::new(source, table, clock.now()),
-        Err(why) => Known::unavailable(source, why, clock.now()),
-    }
+    let updates = servers.irr(&server.to_string(), dialect, questions, clock);
+    first(format!("{word} {server}"), updates, clock).await
 }
 
-async fn address(server: &Server) -> io::Result<SocketAddr> {
-    let mut addresses = lookup_host((server.host.as_str(), server.port)).await?;
-    addresses
-        .next()
-        .ok_or_else(|| io::Error::other("its name has no address"))
+/// The first word of a server.
+async fn first<T>(source: String, mut updates: Receiver<Update<T>>, clock: Clock) -> Known<T> {
+    let why = match timeout(PATIENCE, updates.recv()).await {
+        Ok(Some(Update {
+            said: Some(said), ..
+        })) => return Known::new(source, said, clock.now()),
+        Ok(Some(update)) => update.text,
+        Ok(None) => "it tells nothing".to_owned(),
+        Err(_) => format!("it has not told everything within {} s", PATIENCE.as_secs()),
+    };
+    Known::unavailable(source, why, clock.now())
 }
 
 fn asked<T>(registry: &'static str, known: &Known<T>) -> Asked {

@@ -204,7 +204,7 @@ async fn an_rtr_cache_is_asked() {
             ..Default::default()
         };
         tokio::task::spawn_blocking(move || {
-            registries::ask(&sources).map_err(|error| error.to_string())
+            registries::ask(&sources, Default::default()).map_err(|error| error.to_string())
         })
     };
     let said = asked(server.address().port())
