@@ -261,7 +261,9 @@ pub fn simulated(
     let around = [
         routers::internet(topology),
         routers::wan(layout),
-        routers::core(topology, layout),
+        routers::core(topology, layout, |router| {
+            *binding.device(router) == Device::Simulated
+        }),
     ];
     around.into_iter().chain(edges).chain(peers).collect()
 }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::microsoft_routes;
-use crate::bgp::policy::{Match, Policy, PrefixSet, Rule, Verdict};
+use crate::bgp::attributes::Community;
+use crate::bgp::policy::{Change, Match, Policy, PrefixSet, Rule, Verdict};
 use crate::plan::microsoft;
 use crate::plan::of_topology::{
     CORE_INTERNET, CORE_ROUTER_ID, ConnectionLayout, EdgeLayout, INTERNET_ROUTER_ID, Layout,
@@ -168,9 +169,20 @@ pub fn peer(
 
 /// The rest of the peer's network: iBGP with each of its routers, eBGP with the internet, its transit; origin of the
 /// endpoints' prefixes.
-pub fn core(topology: &Topology, layout: &Layout) -> RouterConfig {
+///
+/// A router that is `simulated` passes on what the core says. A real one gets the prefixes without 8075:8007: to set it
+/// is what its configuration is rehearsed for (PFX-02).
+pub fn core(
+    topology: &Topology,
+    layout: &Layout,
+    simulated: impl Fn(&str) -> bool,
+) -> RouterConfig {
     let routers = layout.peers.iter().map(|peer| SessionSpec {
         scope: Scope::Own,
+        export: Arc::new(match simulated(&peer.name) {
+            true => Policy::default(),
+            false => without_voice_community(),
+        }),
         ..plain(
             &peer.name,
             &peer.name,
@@ -209,6 +221,13 @@ pub fn core(topology: &Topology, layout: &Layout) -> RouterConfig {
         originate: originate.collect(),
         multipath: MULTIPATH,
     }
+}
+
+/// Lets everything through, without the community that Microsoft asks for.
+fn without_voice_community() -> Policy {
+    let voice = Community::Standard(community(VOICE_COMMUNITY));
+    let rule = Rule::accept(Vec::new(), vec![Change::RemoveCommunity(voice)]);
+    Policy::new(vec![rule], Verdict::Accept)
 }
 
 /// The core's sessions with the routers that are chosen.
