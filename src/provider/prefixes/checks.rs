@@ -201,17 +201,24 @@ fn missing(report: &mut Report<'_>, place: usize, good: Good<'_>) {
     }
     let covering =
         covering(connection, prefix).map(|(net, seen)| route(net, connection, &seen.route));
-    evidence.extend(covering.clone());
+    evidence
+        .extend(covering.map(|covering| format!("{covering}; a covering route does not count")));
     evidence.extend(good.clone());
-    let nearest = covering.map(|covering| format!("{covering}; a covering route does not count"));
+    let active = standing.active;
     report.add(Finding {
         reason: Reason::PrefixNotReceived,
         severity: Severity::Fail,
         at: Some((place, None)),
         text,
         evidence,
-        nearest: nearest.or(good),
+        nearest: good.or_else(|| Some(format!("a route for {prefix} itself"))),
     });
+    if !active {
+        let name = &connection.name;
+        report.mend_by(format!(
+            "wait until {name} is Active: before, Microsoft accepts no route on it (deny-all)"
+        ));
+    }
 }
 
 /// The longest route of a connection that covers a prefix without being it.

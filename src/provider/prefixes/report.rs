@@ -94,6 +94,14 @@ impl<'a> Report<'a> {
         }
     }
 
+    /// The last failure is no fault of a router: this mends it.
+    pub fn mend_by(&mut self, remedy: String) {
+        if let Some(last) = self.failures.last_mut() {
+            last.remedy = remedy;
+            last.config.clear();
+        }
+    }
+
     /// All of them, in the portal's order.
     pub fn finish(mut self) -> Vec<Failure> {
         order(&mut self.failures);
