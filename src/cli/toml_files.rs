@@ -98,6 +98,8 @@ mod tests {
             [
                 "topologies/exchange-route-server.toml",
                 "topologies/one-metro-short-memory.toml",
+                "topologies/one-metro-strict.toml",
+                "topologies/one-metro-without-registry.toml",
                 "topologies/one-metro.toml",
                 "topologies/two-metros-without-backup.toml",
                 "topologies/two-metros.toml",
