@@ -108,6 +108,18 @@ impl<W: Write> Terminal<W> {
             } if event != "started" && event != "said" => {
                 self.line(&format!("  {router} {event}: {text}"));
             }
+            Fact::Event {
+                event,
+                subject,
+                summary,
+                description,
+                ..
+            } if event == "RequestRefused" => {
+                let text = format!("refused: {subject}: {summary}: {description}");
+                for line in wrapped(&text, self.width - 15) {
+                    self.line(&format!("{:15}{DIM}{line}{DIM:#}", ""));
+                }
+            }
             Fact::Interrupted { signal } => self.line(&format!("  ended by {signal}")),
             Fact::Errored { text } => {
                 let style = style(Verdict::Errored);
