@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Acted, Lab, LabError};
 use crate::binding::{Binding, Device};
@@ -13,6 +14,8 @@ use crate::router::{RouterConfig, SessionIndex};
 use crate::scenario::Setting;
 use crate::time::At;
 
+/// How long a connection is without routes before its session is taken down, so that traffic leaves it first (c.4).
+const DRAIN: Duration = Duration::from_secs(1);
 /// What a neighbour is told when a session is taken down because its connection is not provisioned.
 pub(super) const NOT_PROVISIONED: &str = "the connection is not provisioned";
 
@@ -87,7 +90,9 @@ impl Lab {
     /// When [`Lab::time_passes`] is wanted.
     pub fn deadline(&self) -> Option<At> {
         let provider = self.provider.deadline();
-        provider.into_iter().chain(self.registries.deadline()).min()
+        let drained = self.draining.values().min().copied();
+        let others = self.registries.deadline().into_iter().chain(drained);
+        provider.into_iter().chain(others).min()
     }
 
     /// Does what is due.
@@ -104,6 +109,13 @@ impl Lab {
             .is_some_and(|deadline| deadline <= now)
         {
             self.provider.handle(now, Input::Deadline);
+        }
+        let drained = self.draining.extract_if(.., |_, until| *until <= now);
+        let drained: Vec<String> = drained.map(|(connection, _)| connection).collect();
+        for connection in drained {
+            if let Some((router, session)) = self.session(&connection) {
+                router.stop_session(session, NOT_PROVISIONED);
+            }
         }
         self.carry_out()
     }
@@ -152,17 +164,24 @@ impl Lab {
                     router.set_policy(session, Some(Arc::new(import)), Some(Arc::new(export)));
                 }
             }
-            Output::Session { connection, run } => {
-                match run {
-                    true => self.silent.remove(&connection),
-                    false => self.silent.insert(connection.clone()),
-                };
+            Output::Session {
+                connection,
+                run: true,
+            } => {
+                self.silent.remove(&connection);
+                self.draining.remove(&connection);
                 if let Some((router, session)) = self.session(&connection) {
-                    match run {
-                        true => router.start_session(session),
-                        false => router.stop_session(session, NOT_PROVISIONED),
-                    }
+                    router.start_session(session);
                 }
+            }
+            // Its routes are refused and withdrawn from now on; the session follows when traffic has moved away.
+            Output::Session {
+                connection,
+                run: false,
+            } => {
+                self.silent.insert(connection.clone());
+                let until = self.recorder.clock().now() + DRAIN;
+                self.draining.insert(connection, until);
             }
             Output::Port { connection, lit } => self.port(&connection, lit)?,
         }

@@ -49,6 +49,7 @@ use crate::registry::live::Servers;
 use crate::router::RouterConfig;
 use crate::router::driver::RouterHandle;
 use crate::scenario::{Act, Scenario, Speaker};
+use crate::time::At;
 use crate::topology::Topology;
 
 /// What came of an action.
@@ -79,6 +80,8 @@ pub struct Lab {
     served: Served,
     /// Connections on which the edge runs no BGP.
     silent: BTreeSet<String>,
+    /// Connections whose sessions are taken down at these moments.
+    draining: BTreeMap<String, At>,
     probe: Probe,
     devices: Vec<Bird>,
     _watcher: Watcher,
@@ -175,6 +178,7 @@ impl Lab {
             registries,
             served,
             silent,
+            draining: BTreeMap::new(),
             probe,
             devices,
             _watcher: watcher,
