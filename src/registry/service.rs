@@ -146,6 +146,7 @@ async fn run<Served>(
 {
     let mut listener = Some(listener);
     let mut connections = JoinSet::new();
+    let mut refused = false;
     loop {
         let room = connections.len() < CONNECTIONS;
         tokio::select! {
@@ -164,25 +165,30 @@ async fn run<Served>(
                     let _ = done.send(opened);
                 }
             },
-            accepted = accept(listener.as_ref()), if room => match accepted {
-                Ok(stream) => {
-                    connections.spawn(serve(stream));
+            accepted = accept(listener.as_ref(), refused), if room => {
+                refused = accepted.is_err();
+                match accepted {
+                    Ok(stream) => {
+                        connections.spawn(serve(stream));
+                    }
+                    Err(error) => tracing::warn!("accept a connection: {error}"),
                 }
-                Err(error) => {
-                    tracing::warn!("accept a connection: {error}");
-                    tokio::time::sleep(AGAIN).await;
-                }
-            },
+            }
             Some(_) = connections.join_next() => {}
         }
     }
 }
 
-async fn accept(listener: Option<&TcpListener>) -> io::Result<TcpStream> {
+/// The next connection. After one that the kernel refused, it rests first; commands are heard meanwhile.
+async fn accept(listener: Option<&TcpListener>, refused: bool) -> io::Result<TcpStream> {
     match listener {
         Some(listener) => {
+            if refused {
+                tokio::time::sleep(AGAIN).await;
+            }
             let (stream, _) = listener.accept().await?;
-            stream.set_nodelay(true)?;
+            // One that is gone already is found out by who serves it.
+            let _ = stream.set_nodelay(true);
             Ok(stream)
         }
         None => std::future::pending().await,
