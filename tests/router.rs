@@ -15,10 +15,11 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use peerlab::bgp::session::State;
 use peerlab::kernel::enter::enter;
 use peerlab::kernel::namespace::Namespace;
+use peerlab::kernel::nexthop::Fib;
 use peerlab::record::{Entry, Fact, Recorder};
 use peerlab::router::driver::{Driver, RouterHandle};
 use peerlab::router::{
-    Originated, OriginatedAttributes, RouterConfig, SessionIndex, SessionSpec, Sessions,
+    Originated, OriginatedAttributes, Router, RouterConfig, SessionIndex, SessionSpec, Sessions,
 };
 use peerlab::time::Clock;
 use serde_json::Value;
@@ -425,6 +426,8 @@ fn a_crash_sends_nothing() -> Result<(), Failed> {
     run(async {
         let mut bed = Bed::new()?;
         let (edge, peer) = both(&mut bed, |session| session.use_bfd = true).await?;
+        // What is under way when a router vanishes is answered with RST by the kernel it leaves behind.
+        until_nothing_is_under_way(&bed, [&edge, &peer]).await?;
         peer.crash();
         bed.until_routes(false, &BTreeMap::new()).await?;
         // The edge knows nothing of it: no FIN, no RST, no NOTIFICATION has come.
@@ -452,11 +455,53 @@ fn a_crash_sends_nothing() -> Result<(), Failed> {
     })
 }
 
+/// Waits until the routers have told each other everything, and every byte of it was acknowledged and read.
+async fn until_nothing_is_under_way(bed: &Bed, routers: [&RouterHandle; 2]) -> Result<(), Failed> {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    // A router writes in one turn what it worked out in the turn before: one look could fall between the two.
+    let mut quiet = 0;
+    while quiet < 3 {
+        quiet += 1;
+        for router in routers {
+            let pending = |router: &Router, _: &Fib| {
+                [0, 1].iter().any(|&n| {
+                    let out = router.adj_rib_out(SessionIndex(n));
+                    out.is_none_or(|out| out.is_pending())
+                })
+            };
+            if router.inspect(pending).await != Some(false) {
+                quiet = 0;
+            }
+        }
+        for namespace in [&bed.edge, &bed.peer] {
+            let queues = queues(namespace)?;
+            if queues.len() != 2 || queues.iter().any(|queue| queue != "00000000:00000000") {
+                quiet = 0;
+            }
+        }
+        if tokio::time::Instant::now() > deadline {
+            return Err("never quiet".into());
+        }
+        tokio::task::yield_now().await;
+    }
+    Ok(())
+}
+
 /// Number of established TCP connections in a namespace, as the kernel counts them.
 fn connections(namespace: &Namespace) -> Result<usize, Failed> {
+    Ok(queues(namespace)?.len())
+}
+
+/// Bytes not yet acknowledged and not yet read of each established TCP connection (proc_net_tcp: tx_queue:rx_queue).
+fn queues(namespace: &Namespace) -> Result<Vec<String>, Failed> {
     let table = namespace.run(|| std::fs::read_to_string("/proc/thread-self/net/tcp"))??;
-    let established = |line: &&str| line.split_whitespace().nth(3) == Some("01");
-    Ok(table.lines().filter(established).count())
+    let fields = table
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>());
+    Ok(fields
+        .filter(|fields| fields.get(3) == Some(&"01"))
+        .filter_map(|fields| fields.get(4).map(|queue| (*queue).to_owned()))
+        .collect())
 }
 
 fn shutdown_leaves_nothing() -> Result<(), Failed> {
