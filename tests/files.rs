@@ -67,6 +67,7 @@ fn good_files_become_models() {
             Kind::Topology => topology::parse(&source).map(|model| format!("{model:#?}\n")),
             Kind::Binding => binding::parse(&source, None).map(|model| format!("{model:#?}\n")),
             Kind::Scenario => scenario::parse(&source).map(|(model, _)| format!("{model:#?}\n")),
+            Kind::Profile => topology::profile::parse(&source).map(|model| format!("{model:#?}\n")),
         };
         model.unwrap_or_else(|mistakes| panic!("{}:\n{mistakes}", path.display()))
     });
@@ -156,10 +157,11 @@ fn missing_files_are_told_together() {
 }
 
 /// Where the schema of a kind is shipped.
-const SCHEMAS: [(Kind, &str); 3] = [
+const SCHEMAS: [(Kind, &str); 4] = [
     (Kind::Topology, "topologies/schema.json"),
     (Kind::Binding, "topologies/bindings/schema.json"),
     (Kind::Scenario, "scenarios/schema.json"),
+    (Kind::Profile, "topologies/profiles/schema.json"),
 ];
 
 #[test]
@@ -189,7 +191,7 @@ fn shipped_files_name_their_schema_and_fit_it() {
         let kind = Kind::of(&source).expect("a kind");
         let (_, schema, validator) = (validators.iter())
             .find(|(other, _, _)| *other == kind)
-            .expect("three kinds");
+            .expect("one of the kinds");
         let value: serde_json::Value = toml::from_str(&source.text).expect("TOML");
         let breaches: Vec<String> = (validator.iter_errors(&value))
             .map(|error| format!("{error} at {}", error.instance_path()))
@@ -252,7 +254,7 @@ fn schemas_refuse_what_the_parser_refuses_by_shape() {
     }
 }
 
-/// Parses a text as each of the three kinds; only the absence of a panic counts.
+/// Parses a text as each of the kinds; only the absence of a panic counts.
 fn parse_as_all(text: &str) {
     // The path lies in `scenarios`, so that names of topologies resolve.
     let source = Source::new("scenarios/arbitrary.toml", text);
@@ -260,6 +262,7 @@ fn parse_as_all(text: &str) {
         topology::parse(&source).err(),
         binding::parse(&source, None).err(),
         scenario::parse(&source).err(),
+        topology::profile::parse(&source).err(),
     ];
     for mistakes in told.into_iter().flatten() {
         assert!(!mistakes.is_empty());

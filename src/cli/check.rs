@@ -18,6 +18,8 @@ pub enum Kind {
     Binding,
     /// A scenario, with the topology and the binding it names.
     Scenario,
+    /// A profile, which topologies name.
+    Profile,
 }
 
 impl Kind {
@@ -27,6 +29,7 @@ impl Kind {
             Kind::Topology => "topology",
             Kind::Binding => "binding",
             Kind::Scenario => "scenario",
+            Kind::Profile => "profile",
         }
     }
 
@@ -43,6 +46,9 @@ impl Kind {
             "onboarded",
         ]) {
             return Some(Kind::Scenario);
+        }
+        if has(&["like", "network", "registers"]) && !has(&["profile", "peer"]) {
+            return Some(Kind::Profile);
         }
         if has(&[
             "profile",
@@ -65,6 +71,7 @@ impl Kind {
                 Some("bindings") => Some(Kind::Binding),
                 Some("topologies") => Some(Kind::Topology),
                 Some("scenarios") => Some(Kind::Scenario),
+                Some("profiles") => Some(Kind::Profile),
                 _ => None,
             })
     }
@@ -97,6 +104,7 @@ fn file(path: &Path) -> Result<Kind, Diagnostics> {
         Kind::Topology => topology::parse(&source).map(|_| kind),
         Kind::Binding => binding::parse(&source, None).map(|_| kind),
         Kind::Scenario => scenario::load(path, None).map(|_| kind),
+        Kind::Profile => topology::profile::parse(&source).map(|_| kind),
     }
 }
 

@@ -1,4 +1,4 @@
-//! `peerlab schema topology|binding|scenario`: JSON Schemas from the types that read the files.
+//! `peerlab schema topology|binding|scenario|profile`: JSON Schemas from the types that read the files.
 
 use std::io::Write;
 
@@ -11,6 +11,7 @@ pub fn schema(kind: Kind) -> String {
         Kind::Topology => topology::schema(),
         Kind::Binding => binding::schema(),
         Kind::Scenario => scenario::schema(),
+        Kind::Profile => topology::profile_schema(),
     };
     without_null(&mut schema);
     let mut text = serde_json::to_string_pretty(&schema).unwrap_or_default();

@@ -59,6 +59,7 @@ pub(super) fn of_kind(path: &Path, wanted: Kind) -> Result<Arc<Source>, Diagnost
                 Kind::Topology => "a topology is shown by `peerlab plan FILE`",
                 Kind::Binding => "a binding goes with `peerlab run SCENARIO --binding FILE`",
                 Kind::Scenario => "a scenario is played by `peerlab run FILE`",
+                Kind::Profile => "a profile is named by a topology",
             };
             Err(Diagnostic::error(message).note(help).into())
         }
@@ -106,6 +107,8 @@ mod tests {
                 "topologies/bindings/one-metro-bird-rpki.toml",
                 "topologies/bindings/one-metro-bird-without-bfd.toml",
                 "topologies/bindings/one-metro-bird.toml",
+                "topologies/profiles/exchange-route-server.toml",
+                "topologies/profiles/voice.toml",
             ]
         );
         let one = Path::new("not/there.toml");

@@ -95,7 +95,7 @@ struct Peering {
 #[serde(rename_all = "camelCase")]
 struct Direct {
     use_for_peering_service: bool,
-    direct_peering_type: &'static str,
+    direct_peering_type: String,
     peer_asn: Id,
     connections: Vec<Connection>,
 }
@@ -374,7 +374,7 @@ impl<'a> Resources<'a> {
             provisioning_state: state.clone(),
             direct: Direct {
                 use_for_peering_service: true,
-                direct_peering_type: self.topology.profile.network[1],
+                direct_peering_type: self.topology.profile.peering_type.clone(),
                 peer_asn: Id {
                     id: self.id("peerAsns", &self.asn_name()),
                 },
@@ -416,7 +416,7 @@ impl<'a> Resources<'a> {
         Some(Connection {
             bandwidth_in_mbps: connection.bandwidth_mbps,
             provisioned_bandwidth_in_mbps: provisioned,
-            session_address_provider: self.topology.profile.session_address_provider,
+            session_address_provider: self.topology.profile.session_address_provider.as_str(),
             use_for_peering_service: true,
             microsoft_tracking_id: format!("peerlab-{}", connection.name),
             facility,

@@ -153,10 +153,9 @@ pub enum Key {
 impl PeeringRequest {
     /// What the walkthrough of a profile asks for.
     pub fn of(profile: &Profile, connections: Vec<String>) -> PeeringRequest {
-        let [network, _] = profile.network;
         PeeringRequest {
-            network: network.to_owned(),
-            session_address_provider: profile.session_address_provider.to_owned(),
+            network: profile.network.clone(),
+            session_address_provider: profile.session_address_provider.as_str().to_owned(),
             ..PeeringRequest::voice(connections)
         }
     }

@@ -8,6 +8,7 @@
 mod numbers;
 mod parse;
 mod policy;
+pub mod profile;
 mod raw;
 mod registry;
 mod rules;
@@ -19,6 +20,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::Ipv4Net;
+use schemars::JsonSchema;
+use serde::Deserialize;
 
 pub use parse::{load, parse, parse_kept};
 pub use policy::{
@@ -231,10 +234,12 @@ pub struct Service {
 pub struct Profile {
     /// `voice` or `exchange-route-server`.
     pub name: String,
-    /// What the portal calls the Microsoft network of its peerings, and what Azure's resource model calls their type.
-    pub network: [&'static str; 2],
-    /// Who brings the session addresses: `Microsoft` or `Peer`.
-    pub session_address_provider: &'static str,
+    /// What the portal calls the Microsoft network of its peerings.
+    pub network: String,
+    /// What Azure's resource model calls their type.
+    pub peering_type: String,
+    /// Who brings the session addresses.
+    pub session_address_provider: SessionAddressProvider,
     /// Connections that a peering has at least.
     pub fewest_connections: usize,
     /// What is registered with a peering.
@@ -251,8 +256,28 @@ pub struct Profile {
     pub policy: Policy,
 }
 
+/// Who brings the session addresses of a peering.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum SessionAddressProvider {
+    /// Microsoft allocates them.
+    Microsoft,
+    /// The peer does.
+    Peer,
+}
+
+impl SessionAddressProvider {
+    /// As Azure's resource model has it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            SessionAddressProvider::Microsoft => "Microsoft",
+            SessionAddressProvider::Peer => "Peer",
+        }
+    }
+}
+
 /// What is registered with a peering, so that a key is issued for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum Registers {
     /// Prefixes of the peer.
     Prefixes,
@@ -289,6 +314,11 @@ pub struct LacpSettings {
     pub active: bool,
     /// Members that must distribute for the LAG to have carrier.
     pub min_links: u8,
+}
+
+/// The JSON Schema of a profile's file, from the types that read it.
+pub fn profile_schema() -> serde_json::Value {
+    schemars::schema_for!(raw::RawProfileFile).to_value()
 }
 
 /// The JSON Schema of the file, from the types that read it.

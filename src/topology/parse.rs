@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use super::raw::{
     RawBfd, RawBgp, RawConnection, RawDocumentationNumbers, RawEndpoint, RawLacp, RawLacpMode,
-    RawLacpRate, RawMembers, RawPeer, RawPeerAsn, RawProfile, RawService, RawTopology,
+    RawLacpRate, RawMembers, RawMicrosoft, RawPeer, RawPeerAsn, RawService, RawTopology,
 };
 use super::{
     BfdTimers, BgpTimers, Connection, Endpoint, LacpSettings, Metro, Peer, PeerAsn, Policy,
-    Profile, Registers, Router, Service, SessionAddresses, Topology, registry, rules,
+    Profile, Router, Service, SessionAddresses, Topology, profile, registry, rules,
 };
 use crate::source::{
     Bandwidth, Diagnostics, Located, Mistakes, Source, Span, Table, in_words, read,
@@ -106,7 +106,7 @@ fn model(raw: &RawTopology, source: &Arc<Source>, mistakes: &mut Mistakes) -> Op
 }
 
 /// The file's name without folder and extension.
-fn stem(path: &Path) -> String {
+pub(super) fn stem(path: &Path) -> String {
     let stem = path.file_stem().unwrap_or_default();
     stem.to_string_lossy().into_owned()
 }
@@ -136,89 +136,39 @@ fn profile(raw: &RawTopology, mistakes: &mut Mistakes) -> Option<Profile> {
     let top = Span::default();
     let example = "profile = \"voice\"";
     let named = mistakes.require(raw.profile, top, "the topology", "profile", example)?;
-    let Some(mut profile) = supplied(named.value) else {
-        let text = mistakes.source().text[mistakes.source().range(named.span)].to_owned();
-        let message = format!("the profile {text} is not supported yet");
-        let diagnostic = mistakes.error(named.span, message, "not yet");
-        mistakes.push(diagnostic.note("supported: `voice`, `exchange-route-server`"));
-        return None;
-    };
-    if let Some(microsoft) = &raw.microsoft {
-        if let Some(bfd) = &microsoft.bfd {
-            profile.bfd = bfd_timers(&bfd.value, profile.bfd, mistakes);
-        }
-        if let Some(bgp) = &microsoft.bgp {
-            profile.bgp = bgp_timers(bgp, profile.bgp, mistakes);
-        }
-        if let Some(lacp) = &microsoft.lacp {
-            profile.lacp = lacp_settings(&lacp.value, profile.lacp, mistakes);
-        }
-        if let Some(routes) = microsoft.routes {
-            if !(1..=512).contains(&routes.value) {
-                let message = format!("{} routes cannot be announced", routes.value);
-                mistakes.push(mistakes.error(routes.span, message, "1 to 512"));
-            }
-            profile.routes = routes.value;
-        }
-        if let Some(policy) = &microsoft.policy {
-            profile.policy = Policy::of(policy, mistakes);
-        }
-    }
-    Some(profile)
+    let profile = profile::named(named, mistakes)?;
+    Some(match &raw.microsoft {
+        Some(microsoft) => with_microsoft(profile.clone(), microsoft, mistakes),
+        None => profile.clone(),
+    })
 }
 
-/// What a profile supplies, if it is supported.
-pub(super) fn supplied(profile: RawProfile) -> Option<Profile> {
-    match profile {
-        RawProfile::Voice => Some(voice()),
-        RawProfile::ExchangeRouteServer => Some(exchange_route_server()),
-        RawProfile::PeeringService | RawProfile::Direct | RawProfile::Exchange => None,
+/// The profile, where `microsoft` does not say otherwise.
+pub(super) fn with_microsoft(
+    mut profile: Profile,
+    microsoft: &RawMicrosoft,
+    mistakes: &mut Mistakes,
+) -> Profile {
+    if let Some(bfd) = &microsoft.bfd {
+        profile.bfd = bfd_timers(&bfd.value, profile.bfd, mistakes);
     }
-}
-
-/// What the walkthrough for exchanges says otherwise than that for voice. Where it contradicts the older one for the
-/// portal, it holds (E-16).
-// Gap: BFD is not asked for here, and its sessions run all the same, as for voice. Nor is the full mesh of sessions made
-// that Microsoft makes with a route server (E-17): a connection has one session.
-fn exchange_route_server() -> Profile {
-    Profile {
-        name: "exchange-route-server".to_owned(),
-        network: ["AS8075 (with exchange route server)", "IxRs"],
-        session_address_provider: "Peer",
-        fewest_connections: 1,
-        registers: Registers::Asns,
-        ..voice()
+    if let Some(bgp) = &microsoft.bgp {
+        profile.bgp = bgp_timers(bgp, profile.bgp, mistakes);
     }
-}
-
-/// What the public documents say, or suggest, about AS8075 with Voice.
-fn voice() -> Profile {
-    Profile {
-        name: "voice".to_owned(),
-        network: ["AS8075 (with Voice)", "Voice"],
-        session_address_provider: "Microsoft",
-        fewest_connections: 2,
-        registers: Registers::Prefixes,
-        // Azure Communications Gateway: 150 ms, or 300 ms where that is not possible; multiplier of its sample.
-        bfd: BfdTimers {
-            interval: Duration::from_millis(150),
-            multiplier: NonZeroU8::MIN.saturating_add(2),
-        },
-        // ExpressRoute has 60/180; nothing is published for AS8075, nor any connect retry time.
-        bgp: BgpTimers {
-            keepalive: Duration::from_secs(60),
-            hold: Duration::from_secs(180),
-            connect_retry: Duration::from_secs(5),
-        },
-        lacp: LacpSettings {
-            fast: true,
-            active: true,
-            min_links: 1,
-        },
-        // "Roughly 280 prefixes" (BGP-03).
-        routes: 280,
-        policy: Policy::default(),
+    if let Some(lacp) = &microsoft.lacp {
+        profile.lacp = lacp_settings(&lacp.value, profile.lacp, mistakes);
     }
+    if let Some(routes) = microsoft.routes {
+        if !(1..=512).contains(&routes.value) {
+            let message = format!("{} routes cannot be announced", routes.value);
+            mistakes.push(mistakes.error(routes.span, message, "1 to 512"));
+        }
+        profile.routes = routes.value;
+    }
+    if let Some(policy) = &microsoft.policy {
+        profile.policy = Policy::of(policy, &profile.policy, mistakes);
+    }
+    profile
 }
 
 fn bfd_timers(raw: &RawBfd, default: BfdTimers, mistakes: &mut Mistakes) -> BfdTimers {

@@ -42,20 +42,7 @@ pub struct Policy {
 
 impl Default for Policy {
     fn default() -> Policy {
-        Policy {
-            short_prefix: ShortPrefix::RegisterAndActivate,
-            active_gate: ActiveGate::Any,
-            ignore_inactive: false,
-            key_on_create: false,
-            rpki: Rpki::DropInvalid,
-            as_set: Weight::Fail,
-            foreign_origin: ForeignOrigin::WarnThenFail,
-            same_name: SameName::PeerName,
-            overlap: Overlap::Global,
-            after_verified: AfterVerified::Warning,
-            validation: Duration::from_millis(250),
-            private_ranges: Vec::new(),
-        }
+        Policy::DEFAULT
     }
 }
 
@@ -63,12 +50,27 @@ impl Default for Policy {
 const HOUR: Duration = Duration::from_secs(3600);
 
 impl Policy {
-    /// The defaults, with what a file says otherwise.
-    pub(super) fn of(raw: &RawPolicy, mistakes: &mut Mistakes) -> Policy {
+    /// This project's readings.
+    pub(super) const DEFAULT: Policy = Policy {
+        short_prefix: ShortPrefix::RegisterAndActivate,
+        active_gate: ActiveGate::Any,
+        ignore_inactive: false,
+        key_on_create: false,
+        rpki: Rpki::DropInvalid,
+        as_set: Weight::Fail,
+        foreign_origin: ForeignOrigin::WarnThenFail,
+        same_name: SameName::PeerName,
+        overlap: Overlap::Global,
+        after_verified: AfterVerified::Warning,
+        validation: Duration::from_millis(250),
+        private_ranges: Vec::new(),
+    };
+
+    /// The default, with what a file says otherwise.
+    pub(super) fn of(raw: &RawPolicy, default: &Policy, mistakes: &mut Mistakes) -> Policy {
         fn or<T: Copy>(key: Option<Located<T>>, default: T) -> T {
             key.map_or(default, |key| key.value)
         }
-        let default = Policy::default();
         let validation = raw.validation.map(|key| {
             let value = key.value.0;
             if value > HOUR {
@@ -77,7 +79,10 @@ impl Policy {
             }
             value
         });
-        let ranges = raw.private_ranges.iter().flatten();
+        let private_ranges = match &raw.private_ranges {
+            Some(ranges) => ranges.iter().map(|range| range.value.0).collect(),
+            None => default.private_ranges.clone(),
+        };
         Policy {
             short_prefix: or(raw.short_prefix, default.short_prefix),
             active_gate: or(raw.active_gate, default.active_gate),
@@ -90,7 +95,7 @@ impl Policy {
             overlap: or(raw.overlap, default.overlap),
             after_verified: or(raw.after_verified, default.after_verified),
             validation: validation.unwrap_or(default.validation),
-            private_ranges: ranges.map(|range| range.value.0).collect(),
+            private_ranges,
         }
     }
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer};
 use super::policy::{
     ActiveGate, AfterVerified, ForeignOrigin, Overlap, Rpki, SameName, ShortPrefix, Weight,
 };
+use super::{Registers, SessionAddressProvider};
 use crate::source::{Address, Bandwidth, Duration, Located, Prefix, Table, TextOr};
 
 /// A topology: what the interconnect is.
@@ -63,6 +64,27 @@ pub(super) enum RawProfile {
     /// Exchange peering. Not supported yet.
     #[schemars(skip)]
     Exchange,
+}
+
+/// A profile: what the Microsoft side does in a kind of interconnect.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[schemars(title = "peerlab profile")]
+pub(super) struct RawProfileFile {
+    /// The profile that says what is not said here; without it, everything has to be said.
+    pub like: Option<Located<RawProfile>>,
+    /// What the portal calls the Microsoft network of a peering.
+    pub network: Option<Located<String>>,
+    /// What Azure's resource model calls the peering's type.
+    pub peering_type: Option<Located<String>>,
+    /// Who brings the session addresses.
+    pub session_address_provider: Option<Located<SessionAddressProvider>>,
+    /// Connections that a peering has at least.
+    pub fewest_connections: Option<Located<u8>>,
+    /// What is registered with a peering, so that a key is issued for it.
+    pub registers: Option<Located<Registers>>,
+    /// What the Microsoft side does; a topology may say otherwise.
+    pub microsoft: Option<RawMicrosoft>,
 }
 
 /// How documentation numbers are taken.

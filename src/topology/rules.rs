@@ -5,7 +5,8 @@
 use std::sync::Arc;
 
 use super::numbers;
-use super::parse::{members, supplied};
+use super::parse::members;
+use super::profile::supplied;
 use super::raw::{RawConnection, RawMembers, RawTopology};
 use crate::source::{Bandwidth, Located, Mistakes, Source, Span};
 

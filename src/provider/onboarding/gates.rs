@@ -123,11 +123,8 @@ const BASIC: [&str; 2] = ["Basic Free", "Basic_Direct_Free"];
 
 /// PRT-04 and PRT-05: in the portal's words, or those of Azure's resource model.
 fn properties(profile: &Profile, metro: &str, request: &PeeringRequest) -> Vec<Refusal> {
-    let Profile {
-        network,
-        session_address_provider: provider,
-        ..
-    } = profile;
+    let network = &profile.network;
+    let provider = profile.session_address_provider.as_str();
     let plain = is_plain(request);
     let said = |given: &str, right: [&str; 2]| right.contains(&given);
     let checks = [
@@ -137,12 +134,9 @@ fn properties(profile: &Profile, metro: &str, request: &PeeringRequest) -> Vec<R
             format!("peering type `{}`: choose Direct", request.kind),
         ),
         (
-            plain || said(&request.network, *network),
+            plain || said(&request.network, [network, &profile.peering_type]),
             "wrong-microsoft-network",
-            format!(
-                "Microsoft network `{}`: choose {}",
-                request.network, network[0]
-            ),
+            format!("Microsoft network `{}`: choose {network}", request.network),
         ),
         (
             said(&request.sku, PREMIUM) || plain && said(&request.sku, BASIC),
@@ -150,7 +144,7 @@ fn properties(profile: &Profile, metro: &str, request: &PeeringRequest) -> Vec<R
             format!("SKU `{}`: choose Premium Free", request.sku),
         ),
         (
-            plain || request.session_address_provider == *provider,
+            plain || request.session_address_provider == provider,
             "wrong-session-address-provider",
             format!(
                 "session address provider `{}`: choose {provider}; it is not the peer's choice",
