@@ -269,7 +269,7 @@ fn config(edge: bool, adapt: impl Fn(&mut SessionSpec)) -> RouterConfig {
 /// A route announced on all sessions, with a community to be found again.
 fn originated(prefix: Ipv4Net) -> Originated {
     Originated {
-        prefix,
+        prefix: prefix.into(),
         attributes: OriginatedAttributes {
             communities: vec![EDGE_ASN << 16 | 8007],
             ..OriginatedAttributes::default()
@@ -353,11 +353,11 @@ fn withdrawal_on_one_session() -> Result<(), Failed> {
         let mut bed = Bed::new()?;
         let (_edge, peer) = both(&mut bed, |_| {}).await?;
         let prefix: Ipv4Net = "198.18.3.0/24".parse()?;
-        peer.withdraw(prefix, Sessions::Only(vec![SessionIndex(0)]));
+        peer.withdraw(prefix.into(), Sessions::Only(vec![SessionIndex(0)]));
         let mut wanted = all(peer_prefixes(), &["l0", "l1"]);
         wanted.insert(prefix.to_string(), vec!["l1".into()]);
         bed.until_routes(true, &wanted).await?;
-        peer.withdraw(prefix, Sessions::Only(vec![SessionIndex(1)]));
+        peer.withdraw(prefix.into(), Sessions::Only(vec![SessionIndex(1)]));
         wanted.remove(&prefix.to_string());
         bed.until_routes(true, &wanted).await?;
         peer.announce(originated(prefix));

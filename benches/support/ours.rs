@@ -84,7 +84,7 @@ fn configuration(pair: usize, side: usize) -> RouterConfig {
         originate: announced(side)
             .into_iter()
             .map(|prefix| Originated {
-                prefix,
+                prefix: prefix.into(),
                 attributes: OriginatedAttributes::default(),
                 sessions: Sessions::All,
             })

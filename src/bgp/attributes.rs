@@ -6,7 +6,7 @@
 //! **Invariant:** no received route has an AS_SET (RFC 9774: it was treated as withdrawn when it was received).
 
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -22,8 +22,10 @@ pub struct Attributes {
     pub as_path: Vec<u32>,
     /// An AS_SET behind the path, of a route that starts here to find out what others make of it; else empty.
     pub as_set: Vec<u32>,
-    /// NEXT_HOP.
-    pub next_hop: Ipv4Addr,
+    /// NEXT_HOP, or the global next hop of MP_REACH_NLRI (RFC 4760, section 3; RFC 2545, section 3).
+    pub next_hop: IpAddr,
+    /// The link-local next hop beside it (RFC 2545, section 3).
+    pub link_local: Option<Ipv6Addr>,
     /// MULTI_EXIT_DISC.
     pub med: Option<u32>,
     /// LOCAL_PREF; only inside an AS.
@@ -42,6 +44,8 @@ pub struct Attributes {
     pub originator_id: Option<Ipv4Addr>,
     /// CLUSTER_LIST (RFC 4456).
     pub cluster_list: Vec<Ipv4Addr>,
+    /// ONLY_TO_CUSTOMER (RFC 9234): the AS that said it.
+    pub only_to_customer: Option<u32>,
     /// Attributes not understood, which are passed on.
     pub unknown: Vec<UnknownAttribute>,
     /// Type codes of understood optional transitive attributes that came with the Partial bit.
@@ -50,12 +54,13 @@ pub struct Attributes {
 
 impl Attributes {
     /// The attributes of a route that starts here: empty path, nothing optional.
-    pub fn originated(next_hop: Ipv4Addr) -> Attributes {
+    pub fn originated(next_hop: impl Into<IpAddr>) -> Attributes {
         Attributes {
             origin: Origin::Igp,
             as_path: Vec::new(),
             as_set: Vec::new(),
-            next_hop,
+            next_hop: next_hop.into(),
+            link_local: None,
             med: None,
             local_pref: None,
             atomic_aggregate: false,
@@ -65,6 +70,7 @@ impl Attributes {
             large_communities: Vec::new(),
             originator_id: None,
             cluster_list: Vec::new(),
+            only_to_customer: None,
             unknown: Vec::new(),
             partial: Vec::new(),
         }

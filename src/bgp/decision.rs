@@ -5,7 +5,7 @@
 //! **Invariant:** the result does not depend on the order of the candidates.
 
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use super::attributes::Attributes;
 
@@ -19,7 +19,7 @@ pub struct Candidate<'a> {
     /// The neighbour's BGP Identifier.
     pub peer_id: Ipv4Addr,
     /// The neighbour's address.
-    pub peer_address: Ipv4Addr,
+    pub peer_address: IpAddr,
 }
 
 impl Candidate<'_> {
@@ -38,7 +38,7 @@ impl Candidate<'_> {
     }
 
     /// What breaks the tie: identifier of the originator, length of the cluster list, address.
-    fn identity(&self) -> (Ipv4Addr, usize, Ipv4Addr) {
+    fn identity(&self) -> (Ipv4Addr, usize, IpAddr) {
         (
             self.attributes.originator_id.unwrap_or(self.peer_id),
             self.attributes.cluster_list.len(),

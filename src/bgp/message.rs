@@ -1,6 +1,6 @@
 //! BGP messages (RFC 4271, section 4; RFC 2918), from and to bytes.
 //!
-//! The codec is the crate `rustbgpd-wire`; only this file and its two children name it. What comes in is framed here, decoded, and turned
+//! The codec is the crate `rustbgpd-wire`; only this file and its children name it. What comes in is framed here, decoded, and turned
 //! into our own types; every error is the NOTIFICATION that must be sent, or was treated as RFC 7606 says.
 //!
 //! **Invariant:** whatever bytes come in, the answer is messages or one [`Notification`], and at most one
@@ -9,15 +9,18 @@
 use std::net::Ipv4Addr;
 
 use bytes::{Bytes, BytesMut};
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 use rustbgpd_wire as wire;
 
 use super::attributes::Attributes;
+use super::family::Family;
 use super::notification::Notification;
 
+mod capabilities;
 mod read;
 mod write;
 
+pub use capabilities::{Capabilities, Dialect, GracefulRestart, Role};
 pub use write::{
     Unwritable, write_announcements, write_end_of_rib, write_keepalive, write_notification,
     write_open, write_route_refresh, write_withdrawals,
@@ -53,38 +56,54 @@ pub struct Open {
     pub hold_time: u16,
     /// BGP Identifier.
     pub id: Ipv4Addr,
-    /// Four-octet AS numbers (RFC 6793).
-    pub four_octet: bool,
-    /// Route refresh (RFC 2918).
-    pub route_refresh: bool,
-    /// IPv4 unicast: by a multiprotocol capability (RFC 4760), or because there is none.
-    pub ipv4_unicast: bool,
-    /// Capability codes we have no use for.
-    pub ignored: Vec<u8>,
+    /// What the sender can do.
+    pub capabilities: Capabilities,
+}
+
+/// A prefix on the wire, with its path identifier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Nlri {
+    /// Prefix.
+    pub prefix: IpNet,
+    /// Path identifier (RFC 7911); 0 where none was negotiated.
+    pub path_id: u32,
+}
+
+impl From<IpNet> for Nlri {
+    fn from(prefix: IpNet) -> Nlri {
+        Nlri { prefix, path_id: 0 }
+    }
 }
 
 /// An UPDATE message, after RFC 7606.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Update {
     /// Prefixes no longer reachable.
-    pub withdrawn: Vec<Ipv4Net>,
-    /// Prefixes reachable with `attributes`.
-    pub announced: Vec<Ipv4Net>,
-    /// Attributes; present when anything is announced.
-    pub attributes: Option<Attributes>,
-    /// The End-of-RIB marker (RFC 4724, section 2).
-    pub end_of_rib: bool,
+    pub withdrawn: Vec<Nlri>,
+    /// Prefixes reachable: those of the message's body, and those of MP_REACH_NLRI, which may have another next hop.
+    pub announced: Vec<Announced>,
+    /// The End-of-RIB marker (RFC 4724, section 2), and of which family.
+    pub end_of_rib: Option<Family>,
     /// What was announced and must be treated as withdrawn.
     pub unusable: Option<Unusable>,
     /// What was wrong and how it was treated, in words.
     pub malformed: Vec<String>,
 }
 
+/// Prefixes announced with the same attributes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Announced {
+    /// The attributes.
+    pub attributes: Attributes,
+    /// The prefixes, never none.
+    pub nlri: Vec<Nlri>,
+}
+
 /// Announced prefixes whose attributes are such that the announcement counts as a withdrawal (RFC 7606, section 2).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unusable {
     /// Which.
-    pub prefixes: Vec<Ipv4Net>,
+    pub nlri: Vec<Nlri>,
     /// [`AS_SET`](crate::bgp::policy::AS_SET) or [`MALFORMED`](crate::bgp::policy::MALFORMED).
     pub reason: &'static str,
     /// AS path as people write it, an AS_SET as `{64501,64502}`; empty where it could not be read.
@@ -102,15 +121,6 @@ pub struct RouteRefresh {
     pub safi: u8,
     /// 0: a request (RFC 2918); 1 and 2 mark beginning and end (RFC 7313).
     pub subtype: u8,
-}
-
-/// What was negotiated and decides how UPDATEs read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Dialect {
-    /// Both ends know four-octet AS numbers (RFC 6793).
-    pub four_octet: bool,
-    /// iBGP.
-    pub internal: bool,
 }
 
 /// Cuts a stream of bytes into messages.

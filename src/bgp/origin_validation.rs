@@ -102,7 +102,6 @@ pub struct Validation {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct VrpTable {
     ipv4: PrefixMap<Ipv4Net, Vec<Vrp>>,
-    /// Not asked yet; kept to be served.
     ipv6: PrefixMap<Ipv6Net, Vec<Vrp>>,
     len: usize,
 }
@@ -165,13 +164,19 @@ impl VrpTable {
     }
 
     /// Those that cover `prefix`, whatever their maxLength, shortest prefix first.
-    pub fn covering(&self, prefix: Ipv4Net) -> impl Iterator<Item = &Vrp> {
-        self.ipv4.cover_values(&prefix).flat_map(|vrps| vrps.iter())
+    pub fn covering(&self, prefix: impl Into<IpNet>) -> impl Iterator<Item = &Vrp> {
+        let (ipv4, ipv6) = match prefix.into() {
+            IpNet::V4(prefix) => (Some(self.ipv4.cover_values(&prefix)), None),
+            IpNet::V6(prefix) => (None, Some(self.ipv6.cover_values(&prefix))),
+        };
+        let ipv4 = ipv4.into_iter().flatten();
+        ipv4.chain(ipv6.into_iter().flatten()).flatten()
     }
 
     /// The state of a route. A route without a single origin (its path ends in an AS_SET, or is empty) has `None`,
     /// which no VRP matches (RFC 6811, section 2).
-    pub fn state(&self, prefix: Ipv4Net, origin: Option<u32>) -> Validity {
+    pub fn state(&self, prefix: impl Into<IpNet>, origin: Option<u32>) -> Validity {
+        let prefix = prefix.into();
         let mut state = Validity::NotFound;
         for vrp in self.covering(prefix) {
             match origin {
@@ -185,7 +190,8 @@ impl VrpTable {
     }
 
     /// The state of a route, as [`VrpTable::state`] has it, and the VRPs that decided it.
-    pub fn validate(&self, prefix: Ipv4Net, origin: Option<u32>) -> Validation {
+    pub fn validate(&self, prefix: impl Into<IpNet>, origin: Option<u32>) -> Validation {
+        let prefix = prefix.into();
         let validity = self.state(prefix, origin);
         let decides = |vrp: &&Vrp| match (validity, origin) {
             (Validity::Valid, Some(origin)) => vrp.matches(prefix.prefix_len(), origin),
@@ -274,7 +280,7 @@ mod tests {
             ("10.2.0.0/16", Some(64500), InvalidAs, 1),
             ("0.0.0.0/0", Some(64500), NotFound, 0),
         ] {
-            let prefix = prefix.parse().expect("a prefix");
+            let prefix: IpNet = prefix.parse().expect("a prefix");
             let validation = table.validate(prefix, origin);
             assert_eq!(validation.validity, state, "{prefix} from {origin:?}");
             assert_eq!(

@@ -17,7 +17,7 @@ use std::borrow::Cow;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 
 pub use prefix_set::{PrefixRange, PrefixSet};
 
@@ -137,9 +137,10 @@ impl Policy {
     /// The reason why it does not.
     pub fn evaluate(
         &self,
-        prefix: Ipv4Net,
+        prefix: impl Into<IpNet>,
         attributes: &Attributes,
     ) -> Result<Attributes, &Reason> {
+        let prefix = prefix.into();
         let mut rules = Vec::new();
         self.decide(prefix, attributes, &mut rules)?;
         let applied = Applied {
@@ -154,7 +155,7 @@ impl Policy {
     /// Notes which rules that change something apply, as long as none refuses the route.
     fn decide(
         &self,
-        prefix: Ipv4Net,
+        prefix: IpNet,
         attributes: &Attributes,
         applied: &mut Vec<usize>,
     ) -> Result<(), &Reason> {
@@ -178,7 +179,7 @@ impl Policy {
         }
     }
 
-    fn holds(&self, of: &Match, prefix: Ipv4Net, attributes: &Attributes) -> bool {
+    fn holds(&self, of: &Match, prefix: IpNet, attributes: &Attributes) -> bool {
         let path = &attributes.as_path;
         match of {
             Match::Prefix(set) => set.contains(prefix),
@@ -289,7 +290,7 @@ impl Shapes {
     pub fn shape<'p>(
         &mut self,
         policy: &'p Policy,
-        prefix: Ipv4Net,
+        prefix: IpNet,
         came: &Arc<Attributes>,
         make: impl FnOnce(Applied<'_>) -> Arc<Attributes>,
     ) -> Result<Arc<Attributes>, &'p Reason> {

@@ -9,15 +9,17 @@ use std::collections::VecDeque;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 
 use super::attributes::Attributes;
 use super::hash::{Map, Set};
+use super::message::Nlri;
+use super::prefix_map::PrefixMap;
 
 /// Routes received from a neighbour: as they came, and as import policy lets them in.
 #[derive(Debug, Default)]
 pub struct AdjRibIn {
-    routes: Map<Ipv4Net, Received>,
+    routes: PrefixMap<Received>,
 }
 
 /// A received route.
@@ -31,32 +33,32 @@ pub struct Received {
 
 impl AdjRibIn {
     /// Takes a route, and says what was there before.
-    pub fn insert(&mut self, prefix: Ipv4Net, route: Received) -> Option<Received> {
+    pub fn insert(&mut self, prefix: IpNet, route: Received) -> Option<Received> {
         self.routes.insert(prefix, route)
     }
 
     /// Forgets a route; false when there was none.
-    pub fn remove(&mut self, prefix: &Ipv4Net) -> bool {
+    pub fn remove(&mut self, prefix: &IpNet) -> bool {
         self.routes.remove(prefix).is_some()
     }
 
     /// The route to a prefix as it came.
-    pub fn get(&self, prefix: &Ipv4Net) -> Option<&Arc<Attributes>> {
+    pub fn get(&self, prefix: &IpNet) -> Option<&Arc<Attributes>> {
         self.routes.get(prefix).map(|route| &route.attributes)
     }
 
     /// The route to a prefix after import policy.
-    pub fn imported(&self, prefix: &Ipv4Net) -> Option<&Arc<Attributes>> {
+    pub fn imported(&self, prefix: &IpNet) -> Option<&Arc<Attributes>> {
         self.routes.get(prefix)?.imported.as_ref()
     }
 
     /// Forgets everything, and says what it was.
-    pub fn drain(&mut self) -> impl Iterator<Item = Ipv4Net> + use<> {
-        std::mem::take(&mut self.routes).into_keys()
+    pub fn drain(&mut self) -> impl Iterator<Item = IpNet> + use<> {
+        self.routes.drain().map(|(prefix, _)| prefix)
     }
 
     /// All routes.
-    pub fn iter(&self) -> impl Iterator<Item = (&Ipv4Net, &Received)> {
+    pub fn iter(&self) -> impl Iterator<Item = (IpNet, &Received)> {
         self.routes.iter()
     }
 
@@ -74,9 +76,9 @@ impl AdjRibIn {
 /// Routes announced to a neighbour, and the prefixes to look at again when there is room to write.
 #[derive(Debug, Default)]
 pub struct AdjRibOut {
-    sent: Map<Ipv4Net, Arc<Attributes>>,
-    queue: VecDeque<Ipv4Net>,
-    queued: Set<Ipv4Net>,
+    sent: PrefixMap<Arc<Attributes>>,
+    queue: VecDeque<IpNet>,
+    queued: Set<IpNet>,
     end_of_rib: bool,
 }
 
@@ -84,9 +86,9 @@ pub struct AdjRibOut {
 #[derive(Debug, Default, PartialEq)]
 pub struct Changes {
     /// Prefixes withdrawn.
-    pub withdrawn: Vec<Ipv4Net>,
+    pub withdrawn: Vec<Nlri>,
     /// Prefixes announced, together where they share attributes.
-    pub announced: Vec<(Arc<Attributes>, Vec<Ipv4Net>)>,
+    pub announced: Vec<(Arc<Attributes>, Vec<Nlri>)>,
 }
 
 impl AdjRibOut {
@@ -106,7 +108,7 @@ impl AdjRibOut {
     }
 
     /// The prefix may have changed. However often it does, it is looked at once.
-    pub fn queue(&mut self, prefix: Ipv4Net) {
+    pub fn queue(&mut self, prefix: IpNet) {
         if self.queued.insert(prefix) {
             self.queue.push_back(prefix);
         }
@@ -121,10 +123,10 @@ impl AdjRibOut {
     /// is still withdrawn; but it equals no shared set any more.
     pub fn resend(&mut self) {
         let unlike_any = Arc::new(Attributes::originated(Ipv4Addr::UNSPECIFIED));
-        for (prefix, told) in &mut self.sent {
+        for (prefix, told) in self.sent.iter_mut() {
             *told = unlike_any.clone();
-            if self.queued.insert(*prefix) {
-                self.queue.push_back(*prefix);
+            if self.queued.insert(prefix) {
+                self.queue.push_back(prefix);
             }
         }
     }
@@ -133,7 +135,7 @@ impl AdjRibOut {
     pub fn changes(
         &mut self,
         limit: usize,
-        mut export: impl FnMut(&Ipv4Net) -> Option<Arc<Attributes>>,
+        mut export: impl FnMut(&IpNet) -> Option<Arc<Attributes>>,
     ) -> Changes {
         let mut changes = Changes::default();
         let mut groups: Map<usize, usize> = Map::default();
@@ -151,12 +153,12 @@ impl AdjRibOut {
                         changes.announced.push((now.clone(), Vec::new()));
                         changes.announced.len() - 1
                     });
-                    changes.announced[group].1.push(prefix);
+                    changes.announced[group].1.push(prefix.into());
                     self.sent.insert(prefix, now);
                 }
                 None => {
                     if self.sent.remove(&prefix).is_some() {
-                        changes.withdrawn.push(prefix);
+                        changes.withdrawn.push(prefix.into());
                     }
                 }
             }
@@ -170,19 +172,19 @@ impl AdjRibOut {
     }
 
     /// What was announced could not be written: the neighbour does not have it.
-    pub fn unsent(&mut self, prefixes: &[Ipv4Net]) {
-        for prefix in prefixes {
-            self.sent.remove(prefix);
+    pub fn unsent(&mut self, nlri: &[Nlri]) {
+        for nlri in nlri {
+            self.sent.remove(&nlri.prefix);
         }
     }
 
     /// What the neighbour was told about a prefix.
-    pub fn get(&self, prefix: &Ipv4Net) -> Option<&Arc<Attributes>> {
+    pub fn get(&self, prefix: &IpNet) -> Option<&Arc<Attributes>> {
         self.sent.get(prefix)
     }
 
     /// All the neighbour was told.
-    pub fn iter(&self) -> impl Iterator<Item = (&Ipv4Net, &Arc<Attributes>)> {
+    pub fn iter(&self) -> impl Iterator<Item = (IpNet, &Arc<Attributes>)> {
         self.sent.iter()
     }
 
@@ -201,8 +203,8 @@ impl AdjRibOut {
 mod tests {
     use super::*;
 
-    fn net(n: u8) -> Ipv4Net {
-        Ipv4Net::new(Ipv4Addr::new(20, 0, n, 0), 24).expect("24 is a length")
+    fn net(n: u8) -> IpNet {
+        IpNet::new(Ipv4Addr::new(20, 0, n, 0).into(), 24).expect("24 is a length")
     }
 
     fn set(n: u32) -> Arc<Attributes> {
@@ -218,14 +220,14 @@ mod tests {
         for n in 0..4 {
             out.queue(net(n));
         }
-        let pick = |p: &Ipv4Net| {
-            let even = p.addr().octets()[2] & 1 == 0;
+        let pick = |p: &IpNet| {
+            let even = *p == net(0) || *p == net(2);
             Some(if even { a.clone() } else { b.clone() })
         };
         let changes = out.changes(100, pick);
         let expected = vec![
-            (a.clone(), vec![net(0), net(2)]),
-            (b.clone(), vec![net(1), net(3)]),
+            (a.clone(), vec![net(0).into(), net(2).into()]),
+            (b.clone(), vec![net(1).into(), net(3).into()]),
         ];
         assert_eq!(changes.announced, expected);
         assert_eq!(out.len(), 4);
@@ -250,7 +252,7 @@ mod tests {
         out.queue(net(2));
         assert_eq!(out.changes(100, |_| None), Changes::default());
         out.queue(net(1));
-        assert_eq!(out.changes(100, |_| None).withdrawn, [net(1)]);
+        assert_eq!(out.changes(100, |_| None).withdrawn, [net(1).into()]);
         assert!(out.is_empty());
     }
 
@@ -263,8 +265,8 @@ mod tests {
         out.changes(100, |_| Some(a.clone()));
         out.resend();
         let changes = out.changes(100, |p| (*p == net(1)).then(|| a.clone()));
-        assert_eq!(changes.announced, [(a, vec![net(1)])]);
-        assert_eq!(changes.withdrawn, [net(2)]);
+        assert_eq!(changes.announced, [(a, vec![net(1).into()])]);
+        assert_eq!(changes.withdrawn, [net(2).into()]);
     }
 
     #[test]

@@ -326,7 +326,8 @@ impl Session {
     fn request_refresh(&mut self) {
         if let Some(side) = self.established() {
             let machine = self.machine_mut(side);
-            let able = machine.negotiated.is_some_and(|n| n.route_refresh);
+            let negotiated = machine.negotiated.as_ref();
+            let able = negotiated.is_some_and(|n| n.capabilities.route_refresh);
             if able && machine.waiting() < ROOM {
                 message::write_route_refresh(&mut machine.out);
             }
@@ -339,14 +340,14 @@ impl Session {
             return;
         }
         self.machine_mut(side).framer.push(bytes);
-        let before_open = Dialect {
-            four_octet: true,
-            internal: self.config.asn == self.config.peer_asn,
-        };
+        let before_open = Dialect::plain(self.config.asn == self.config.peer_asn);
         // A message may close the connection; what comes after it is void.
         while self.machine(side).conn == Some(conn) {
             let machine = self.machine_mut(side);
-            let dialect = machine.negotiated.map_or(before_open, |n| n.dialect);
+            let dialect = machine
+                .negotiated
+                .as_ref()
+                .map_or(before_open, |n| n.dialect);
             match machine.framer.next(dialect) {
                 Ok(Some(message)) => self.message(side, message),
                 Ok(None) => break,
@@ -506,7 +507,7 @@ impl Session {
                 self.report(why);
                 let other = side.other();
                 self.apply(other, Event::Collision, Given::why("collision"));
-                let negotiated = self.machine(side).negotiated;
+                let negotiated = self.machine(side).negotiated.clone();
                 self.outputs.extend(negotiated.map(Output::Established));
             }
         }

@@ -51,7 +51,8 @@ pub fn holds(what: &Expect, state: &State, topology: &Topology) -> bool {
                 (None, None) => (number > 0) == *present,
                 (None, Some(prefix)) => {
                     let session = state.session(&c.edge, &c.name);
-                    session.is_some_and(|session| session.prefixes.contains(prefix)) == *present
+                    session.is_some_and(|session| session.prefixes.contains(&(*prefix).into()))
+                        == *present
                 }
             }
         }),

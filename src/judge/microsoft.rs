@@ -12,7 +12,7 @@ mod tests;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 
 use super::words;
 use crate::record::{Fact, Failure, Message, Severity};
@@ -23,7 +23,7 @@ use crate::topology::Connection;
 pub use expected::{ended, failures, holds, instead, matters, remedies, tells_of};
 
 /// A router, a session and a prefix.
-type RouteKey = (String, String, Ipv4Net);
+type RouteKey = (String, String, IpNet);
 
 /// The latest conclusions.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -232,7 +232,7 @@ impl Microsoft {
         prefixes.map(|((object, prefix), view)| (*object, prefix.as_str(), view))
     }
 
-    fn route(&self, c: &Connection, prefix: Ipv4Net) -> Option<&Policy> {
+    fn route(&self, c: &Connection, prefix: IpNet) -> Option<&Policy> {
         self.routes.get(&(c.edge.clone(), c.name.clone(), prefix))
     }
 

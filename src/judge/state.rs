@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 
 use super::microsoft::Microsoft;
 use crate::record::{Fact, Nanos};
@@ -23,7 +23,7 @@ pub struct State {
     lags: BTreeMap<Key, bool>,
     members: BTreeMap<(String, String, u8), MemberView>,
     lights: BTreeMap<(String, String, u8), bool>,
-    kernel: BTreeMap<(String, Ipv4Net), Vec<String>>,
+    kernel: BTreeMap<(String, IpNet), Vec<String>>,
     probes: BTreeMap<(String, String), ProbeView>,
     devices: BTreeMap<String, String>,
     broken: BTreeSet<String>,
@@ -46,7 +46,7 @@ pub struct Session {
     /// Routes advertised, if a count was told.
     pub advertised: Option<u32>,
     /// Prefixes received (Microsoft's side only).
-    pub prefixes: BTreeSet<Ipv4Net>,
+    pub prefixes: BTreeSet<IpNet>,
 }
 
 /// A BFD session as its router sees it.
@@ -311,9 +311,9 @@ impl State {
     }
 
     /// Interfaces of the next hops of a router's kernel route; empty when there is none.
-    pub fn kernel_route(&self, router: &str, prefix: Ipv4Net) -> &[String] {
+    pub fn kernel_route(&self, router: &str, prefix: impl Into<IpNet>) -> &[String] {
         self.kernel
-            .get(&(router.to_owned(), prefix))
+            .get(&(router.to_owned(), prefix.into()))
             .map_or(&[], Vec::as_slice)
     }
 

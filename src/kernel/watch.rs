@@ -289,7 +289,7 @@ impl Place {
                 at,
                 Fact::KernelRoute {
                     router: self.router.clone(),
-                    prefix,
+                    prefix: prefix.into(),
                     via,
                 },
             );

@@ -1,6 +1,6 @@
 //! What a step does to a living lab.
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 
 use super::cable::touched;
 use super::routers::{community, core_sessions, with_internet};
@@ -44,8 +44,9 @@ impl Lab {
                 prefix,
                 from,
             } => {
-                self.leave_to_the_core(*prefix, from);
-                self.core()?.withdraw(*prefix, self.core_sessions(from));
+                self.leave_to_the_core((*prefix).into(), from);
+                self.core()?
+                    .withdraw((*prefix).into(), self.core_sessions(from));
                 Ok(Acted::Done)
             }
             Act::Withdraw {
@@ -93,7 +94,7 @@ impl Lab {
         });
         let communities = announcement.communities.iter().copied().map(community);
         let route = Originated {
-            prefix: announcement.prefix,
+            prefix: announcement.prefix.into(),
             attributes: OriginatedAttributes {
                 as_path: behind.to_vec(),
                 as_set,
@@ -149,7 +150,7 @@ impl Lab {
     }
 
     /// The simulated routers of the peer announce what the core tells them, no longer a route of their own.
-    fn leave_to_the_core(&self, prefix: Ipv4Net, connections: &[String]) {
+    fn leave_to_the_core(&self, prefix: IpNet, connections: &[String]) {
         for connection in connections {
             let layout = self.layout.connection(connection);
             let router = layout.and_then(|layout| self.routers.get(&layout.peer.router));

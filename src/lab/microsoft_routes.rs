@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net};
 
 use super::routers::{MICROSOFT_ASN, edge_sessions};
 use super::{Lab, LabError};
@@ -25,7 +25,7 @@ pub enum Order {
     /// Announce this.
     Announce(Originated),
     /// Announce this prefix no longer on these sessions.
-    Withdraw(Ipv4Net, Sessions),
+    Withdraw(IpNet, Sessions),
 }
 
 impl MicrosoftRoutes {
@@ -43,11 +43,11 @@ impl MicrosoftRoutes {
             let (before, after) = (routes(self.count, region), routes(count, region));
             let sessions = edge_sessions(&self.layout, &edge.name, |_| true);
             for (prefix, _) in before.iter().filter(|route| !holds(&after, route.0)) {
-                let order = Order::Withdraw(*prefix, sessions.clone());
+                let order = Order::Withdraw((*prefix).into(), sessions.clone());
                 orders.push((edge.name.clone(), order));
             }
-            for route in after.iter().filter(|route| !before.contains(route)) {
-                let order = Order::Announce(originated(route.clone(), sessions.clone()));
+            for route in after.into_iter().filter(|route| !before.contains(route)) {
+                let order = Order::Announce(originated(route, sessions.clone()));
                 orders.push((edge.name.clone(), order));
             }
         }
@@ -59,14 +59,15 @@ impl MicrosoftRoutes {
     /// it is the one the prefix always has.
     pub fn announce(
         &self,
-        prefix: Ipv4Net,
+        prefix: impl Into<IpNet>,
         as_path: &[u32],
         connections: &[String],
     ) -> Vec<(String, Order)> {
+        let prefix = prefix.into();
         let behind = as_path.strip_prefix(&[MICROSOFT_ASN]).unwrap_or(as_path);
         let order = |edge: &EdgeLayout, sessions| {
             let usual = routes(self.count, self.layout.region(&edge.metro));
-            let usual = usual.into_iter().find(|(of, _)| *of == prefix);
+            let usual = usual.into_iter().find(|(of, _)| IpNet::from(*of) == prefix);
             let path = match usual {
                 Some((_, path)) if as_path.is_empty() => path,
                 _ => behind.to_vec(),
@@ -77,7 +78,12 @@ impl MicrosoftRoutes {
     }
 
     /// Announces a prefix on connections no longer.
-    pub fn withdraw(&self, prefix: Ipv4Net, connections: &[String]) -> Vec<(String, Order)> {
+    pub fn withdraw(
+        &self,
+        prefix: impl Into<IpNet>,
+        connections: &[String],
+    ) -> Vec<(String, Order)> {
+        let prefix = prefix.into();
         self.on(connections, |_, sessions| Order::Withdraw(prefix, sessions))
     }
 
@@ -103,9 +109,12 @@ fn holds(routes: &[Route], prefix: Ipv4Net) -> bool {
 }
 
 /// A route of an edge.
-pub(super) fn originated((prefix, as_path): Route, sessions: Sessions) -> Originated {
+pub(super) fn originated(
+    (prefix, as_path): (impl Into<IpNet>, Vec<u32>),
+    sessions: Sessions,
+) -> Originated {
     Originated {
-        prefix,
+        prefix: prefix.into(),
         attributes: OriginatedAttributes {
             as_path,
             ..OriginatedAttributes::default()

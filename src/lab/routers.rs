@@ -114,7 +114,7 @@ pub fn wan(layout: &Layout) -> RouterConfig {
         )
     };
     let aggregate = Originated {
-        prefix: MICROSOFT_RANGE,
+        prefix: MICROSOFT_RANGE.into(),
         attributes: OriginatedAttributes::default(),
         sessions: Sessions::Only(vec![SessionIndex(layout.edges.len() as u16)]),
     };
@@ -203,7 +203,7 @@ pub fn core(
         )
     };
     let originate = topology.endpoints.iter().map(|endpoint| Originated {
-        prefix: endpoint.prefix,
+        prefix: endpoint.prefix.into(),
         attributes: OriginatedAttributes {
             communities: vec![community(VOICE_COMMUNITY)],
             ..OriginatedAttributes::default()

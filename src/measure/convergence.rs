@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::record::{Entry, Fact, Nanos};
@@ -102,7 +102,7 @@ struct Walk<'t> {
     asked: Option<At>,
     /// State changes between asking and observing the fault: they may be its first consequences.
     early: Vec<Entry>,
-    kernel: BTreeMap<Ipv4Net, Vec<String>>,
+    kernel: BTreeMap<IpNet, Vec<String>>,
     via: BTreeMap<(String, String, u16), String>,
     found: Vec<Convergence>,
     /// Whether the step of the last fault is still being played.

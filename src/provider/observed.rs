@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net};
 
 use super::received::{AsPath, ReceivedRoute};
 use crate::record::Fact;
@@ -134,7 +134,7 @@ impl Observed {
                 as_path,
                 communities,
                 med,
-            } => self.route(router, session, *prefix, || {
+            } => self.route(router, session, prefix, || {
                 seen(as_path, communities, *med, None)
             }),
             Fact::RouteRefused {
@@ -145,7 +145,7 @@ impl Observed {
                 communities,
                 reason,
             } if reason == "as-set" || reason == "malformed-attribute" => {
-                self.route(router, session, *prefix, || {
+                self.route(router, session, prefix, || {
                     seen(as_path, communities, None, Some(reason.clone()))
                 })
             }
@@ -154,7 +154,7 @@ impl Observed {
                 session,
                 prefix,
                 ..
-            } => self.route(router, session, *prefix, || None),
+            } => self.route(router, session, prefix, || None),
             _ => None,
         }
     }
@@ -178,9 +178,13 @@ impl Observed {
         &mut self,
         router: &str,
         connection: &str,
-        prefix: Ipv4Net,
+        prefix: &IpNet,
         seen: impl FnOnce() -> Option<Seen>,
     ) -> Option<Change> {
+        // Registered and Peering Service prefixes are IPv4 alone.
+        let IpNet::V4(prefix) = *prefix else {
+            return None;
+        };
         let place = self.at_edge(router, connection)?;
         let routes = &mut self.connections[place].routes;
         let seen = seen();

@@ -148,7 +148,7 @@ impl Side {
         let (import, _) = &self.policies[connection];
         let mut route = Attributes::originated(Ipv4Addr::LOCALHOST);
         route.as_path = vec![64_500];
-        let prefix = prefix.parse().expect("a prefix");
+        let prefix: ipnet::Ipv4Net = prefix.parse().expect("a prefix");
         match import.evaluate(prefix, &route) {
             Ok(shaped) => Ok(shaped.local_pref),
             Err(reason) => Err(reason.to_string()),

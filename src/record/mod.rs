@@ -11,7 +11,7 @@ pub use lines::{LinesError, Reader, Writer, read};
 
 use std::time::Duration;
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::time::{At, Clock};
@@ -169,7 +169,7 @@ pub enum Fact {
         /// Session as in [`Fact::Bgp`].
         session: String,
         /// Prefix.
-        prefix: Ipv4Net,
+        prefix: IpNet,
         /// AS path, for example `64500 64500`.
         as_path: String,
         /// Communities, for example `8075:8007`; large ones `8075:8007:0`, extended ones `rt:8075:8007`.
@@ -185,7 +185,7 @@ pub enum Fact {
         /// Session as in [`Fact::Bgp`].
         session: String,
         /// Prefix.
-        prefix: Ipv4Net,
+        prefix: IpNet,
         /// AS path; an AS_SET is written `{64501,64502}`.
         as_path: String,
         /// Communities as in [`Fact::RouteReceived`].
@@ -200,7 +200,7 @@ pub enum Fact {
         /// Session as in [`Fact::Bgp`].
         session: String,
         /// Prefix.
-        prefix: Ipv4Net,
+        prefix: IpNet,
         /// LOCAL_PREF it was given.
         local_pref: u32,
     },
@@ -211,7 +211,7 @@ pub enum Fact {
         /// Session as in [`Fact::Bgp`].
         session: String,
         /// Prefix.
-        prefix: Ipv4Net,
+        prefix: IpNet,
         /// `withdrawn by the peer`, or why the session was lost.
         why: String,
     },
@@ -220,7 +220,7 @@ pub enum Fact {
         /// Router whose table it is.
         router: String,
         /// Prefix.
-        prefix: Ipv4Net,
+        prefix: IpNet,
         /// Interfaces of its next hops, sorted; empty when the route is gone.
         via: Vec<String>,
     },

@@ -1,12 +1,14 @@
 //! What a simulated router is told: its sessions, its policies, the routes it originates.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 
 use crate::bgp::attributes::{LargeCommunity, Origin};
+use crate::bgp::family::Family;
+use crate::bgp::message::Capabilities;
 use crate::bgp::policy::Policy;
 use crate::topology::BgpTimers;
 
@@ -44,9 +46,9 @@ pub struct SessionSpec {
     /// Its name in facts: the connection, or the neighbour's name inside the WAN or the peer's core.
     pub name: String,
     /// Our address on the link.
-    pub local: Ipv4Addr,
+    pub local: IpAddr,
     /// The neighbour's address on the link.
-    pub peer: Ipv4Addr,
+    pub peer: IpAddr,
     /// Prefix length of the link's subnet: next hops inside it are reachable over `interface`.
     pub prefix_len: u8,
     /// The neighbour's AS number; equal to the router's own means iBGP.
@@ -62,6 +64,8 @@ pub struct SessionSpec {
     pub bfd_strict: bool,
     /// With `bfd_strict`: do not even open or accept TCP connections before BFD is up.
     pub wait_for_bfd: bool,
+    /// What we announce in our OPEN.
+    pub capabilities: Capabilities,
     /// Hold, keepalive and connect-retry times.
     pub timers: BgpTimers,
     /// Time from start to the first connection attempt; zero connects at once.
@@ -88,15 +92,16 @@ impl SessionSpec {
     pub fn new(
         name: &str,
         interface: &str,
-        local: Ipv4Addr,
-        peer: Ipv4Addr,
+        local: impl Into<IpAddr>,
+        peer: impl Into<IpAddr>,
         prefix_len: u8,
         peer_asn: u32,
     ) -> SessionSpec {
+        let local = local.into();
         SessionSpec {
             name: name.to_owned(),
             local,
-            peer,
+            peer: peer.into(),
             prefix_len,
             peer_asn,
             interface: interface.to_owned(),
@@ -104,6 +109,10 @@ impl SessionSpec {
             use_bfd: false,
             bfd_strict: false,
             wait_for_bfd: false,
+            capabilities: Capabilities::of(match local {
+                IpAddr::V4(_) => Family::Ipv4Unicast,
+                IpAddr::V6(_) => Family::Ipv6Unicast,
+            }),
             timers: BgpTimers {
                 keepalive: Duration::from_secs(60),
                 hold: Duration::from_secs(180),
@@ -134,7 +143,7 @@ pub enum Scope {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Originated {
     /// Prefix.
-    pub prefix: Ipv4Net,
+    pub prefix: IpNet,
     /// Its attributes.
     pub attributes: OriginatedAttributes,
     /// The sessions it is announced on.

@@ -17,9 +17,11 @@ mod handle;
 mod sockets;
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use ipnet::IpNet;
 use nix::net::if_::if_nametoindex;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
@@ -216,7 +218,7 @@ impl Driver {
         if self.router.state(*session) != State::Established {
             return false;
         }
-        self.fib.next_hop_down(gateway);
+        self.next_hop_down(gateway);
         self.flush();
         true
     }
@@ -369,16 +371,32 @@ impl Driver {
         match change {
             RouteChange::NextHopDown { session } => {
                 let gateway = self.router.config().sessions[session.index()].peer;
-                self.fib.next_hop_down(gateway);
+                self.next_hop_down(gateway);
             }
+            // Gap: the kernel's routes are IPv4's yet.
             RouteChange::Replace { prefix, next_hops } => {
-                let hops = next_hops.iter().map(|hop| NextHop {
-                    gateway: hop.gateway,
-                    oif: self.interfaces[hop.session.index()],
+                let hops = next_hops.iter().filter_map(|hop| match hop.gateway {
+                    IpAddr::V4(gateway) => Some(NextHop {
+                        gateway,
+                        oif: self.interfaces[hop.session.index()],
+                    }),
+                    IpAddr::V6(_) => None,
                 });
-                self.fib.replace(prefix, &hops.collect::<Vec<_>>());
+                if let IpNet::V4(prefix) = prefix {
+                    self.fib.replace(prefix, &hops.collect::<Vec<_>>());
+                }
             }
-            RouteChange::Remove { prefix } => self.fib.remove(prefix),
+            RouteChange::Remove { prefix } => {
+                if let IpNet::V4(prefix) = prefix {
+                    self.fib.remove(prefix);
+                }
+            }
+        }
+    }
+
+    fn next_hop_down(&mut self, gateway: IpAddr) {
+        if let IpAddr::V4(gateway) = gateway {
+            self.fib.next_hop_down(gateway);
         }
     }
 

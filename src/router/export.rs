@@ -5,7 +5,6 @@
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use ipnet::Ipv4Net;
 
 use super::config::Scope;
 use super::peer::{Peer, Pin};
@@ -13,7 +12,7 @@ use super::table::{LocRib, Selected};
 use crate::bgp::attributes::{
     AttributeSets, Attributes, NO_ADVERTISE, NO_EXPORT, NO_EXPORT_SUBCONFED,
 };
-use crate::bgp::message::{self, Dialect};
+use crate::bgp::message::{self, Dialect, Nlri};
 use crate::bgp::policy::Shapes;
 
 /// How many prefixes are looked at between two looks at the room to write.
@@ -68,12 +67,14 @@ pub(super) fn flush(
         let Some((out, dialect)) = peer.session.writer() else {
             break;
         };
-        message::write_withdrawals(out, &changes.withdrawn);
-        for (set, prefixes) in &changes.announced {
-            announce(out, set, prefixes, dialect, &mut peer.rib_out);
+        message::write_withdrawals(out, &changes.withdrawn, dialect);
+        for (set, nlri) in &changes.announced {
+            announce(out, set, nlri, dialect, &mut peer.rib_out);
         }
         if peer.rib_out.take_end_of_rib() {
-            message::write_end_of_rib(out);
+            for family in dialect.families.iter() {
+                message::write_end_of_rib(out, family);
+            }
         }
         wrote = true;
     }
@@ -83,15 +84,15 @@ pub(super) fn flush(
 fn announce(
     out: &mut BytesMut,
     set: &Attributes,
-    prefixes: &[Ipv4Net],
+    nlri: &[Nlri],
     dialect: Dialect,
     rib_out: &mut crate::bgp::rib::AdjRibOut,
 ) {
     // A set that cannot be written (an AS number 0, or longer than a message) is not announced,
     // and what the neighbour had before is void.
-    if message::write_announcements(out, set, prefixes, dialect).is_err() {
-        message::write_withdrawals(out, prefixes);
-        rib_out.unsent(prefixes);
+    if message::write_announcements(out, set, nlri, dialect).is_err() {
+        message::write_withdrawals(out, nlri, dialect);
+        rib_out.unsent(nlri);
     }
 }
 
@@ -121,7 +122,7 @@ fn learned<'a>(
 }
 
 /// Towards a neighbour of our own AS.
-fn inwards(set: &mut Attributes, next_hop_self: bool, local: std::net::Ipv4Addr) {
+fn inwards(set: &mut Attributes, next_hop_self: bool, local: std::net::IpAddr) {
     set.local_pref.get_or_insert(100);
     if next_hop_self {
         set.next_hop = local;
@@ -129,7 +130,7 @@ fn inwards(set: &mut Attributes, next_hop_self: bool, local: std::net::Ipv4Addr)
 }
 
 /// Towards a neighbour of another AS.
-fn outwards(set: &mut Attributes, asn: u32, local: std::net::Ipv4Addr) {
+fn outwards(set: &mut Attributes, asn: u32, local: std::net::IpAddr) {
     set.as_path.insert(0, asn);
     set.next_hop = local;
     set.local_pref = None;

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 
 use super::Router;
 use crate::bgp::attributes::Attributes;
@@ -17,38 +17,39 @@ use crate::record::Fact;
 impl Router {
     /// Works an UPDATE into the Adj-RIB-In.
     pub(super) fn update(&mut self, index: usize, update: Update) {
-        for prefix in update.withdrawn {
-            self.withdraw(index, prefix, "withdrawn by the peer");
+        for nlri in update.withdrawn {
+            self.withdraw(index, nlri.prefix, "withdrawn by the peer");
         }
         if let Some(unusable) = &update.unusable {
             let why = update.malformed.first().map_or("malformed", String::as_str);
-            for prefix in &unusable.prefixes {
-                self.treat_as_withdrawn(index, *prefix, unusable, why);
+            for nlri in &unusable.nlri {
+                self.treat_as_withdrawn(index, nlri.prefix, unusable, why);
             }
         }
-        if let Some(set) = update.attributes {
+        for announced in update.announced {
+            let set = announced.attributes;
             match self.unfit(index, &set) {
                 None => {
                     let set = self.sets.share(set);
                     let mut shapes = Shapes::default();
-                    for prefix in update.announced {
-                        self.receive(index, prefix, &set, &mut shapes);
+                    for nlri in announced.nlri {
+                        self.receive(index, nlri.prefix, &set, &mut shapes);
                     }
                 }
                 Some((reason, why)) => {
                     let unusable = Unusable {
-                        prefixes: Vec::new(),
+                        nlri: Vec::new(),
                         reason,
                         as_path: set.as_path_text(),
                         communities: set.community_texts(),
                     };
-                    for prefix in update.announced {
-                        self.treat_as_withdrawn(index, prefix, &unusable, why);
+                    for nlri in announced.nlri {
+                        self.treat_as_withdrawn(index, nlri.prefix, &unusable, why);
                     }
                 }
             }
         }
-        if update.end_of_rib {
+        if update.end_of_rib.is_some() {
             self.facts.push(Fact::EndOfRib {
                 router: self.config.name.clone(),
                 session: self.peers[index].spec.name.clone(),
@@ -59,7 +60,7 @@ impl Router {
     /// Import policy was changed: what was received is decided anew.
     pub(super) fn import_anew(&mut self, index: usize) {
         let routes = self.peers[index].rib_in.iter();
-        let routes = routes.map(|(prefix, route)| (*prefix, route.attributes.clone()));
+        let routes = routes.map(|(prefix, route)| (prefix, route.attributes.clone()));
         let mut shapes = Shapes::default();
         for (prefix, set) in routes.collect::<Vec<_>>() {
             self.receive(index, prefix, &set, &mut shapes);
@@ -79,13 +80,7 @@ impl Router {
         }
     }
 
-    fn receive(
-        &mut self,
-        index: usize,
-        prefix: Ipv4Net,
-        set: &Arc<Attributes>,
-        shapes: &mut Shapes,
-    ) {
+    fn receive(&mut self, index: usize, prefix: IpNet, set: &Arc<Attributes>, shapes: &mut Shapes) {
         let peer = &mut self.peers[index];
         let imported = if set.as_path.contains(&self.config.asn) {
             Err(Reason::Borrowed(OWN_AS))
@@ -156,7 +151,7 @@ impl Router {
         }
     }
 
-    fn withdraw(&mut self, index: usize, prefix: Ipv4Net, why: &str) {
+    fn withdraw(&mut self, index: usize, prefix: IpNet, why: &str) {
         let peer = &mut self.peers[index];
         let received = peer.rib_in.remove(&prefix);
         let refused = peer.refused.remove(&prefix).is_some();
@@ -169,7 +164,7 @@ impl Router {
     }
 
     /// A route that counts as withdrawn because of its attributes stays visible as a refused one.
-    fn treat_as_withdrawn(&mut self, index: usize, prefix: Ipv4Net, of: &Unusable, why: &str) {
+    fn treat_as_withdrawn(&mut self, index: usize, prefix: IpNet, of: &Unusable, why: &str) {
         if self.peers[index].rib_in.remove(&prefix) {
             self.dirty.push(prefix);
             self.record_withdrawn(index, prefix, why);
@@ -185,7 +180,7 @@ impl Router {
     fn record_refused(
         &mut self,
         index: usize,
-        prefix: Ipv4Net,
+        prefix: IpNet,
         as_path: String,
         communities: Vec<String>,
         reason: &Reason,
@@ -200,7 +195,7 @@ impl Router {
         });
     }
 
-    pub(super) fn record_withdrawn(&mut self, index: usize, prefix: Ipv4Net, why: &str) {
+    pub(super) fn record_withdrawn(&mut self, index: usize, prefix: IpNet, why: &str) {
         let spec = &self.peers[index].spec;
         if spec.record_routes {
             self.facts.push(Fact::RouteWithdrawn {

@@ -1,10 +1,10 @@
 //! What goes into a router and what comes out of it.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 
 use super::config::{Originated, SessionIndex, Sessions};
 use crate::bgp::policy::Policy;
@@ -99,14 +99,14 @@ pub enum Input<'a> {
     /// Announce a prefix no longer on some sessions, be it originated or learned.
     Withdraw {
         /// Prefix.
-        prefix: Ipv4Net,
+        prefix: IpNet,
         /// On which sessions.
         sessions: Sessions,
     },
     /// Take back [`Input::Announce`] and [`Input::Withdraw`] for a prefix: routing decides again.
     Unpin {
         /// Prefix.
-        prefix: Ipv4Net,
+        prefix: IpNet,
         /// On which sessions.
         sessions: Sessions,
     },
@@ -140,9 +140,9 @@ pub enum Output {
         /// Which connection.
         conn: Conn,
         /// Our address.
-        local: Ipv4Addr,
+        local: IpAddr,
         /// The neighbour's address.
-        remote: Ipv4Addr,
+        remote: IpAddr,
     },
     /// Write to a connection, in order; report progress with [`Input::Written`].
     Write {
@@ -180,14 +180,14 @@ pub enum Fib {
     /// A prefix has these next hops now. Equal sets are the same `Arc` while in use, so that they can share a nexthop group.
     Replace {
         /// Prefix.
-        prefix: Ipv4Net,
+        prefix: IpNet,
         /// Equal paths, sorted, never empty.
         next_hops: Arc<[NextHop]>,
     },
     /// A prefix is gone.
     Remove {
         /// Prefix.
-        prefix: Ipv4Net,
+        prefix: IpNet,
     },
 }
 
@@ -197,7 +197,7 @@ pub struct NextHop {
     /// The session the route came from.
     pub session: SessionIndex,
     /// Gateway, directly connected.
-    pub gateway: Ipv4Addr,
+    pub gateway: IpAddr,
     /// Interface to the gateway.
     pub interface: Arc<str>,
 }

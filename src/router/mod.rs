@@ -15,10 +15,10 @@ mod peer;
 mod table;
 
 use std::collections::VecDeque;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 
 pub use config::{
     Originated, OriginatedAttributes, RouterConfig, Scope, SessionIndex, SessionSpec, Sessions,
@@ -43,7 +43,7 @@ pub struct Router {
     loc_rib: LocRib,
     sets: AttributeSets,
     /// Prefixes to decide anew.
-    dirty: Vec<Ipv4Net>,
+    dirty: Vec<IpNet>,
     outputs: VecDeque<Output>,
     /// Of the present input: kernel routes go out before messages, facts last.
     messages: Vec<Output>,
@@ -78,7 +78,7 @@ impl Router {
     }
 
     /// The session an incoming connection belongs to, if any.
-    pub fn session_for(&self, local: Ipv4Addr, remote: Ipv4Addr) -> Option<SessionIndex> {
+    pub fn session_for(&self, local: IpAddr, remote: IpAddr) -> Option<SessionIndex> {
         self.peers
             .iter()
             .find(|p| p.spec.local == local && p.spec.peer == remote)
@@ -98,7 +98,7 @@ impl Router {
     }
 
     /// Why a received route is not used, be it refused by policy or malformed (then it is not in Adj-RIB-In).
-    pub fn refused(&self, session: SessionIndex, prefix: &Ipv4Net) -> Option<&Reason> {
+    pub fn refused(&self, session: SessionIndex, prefix: &IpNet) -> Option<&Reason> {
         self.peers.get(session.index())?.refused.get(prefix)
     }
 
@@ -234,7 +234,7 @@ impl Router {
         }
     }
 
-    fn pin(&mut self, prefix: Ipv4Net, sessions: &Sessions, pin: Option<Pin>) {
+    fn pin(&mut self, prefix: IpNet, sessions: &Sessions, pin: Option<Pin>) {
         for peer in &mut self.peers {
             if !sessions.contains(peer.index) {
                 continue;
@@ -350,7 +350,7 @@ impl Router {
     fn void(&mut self, index: usize, why: &str) {
         let peer = &mut self.peers[index];
         peer.rib_out.clear();
-        for (prefix, _) in std::mem::take(&mut peer.refused) {
+        for (prefix, _) in peer.refused.drain() {
             if self.peers[index].rib_in.get(&prefix).is_none() {
                 self.record_withdrawn(index, prefix, why);
             }

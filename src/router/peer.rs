@@ -3,13 +3,13 @@
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 
 use super::config::{OriginatedAttributes, RouterConfig, Scope, SessionIndex, SessionSpec};
 use super::table::LocRib;
 use crate::bgp::attributes::Attributes;
-use crate::bgp::hash::Map;
 use crate::bgp::policy::Reason;
+use crate::bgp::prefix_map::PrefixMap;
 use crate::bgp::rib::{AdjRibIn, AdjRibOut};
 use crate::bgp::session::{Session, SessionConfig, Timers};
 
@@ -21,12 +21,12 @@ pub(super) struct Peer {
     pub session: Session,
     pub rib_in: AdjRibIn,
     /// Why routes are not used: those of Adj-RIB-In that policy refuses, and malformed ones, which are not in it.
-    pub refused: Map<Ipv4Net, Reason>,
+    pub refused: PrefixMap<Reason>,
     pub rib_out: AdjRibOut,
     /// Routes originated or withheld on this session, whatever routing says.
-    pub pins: Map<Ipv4Net, Pin>,
+    pub pins: PrefixMap<Pin>,
     pub interface: Arc<str>,
-    pub subnet: Ipv4Net,
+    pub subnet: IpNet,
     /// iBGP.
     pub internal: bool,
     /// Shut down by hand; outlives a crash, as a configuration does.
@@ -56,7 +56,7 @@ impl Peer {
             use_bfd: spec.use_bfd,
             bfd_strict: spec.bfd_strict,
             wait_for_bfd: spec.wait_for_bfd,
-            four_octet: true,
+            capabilities: spec.capabilities.clone(),
             timers: Timers {
                 hold: spec.timers.hold,
                 keepalive: spec.timers.keepalive,
@@ -68,8 +68,8 @@ impl Peer {
             // Sessions of one router must not move in step.
             seed: seed ^ (u64::from(index.0) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15),
         });
-        let subnet = Ipv4Net::new(spec.local, spec.prefix_len.min(32))
-            .unwrap_or_else(|_| Ipv4Net::from(spec.local))
+        let subnet = IpNet::new(spec.local, spec.prefix_len)
+            .unwrap_or_else(|_| IpNet::from(spec.local))
             .trunc();
         Peer {
             index,
@@ -80,9 +80,9 @@ impl Peer {
             session,
             spec,
             rib_in: AdjRibIn::default(),
-            refused: Map::default(),
+            refused: PrefixMap::default(),
             rib_out: AdjRibOut::default(),
-            pins: Map::default(),
+            pins: PrefixMap::default(),
             peer_id: Ipv4Addr::UNSPECIFIED,
             counted: (0, 0),
         }
@@ -91,11 +91,11 @@ impl Peer {
     /// Everything that may be announced is to be looked at.
     pub fn queue_all(&mut self, loc_rib: &LocRib) {
         for prefix in self.pins.keys() {
-            self.rib_out.queue(*prefix);
+            self.rib_out.queue(prefix);
         }
         if self.spec.scope == Scope::All {
             for (prefix, _) in loc_rib.iter() {
-                self.rib_out.queue(*prefix);
+                self.rib_out.queue(prefix);
             }
         }
     }

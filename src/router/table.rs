@@ -4,14 +4,15 @@
 
 use std::sync::Arc;
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 
 use super::config::SessionIndex;
 use super::io::{Fib, NextHop};
 use super::peer::Peer;
 use crate::bgp::attributes::Attributes;
 use crate::bgp::decision::{self, Candidate, Reason};
-use crate::bgp::hash::{Map, Set};
+use crate::bgp::hash::Set;
+use crate::bgp::prefix_map::PrefixMap;
 
 /// The route in use for a prefix.
 #[derive(Debug, Clone)]
@@ -38,19 +39,19 @@ pub(super) struct Decided {
 /// The routes in use.
 #[derive(Debug, Default)]
 pub struct LocRib {
-    routes: Map<Ipv4Net, Selected>,
+    routes: PrefixMap<Selected>,
     next_hops: Set<Arc<[NextHop]>>,
     equal: Vec<usize>,
 }
 
 impl LocRib {
     /// The route in use for a prefix.
-    pub fn get(&self, prefix: &Ipv4Net) -> Option<&Selected> {
+    pub fn get(&self, prefix: &IpNet) -> Option<&Selected> {
         self.routes.get(prefix)
     }
 
     /// All routes in use.
-    pub fn iter(&self) -> impl Iterator<Item = (&Ipv4Net, &Selected)> {
+    pub fn iter(&self) -> impl Iterator<Item = (IpNet, &Selected)> {
         self.routes.iter()
     }
 
@@ -67,13 +68,13 @@ impl LocRib {
     /// Forgets everything, and says what the kernel must remove.
     pub(super) fn drain(&mut self) -> impl Iterator<Item = Fib> + use<> {
         self.next_hops.clear();
-        std::mem::take(&mut self.routes)
-            .into_keys()
-            .map(|prefix| Fib::Remove { prefix })
+        self.routes
+            .drain()
+            .map(|(prefix, _)| Fib::Remove { prefix })
     }
 
     /// Decides anew for one prefix.
-    pub(super) fn decide(&mut self, prefix: Ipv4Net, peers: &[Peer], multipath: usize) -> Decided {
+    pub(super) fn decide(&mut self, prefix: IpNet, peers: &[Peer], multipath: usize) -> Decided {
         // Most prefixes have a route from every neighbour or from one: the list is short and on one allocation.
         let mut sources: Vec<(&Peer, &Arc<Attributes>, NextHop)> = Vec::new();
         for peer in peers {
@@ -110,7 +111,7 @@ impl LocRib {
         self.replace(prefix, after)
     }
 
-    fn replace(&mut self, prefix: Ipv4Net, after: Option<Selected>) -> Decided {
+    fn replace(&mut self, prefix: IpNet, after: Option<Selected>) -> Decided {
         let Some(after) = after else {
             let gone = self.routes.remove(&prefix).is_some();
             return Decided {

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net};
 
 use crate::bgp::attributes::Attributes;
-use crate::bgp::message::{Dialect, Framer, Message, Open, Update};
+use crate::bgp::message::{Dialect, Framer, Message, Nlri, Open, Update};
 use crate::provider::observed::Seen;
 use crate::provider::received::{AsPath, ReceivedRoute};
 
@@ -49,7 +49,7 @@ pub fn message(bytes: &[u8], four_octet: bool) -> Result<Recorded, String> {
     framer.push(bytes);
     let dialect = Dialect {
         four_octet,
-        internal: false,
+        ..Dialect::plain(false)
     };
     match framer.next(dialect) {
         Err(notification) => Err(notification.to_string()),
@@ -61,8 +61,9 @@ pub fn message(bytes: &[u8], four_octet: bool) -> Result<Recorded, String> {
 }
 
 fn heard(update: Update) -> Heard {
-    let (announced, seen) = match (update.attributes, update.unusable) {
-        (Some(attributes), _) => (update.announced, Some(seen(&attributes))),
+    let first = update.announced.into_iter().next();
+    let (announced, seen) = match (first, update.unusable) {
+        (Some(announced), _) => (announced.nlri, Some(seen(&announced.attributes))),
         (None, Some(unusable)) => {
             let route = ReceivedRoute {
                 as_path: unusable.as_path.parse::<AsPath>().unwrap_or_default(),
@@ -73,15 +74,24 @@ fn heard(update: Update) -> Heard {
                 route: Arc::new(route),
                 malformed: Some(unusable.reason.to_owned()),
             };
-            (unusable.prefixes, Some(seen))
+            (unusable.nlri, Some(seen))
         }
         (None, None) => (Vec::new(), None),
     };
     Heard {
-        withdrawn: update.withdrawn,
-        announced,
+        withdrawn: ipv4(&update.withdrawn),
+        announced: ipv4(&announced),
         seen,
     }
+}
+
+/// Registered and Peering Service prefixes are IPv4 alone.
+fn ipv4(nlri: &[Nlri]) -> Vec<Ipv4Net> {
+    let prefixes = nlri.iter().filter_map(|nlri| match nlri.prefix {
+        IpNet::V4(prefix) => Some(prefix),
+        IpNet::V6(_) => None,
+    });
+    prefixes.collect()
 }
 
 fn seen(attributes: &Attributes) -> Seen {

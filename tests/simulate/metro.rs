@@ -7,7 +7,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 use std::time::Duration;
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 use peerlab::bfd::Session;
 use peerlab::bgp::session::State;
 use peerlab::binding::Binding;
@@ -57,7 +57,7 @@ pub struct Picture {
     pub bfd: BTreeMap<(String, String), bool>,
     pub sessions: BTreeMap<(String, String), String>,
     /// Interfaces of the kernel's next hops, by router and prefix.
-    pub routes: BTreeMap<(String, Ipv4Net), Vec<String>>,
+    pub routes: BTreeMap<(String, IpNet), Vec<String>>,
 }
 
 /// A living topology.
@@ -214,7 +214,13 @@ impl Metro {
     }
 
     /// The core withdraws an endpoint's prefix on the sessions behind these connections, or announces it again.
-    pub fn set_announced(&mut self, prefix: Ipv4Net, connections: &[&str], announced: bool) {
+    pub fn set_announced(
+        &mut self,
+        prefix: impl Into<IpNet>,
+        connections: &[&str],
+        announced: bool,
+    ) {
+        let prefix = prefix.into();
         let layout = &self.layout;
         let sessions = core_sessions(layout, |router| {
             let mut ends = layout
@@ -271,8 +277,8 @@ impl Metro {
     }
 
     /// Where a router's kernel sends packets for a prefix: interfaces, sorted.
-    pub fn via(&self, router: &str, prefix: Ipv4Net) -> Vec<String> {
-        self.node(router).via(&prefix)
+    pub fn via(&self, router: &str, prefix: impl Into<IpNet>) -> Vec<String> {
+        self.node(router).via(&prefix.into())
     }
 
     pub fn state(&self, router: &str, connection: &str) -> State {
@@ -499,8 +505,8 @@ fn ends(
                 connection: place,
                 side,
                 name: connection.name.clone(),
-                local: near.address,
-                remote: far.address,
+                local: near.address.into(),
+                remote: far.address.into(),
                 session: SessionIndex(session.expect("a session of the connection") as u16),
                 lag: Lag::new(&lag_config(topology, near, side)).expect("a LAG"),
                 collecting: vec![false; near.members.len()],

@@ -3,10 +3,10 @@
 //! It has no clock and no cable: what it wants sent waits in [`Node::out`].
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::time::Duration;
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 use peerlab::bfd::{self, Session};
 use peerlab::kernel::bpf::programs::flow_hash;
 use peerlab::lab::line_cards::Side;
@@ -71,8 +71,8 @@ pub struct End {
     pub connection: usize,
     pub side: Side,
     pub name: String,
-    pub local: Ipv4Addr,
-    pub remote: Ipv4Addr,
+    pub local: IpAddr,
+    pub remote: IpAddr,
     pub session: SessionIndex,
     pub lag: Lag,
     pub collecting: Vec<bool>,
@@ -96,8 +96,12 @@ impl End {
         frame[12] = 0x08;
         frame[14] = 0x45;
         frame[23] = protocol;
-        frame[26..30].copy_from_slice(&self.local.octets());
-        frame[30..34].copy_from_slice(&self.remote.octets());
+        for (at, address) in [(26, self.local), (30, self.remote)] {
+            let IpAddr::V4(address) = address else {
+                panic!("the line hashes IPv4 here");
+            };
+            frame[at..at + 4].copy_from_slice(&address.octets());
+        }
         frame[34..36].copy_from_slice(&ports.0.to_be_bytes());
         frame[36..].copy_from_slice(&ports.1.to_be_bytes());
         let out: Vec<usize> = (0..self.distributing.len())
@@ -122,10 +126,10 @@ pub struct Node {
     pub ends: Vec<End>,
     pub tcp: Tcp,
     /// The kernel's routes.
-    pub fib: BTreeMap<Ipv4Net, BTreeSet<NextHop>>,
+    pub fib: BTreeMap<IpNet, BTreeSet<NextHop>>,
     /// What was told of them last.
-    told: BTreeMap<Ipv4Net, Vec<String>>,
-    changed: BTreeSet<Ipv4Net>,
+    told: BTreeMap<IpNet, Vec<String>>,
+    changed: BTreeSet<IpNet>,
     /// When the last bytes of each session came.
     pub heard_bgp: BTreeMap<SessionIndex, At>,
     serial: u32,
@@ -158,7 +162,7 @@ impl Node {
     }
 
     /// Interfaces of the kernel's next hops for a prefix, sorted.
-    pub fn via(&self, prefix: &Ipv4Net) -> Vec<String> {
+    pub fn via(&self, prefix: &IpNet) -> Vec<String> {
         let hops = self.fib.get(prefix).into_iter().flatten();
         let names: BTreeSet<String> = hops.map(|hop| hop.interface.to_string()).collect();
         names.into_iter().collect()
@@ -450,7 +454,7 @@ impl Node {
     }
 
     /// Keeps a connection of a neighbour that has no other incoming one, as the driver does.
-    fn accept(&mut self, now: At, id: u32, local: Ipv4Addr, remote: Ipv4Addr) {
+    fn accept(&mut self, now: At, id: u32, local: IpAddr, remote: IpAddr) {
         let incoming = |(_, conn): Owner| -> bool { conn.direction == Direction::Incoming };
         match self.router.session_for(local, remote) {
             Some(session) if !self.tcp.any(|o| o.0 == session && incoming(o)) => {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 use peerlab::record::Fact;
 use peerlab::scenario::Target;
 use peerlab::time::At;
@@ -50,12 +50,12 @@ pub fn connection(name: &str) -> Target {
 }
 
 impl Metro {
-    pub fn sbc(&self) -> Ipv4Net {
-        self.layout.endpoints[0].prefix
+    pub fn sbc(&self) -> IpNet {
+        self.layout.endpoints[0].prefix.into()
     }
 
-    pub fn teams(&self) -> Ipv4Net {
-        peerlab::plan::of_topology::TEAMS_PREFIX
+    pub fn teams(&self) -> IpNet {
+        peerlab::plan::of_topology::TEAMS_PREFIX.into()
     }
 
     /// When a BFD session changed to a state, and its diagnostic.
@@ -114,7 +114,8 @@ impl Metro {
     }
 
     /// When a router's kernel changed its route for a prefix, and to which interfaces.
-    pub fn moves(&self, at_router: &str, of: Ipv4Net) -> Vec<(At, Vec<String>)> {
+    pub fn moves(&self, at_router: &str, of: impl Into<IpNet>) -> Vec<(At, Vec<String>)> {
+        let of = of.into();
         let told = self.facts.iter().filter_map(|(at, fact)| match fact {
             Fact::KernelRoute {
                 router,

@@ -4,7 +4,7 @@
 //! congestion control and no flow control but the size of the send buffer.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -27,7 +27,7 @@ const FIN_WAIT: Duration = Duration::from_secs(60);
 /// Retransmissions until the kernel gives up: an attempt, a connection, one that nobody owns any more.
 const TRIES: (u32, u32, u32) = (6, 15, 8);
 
-pub type Address = (Ipv4Addr, u16);
+pub type Address = (IpAddr, u16);
 pub type Owner = (SessionIndex, Conn);
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -56,7 +56,7 @@ pub enum News {
     Connected,
     Failed(&'static str),
     /// A connection to accept, between these addresses.
-    Incoming(Ipv4Addr, Ipv4Addr),
+    Incoming(IpAddr, IpAddr),
     Bytes(Bytes),
     Written(usize),
     Closed(&'static str),
@@ -137,7 +137,7 @@ impl Tcp {
         owners.into_iter().any(is)
     }
 
-    pub fn connect(&mut self, now: At, local: Ipv4Addr, remote: Ipv4Addr, owner: Owner) {
+    pub fn connect(&mut self, now: At, local: IpAddr, remote: IpAddr, owner: Owner) {
         self.port = self.port.checked_add(1).unwrap_or(32_768);
         let (local, remote) = ((local, self.port), (remote, BGP));
         let id = self.add(now, local, remote, Stage::Connecting);

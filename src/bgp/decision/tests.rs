@@ -39,7 +39,7 @@ impl Route {
             attributes: &self.attributes,
             external: self.external,
             peer_id: Ipv4Addr::new(10, 0, 0, self.id),
-            peer_address: Ipv4Addr::new(192, 0, 2, self.address),
+            peer_address: Ipv4Addr::new(192, 0, 2, self.address).into(),
         }
     }
 }

@@ -5,12 +5,13 @@
 use std::net::Ipv4Addr;
 
 use bytes::Bytes;
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net};
 use rustbgpd_wire as wire;
 use wire::{ErrorDisposition, PathAttribute};
 
-use super::{Dialect, HEADER, Open, Unusable, Update};
+use super::{Announced, Capabilities, Dialect, HEADER, Nlri, Open, Unusable, Update};
 use crate::bgp::attributes::{Attributes, LargeCommunity, Origin, UnknownAttribute};
+use crate::bgp::family::{Families, Family};
 use crate::bgp::notification::Notification;
 use crate::bgp::policy::{AS_SET, MALFORMED};
 
@@ -27,15 +28,7 @@ pub(super) fn refuse(error: &wire::DecodeError) -> Notification {
 }
 
 pub(super) fn read_open(open: wire::OpenMessage) -> Open {
-    let mut read = Open {
-        asn: open.four_byte_as(),
-        hold_time: open.hold_time,
-        id: open.bgp_identifier,
-        four_octet: false,
-        route_refresh: false,
-        ipv4_unicast: false,
-        ignored: Vec::new(),
-    };
+    let mut read = Capabilities::none();
     let mut multiprotocol = false;
     for capability in &open.capabilities {
         match capability {
@@ -43,15 +36,24 @@ pub(super) fn read_open(open: wire::OpenMessage) -> Open {
             wire::Capability::RouteRefresh => read.route_refresh = true,
             wire::Capability::MultiProtocol { afi, safi } => {
                 multiprotocol = true;
-                read.ipv4_unicast |= (*afi, *safi) == (wire::Afi::Ipv4, wire::Safi::Unicast);
+                if (*afi, *safi) == (wire::Afi::Ipv4, wire::Safi::Unicast) {
+                    read.families.insert(Family::Ipv4Unicast);
+                }
             }
             // An address family the codec does not know is still multiprotocol.
             wire::Capability::Unknown { code: 1, .. } => multiprotocol = true,
             other => read.ignored.push(other.code()),
         }
     }
-    read.ipv4_unicast |= !multiprotocol;
-    read
+    if !multiprotocol {
+        read.families = Families::IPV4;
+    }
+    Open {
+        asn: open.four_byte_as(),
+        hold_time: open.hold_time,
+        id: open.bgp_identifier,
+        capabilities: read,
+    }
 }
 
 pub(super) fn read_update(
@@ -74,8 +76,9 @@ pub(super) fn read_update(
     }
     let attributes = &revised.update.attributes;
     read.withdrawn = nets(&revised.update.withdrawn);
-    read.announced = nets(&revised.update.announced);
-    let body = !read.announced.is_empty();
+    let mut announced = nets(&revised.update.announced);
+    let body = !announced.is_empty();
+    let mut end_of_rib = false;
     let mut next_hop = None;
     let mut multiprotocol = false;
     for attribute in attributes {
@@ -83,7 +86,7 @@ pub(super) fn read_update(
             PathAttribute::MpReachNlri(mp) => {
                 multiprotocol = true;
                 if (mp.afi, mp.safi) == (wire::Afi::Ipv4, wire::Safi::Unicast) {
-                    read.announced.extend(mp.announced.iter().filter_map(ipv4));
+                    announced.extend(mp.announced.iter().filter_map(ipv4));
                     if let std::net::IpAddr::V4(address) = mp.next_hop {
                         next_hop = Some(address);
                     }
@@ -92,15 +95,16 @@ pub(super) fn read_update(
             PathAttribute::MpUnreachNlri(mp) => {
                 multiprotocol = true;
                 if (mp.afi, mp.safi) == (wire::Afi::Ipv4, wire::Safi::Unicast) {
-                    read.end_of_rib |= mp.withdrawn.is_empty();
+                    end_of_rib |= mp.withdrawn.is_empty();
                     read.withdrawn.extend(mp.withdrawn.iter().filter_map(ipv4));
                 }
             }
             _ => {}
         }
     }
-    read.end_of_rib |= !multiprotocol && update.encoded_len() == HEADER + 4;
-    if read.announced.is_empty() {
+    end_of_rib |= !multiprotocol && update.encoded_len() == HEADER + 4;
+    read.end_of_rib = end_of_rib.then_some(Family::Ipv4Unicast);
+    if announced.is_empty() {
         return Ok(read);
     }
     if let Err(fault) =
@@ -130,10 +134,15 @@ pub(super) fn read_update(
         read.malformed.push(fault.to_owned());
     }
     match set {
-        Some(set) if treatment < ErrorDisposition::TreatAsWithdraw => read.attributes = Some(set),
+        Some(attributes) if treatment < ErrorDisposition::TreatAsWithdraw => {
+            read.announced = vec![Announced {
+                attributes,
+                nlri: announced,
+            }];
+        }
         set => {
             read.unusable = Some(Unusable {
-                prefixes: std::mem::take(&mut read.announced),
+                nlri: announced,
                 reason: if as_set { AS_SET } else { MALFORMED },
                 as_path: path_text(attributes),
                 communities: set.map_or_else(Vec::new, |set| set.community_texts()),
@@ -163,15 +172,16 @@ fn path_text(attributes: &[PathAttribute]) -> String {
     words.collect::<Vec<String>>().join(" ")
 }
 
-fn nets(entries: &[wire::Ipv4NlriEntry]) -> Vec<Ipv4Net> {
+fn nets(entries: &[wire::Ipv4NlriEntry]) -> Vec<Nlri> {
     entries.iter().filter_map(|e| net(e.prefix)).collect()
 }
 
-fn net(prefix: wire::Ipv4Prefix) -> Option<Ipv4Net> {
-    Ipv4Net::new(prefix.addr, prefix.len).ok()
+fn net(prefix: wire::Ipv4Prefix) -> Option<Nlri> {
+    let net = Ipv4Net::new(prefix.addr, prefix.len).ok()?;
+    Some(IpNet::V4(net).into())
 }
 
-fn ipv4(entry: &wire::NlriEntry) -> Option<Ipv4Net> {
+fn ipv4(entry: &wire::NlriEntry) -> Option<Nlri> {
     match entry.prefix {
         wire::Prefix::V4(prefix) => net(prefix),
         wire::Prefix::V6(_) => None,

@@ -1,23 +1,27 @@
 //! Messages there and back, faulty headers, faulty attributes.
 
+use ipnet::Ipv4Net;
 use proptest::collection::{btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
 
 use super::*;
 use crate::bgp::attributes::{LargeCommunity, Origin, UnknownAttribute};
+use crate::bgp::family::Families;
 
-const EXTERNAL: Dialect = Dialect {
-    four_octet: true,
-    internal: false,
-};
-const INTERNAL: Dialect = Dialect {
-    four_octet: true,
-    internal: true,
-};
+const EXTERNAL: Dialect = Dialect::plain(false);
+const INTERNAL: Dialect = Dialect::plain(true);
 
-fn net(text: &str) -> Ipv4Net {
-    text.parse().expect("a prefix")
+fn net(text: &str) -> Nlri {
+    text.parse::<IpNet>().expect("a prefix").into()
+}
+
+/// The attributes and prefixes of an UPDATE that announces once.
+fn only(update: &Update) -> (&Attributes, &[Nlri]) {
+    let [announced] = update.announced.as_slice() else {
+        panic!("not one announcement: {update:?}");
+    };
+    (&announced.attributes, &announced.nlri)
 }
 
 /// All messages of a stream, which must be whole.
@@ -80,10 +84,7 @@ fn open_there_and_back() {
             asn,
             hold_time: 180,
             id: Ipv4Addr::new(10, 0, 0, 1),
-            four_octet: true,
-            route_refresh: true,
-            ipv4_unicast: true,
-            ignored: Vec::new(),
+            capabilities: Capabilities::of(Family::Ipv4Unicast),
         };
         let mut out = BytesMut::new();
         write_open(&mut out, &open);
@@ -99,7 +100,11 @@ fn open_without_capabilities_means_ipv4_unicast_and_two_octets() {
         panic!("not an OPEN");
     };
     assert_eq!((open.asn, open.hold_time), (64500, 90));
-    assert!(open.ipv4_unicast && !open.four_octet && !open.route_refresh);
+    let expected = Capabilities {
+        families: Families::IPV4,
+        ..Capabilities::none()
+    };
+    assert_eq!(open.capabilities, expected);
 }
 
 #[test]
@@ -112,8 +117,9 @@ fn open_with_unknown_capabilities_is_taken_and_with_another_family_only_lacks_ou
     let Ok([Message::Open(open)]) = messages.as_deref() else {
         panic!("not an OPEN");
     };
-    assert!(!open.ipv4_unicast);
-    assert_eq!(open.ignored, [200]);
+    let families = open.capabilities.families;
+    assert!(!families.contains(Family::Ipv4Unicast));
+    assert_eq!(open.capabilities.ignored, [200]);
 }
 
 #[test]
@@ -150,15 +156,18 @@ fn a_long_notification_is_cut_to_a_message() {
 #[test]
 fn end_of_rib_is_the_empty_update() {
     let mut out = BytesMut::new();
-    write_end_of_rib(&mut out);
+    write_end_of_rib(&mut out, Family::Ipv4Unicast);
     assert_eq!(out.len(), 23);
-    assert!(updates(&out, EXTERNAL)[0].end_of_rib);
+    let ipv4 = Some(Family::Ipv4Unicast);
+    assert_eq!(updates(&out, EXTERNAL)[0].end_of_rib, ipv4);
     // The multiprotocol form for IPv4 unicast means the same.
     let mp_unreach = [0x80, 15, 3, 0, 1, 1];
-    assert!(updates(&update(&mp_unreach, &[]), EXTERNAL)[0].end_of_rib);
+    let read = updates(&update(&mp_unreach, &[]), EXTERNAL);
+    assert_eq!(read[0].end_of_rib, ipv4);
     // That of another family does not.
     let ipv6 = [0x80, 15, 3, 0, 2, 1];
-    assert!(!updates(&update(&ipv6, &[]), EXTERNAL)[0].end_of_rib);
+    let read = updates(&update(&ipv6, &[]), EXTERNAL);
+    assert_ne!(read[0].end_of_rib, ipv4);
 }
 
 #[test]
@@ -209,16 +218,16 @@ fn malformed_attributes_get_the_treatment_of_rfc_7606() {
     for attributes in [no_next_hop, bad_origin, short_communities] {
         let read = &updates(&update(&attributes, &NLRI), EXTERNAL)[0];
         let unusable = read.unusable.as_ref().expect("unusable");
-        assert_eq!(unusable.prefixes, [net("198.51.100.0/24")]);
+        assert_eq!(unusable.nlri, [net("198.51.100.0/24")]);
         assert_eq!(unusable.reason, "malformed-attribute", "{attributes:?}");
         assert_eq!(unusable.as_path, "64500");
-        assert!(read.announced.is_empty() && !read.malformed.is_empty());
-        assert!(read.withdrawn.is_empty() && read.attributes.is_none());
+        assert!(!read.malformed.is_empty());
+        assert!(read.withdrawn.is_empty() && read.announced.is_empty());
     }
     // AGGREGATOR of a wrong length is dropped, the route stays.
     let aggregator = [&good()[..], &[0xc0, 7, 3, 1, 2, 3]].concat();
     let read = &updates(&update(&aggregator, &NLRI), EXTERNAL)[0];
-    assert_eq!(read.announced, [net("198.51.100.0/24")]);
+    assert_eq!(only(read).1, [net("198.51.100.0/24")]);
     assert_eq!(read.malformed.len(), 1);
 }
 
@@ -241,13 +250,13 @@ fn a_path_with_a_set_is_unusable_and_still_told() {
         let attributes = [&ORIGIN[..], &header, path, &NEXT_HOP, &communities].concat();
         let read = &updates(&update(&attributes, &NLRI), EXTERNAL)[0];
         let expected = Unusable {
-            prefixes: vec![net("198.51.100.0/24")],
+            nlri: vec![net("198.51.100.0/24")],
             reason: "as-set",
             as_path: text.to_owned(),
             communities: vec!["8075:8007".to_owned()],
         };
         assert_eq!(read.unusable, Some(expected));
-        assert!(read.withdrawn.is_empty() && read.attributes.is_none());
+        assert!(read.withdrawn.is_empty() && read.announced.is_empty());
     }
 }
 
@@ -277,7 +286,7 @@ fn an_external_peer_has_no_say_in_local_preference() {
     let attributes = [&good()[..], &[0x40, 5, 4, 0, 0, 1, 0]].concat();
     let preference = |dialect| {
         let read = updates(&update(&attributes, &NLRI), dialect);
-        read[0].attributes.as_ref().and_then(|a| a.local_pref)
+        only(&read[0]).0.local_pref
     };
     assert_eq!(preference(EXTERNAL), None);
     assert_eq!(preference(INTERNAL), Some(256));
@@ -290,7 +299,7 @@ fn attributes_the_codec_knows_and_we_do_not_are_passed_on() {
     let non_transitive = [0x80, 222, 1, 1];
     let attributes = [&good()[..], &otc, &non_transitive].concat();
     let read = updates(&update(&attributes, &NLRI), EXTERNAL).remove(0);
-    let set = read.attributes.expect("attributes");
+    let set = only(&read).0;
     let expected = UnknownAttribute {
         flags: 0xc0,
         code: 35,
@@ -304,8 +313,8 @@ fn ipv4_in_multiprotocol_attributes_is_understood() {
     let mp_reach = [0x80, 14, 13, 0, 1, 1, 4, 192, 0, 2, 7, 0, 24, 203, 0, 113];
     let attributes = [&ORIGIN[..], &AS_PATH, &mp_reach].concat();
     let read = updates(&update(&attributes, &[]), EXTERNAL).remove(0);
-    assert_eq!(read.announced, [net("203.0.113.0/24")]);
-    let set = read.attributes.expect("attributes");
+    let (set, nlri) = only(&read);
+    assert_eq!(nlri, [net("203.0.113.0/24")]);
     assert_eq!(set.next_hop, Ipv4Addr::new(192, 0, 2, 7));
 }
 
@@ -320,11 +329,10 @@ fn what_cannot_be_written_is_said_and_nothing_is_written() {
     assert!(out.is_empty());
 }
 
-fn prefix() -> impl Strategy<Value = Ipv4Net> {
+fn prefix() -> impl Strategy<Value = Nlri> {
     (any::<u32>(), 0..=32_u8).prop_map(|(address, length)| {
-        Ipv4Net::new(Ipv4Addr::from(address), length)
-            .expect("a length up to 32")
-            .trunc()
+        let net = Ipv4Net::new(Ipv4Addr::from(address), length).expect("a length up to 32");
+        IpNet::V4(net.trunc()).into()
     })
 }
 
@@ -371,7 +379,9 @@ prop_compose! {
             origin,
             as_path,
             as_set: Vec::new(),
-            next_hop: next_hop.into(),
+            next_hop: Ipv4Addr::from(next_hop).into(),
+            link_local: None,
+            only_to_customer: None,
             med,
             local_pref,
             atomic_aggregate,
@@ -394,23 +404,23 @@ proptest! {
         prefixes in vec(prefix(), 1..2000),
         four_octet in any::<bool>(),
     ) {
-        let dialect = Dialect { four_octet, internal: true };
+        let dialect = Dialect { four_octet, ..INTERNAL };
         let mut out = BytesMut::new();
         write_announcements(&mut out, &set, &prefixes, dialect).expect("fits");
         let read = updates(&out, dialect);
-        let back: Vec<Ipv4Net> = read.iter().flat_map(|u| u.announced.clone()).collect();
+        let back: Vec<Nlri> = read.iter().flat_map(|u| only(u).1.to_vec()).collect();
         prop_assert_eq!(back, prefixes);
         for update in read {
             prop_assert!(update.malformed.is_empty(), "{:?}", update.malformed);
-            prop_assert_eq!(update.attributes.as_ref(), Some(&set));
+            prop_assert_eq!(only(&update).0, &set);
         }
     }
 
     #[test]
     fn withdrawals_there_and_back(prefixes in vec(prefix(), 1..3000)) {
         let mut out = BytesMut::new();
-        write_withdrawals(&mut out, &prefixes);
-        let back: Vec<Ipv4Net> = updates(&out, EXTERNAL).into_iter().flat_map(|u| u.withdrawn).collect();
+        write_withdrawals(&mut out, &prefixes, EXTERNAL);
+        let back: Vec<Nlri> = updates(&out, EXTERNAL).into_iter().flat_map(|u| u.withdrawn).collect();
         prop_assert_eq!(back, prefixes);
     }
 
@@ -420,7 +430,7 @@ proptest! {
         let mut out = BytesMut::new();
         write_keepalive(&mut out);
         write_announcements(&mut out, &set, &prefixes, INTERNAL).expect("fits");
-        write_end_of_rib(&mut out);
+        write_end_of_rib(&mut out, Family::Ipv4Unicast);
         let whole = read_all(&out, INTERNAL).expect("well-formed");
         let mut framer = Framer::default();
         let mut pieces = Vec::new();
@@ -444,8 +454,8 @@ proptest! {
     fn any_update_body_is_answered(attributes in vec(any::<u8>(), 0..200), nlri in vec(any::<u8>(), 0..50), four_octet in any::<bool>(), internal in any::<bool>()) {
         let mut framer = Framer::default();
         framer.push(&update(&attributes, &nlri));
-        match framer.next(Dialect { four_octet, internal }) {
-            Ok(message) => prop_assert!(matches!(message, Some(Message::Update(u)) if u.announced.is_empty() || u.attributes.is_some())),
+        match framer.next(Dialect { four_octet, ..Dialect::plain(internal) }) {
+            Ok(message) => prop_assert!(matches!(message, Some(Message::Update(u)) if u.announced.iter().all(|a| !a.nlri.is_empty()))),
             Err(notification) => prop_assert_eq!(notification.code, 3),
         }
     }

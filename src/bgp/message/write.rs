@@ -2,28 +2,32 @@
 //!
 //! **Invariant:** no message is longer than 4096 bytes.
 
+use std::net::IpAddr;
+
 use bytes::{BufMut, Bytes, BytesMut};
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 use rustbgpd_wire as wire;
 use wire::PathAttribute;
 
-use super::{AS_TRANS, Dialect, HEADER, MAX_LENGTH, Open};
+use super::{AS_TRANS, Dialect, HEADER, MAX_LENGTH, Nlri, Open};
 use crate::bgp::attributes::{Attributes, Origin};
+use crate::bgp::family::Family;
 use crate::bgp::notification::Notification;
 
 /// Writes our OPEN (version 4, all capabilities we have).
 pub fn write_open(out: &mut BytesMut, open: &Open) {
     let mut capabilities = Vec::new();
-    if open.ipv4_unicast {
+    let announced = &open.capabilities;
+    if announced.families.contains(Family::Ipv4Unicast) {
         capabilities.push(wire::Capability::MultiProtocol {
             afi: wire::Afi::Ipv4,
             safi: wire::Safi::Unicast,
         });
     }
-    if open.route_refresh {
+    if announced.route_refresh {
         capabilities.push(wire::Capability::RouteRefresh);
     }
-    if open.four_octet {
+    if announced.four_octet {
         capabilities.push(wire::Capability::FourOctetAs { asn: open.asn });
     }
     write(
@@ -76,8 +80,8 @@ fn write(out: &mut BytesMut, message: &wire::Message) {
 }
 
 /// Writes UPDATEs that withdraw prefixes, as many to a message as fit.
-pub fn write_withdrawals(out: &mut BytesMut, prefixes: &[Ipv4Net]) {
-    let mut rest = prefixes;
+pub fn write_withdrawals(out: &mut BytesMut, nlri: &[Nlri], _dialect: Dialect) {
+    let mut rest = nlri;
     while !rest.is_empty() {
         let (withdrawn_routes, left) = fill(rest, usize::from(MAX_LENGTH) - HEADER - 4);
         rest = left;
@@ -93,7 +97,7 @@ pub fn write_withdrawals(out: &mut BytesMut, prefixes: &[Ipv4Net]) {
 pub fn write_announcements(
     out: &mut BytesMut,
     attributes: &Attributes,
-    prefixes: &[Ipv4Net],
+    nlri: &[Nlri],
     dialect: Dialect,
 ) -> Result<(), Unwritable> {
     let mut encoded = Vec::new();
@@ -112,11 +116,11 @@ pub fn write_announcements(
         return Err(Unwritable("longer than a message".to_owned()));
     }
     let encoded = Bytes::from(encoded);
-    let mut rest = prefixes;
+    let mut rest = nlri;
     while !rest.is_empty() {
-        let (nlri, left) = fill(rest, room);
+        let (body, left) = fill(rest, room);
         rest = left;
-        write_update(out, Bytes::new(), encoded.clone(), nlri);
+        write_update(out, Bytes::new(), encoded.clone(), body);
     }
     Ok(())
 }
@@ -145,8 +149,8 @@ fn write_path_with_set(
     Ok(())
 }
 
-/// Writes the End-of-RIB marker for IPv4 unicast (RFC 4724, section 2).
-pub fn write_end_of_rib(out: &mut BytesMut) {
+/// Writes the End-of-RIB marker of a family (RFC 4724, section 2).
+pub fn write_end_of_rib(out: &mut BytesMut, _family: Family) {
     write_update(out, Bytes::new(), Bytes::new(), Bytes::new());
 }
 
@@ -166,12 +170,13 @@ fn write_update(out: &mut BytesMut, withdrawn_routes: Bytes, path_attributes: By
 }
 
 /// As many prefixes as fit into `room` bytes, encoded, and those left over.
-fn fill(prefixes: &[Ipv4Net], room: usize) -> (Bytes, &[Ipv4Net]) {
-    let mut bytes = BytesMut::with_capacity(room.min(prefixes.len() * 5));
-    for (index, prefix) in prefixes.iter().enumerate() {
+fn fill(nlri: &[Nlri], room: usize) -> (Bytes, &[Nlri]) {
+    let mut bytes = BytesMut::with_capacity(room.min(nlri.len() * 5));
+    for (index, Nlri { prefix, .. }) in nlri.iter().enumerate() {
+        let IpNet::V4(prefix) = prefix else { continue };
         let octets = usize::from(prefix.prefix_len().div_ceil(8));
         if bytes.len() + 1 + octets > room {
-            return (bytes.freeze(), &prefixes[index..]);
+            return (bytes.freeze(), &nlri[index..]);
         }
         bytes.put_u8(prefix.prefix_len());
         bytes.put_slice(&prefix.network().octets()[..octets]);
@@ -194,8 +199,10 @@ fn wire_attributes(set: &Attributes) -> Vec<PathAttribute> {
                 path => vec![wire::AsPathSegment::AsSequence(path.to_vec())],
             },
         }),
-        PathAttribute::NextHop(set.next_hop),
     ];
+    if let IpAddr::V4(next_hop) = set.next_hop {
+        list.push(PathAttribute::NextHop(next_hop));
+    }
     list.extend(set.med.map(PathAttribute::Med));
     list.extend(set.local_pref.map(PathAttribute::LocalPref));
     if set.atomic_aggregate {

@@ -3,22 +3,23 @@
 use std::fmt;
 use std::ops::RangeInclusive;
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 
-use crate::bgp::hash::Map;
+use crate::bgp::prefix_map::PrefixMap;
 
 /// A prefix, and how long the prefixes inside it may be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PrefixRange {
     /// The prefix.
-    pub prefix: Ipv4Net,
+    pub prefix: IpNet,
     /// Lengths of the prefixes meant; shorter ones than `prefix` do not occur, whatever is said here.
     pub lengths: RangeInclusive<u8>,
 }
 
 impl PrefixRange {
     /// The prefix itself.
-    pub fn exact(prefix: Ipv4Net) -> PrefixRange {
+    pub fn exact(prefix: impl Into<IpNet>) -> PrefixRange {
+        let prefix = prefix.into();
         let length = prefix.prefix_len();
         PrefixRange {
             prefix,
@@ -27,52 +28,79 @@ impl PrefixRange {
     }
 
     /// The prefix and all inside it.
-    pub fn or_longer(prefix: Ipv4Net) -> PrefixRange {
+    pub fn or_longer(prefix: impl Into<IpNet>) -> PrefixRange {
+        let prefix = prefix.into();
         PrefixRange {
             prefix,
-            lengths: prefix.prefix_len()..=32,
+            lengths: prefix.prefix_len()..=prefix.max_prefix_len(),
         }
     }
 }
 
 /// A set of prefixes.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct PrefixSet {
-    /// For each prefix the lengths allowed inside it, as bits.
-    entries: Map<Ipv4Net, u64>,
-    /// The lengths of the prefixes, as bits.
-    lengths: u64,
+    /// For each prefix the lengths allowed inside it.
+    entries: PrefixMap<Lengths>,
+    /// The lengths of the prefixes.
+    ipv4: Lengths,
+    ipv6: Lengths,
+}
+
+/// A set of prefix lengths, 0 to 128.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+struct Lengths([u64; 3]);
+
+impl Lengths {
+    fn insert(&mut self, length: u8) {
+        self.0[usize::from(length / 64)] |= 1 << (length % 64);
+    }
+
+    fn contains(self, length: u8) -> bool {
+        self.0
+            .get(usize::from(length / 64))
+            .is_some_and(|word| word >> (length % 64) & 1 == 1)
+    }
+
+    fn up_to(self, longest: u8) -> impl Iterator<Item = u8> {
+        (0..=longest).filter(move |length| self.contains(*length))
+    }
 }
 
 impl PrefixSet {
     /// Adds prefixes; host bits do not count.
     pub fn insert(&mut self, range: &PrefixRange) {
-        let lengths =
-            (*range.lengths.start()).max(range.prefix.prefix_len())..=*range.lengths.end();
-        let bits = lengths
-            .filter(|length| *length <= 32)
-            .fold(0, |bits, length| bits | 1_u64 << length);
-        if bits != 0 {
-            *self.entries.entry(range.prefix.trunc()).or_default() |= bits;
-            self.lengths |= 1 << range.prefix.prefix_len();
+        let own = range.prefix.prefix_len();
+        let longest = range.prefix.max_prefix_len().min(*range.lengths.end());
+        let shortest = own.max(*range.lengths.start());
+        if shortest > longest {
+            return;
+        }
+        let entry = self
+            .entries
+            .get_or_insert_with(range.prefix.trunc(), Lengths::default);
+        for length in shortest..=longest {
+            entry.insert(length);
+        }
+        match range.prefix {
+            IpNet::V4(_) => self.ipv4.insert(own),
+            IpNet::V6(_) => self.ipv6.insert(own),
         }
     }
 
     /// Whether a prefix is in the set.
-    pub fn contains(&self, prefix: Ipv4Net) -> bool {
+    pub fn contains(&self, prefix: impl Into<IpNet>) -> bool {
+        let prefix = prefix.into();
         let length = prefix.prefix_len();
-        let mut shorter = self.lengths & ((1 << (length + 1)) - 1);
-        while shorter != 0 {
-            let next = shorter.trailing_zeros();
-            shorter &= shorter - 1;
-            let allowed = Ipv4Net::new(prefix.addr(), next as u8)
-                .ok()
-                .and_then(|around| self.entries.get(&around.trunc()));
-            if allowed.is_some_and(|bits| bits >> length & 1 == 1) {
-                return true;
-            }
-        }
-        false
+        let lengths = match prefix {
+            IpNet::V4(_) => self.ipv4,
+            IpNet::V6(_) => self.ipv6,
+        };
+        lengths.up_to(length).any(|shorter| {
+            let around = IpNet::new(prefix.addr(), shorter).ok();
+            let allowed = around.and_then(|around| self.entries.get(&around.trunc()));
+            allowed.is_some_and(|allowed| allowed.contains(length))
+        })
     }
 
     /// Number of prefixes that were added, those inside not counted.
@@ -96,9 +124,9 @@ impl FromIterator<PrefixRange> for PrefixSet {
     }
 }
 
-impl FromIterator<Ipv4Net> for PrefixSet {
+impl<P: Into<IpNet>> FromIterator<P> for PrefixSet {
     /// Exactly these.
-    fn from_iter<I: IntoIterator<Item = Ipv4Net>>(prefixes: I) -> PrefixSet {
+    fn from_iter<I: IntoIterator<Item = P>>(prefixes: I) -> PrefixSet {
         prefixes.into_iter().map(PrefixRange::exact).collect()
     }
 }
@@ -109,12 +137,13 @@ const SHOWN: usize = 8;
 /// In the manner of BIRD: `{ 10.0.0.0/8+, 198.51.100.0/24, 203.0.113.0/24{25,32} }`, in order.
 impl fmt::Display for PrefixSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut entries: Vec<(&Ipv4Net, &u64)> = self.entries.iter().collect();
+        let mut entries: Vec<(IpNet, Lengths)> =
+            self.entries.iter().map(|(p, l)| (p, *l)).collect();
         entries.sort();
         let texts: Vec<String> = entries
             .iter()
             .take(SHOWN)
-            .flat_map(|(prefix, bits)| runs(**bits).map(|run| text(**prefix, &run)))
+            .flat_map(|(prefix, lengths)| runs(*lengths).map(|run| text(*prefix, &run)))
             .collect();
         write!(f, "{{ {}", texts.join(", "))?;
         if let Some(more) = entries.len().checked_sub(SHOWN).filter(|more| *more > 0) {
@@ -124,24 +153,21 @@ impl fmt::Display for PrefixSet {
     }
 }
 
-/// The runs of bits that are set.
-fn runs(bits: u64) -> impl Iterator<Item = RangeInclusive<u8>> {
-    let is_set = move |bit: u8| bits >> bit & 1 == 1;
-    (0..=32_u8)
-        .filter(move |&bit| is_set(bit) && (bit == 0 || !is_set(bit - 1)))
+/// The runs of lengths that are in the set.
+fn runs(set: Lengths) -> impl Iterator<Item = RangeInclusive<u8>> {
+    (0..=128_u8)
+        .filter(move |&at| set.contains(at) && (at == 0 || !set.contains(at - 1)))
         .map(move |from| {
-            from..=(from..=32)
-                .take_while(|&bit| is_set(bit))
-                .last()
-                .unwrap_or(from)
+            let last = (from..=128).take_while(|&at| set.contains(at)).last();
+            from..=last.unwrap_or(from)
         })
 }
 
-fn text(prefix: Ipv4Net, lengths: &RangeInclusive<u8>) -> String {
+fn text(prefix: IpNet, lengths: &RangeInclusive<u8>) -> String {
     let own = prefix.prefix_len();
     match (*lengths.start(), *lengths.end()) {
         (from, to) if from == own && to == own => prefix.to_string(),
-        (from, 32) if from == own => format!("{prefix}+"),
+        (from, to) if from == own && to == prefix.max_prefix_len() => format!("{prefix}+"),
         (from, to) => format!("{prefix}{{{from},{to}}}"),
     }
 }

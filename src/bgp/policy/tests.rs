@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use ipnet::IpNet;
+use ipnet::Ipv4Net;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -18,7 +18,7 @@ const LOOK_ALIKE: Community = Community::Large(LargeCommunity {
 });
 const EXTENDED: Community = Community::Extended(0x0002_1f8b_0000_1f47);
 
-fn net(text: &str) -> Ipv4Net {
+fn net(text: &str) -> IpNet {
     text.parse().expect("a prefix")
 }
 
@@ -45,7 +45,7 @@ fn ranges(list: &[RangeInclusive<u32>]) -> AsnRanges {
 
 fn vrps() -> Arc<VrpTable> {
     let vrp = Vrp {
-        prefix: IpNet::V4(net("198.51.100.0/24")),
+        prefix: net("198.51.100.0/24"),
         max_length: 24,
         asn: 64500,
         trust_anchor: None,
@@ -338,10 +338,13 @@ fn routes_that_share_attributes_and_rules_share_the_result() {
 }
 
 /// Prefixes, ASes and communities from so few that matches are hit.
-fn prefix() -> impl Strategy<Value = Ipv4Net> {
+fn prefix() -> impl Strategy<Value = IpNet> {
     (0..4_u32, 0..=32_u8).prop_map(|(n, length)| {
         let address = Ipv4Addr::from(0xc633_0000 | n << 8 | n);
-        Ipv4Net::new(address, length).expect("a length").trunc()
+        Ipv4Net::new(address, length)
+            .expect("a length")
+            .trunc()
+            .into()
     })
 }
 
@@ -419,7 +422,7 @@ fn rule() -> impl Strategy<Value = Rule> {
 }
 
 /// The same rules, said once more: backwards, from the last rule to the first.
-fn naive(policy: &Policy, prefix: Ipv4Net, came: &Attributes) -> Result<Vec<Change>, Reason> {
+fn naive(policy: &Policy, prefix: IpNet, came: &Attributes) -> Result<Vec<Change>, Reason> {
     let table = vrps();
     let mut outcome = match &policy.otherwise {
         Verdict::Accept => Ok(Vec::new()),
@@ -443,7 +446,7 @@ fn naive(policy: &Policy, prefix: Ipv4Net, came: &Attributes) -> Result<Vec<Chan
     outcome
 }
 
-fn naive_match(of: &Match, table: &VrpTable, prefix: Ipv4Net, came: &Attributes) -> bool {
+fn naive_match(of: &Match, table: &VrpTable, prefix: IpNet, came: &Attributes) -> bool {
     let any = |ranges: &AsnRanges, asns: &[u32]| {
         let pairs = ranges.iter().flat_map(|r| asns.iter().map(move |a| (r, a)));
         pairs

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::bgp::fsm::State;
-use crate::bgp::message::{Dialect, Update};
+use crate::bgp::message::{Capabilities, Dialect, Update};
 
 /// Who opened a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -54,8 +54,8 @@ pub struct SessionConfig {
     pub bfd_strict: bool,
     /// Do not even connect before BFD is up.
     pub wait_for_bfd: bool,
-    /// Announce the four-octet AS capability; off only to play an old speaker.
-    pub four_octet: bool,
+    /// What our OPEN announces.
+    pub capabilities: Capabilities,
     /// Timers.
     pub timers: Timers,
     /// Decides the jitter.
@@ -96,7 +96,7 @@ impl Default for Timers {
 }
 
 /// What both ends agreed on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Negotiated {
     /// The neighbour's AS number.
     pub peer_asn: u32,
@@ -104,8 +104,8 @@ pub struct Negotiated {
     pub peer_id: Ipv4Addr,
     /// Hold time; `None` is off.
     pub hold: Option<Duration>,
-    /// The neighbour can be asked for its routes again.
-    pub route_refresh: bool,
+    /// What the neighbour announced.
+    pub capabilities: Capabilities,
     /// How UPDATEs read.
     pub dialect: Dialect,
 }

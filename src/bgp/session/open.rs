@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use super::{COLLISION_PATIENCE, Direction, Given, Negotiated, Session};
 use crate::bgp::fsm::{Event, State};
-use crate::bgp::message::{self, Dialect, Open};
+use crate::bgp::message::{self, Open};
 use crate::bgp::notification::Notification;
 
 impl Session {
@@ -20,10 +20,7 @@ impl Session {
             asn: self.config.asn,
             hold_time: u16::try_from(self.config.timers.hold.as_secs()).unwrap_or(u16::MAX),
             id: self.config.id,
-            four_octet: self.config.four_octet,
-            route_refresh: true,
-            ipv4_unicast: true,
-            ignored: Vec::new(),
+            capabilities: self.config.capabilities.clone(),
         };
         message::write_open(&mut self.machine_mut(side).out, &open);
     }
@@ -64,7 +61,8 @@ impl Session {
         if matches!(open.hold_time, 1 | 2) {
             return Err(Notification::new(2, 6));
         }
-        if !open.ipv4_unicast {
+        let ours = self.config.capabilities.families;
+        if ours.and(open.capabilities.families).is_empty() {
             // RFC 5492, section 5: the data is the capability that is missed.
             return Err(Notification {
                 data: Bytes::from_static(&[1, 4, 0, 1, 0, 1]),
@@ -109,11 +107,11 @@ impl Session {
             peer_asn: open.asn,
             peer_id: open.id,
             hold: (hold > 0).then(|| Duration::from_secs(hold)),
-            route_refresh: open.route_refresh,
-            dialect: Dialect {
-                four_octet: open.four_octet && self.config.four_octet,
-                internal: self.config.peer_asn == self.config.asn,
-            },
+            dialect: self
+                .config
+                .capabilities
+                .dialect(&open.capabilities, self.config.peer_asn == self.config.asn),
+            capabilities: open.capabilities.clone(),
         };
         let now = self.now;
         let waits_for_bfd = self.waits_for_bfd();

@@ -7,6 +7,8 @@ mod scripts;
 use std::net::Ipv4Addr;
 
 use super::*;
+use crate::bgp::family::Family;
+use crate::bgp::message::Capabilities;
 
 /// A session and a clock.
 struct Bench {
@@ -25,7 +27,7 @@ fn config() -> SessionConfig {
         use_bfd: false,
         bfd_strict: false,
         wait_for_bfd: false,
-        four_octet: true,
+        capabilities: Capabilities::of(Family::Ipv4Unicast),
         timers: Timers::default(),
         seed: 1,
     }
@@ -41,10 +43,7 @@ fn neighbour_open() -> Open {
         asn: 64500,
         hold_time: 180,
         id: Ipv4Addr::new(10, 0, 0, 2),
-        four_octet: true,
-        route_refresh: true,
-        ipv4_unicast: true,
-        ignored: Vec::new(),
+        capabilities: Capabilities::of(Family::Ipv4Unicast),
     }
 }
 
@@ -123,10 +122,7 @@ impl Bench {
                 _ => {}
             }
         }
-        let dialect = Dialect {
-            four_octet: true,
-            internal: false,
-        };
+        let dialect = Dialect::plain(false);
         std::iter::from_fn(|| framer.next(dialect).expect("our own messages")).collect()
     }
 

@@ -129,7 +129,7 @@ impl Session {
     }
 
     pub(super) fn keepalive_at(&mut self, side: Direction) -> Option<At> {
-        let hold = self.machine(side).negotiated?.hold?;
+        let hold = self.machine(side).negotiated.as_ref()?.hold?;
         let interval = self.config.timers.keepalive.min(hold / 3);
         Some(self.now + self.jittered(interval))
     }

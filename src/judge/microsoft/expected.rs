@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net};
 
 use super::{ConnectionView, Microsoft, Policy, PrefixView, Told, result};
 use crate::judge::condition::{self, CORE, INTERNET, WAN};
@@ -60,7 +60,7 @@ pub fn tells_of(what: &Expect, fact: &Fact) -> bool {
             | Fact::RouteRefused {
                 session, prefix: p, ..
             },
-        ) => prefix == p && connections.contains(session),
+        ) => IpNet::from(*prefix) == *p && connections.contains(session),
         _ => false,
     }
 }
@@ -106,7 +106,7 @@ pub fn holds(what: &Expect, state: &State, topology: &Topology) -> bool {
             connections,
             accepted,
             reason,
-        } => named(topology, connections).all(|c| match microsoft.route(c, *prefix) {
+        } => named(topology, connections).all(|c| match microsoft.route(c, (*prefix).into()) {
             Some(Policy::Accepted) => *accepted,
             Some(Policy::Refused(why)) => {
                 !accepted && reason.as_ref().is_none_or(|reason| reason == why)
@@ -175,7 +175,7 @@ pub fn instead(what: &Expect, state: &State, topology: &Topology) -> Option<Stri
             let connections = condition::concerned(what, topology);
             let wrong = connections
                 .filter(|c| !holds(&condition::narrowed(what, c), state, topology))
-                .map(|c| match microsoft.route(c, *prefix) {
+                .map(|c| match microsoft.route(c, (*prefix).into()) {
                     None => format!("{prefix} is not received on {}", c.name),
                     Some(Policy::Accepted) => format!("{prefix} is accepted on {}", c.name),
                     Some(Policy::Refused(why)) => {
@@ -278,7 +278,7 @@ fn learned(state: &State, prefix: Ipv4Net, from: Option<Speaker>) -> Vec<&'stati
     asked
         .filter(|(_, session, _)| {
             let session = state.session(INTERNET, session);
-            session.is_some_and(|session| session.prefixes.contains(&prefix))
+            session.is_some_and(|session| session.prefixes.contains(&prefix.into()))
         })
         .map(|(_, _, name)| name)
         .collect()

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::bgp::policy::Policy;
@@ -25,11 +25,11 @@ pub(super) enum Event {
     },
     Announce(Originated),
     Withdraw {
-        prefix: Ipv4Net,
+        prefix: IpNet,
         sessions: Sessions,
     },
     Unpin {
-        prefix: Ipv4Net,
+        prefix: IpNet,
         sessions: Sessions,
     },
     Policy {
@@ -112,12 +112,12 @@ impl RouterHandle {
     }
 
     /// Announces a prefix no longer.
-    pub fn withdraw(&self, prefix: Ipv4Net, sessions: Sessions) {
+    pub fn withdraw(&self, prefix: IpNet, sessions: Sessions) {
         self.tell(Event::Withdraw { prefix, sessions });
     }
 
     /// Takes back [`RouterHandle::announce`] and [`RouterHandle::withdraw`] for a prefix.
-    pub fn unpin(&self, prefix: Ipv4Net, sessions: Sessions) {
+    pub fn unpin(&self, prefix: IpNet, sessions: Sessions) {
         self.tell(Event::Unpin { prefix, sessions });
     }
 

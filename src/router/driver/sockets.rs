@@ -46,7 +46,10 @@ impl Driver {
         else {
             return;
         };
-        let Some(session) = self.router.session_for(*local.ip(), *remote.ip()) else {
+        let Some(session) = self
+            .router
+            .session_for((*local.ip()).into(), (*remote.ip()).into())
+        else {
             return;
         };
         let taken = self.connections.iter().any(|connection| {
@@ -177,10 +180,10 @@ impl Driver {
         &mut self,
         session: SessionIndex,
         conn: Conn,
-        local: Ipv4Addr,
-        remote: Ipv4Addr,
+        local: IpAddr,
+        remote: IpAddr,
     ) {
-        let socket = self.namespace.run(|| bgp_connect(IpAddr::V4(local), true));
+        let socket = self.namespace.run(|| bgp_connect(local, true));
         let stage = match socket {
             Ok(Ok(socket)) => {
                 let attempt = TcpSocket::from_std_stream(socket).connect((remote, BGP_PORT).into());

@@ -1,12 +1,12 @@
 //! A network of routers in memory: links with a delay, connections over them, one virtual clock.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 
 use crate::bgp::session::State;
 use crate::record::Fact;
@@ -30,7 +30,7 @@ enum Event {
 pub struct Net {
     pub now: At,
     pub routers: Vec<Router>,
-    pub fibs: Vec<BTreeMap<Ipv4Net, Arc<[NextHop]>>>,
+    pub fibs: Vec<BTreeMap<IpNet, Arc<[NextHop]>>>,
     /// Kernel changes with their moments.
     pub fib_log: Vec<(At, usize, Fib)>,
     pub facts: Vec<(At, Fact)>,
@@ -39,13 +39,13 @@ pub struct Net {
     sequence: u64,
     peers: HashMap<End, End>,
     /// Session addresses of links on which nothing arrives.
-    silent: BTreeSet<Ipv4Addr>,
+    silent: BTreeSet<IpAddr>,
     /// What TCP sends again once its link is back, with the sender's end.
     stalled: Vec<(End, Event)>,
     serial: u32,
 }
 
-pub fn net(text: &str) -> Ipv4Net {
+pub fn net(text: &str) -> IpNet {
     text.parse().expect("a prefix")
 }
 
@@ -115,11 +115,11 @@ impl Net {
     }
 
     /// Stops or restores all traffic on the link with this session address, both ways, keeping carrier.
-    pub fn silence(&mut self, address: Ipv4Addr, silent: bool) {
+    pub fn silence(&mut self, address: impl Into<IpAddr>, silent: bool) {
         if silent {
-            self.silent.insert(address);
+            self.silent.insert(address.into());
         } else {
-            self.silent.remove(&address);
+            self.silent.remove(&address.into());
             for (from, event) in std::mem::take(&mut self.stalled) {
                 self.carry(from, event);
             }

@@ -26,7 +26,7 @@ fn router(name: &str, asn: u32, id: u8, session: SessionSpec) -> RouterConfig {
 fn prefixes(count: u32) -> Vec<Originated> {
     (0..count)
         .map(|n| Originated {
-            prefix: ipnet::Ipv4Net::new(Ipv4Addr::from(0x1400_0000 + (n << 8)), 24)
+            prefix: ipnet::IpNet::new(Ipv4Addr::from(0x1400_0000 + (n << 8)).into(), 24)
                 .expect("24 is a length"),
             attributes: OriginatedAttributes::default(),
             sessions: Sessions::All,

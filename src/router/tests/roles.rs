@@ -73,7 +73,7 @@ fn metro_of(routes: u32) -> Net {
         );
         edge.originate = (0..routes)
             .map(|i| Originated {
-                prefix: ipnet::Ipv4Net::new(Ipv4Addr::from(0x3470_0000 + (i << 8)), 24)
+                prefix: ipnet::IpNet::new(Ipv4Addr::from(0x3470_0000 + (i << 8)).into(), 24)
                     .expect("24 is a length"),
                 attributes: OriginatedAttributes::default(),
                 sessions: Sessions::Only(vec![SessionIndex(0)]),

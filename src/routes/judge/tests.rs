@@ -1,6 +1,6 @@
 //! What is judged from a record agrees with what was concluded while it was made.
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 use proptest::prelude::*;
 
 use super::*;
@@ -35,7 +35,7 @@ type Seen = (usize, usize, Option<(usize, bool)>);
 fn fact(topology: &Topology, (connection, prefix, route): Seen) -> Fact {
     let connection = &topology.connections[connection % topology.connections.len()];
     let (router, session) = (connection.edge.clone(), connection.name.clone());
-    let prefix: Ipv4Net = PREFIXES[prefix].parse().expect("a prefix");
+    let prefix: IpNet = PREFIXES[prefix].parse().expect("a prefix");
     let Some((path, marked)) = route else {
         return Fact::RouteWithdrawn {
             router,

@@ -3,26 +3,28 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
+use ipnet::IpNet;
+
 use super::*;
 use crate::bgp::attributes::Attributes;
+use crate::bgp::family::Family;
+use crate::bgp::message::Nlri;
 
 /// A whole conversation of a good neighbour.
 fn conversation() -> Vec<u8> {
     let mut set = Attributes::originated(Ipv4Addr::new(192, 0, 2, 1));
     set.as_path = vec![64500];
     set.communities = vec![1, 2, 3];
-    let prefixes: Vec<ipnet::Ipv4Net> = (0..30_u8)
-        .map(|n| ipnet::Ipv4Net::new(Ipv4Addr::new(20, 0, n, 0), 24).expect("24 is a length"))
+    let prefixes: Vec<Nlri> = (0..30_u8)
+        .map(|n| IpNet::new(Ipv4Addr::new(20, 0, n, 0).into(), 24).expect("24 is a length"))
+        .map(Nlri::from)
         .collect();
-    let dialect = Dialect {
-        four_octet: true,
-        internal: false,
-    };
+    let dialect = Dialect::plain(false);
     let mut stream = open_bytes(|_| {});
     message::write_keepalive(&mut stream);
     message::write_announcements(&mut stream, &set, &prefixes, dialect).expect("writable");
-    message::write_withdrawals(&mut stream, &prefixes[..10]);
-    message::write_end_of_rib(&mut stream);
+    message::write_withdrawals(&mut stream, &prefixes[..10], dialect);
+    message::write_end_of_rib(&mut stream, Family::Ipv4Unicast);
     message::write_route_refresh(&mut stream);
     message::write_keepalive(&mut stream);
     stream.to_vec()
@@ -47,7 +49,7 @@ impl Bench {
         assert!(up.count() <= 1);
         // A session that runs waits for a timer, unless it only listens or agreed on no timers.
         let listens = session.config.passive && self.state() == State::Active;
-        let timeless = |m: &&Machine| m.negotiated.is_some_and(|n| n.hold.is_none());
+        let timeless = |m: &&Machine| m.negotiated.as_ref().is_some_and(|n| n.hold.is_none());
         if session.run == Run::Running && session.deadline().is_none() {
             let may_wait = listens || machines.iter().any(timeless);
             assert!(may_wait, "stuck in {}", self.state());

@@ -122,7 +122,10 @@ fn unacceptable_opens_are_refused_with_the_right_words() {
         (|o| o.id = Ipv4Addr::UNSPECIFIED, (2, 3)),
         (|o| o.hold_time = 1, (2, 6)),
         (|o| o.hold_time = 2, (2, 6)),
-        (|o| (o.asn, o.four_octet) = (4_200_000_000, false), (2, 2)),
+        (
+            |o| (o.asn, o.capabilities.four_octet) = (4_200_000_000, false),
+            (2, 2),
+        ),
         (|o| o.asn = 0, (2, 2)),
     ];
     for (change, expected) in cases {
@@ -171,7 +174,7 @@ fn a_two_octet_neighbour_is_spoken_to_in_two_octets() {
     let mut bench = Bench::new(|_| {});
     bench.input(Input::Start);
     let conn = bench.connect();
-    bench.bytes(conn, &open_bytes(|o| o.four_octet = false));
+    bench.bytes(conn, &open_bytes(|o| o.capabilities.four_octet = false));
     bench.bytes(conn, &keepalive_bytes());
     let negotiated = bench.session.negotiated().expect("established");
     assert!(!negotiated.dialect.four_octet);
@@ -179,7 +182,7 @@ fn a_two_octet_neighbour_is_spoken_to_in_two_octets() {
 
 #[test]
 fn messages_out_of_place_are_state_machine_errors() {
-    let update = bytes(message::write_end_of_rib);
+    let update = bytes(|out| message::write_end_of_rib(out, Family::Ipv4Unicast));
     let refresh = bytes(message::write_route_refresh);
     let open = open_bytes(|_| {});
     for early in [&keepalive_bytes(), &update, &refresh] {
@@ -210,7 +213,9 @@ fn nothing_after_the_end_of_a_connection_counts() {
     let (mut bench, conn) = Bench::established(|_| {});
     bench.take();
     let mut stream = bytes(|out| message::write_notification(out, &Notification::new(6, 4)));
-    stream.extend_from_slice(&bytes(message::write_end_of_rib));
+    stream.extend_from_slice(&bytes(|out| {
+        message::write_end_of_rib(out, Family::Ipv4Unicast)
+    }));
     bench.bytes(conn, &stream);
     assert!(!bench.outputs.iter().any(|o| matches!(o, Output::Update(_))));
     assert_eq!(bench.why(), Some("received Cease/administrative reset"));
@@ -445,7 +450,7 @@ fn a_refresh_is_asked_for_only_where_the_neighbour_knows_it() {
     let mut bench = Bench::new(|_| {});
     bench.input(Input::Start);
     let conn = bench.connect();
-    bench.bytes(conn, &open_bytes(|o| o.route_refresh = false));
+    bench.bytes(conn, &open_bytes(|o| o.capabilities.route_refresh = false));
     bench.bytes(conn, &keepalive_bytes());
     bench.take();
     bench.input(Input::RequestRefresh);

@@ -1,6 +1,6 @@
 //! Every kind of fact, with any contents.
 
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -22,8 +22,9 @@ fn nanos() -> impl Strategy<Value = Nanos> {
     any::<u64>().prop_map(Nanos)
 }
 
-fn prefix() -> impl Strategy<Value = Ipv4Net> {
-    (any::<u32>(), 0..=32u8).prop_map(|(address, len)| Ipv4Net::new_assert(address.into(), len))
+fn prefix() -> impl Strategy<Value = IpNet> {
+    (any::<u32>(), 0..=32u8)
+        .prop_map(|(address, len)| Ipv4Net::new_assert(address.into(), len).into())
 }
 
 fn file() -> impl Strategy<Value = SourceText> {

@@ -1,0 +1,116 @@
+//! Address families (RFC 4760): IPv4 and IPv6, unicast.
+
+use std::fmt;
+
+use ipnet::IpNet;
+
+/// An address family and its subsequent one, of those a session can carry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Family {
+    /// AFI 1, SAFI 1.
+    Ipv4Unicast,
+    /// AFI 2, SAFI 1.
+    Ipv6Unicast,
+}
+
+impl Family {
+    /// All of them.
+    pub const ALL: [Family; 2] = [Family::Ipv4Unicast, Family::Ipv6Unicast];
+
+    /// The family of a prefix.
+    pub fn of(prefix: &IpNet) -> Family {
+        match prefix {
+            IpNet::V4(_) => Family::Ipv4Unicast,
+            IpNet::V6(_) => Family::Ipv6Unicast,
+        }
+    }
+
+    /// Address Family Identifier.
+    pub fn afi(self) -> u16 {
+        match self {
+            Family::Ipv4Unicast => 1,
+            Family::Ipv6Unicast => 2,
+        }
+    }
+
+    /// Subsequent Address Family Identifier.
+    pub fn safi(self) -> u8 {
+        1
+    }
+
+    /// The family of two identifiers; `None` when no session here carries it.
+    pub fn from_codes(afi: u16, safi: u8) -> Option<Family> {
+        Family::ALL
+            .into_iter()
+            .find(|family| (family.afi(), family.safi()) == (afi, safi))
+    }
+
+    fn bit(self) -> u8 {
+        match self {
+            Family::Ipv4Unicast => 1,
+            Family::Ipv6Unicast => 2,
+        }
+    }
+}
+
+impl fmt::Display for Family {
+    /// `IPv4 unicast`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Family::Ipv4Unicast => "IPv4 unicast",
+            Family::Ipv6Unicast => "IPv6 unicast",
+        })
+    }
+}
+
+/// A set of families.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Families(u8);
+
+impl Families {
+    /// None.
+    pub const NONE: Families = Families(0);
+    /// IPv4 unicast alone: what a session carries that says nothing (RFC 4760, section 8).
+    pub const IPV4: Families = Families(1);
+
+    /// Whether a family is in the set.
+    pub fn contains(self, family: Family) -> bool {
+        self.0 & family.bit() != 0
+    }
+
+    /// Adds a family.
+    pub fn insert(&mut self, family: Family) {
+        self.0 |= family.bit();
+    }
+
+    /// What both sets have.
+    pub fn and(self, other: Families) -> Families {
+        Families(self.0 & other.0)
+    }
+
+    /// Whether none is in it.
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// The families of the set, in order.
+    pub fn iter(self) -> impl Iterator<Item = Family> {
+        Family::ALL.into_iter().filter(move |f| self.contains(*f))
+    }
+}
+
+impl FromIterator<Family> for Families {
+    fn from_iter<I: IntoIterator<Item = Family>>(families: I) -> Families {
+        let mut set = Families::NONE;
+        for family in families {
+            set.insert(family);
+        }
+        set
+    }
+}
+
+impl From<Family> for Families {
+    fn from(family: Family) -> Families {
+        Families(family.bit())
+    }
+}

@@ -1,0 +1,139 @@
+//! What the two ends of a session can do (RFC 5492), and what follows when both can.
+
+use crate::bgp::family::{Families, Family};
+
+/// The capabilities of one end, as its OPEN has them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Four-octet AS numbers (RFC 6793); off only to play an old speaker.
+    pub four_octet: bool,
+    /// Address families (RFC 4760). An OPEN that names none is read as IPv4 unicast alone.
+    pub families: Families,
+    /// Route refresh (RFC 2918).
+    pub route_refresh: bool,
+    /// Enhanced route refresh (RFC 7313).
+    pub enhanced_route_refresh: bool,
+    /// Messages up to 65,535 octets (RFC 8654).
+    pub extended_message: bool,
+    /// IPv4 unicast with IPv6 next hops (RFC 8950).
+    pub extended_next_hop: bool,
+    /// Graceful restart (RFC 4724).
+    pub graceful_restart: Option<GracefulRestart>,
+    /// BGP role (RFC 9234).
+    pub role: Option<Role>,
+    /// Families in which several paths of a prefix can be received (RFC 7911).
+    pub add_path_receive: Families,
+    /// Families in which several paths of a prefix can be sent (RFC 7911).
+    pub add_path_send: Families,
+    /// BFD strict mode (draft-ietf-idr-bgp-bfd-strict-mode).
+    pub bfd_strict: bool,
+    /// Capability codes of the neighbour we have no use for.
+    pub ignored: Vec<u8>,
+}
+
+impl Capabilities {
+    /// What a simulated router announces unless told otherwise: one family, route refresh, four-octet AS numbers.
+    pub fn of(family: Family) -> Capabilities {
+        Capabilities {
+            four_octet: true,
+            families: family.into(),
+            route_refresh: true,
+            ..Capabilities::none()
+        }
+    }
+
+    /// None at all: what an OPEN without optional parameters says, but for its family.
+    pub fn none() -> Capabilities {
+        Capabilities {
+            four_octet: false,
+            families: Families::NONE,
+            route_refresh: false,
+            enhanced_route_refresh: false,
+            extended_message: false,
+            extended_next_hop: false,
+            graceful_restart: None,
+            role: None,
+            add_path_receive: Families::NONE,
+            add_path_send: Families::NONE,
+            bfd_strict: false,
+            ignored: Vec::new(),
+        }
+    }
+
+    /// How UPDATEs read between us and a neighbour with these capabilities.
+    pub fn dialect(&self, theirs: &Capabilities, internal: bool) -> Dialect {
+        Dialect {
+            four_octet: self.four_octet && theirs.four_octet,
+            internal,
+            families: self.families.and(theirs.families),
+            extended_message: self.extended_message && theirs.extended_message,
+            extended_next_hop: self.extended_next_hop && theirs.extended_next_hop,
+            add_path_receive: self.add_path_receive.and(theirs.add_path_send),
+            add_path_send: self.add_path_send.and(theirs.add_path_receive),
+        }
+    }
+}
+
+/// The graceful restart capability (RFC 4724, section 3; RFC 8538 for the N bit).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GracefulRestart {
+    /// The R bit: the speaker has restarted.
+    pub restarting: bool,
+    /// The N bit: a NOTIFICATION begins a graceful restart, too.
+    pub notification: bool,
+    /// Restart time in seconds, at most 4095.
+    pub time: u16,
+    /// Families whose routes are to be kept over a restart.
+    pub families: Families,
+    /// Those of them with the F bit: forwarding went on.
+    pub preserved: Families,
+}
+
+/// A BGP role (RFC 9234, section 4.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// 0: the other end is our customer.
+    Provider,
+    /// 1: the other end is a client of our route server.
+    RouteServer,
+    /// 2: the other end is a route server.
+    RouteServerClient,
+    /// 3: the other end is our provider.
+    Customer,
+    /// 4: both ends are equal.
+    Peer,
+}
+
+/// What was negotiated and decides how UPDATEs read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dialect {
+    /// Both ends know four-octet AS numbers (RFC 6793).
+    pub four_octet: bool,
+    /// iBGP.
+    pub internal: bool,
+    /// Families both ends carry.
+    pub families: Families,
+    /// Messages may have 65,535 octets (RFC 8654), in both directions.
+    pub extended_message: bool,
+    /// IPv4 routes may have IPv6 next hops (RFC 8950).
+    pub extended_next_hop: bool,
+    /// Families whose prefixes come with path identifiers.
+    pub add_path_receive: Families,
+    /// Families whose prefixes we send with path identifiers.
+    pub add_path_send: Families,
+}
+
+impl Dialect {
+    /// IPv4 unicast and nothing else, as before any OPEN.
+    pub const fn plain(internal: bool) -> Dialect {
+        Dialect {
+            four_octet: true,
+            internal,
+            families: Families::IPV4,
+            extended_message: false,
+            extended_next_hop: false,
+            add_path_receive: Families::NONE,
+            add_path_send: Families::NONE,
+        }
+    }
+}
