@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use self::host::HostWatch;
 use crate::binding::{Binding, Device};
-use crate::device::{DeviceError, bird};
+use crate::device::{self, DeviceError};
 use crate::judge::settle::{PHASES, Phase};
 use crate::judge::{Findings, Judge};
 use crate::lab::{Acted, Lab, LabError};
@@ -96,7 +96,7 @@ pub fn check_devices(binding: &Binding) -> Result<(), DeviceError> {
     for (router, device) in &binding.routers {
         match device {
             Device::Simulated => {}
-            Device::Bird { config } => match bird::check(router, config) {
+            Device::Daemon { daemon, config } => match device::check(router, *daemon, config) {
                 Err(error) if !error.is_lack() => return Err(error),
                 Ok(()) | Err(_) => {}
             },

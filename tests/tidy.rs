@@ -40,7 +40,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("kernel", &["plan", "record", "time"]),
     ("router", &["bgp", "kernel", "record", "time", "topology"]),
     ("line", &["lacp", "bfd", "kernel", "record", "time"]),
-    ("device", &["kernel", "record"]),
+    ("device", &["binding", "kernel", "record"]),
     ("probe", &["kernel", "record", "time"]),
     (
         "lab",

@@ -2,11 +2,13 @@
 //!
 //! **Invariant:** every router named here exists in the topology the binding is used with.
 
+mod daemon;
 mod parse;
 mod raw;
 
 use std::path::PathBuf;
 
+pub use daemon::Daemon;
 pub use parse::{load, parse};
 
 /// Devices by router. A router that is not named is [`Device::Simulated`].
@@ -23,9 +25,11 @@ pub struct Binding {
 pub enum Device {
     /// peerlab's own router.
     Simulated,
-    /// BIRD 2 with this configuration file.
-    Bird {
-        /// Absolute path of the configuration file.
+    /// A routing daemon with the user's own configuration.
+    Daemon {
+        /// Which.
+        daemon: Daemon,
+        /// Absolute path of its configuration file.
         config: PathBuf,
     },
 }

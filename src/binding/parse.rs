@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::raw::{RawBinding, RawDevice, RawRouter};
-use super::{Binding, Device};
+use super::{Binding, Daemon, Device};
 use crate::source::{Diagnostics, Located, Mistakes, Source, read};
 use crate::topology::Topology;
 
@@ -54,27 +54,43 @@ fn device(name: &Located<String>, raw: &RawRouter, mistakes: &mut Mistakes) -> O
             }
             Some(Device::Simulated)
         }
-        RawDevice::Bird => {
-            let config = raw.config.as_ref();
-            let example = "config = \"…/bird.conf\"";
-            let config = mistakes.require(config, name.span, &owner, "config", example)?;
-            let config = config_file(config, mistakes)?;
-            Some(Device::Bird { config })
-        }
-        RawDevice::Frr
-        | RawDevice::Gobgp
-        | RawDevice::Openbgpd
-        | RawDevice::Exabgp
-        | RawDevice::Container
-        | RawDevice::Interface
-        | RawDevice::Command => {
+        RawDevice::Bird => daemon(Daemon::Bird, name, raw, mistakes),
+        RawDevice::Frr => daemon(Daemon::Frr, name, raw, mistakes),
+        RawDevice::Gobgp => daemon(Daemon::Gobgp, name, raw, mistakes),
+        RawDevice::Openbgpd => daemon(Daemon::Openbgpd, name, raw, mistakes),
+        RawDevice::Exabgp => daemon(Daemon::Exabgp, name, raw, mistakes),
+        RawDevice::Container | RawDevice::Interface | RawDevice::Command => {
             let text = mistakes.source().text[mistakes.source().range(kind.span)].to_owned();
             let message = format!("the device {text} is not supported yet");
             let diagnostic = mistakes.error(kind.span, message, "not yet");
-            mistakes.push(diagnostic.note("supported: `simulated`, `bird`"));
+            mistakes.push(
+                diagnostic
+                    .note("supported: `simulated`, `bird`, `frr`, `gobgp`, `openbgpd`, `exabgp`"),
+            );
             None
         }
     }
+}
+
+/// A daemon with its configuration file.
+fn daemon(
+    daemon: Daemon,
+    name: &Located<String>,
+    raw: &RawRouter,
+    mistakes: &mut Mistakes,
+) -> Option<Device> {
+    let example = match daemon {
+        Daemon::Bird => "config = \"…/bird.conf\"",
+        Daemon::Frr => "config = \"…/frr.conf\"",
+        Daemon::Gobgp => "config = \"…/gobgpd.toml\"",
+        Daemon::Openbgpd => "config = \"…/bgpd.conf\"",
+        Daemon::Exabgp => "config = \"…/exabgp.conf\"",
+    };
+    let owner = format!("router `{}`", name.value);
+    let config = raw.config.as_ref();
+    let config = mistakes.require(config, name.span, &owner, "config", example)?;
+    let config = config_file(config, mistakes)?;
+    Some(Device::Daemon { daemon, config })
 }
 
 /// The absolute path of a configuration file that exists.

@@ -34,17 +34,13 @@ pub(super) enum RawDevice {
     Simulated,
     /// BIRD 2, with `config`.
     Bird,
-    /// FRR. Not supported yet.
-    #[schemars(skip)]
+    /// FRR, with `config`: an integrated frr.conf.
     Frr,
-    /// GoBGP. Not supported yet.
-    #[schemars(skip)]
+    /// GoBGP, with `config`: TOML.
     Gobgp,
-    /// OpenBGPD. Not supported yet.
-    #[schemars(skip)]
+    /// OpenBGPD, with `config`.
     Openbgpd,
-    /// ExaBGP. Not supported yet.
-    #[schemars(skip)]
+    /// ExaBGP 4, with `config`.
     Exabgp,
     /// A running container. Not supported yet.
     #[schemars(skip)]

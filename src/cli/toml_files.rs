@@ -107,6 +107,7 @@ mod tests {
                 "topologies/bindings/one-metro-bird-rpki.toml",
                 "topologies/bindings/one-metro-bird-without-bfd.toml",
                 "topologies/bindings/one-metro-bird.toml",
+                "topologies/bindings/one-metro-frr.toml",
                 "topologies/profiles/exchange-route-server.toml",
                 "topologies/profiles/voice.toml",
             ]

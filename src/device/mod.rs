@@ -1,13 +1,43 @@
-//! What can play a router that is not ours: one file per kind.
+//! What can play a router that is not ours: one file per kind, over one way to run child processes ([`child`]).
 //!
-//! A device is a child process in the router's namespace, with the configuration file the user gave it.
-//! It sees the interfaces `peerlab plan` prints and nothing of the lab else.
+//! A device is a daemon, or several, in the router's namespace, with the configuration file the user gave it and with
+//! `/run`, `/var/tmp`, `/var/log` and what else it needs of its own ([`place`]). It sees the interfaces `peerlab plan`
+//! prints and nothing of the lab else.
+//!
+//! | kind | what runs | checked by |
+//! |---|---|---|
+//! | BIRD | `bird` | `bird -p` |
+//! | FRR | `zebra`, then `bgpd`, `bfdd`, `staticd`, then `vtysh -b` | `vtysh -C` |
+//! | GoBGP | `gobgpd` | `gobgpd -d` |
+//! | OpenBGPD | `bgpd` | `bgpd -n` |
+//! | ExaBGP | `exabgp` | `exabgp --test` |
+//!
+//! All are told to run as the user they were installed for, and do, as far as they can see: in their place this user is
+//! root, as only one user exists in the lab of an ordinary user.
 //!
 //! **Invariant:** what a device says is reported in its own words; a device that ends is never ignored.
 
-pub mod bird;
+mod bird;
+pub mod child;
+mod exabgp;
+mod frr;
+mod gobgp;
+mod openbgpd;
+mod place;
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use tokio::sync::mpsc::UnboundedSender;
+
+pub use self::child::{Ended, Running};
+pub use self::place::Place;
+use crate::binding::Daemon;
+use crate::kernel::feature::program;
+use crate::kernel::namespace::Namespace;
+use crate::record::Recorder;
 
 /// Why a device could not play its router.
 #[derive(Debug, thiserror::Error)]
@@ -44,7 +74,15 @@ pub enum DeviceError {
         /// Program.
         program: &'static str,
         /// The system's answer.
-        source: std::io::Error,
+        source: io::Error,
+    },
+    /// Its files could not be laid out.
+    #[error("lay out the files of router {router}: {source}")]
+    Files {
+        /// Router.
+        router: String,
+        /// The system's answer.
+        source: io::Error,
     },
     /// Its namespace could not be entered.
     #[error(transparent)]
@@ -57,3 +95,103 @@ impl DeviceError {
         matches!(self, DeviceError::NotInstalled { .. })
     }
 }
+
+/// Lets a daemon read a configuration without running it, in the present namespaces.
+///
+/// # Errors
+/// It is not installed, refuses the configuration, or cannot be run.
+pub fn check(router: &str, daemon: Daemon, config: &Path) -> Result<(), DeviceError> {
+    let files = |source| DeviceError::Files {
+        router: router.to_owned(),
+        source,
+    };
+    let folder = tempfile::tempdir().map_err(files)?;
+    let (program, (mut command, read)) = match daemon {
+        Daemon::Bird => ("bird", bird::check(router, config)?),
+        Daemon::Frr => ("vtysh", frr::check(router, config, folder.path())?),
+        Daemon::Gobgp => ("gobgpd", gobgp::check(router, config)?),
+        Daemon::Openbgpd => ("bgpd", openbgpd::check(router, config, folder.path())?),
+        Daemon::Exabgp => ("exabgp", exabgp::check(router, config)?),
+    };
+    let spawn = |source| DeviceError::Spawn {
+        router: router.to_owned(),
+        program,
+        source,
+    };
+    let output = command.stdin(Stdio::null()).output().map_err(spawn)?;
+    if output.status.success() {
+        return Ok(());
+    }
+    // Killed, it has not judged anything.
+    if output.status.code().is_none() {
+        return Err(spawn(io::Error::other(output.status.to_string())));
+    }
+    let words = [output.stdout, output.stderr].concat();
+    let words = String::from_utf8_lossy(&words);
+    // The user knows the file by its own name.
+    let mut words = words
+        .trim()
+        .replace(&*read.to_string_lossy(), &config.to_string_lossy());
+    if words.is_empty() {
+        words = output.status.to_string();
+    }
+    Err(DeviceError::Rejected {
+        router: router.to_owned(),
+        program,
+        config: PathBuf::from(config),
+        words,
+    })
+}
+
+/// Starts a daemon in the router's namespace and watches it until it ends or is stopped. Must be called inside a tokio
+/// `LocalSet`, and in the namespaces of [`crate::kernel::enter`].
+///
+/// # Errors
+/// It is not installed, or its files cannot be laid out. All that comes later, a configuration it refuses among it, is
+/// told as its end; see [`check`].
+pub fn start(
+    router: &str,
+    daemon: Daemon,
+    config: &Path,
+    namespace: &Arc<Namespace>,
+    recorder: &Recorder,
+    ended: UnboundedSender<Ended>,
+) -> Result<Running, DeviceError> {
+    let files = |source| DeviceError::Files {
+        router: router.to_owned(),
+        source,
+    };
+    let mut place = Place::new(router, namespace).map_err(files)?;
+    match daemon {
+        Daemon::Bird => bird::furnish(&mut place),
+        Daemon::Frr => frr::furnish(&mut place, config),
+        Daemon::Gobgp => Ok(()),
+        Daemon::Openbgpd => openbgpd::furnish(&mut place, config),
+        Daemon::Exabgp => exabgp::furnish(&mut place),
+    }
+    .map_err(files)?;
+    let stages = match daemon {
+        Daemon::Bird => bird::stages(&place, config),
+        Daemon::Frr => frr::stages(&place),
+        Daemon::Gobgp => gobgp::stages(&place, config),
+        Daemon::Openbgpd => openbgpd::stages(&place, config),
+        Daemon::Exabgp => exabgp::stages(&place, config),
+    }?;
+    Ok(child::start(daemon, place, stages, recorder, ended))
+}
+
+/// Where a program is.
+fn find(
+    router: &str,
+    program: &'static str,
+    package: &'static str,
+) -> Result<PathBuf, DeviceError> {
+    program::find(program).ok_or_else(|| DeviceError::NotInstalled {
+        router: router.to_owned(),
+        program,
+        package,
+    })
+}
+
+/// A command that lets a daemon read a configuration, and the path under which it does.
+type Check = (Command, PathBuf);

@@ -19,4 +19,5 @@ pub mod priority;
 pub mod route;
 pub mod socket;
 pub mod sysctl;
+pub mod view;
 pub mod watch;

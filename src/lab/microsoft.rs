@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Acted, Lab, LabError};
-use crate::binding::{Binding, Device};
+use crate::binding::{Binding, Daemon, Device};
 use crate::provider::prefixes::DeviceKind;
 use crate::provider::{Input, Output, Provider, Request};
 use crate::record::Entry;
@@ -23,7 +23,11 @@ pub(super) const NOT_PROVISIONED: &str = "the connection is not provisioned";
 pub(super) fn device_kinds(binding: &Binding) -> BTreeMap<String, DeviceKind> {
     let kind = |device: &Device| match device {
         Device::Simulated => DeviceKind::Simulated,
-        Device::Bird { .. } => DeviceKind::Bird,
+        Device::Daemon { daemon, .. } => match daemon {
+            Daemon::Bird => DeviceKind::Bird,
+            Daemon::Frr => DeviceKind::Frr,
+            Daemon::Gobgp | Daemon::Openbgpd | Daemon::Exabgp => DeviceKind::Other,
+        },
     };
     let routers = binding.routers.iter();
     routers

@@ -35,7 +35,7 @@ use self::microsoft_routes::MicrosoftRoutes;
 use self::registries::Registries;
 use self::served::Served;
 use crate::binding::{Binding, Device};
-use crate::device::bird::{self, Bird};
+use crate::device::{self, Ended, Running};
 use crate::kernel::apply::Network;
 use crate::kernel::enter;
 use crate::kernel::namespace::Namespace;
@@ -83,7 +83,7 @@ pub struct Lab {
     /// Connections whose sessions are taken down at these moments.
     draining: BTreeMap<String, At>,
     probe: Probe,
-    devices: Vec<Bird>,
+    devices: Vec<Running>,
     _watcher: Watcher,
     _capture: Option<Capture>,
 }
@@ -334,22 +334,30 @@ fn start_devices(
     binding: &Binding,
     network: &Network,
     recorder: &Recorder,
-) -> Result<Vec<Bird>, LabError> {
+) -> Result<Vec<Running>, LabError> {
     let mut devices = Vec::new();
-    let (ended, mut ends) = unbounded_channel::<bird::Ended>();
+    let (ended, mut ends) = unbounded_channel::<Ended>();
     for (router, device) in &binding.routers {
         match device {
             Device::Simulated => {}
-            Device::Bird { config } => {
-                let place = namespace(network, router)?;
-                devices.push(bird::start(router, place, config, recorder, ended.clone())?);
+            Device::Daemon { daemon, config } => {
+                let place = shared(network, router)?;
+                let ended = ended.clone();
+                devices.push(device::start(
+                    router, *daemon, config, &place, recorder, ended,
+                )?);
             }
         }
     }
     let recorder = recorder.clone();
     spawn_local(async move {
         while let Some(end) = ends.recv().await {
-            let text = format!("router {}: bird ended by itself: {}", end.router, end.words);
+            let Ended {
+                router,
+                daemon,
+                words,
+            } = end;
+            let text = format!("router {router}: {daemon} ended by itself: {words}");
             recorder.now(Fact::Errored { text });
         }
     });

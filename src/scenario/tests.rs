@@ -254,7 +254,8 @@ fn what_only_an_export_policy_decides_is_not_asked_of_a_real_router() {
             format!("topology = \"one-metro\"\n[[step]]\nannounce = {{ prefix = {announce} }}\n");
         let source = Source::new("scenarios/test.toml", text);
         let (scenario, topology) = parse(&source).expect("no mistake");
-        let bird = crate::binding::Device::Bird {
+        let bird = crate::binding::Device::Daemon {
+            daemon: crate::binding::Daemon::Bird,
             config: "ams-pe-2.conf".into(),
         };
         let binding = crate::binding::Binding {

@@ -130,7 +130,7 @@ fn bird_dies() -> Result<(), Failed> {
     send(Signal::SIGKILL, bird);
     let ended = run.end(PATIENCE)?;
     ended.expect(4)?;
-    ended.expect_words("router ams-pe-2: bird ended by itself: signal: 9 (SIGKILL)")?;
+    ended.expect_words("router ams-pe-2: BIRD ended by itself: signal: 9 (SIGKILL)")?;
     before.nothing_is_left(&mark)
 }
 
