@@ -3,10 +3,10 @@
 //! Every test makes a network namespace of its own with two veth pairs whose other ends lie in a second one.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::process::{Command, ExitCode};
 
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net};
 use libtest_mimic::{Arguments, Failed, Trial};
 use peerlab::kernel::enter::enter;
 use peerlab::kernel::namespace::Namespace;
@@ -41,6 +41,22 @@ fn tests() -> Vec<Trial> {
         Trial::test("a_gateway_that_is_not_there_is_left_out", bad_gateway),
         Trial::test("what_an_earlier_router_left_is_removed", leftovers),
         Trial::test("watchers_hear_of_every_route", watchers),
+        Trial::test("ipv6_routes", ipv6_routes),
+        Trial::test("ipv6_routes_without_nexthop_objects", ipv6_without_objects),
+        Trial::test("ipv4_routes_over_ipv6_next_hops", ipv4_over_ipv6),
+        Trial::test(
+            "a_lost_connection_of_100000_routes_is_one_change",
+            one_change,
+        ),
+        Trial::test(
+            "100000_routes_move_to_their_alternative_with_one_change",
+            one_move,
+        ),
+        Trial::test(
+            "100000_routes_without_alternative_go_with_one_change",
+            one_removal,
+        ),
+        Trial::test("a_restart_keeps_routes_until_they_are_swept", restart),
     ]
 }
 
@@ -71,13 +87,11 @@ impl Bed {
                 ),
             )?;
             ip(&router, &format!("addr add 10.0.{n}.0/31 dev v{n}"))?;
+            ip(&router, &format!("addr add fd00:{n}::/127 dev v{n} nodad"))?;
             ip(&far, &format!("link set w{n} up"))?;
             ip(&router, &format!("link set v{n} up"))?;
         }
-        let hops = [0, 1].map(|n| NextHop {
-            gateway: Ipv4Addr::new(10, 0, n, 1),
-            oif: 10 + u32::from(n),
-        });
+        let hops = [0, 1].map(|n| hop(n, Ipv4Addr::new(10, 0, n as u8, 1)));
         Ok(Bed { router, far, hops })
     }
 
@@ -87,19 +101,27 @@ impl Bed {
 
     /// The kernel's BGP routes: prefix and interfaces.
     fn routes(&self) -> Result<BTreeMap<String, Vec<String>>, Failed> {
+        self.routes_of(4)
+    }
+
+    /// As [`Bed::routes`], of one IP version.
+    fn routes_of(&self, version: u8) -> Result<BTreeMap<String, Vec<String>>, Failed> {
         let name = |hop: &Value| hop["dev"].as_str().unwrap_or_default().to_owned();
-        Ok(ip_json(&self.router, "-j -d route show proto bgp")?
-            .iter()
-            .map(|route| {
-                assert_eq!(route["metric"], 20);
-                let mut via: Vec<String> = match route["nexthops"].as_array() {
-                    Some(hops) => hops.iter().map(name).collect(),
-                    None => vec![name(route)],
-                };
-                via.sort();
-                (route["dst"].as_str().unwrap_or_default().to_owned(), via)
-            })
-            .collect())
+        Ok(ip_json(
+            &self.router,
+            &format!("-{version} -j -d route show proto bgp"),
+        )?
+        .iter()
+        .map(|route| {
+            assert_eq!(route["metric"], 20);
+            let mut via: Vec<String> = match route["nexthops"].as_array() {
+                Some(hops) => hops.iter().map(name).collect(),
+                None => vec![name(route)],
+            };
+            via.sort();
+            (route["dst"].as_str().unwrap_or_default().to_owned(), via)
+        })
+        .collect())
     }
 
     /// Number of nexthop objects, groups included.
@@ -121,6 +143,15 @@ impl Bed {
                 return Err("no carrier event".into());
             }
         }
+    }
+}
+
+/// A next hop that session `n` told of, over the link of that number.
+fn hop(n: u16, address: impl Into<IpAddr>) -> NextHop {
+    NextHop {
+        address: address.into(),
+        oif: 10 + u32::from(n),
+        source: n,
     }
 }
 
@@ -148,8 +179,12 @@ fn ip_json(namespace: &Namespace, arguments: &str) -> Result<Vec<Value>, Failed>
     })
 }
 
-fn prefixes() -> impl Iterator<Item = Ipv4Net> {
-    (0..280u32).map(|n| Ipv4Net::new_assert(Ipv4Addr::from(0x6440_0000 + (n << 8)), 24))
+fn prefixes() -> impl Iterator<Item = IpNet> {
+    many(280)
+}
+
+fn many(count: u32) -> impl Iterator<Item = IpNet> {
+    (0..count).map(|n| Ipv4Net::new_assert(Ipv4Addr::from(0x6440_0000 + (n << 8)), 24).into())
 }
 
 fn all(via: &[&str]) -> BTreeMap<String, Vec<String>> {
@@ -182,7 +217,7 @@ fn two_then_one_then_two() -> Result<(), Failed> {
     expect(announce(&mut fib, &bed.hops)?, 283)?;
     expect(bed.routes()?, all(&["v0", "v1"]))?;
 
-    fib.next_hop_down(bed.hops[0].gateway);
+    fib.source_down(0);
     expect(fib.flush()?, 2)?;
     expect(bed.routes()?, all(&["v1"]))?;
     expect(announce(&mut fib, &bed.hops[1..])?, 0)?;
@@ -200,7 +235,7 @@ fn one_route_leaves() -> Result<(), Failed> {
     let bed = Bed::new()?;
     let mut fib = bed.fib()?;
     announce(&mut fib, &bed.hops)?;
-    let prefix: Ipv4Net = "100.64.3.0/24".parse()?;
+    let prefix: IpNet = "100.64.3.0/24".parse()?;
     fib.replace(prefix, &bed.hops[1..]);
     // The group of one, and the route.
     expect(fib.flush()?, 2)?;
@@ -220,7 +255,7 @@ fn without_nexthop_objects() -> Result<(), Failed> {
     announce(&mut fib, &bed.hops)?;
     expect(bed.routes()?, all(&["v0", "v1"]))?;
     expect(bed.objects()?, 0)?;
-    fib.next_hop_down(bed.hops[1].gateway);
+    fib.source_down(1);
     fib.flush()?;
     expect(bed.routes()?, all(&["v0"]))?;
     fib.interface_down(bed.hops[0].oif);
@@ -232,7 +267,7 @@ fn alternative() -> Result<(), Failed> {
     let bed = Bed::new()?;
     let mut fib = bed.fib()?;
     announce(&mut fib, &bed.hops[..1])?;
-    fib.next_hop_down(bed.hops[0].gateway);
+    fib.source_down(0);
     expect(fib.flush()?, 0)?;
     expect(bed.routes()?, all(&["v0"]))?;
     announce(&mut fib, &bed.hops[1..])?;
@@ -244,7 +279,7 @@ fn carrier_loss_of_one() -> Result<(), Failed> {
     let bed = Bed::new()?;
     let mut fib = bed.fib()?;
     announce(&mut fib, &bed.hops)?;
-    let only_v0: Ipv4Net = "198.18.0.0/24".parse()?;
+    let only_v0: IpNet = "198.18.0.0/24".parse()?;
     fib.replace(only_v0, &bed.hops[..1]);
     fib.flush()?;
 
@@ -312,10 +347,7 @@ fn admin_down_of_all() -> Result<(), Failed> {
 fn bad_gateway() -> Result<(), Failed> {
     let bed = Bed::new()?;
     let mut fib = bed.fib()?;
-    let stranger = NextHop {
-        gateway: Ipv4Addr::new(9, 9, 9, 9),
-        oif: 10,
-    };
+    let stranger = hop(0, Ipv4Addr::new(9, 9, 9, 9));
     announce(&mut fib, &[stranger, bed.hops[1]])?;
     expect(bed.routes()?, all(&["v1"]))?;
     announce(&mut fib, &[stranger])?;
@@ -371,10 +403,188 @@ fn watchers() -> Result<(), Failed> {
     let mut fib = bed.fib()?;
     announce(&mut fib, &bed.hops)?;
     expect(heard(new_route)?, 280)?;
-    fib.next_hop_down(bed.hops[0].gateway);
+    fib.source_down(0);
     fib.flush()?;
     expect(heard(new_route)?, 280)?;
     fib.clear();
     fib.flush()?;
     expect(heard(del_route)?, 280)
+}
+
+/// What a link-local and a global neighbour are on each link.
+fn ipv6_hops() -> [NextHop; 2] {
+    [
+        hop(0, Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1)),
+        hop(1, Ipv6Addr::new(0xfd00, 1, 0, 0, 0, 0, 0, 1)),
+    ]
+}
+
+fn ipv6_prefix(n: u16) -> IpNet {
+    let address = Ipv6Addr::new(0x2001, 0xdb8, n, 0, 0, 0, 0, 0);
+    IpNet::new_assert(address.into(), 48)
+}
+
+fn ipv6_via(via: &[&str]) -> BTreeMap<String, Vec<String>> {
+    let via: Vec<String> = via.iter().map(|name| (*name).to_owned()).collect();
+    (1..=50)
+        .map(|n| (ipv6_prefix(n).to_string(), via.clone()))
+        .collect()
+}
+
+fn announce_ipv6(fib: &mut Fib, hops: &[NextHop]) -> Result<usize, Failed> {
+    for n in 1..=50 {
+        fib.replace(ipv6_prefix(n), hops);
+    }
+    Ok(fib.flush()?)
+}
+
+fn ipv6_routes() -> Result<(), Failed> {
+    let bed = Bed::new()?;
+    let mut fib = bed.fib()?;
+    let hops = ipv6_hops();
+    expect(announce_ipv6(&mut fib, &hops)?, 53)?;
+    expect(bed.routes_of(6)?, ipv6_via(&["v0", "v1"]))?;
+    // Routes of both families side by side.
+    expect(announce(&mut fib, &bed.hops)?, 283)?;
+    fib.source_down(0);
+    expect(fib.flush()?, 4)?;
+    expect(bed.routes_of(6)?, ipv6_via(&["v1"]))?;
+    expect(bed.routes()?, all(&["v1"]))?;
+    expect(announce_ipv6(&mut fib, &hops)?, 2)?;
+
+    ip(&bed.far, "link set w1 down")?;
+    bed.wait_until_dark("v1")?;
+    fib.interface_down(hops[1].oif);
+    fib.flush()?;
+    expect(bed.routes_of(6)?, ipv6_via(&["v0"]))?;
+    // There is no IPv6 route over an IPv4 neighbour.
+    expect(announce_ipv6(&mut fib, &[hops[0], bed.hops[0]])?, 0)?;
+    fib.clear();
+    fib.flush()?;
+    expect(bed.routes_of(6)?, BTreeMap::new())?;
+    expect(bed.objects()?, 0)
+}
+
+fn ipv6_without_objects() -> Result<(), Failed> {
+    let bed = Bed::new()?;
+    let mut fib = Fib::without_objects(Netlink::open_in(&bed.router)?);
+    let hops = ipv6_hops();
+    announce_ipv6(&mut fib, &hops)?;
+    expect(bed.routes_of(6)?, ipv6_via(&["v0", "v1"]))?;
+    expect(bed.objects()?, 0)?;
+    fib.source_down(1);
+    fib.flush()?;
+    expect(bed.routes_of(6)?, ipv6_via(&["v0"]))?;
+    fib.replace_all(&hops[..1], &hops[1..]);
+    fib.flush()?;
+    expect(bed.routes_of(6)?, ipv6_via(&["v1"]))?;
+    announce_ipv6(&mut fib, &hops)?;
+    // RFC 8950 works here, too.
+    announce(&mut fib, &hops)?;
+    expect(bed.routes()?, all(&["v0", "v1"]))?;
+    announce(&mut fib, &hops[..1])?;
+    expect(bed.routes()?, all(&["v0"]))?;
+    fib.clear();
+    fib.flush()?;
+    expect(bed.routes_of(6)?, BTreeMap::new())?;
+    expect(bed.routes()?, BTreeMap::new())
+}
+
+/// RFC 8950: one group serves routes of both families.
+fn ipv4_over_ipv6() -> Result<(), Failed> {
+    let bed = Bed::new()?;
+    let mut fib = bed.fib()?;
+    let hops = ipv6_hops();
+    expect(announce(&mut fib, &hops)?, 283)?;
+    expect(announce_ipv6(&mut fib, &hops)?, 50)?;
+    expect(bed.routes()?, all(&["v0", "v1"]))?;
+    expect(bed.routes_of(6)?, ipv6_via(&["v0", "v1"]))?;
+    fib.source_down(1);
+    expect(fib.flush()?, 2)?;
+    expect(bed.routes()?, all(&["v0"]))?;
+    expect(bed.routes_of(6)?, ipv6_via(&["v0"]))?;
+    // An IPv4 neighbour beside an IPv6 one.
+    announce(&mut fib, &[hops[0], bed.hops[1]])?;
+    expect(bed.routes()?, all(&["v0", "v1"]))?;
+    expect(bed.routes_of(6)?, ipv6_via(&["v0"]))
+}
+
+const MANY: u32 = 100_000;
+
+/// How many of the kernel's routes go over exactly these links, and how many others there are.
+fn over(bed: &Bed, via: &[&str]) -> Result<(usize, usize), Failed> {
+    let routes = bed.routes()?;
+    let over = routes.values().filter(|links| *links == via).count();
+    Ok((over, routes.len() - over))
+}
+
+fn announce_many(fib: &mut Fib, hops: &[NextHop]) -> Result<usize, Failed> {
+    for prefix in many(MANY) {
+        fib.replace(prefix, hops);
+    }
+    Ok(fib.flush()?)
+}
+
+fn one_change() -> Result<(), Failed> {
+    let bed = Bed::new()?;
+    let mut fib = bed.fib()?;
+    announce_many(&mut fib, &bed.hops)?;
+    // A route that has had the other next hop alone from the start.
+    fib.replace("198.18.0.0/24".parse()?, &bed.hops[1..]);
+    fib.flush()?;
+    fib.source_down(0);
+    // The group's members, and the end of a next hop that no route uses any more.
+    expect(fib.flush()?, 2)?;
+    expect(over(&bed, &["v1"])?, (MANY as usize + 1, 0))?;
+    // Nor does anything follow when each prefix is decided anew, in whatever parts.
+    for prefix in many(MANY / 2) {
+        fib.replace(prefix, &bed.hops[1..]);
+    }
+    expect(fib.flush()?, 0)?;
+    expect(announce_many(&mut fib, &bed.hops[1..])?, 0)
+}
+
+fn one_move() -> Result<(), Failed> {
+    let bed = Bed::new()?;
+    let mut fib = bed.fib()?;
+    announce_many(&mut fib, &bed.hops[..1])?;
+    fib.source_down(0);
+    expect(fib.flush()?, 0)?;
+    fib.replace_all(&bed.hops[..1], &bed.hops[1..]);
+    // The next hop, the group's members, and the end of the old next hop.
+    expect(fib.flush()?, 3)?;
+    expect(over(&bed, &["v1"])?, (MANY as usize, 0))?;
+    expect(announce_many(&mut fib, &bed.hops[1..])?, 0)?;
+    // The same when each prefix is named.
+    expect(announce_many(&mut fib, &bed.hops[..1])?, 3)?;
+    expect(over(&bed, &["v0"])?, (MANY as usize, 0))
+}
+
+fn one_removal() -> Result<(), Failed> {
+    let bed = Bed::new()?;
+    let mut fib = bed.fib()?;
+    announce_many(&mut fib, &bed.hops[..1])?;
+    fib.source_down(0);
+    for prefix in many(MANY) {
+        fib.remove(prefix);
+    }
+    // The group with its routes, and the next hop.
+    expect(fib.flush()?, 2)?;
+    expect(bed.routes()?, BTreeMap::new())?;
+    expect((bed.objects()?, fib.len()), (0, 0))
+}
+
+fn restart() -> Result<(), Failed> {
+    let bed = Bed::new()?;
+    let mut fib = bed.fib()?;
+    announce(&mut fib, &bed.hops)?;
+    announce_ipv6(&mut fib, &ipv6_hops())?;
+    fib.keep();
+    expect(fib.flush()?, 0)?;
+    expect(announce(&mut fib, &bed.hops)?, 0)?;
+    expect(fib.sweep(), 50)?;
+    fib.flush()?;
+    expect(bed.routes_of(6)?, BTreeMap::new())?;
+    expect(bed.routes()?, all(&["v0", "v1"]))?;
+    expect(fib.sweep(), 0)
 }

@@ -16,27 +16,53 @@
 //! **Invariant:** after [`Fib::flush`] the kernel's routes of protocol `bgp` are exactly those wanted,
 //! but for next hops the kernel refuses (interface gone or without carrier), which are left out.
 
+mod change;
 mod message;
+mod prefixes;
 mod table;
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 use nix::errno::Errno;
 use rtnetlink::packet_core::NLM_F_DUMP;
 
+use self::change::{Change, Style};
 use self::message::{RTM_GETNEXTHOP, RTM_NEWNEXTHOP, message, object_header, own_object};
-use self::table::{Change, Style, Table};
+use self::table::Table;
 use super::namespace::Namespace;
 use super::netlink::{Netlink, NetlinkError};
 
-/// Where packets go next.
+/// Messages in one commit.
+const PART: usize = 4096;
+
+/// Where packets go next, and who told so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NextHop {
-    /// The neighbour's address, on a network of the interface.
-    pub gateway: Ipv4Addr,
+    /// The neighbour's address, on a network of the interface or link-local there. Routes of IPv4 may go over an IPv6
+    /// neighbour (RFC 8950), not the other way round.
+    pub address: IpAddr,
     /// The interface's index.
     pub oif: u32,
+    /// Who told of it, as a number of the caller's for [`Fib::source_down`]. Two who tell of the same neighbour
+    /// are one next hop in the kernel.
+    pub source: u16,
+}
+
+/// A next hop as the kernel knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Gateway {
+    address: IpAddr,
+    oif: u32,
+}
+
+impl NextHop {
+    fn gateway(&self) -> Gateway {
+        Gateway {
+            address: self.address,
+            oif: self.oif,
+        }
+    }
 }
 
 /// The kernel did not take routes.
@@ -44,7 +70,7 @@ pub struct NextHop {
 #[error("write routes: {0}")]
 pub struct FibError(#[from] NetlinkError);
 
-/// The IPv4 routes of protocol `bgp`, metric 20, in the main table of one namespace.
+/// The routes of protocol `bgp`, metric 20, in the main table of one namespace.
 ///
 /// Wishes are gathered and take effect together with [`Fib::flush`].
 #[derive(Debug)]
@@ -103,34 +129,55 @@ impl Fib {
         }
     }
 
-    /// Wants the route to `prefix` to go over exactly these next hops; none means no route.
-    pub fn replace(&mut self, prefix: Ipv4Net, next_hops: &[NextHop]) {
-        self.table.want(prefix, next_hops);
+    /// Wants the route to `prefix` to go over exactly these next hops; none means no route. An IPv4 gateway of an IPv6
+    /// route is left out: there is no such route.
+    pub fn replace(&mut self, prefix: IpNet, next_hops: &[NextHop]) {
+        let fits = |hop: &NextHop| prefix.addr().is_ipv4() || hop.address.is_ipv6();
+        if next_hops.iter().all(fits) {
+            self.table.want(prefix, next_hops);
+        } else {
+            let fitting = next_hops.iter().copied().filter(fits);
+            self.table.want(prefix, &fitting.collect::<Vec<_>>());
+        }
     }
 
     /// Wants no route to `prefix`.
-    pub fn remove(&mut self, prefix: Ipv4Net) {
+    pub fn remove(&mut self, prefix: IpNet) {
         self.table.want(prefix, &[]);
     }
 
-    /// Takes a neighbour that no longer answers out of every route that has another next hop.
+    /// Wants `to` for every route for which exactly `from` is wanted: one change, however many they are.
+    pub fn replace_all(&mut self, from: &[NextHop], to: &[NextHop]) {
+        self.table.want_instead(from, to);
+    }
+
+    /// Takes the next hops of one source out of every route that has another: one change for each set of next hops.
     ///
     /// A route that has none is left as it is: whoever asked knows in a moment whether there is an alternative.
-    pub fn next_hop_down(&mut self, gateway: Ipv4Addr) {
-        self.table.lose(false, |hop| hop.gateway == gateway);
+    pub fn source_down(&mut self, source: u16) {
+        self.table.want_without(|hop| hop.source == source);
     }
 
     /// Takes an interface that lost its carrier out of every route, and removes those left without next hop,
-    /// as the kernel does by itself at the same time.
+    /// as the kernel does by itself at the same time. They come back when they are wanted anew.
     pub fn interface_down(&mut self, oif: u32) {
-        self.table.lose(true, |hop| hop.oif == oif);
+        self.table.dropped(|hop| hop.oif == oif);
     }
 
     /// Wants no route at all.
     pub fn clear(&mut self) {
-        for prefix in self.table.prefixes() {
-            self.table.want(prefix, &[]);
-        }
+        self.table.clear();
+    }
+
+    /// Keeps all routes over a restart of the router (RFC 4724, section 4.1): they stay until [`Fib::sweep`], or until
+    /// they are wanted or lost.
+    pub fn keep(&mut self) {
+        self.table.mark_stale();
+    }
+
+    /// Wants no route any more that is left from before [`Fib::keep`] and was not wanted since; returns how many.
+    pub fn sweep(&mut self) -> usize {
+        self.table.remove_stale()
     }
 
     /// Number of routes in the kernel.
@@ -144,7 +191,7 @@ impl Fib {
     }
 
     /// The next hops of a prefix, as they are or will be with the next flush; none when it has no route.
-    pub fn next_hops(&self, prefix: &Ipv4Net) -> &[NextHop] {
+    pub fn next_hops(&self, prefix: &IpNet) -> &[NextHop] {
         self.table.wanted(prefix)
     }
 
@@ -170,11 +217,11 @@ impl Fib {
 
     /// Writes everything anew, leaving out next hops the kernel refuses.
     pub fn resync(&mut self) -> Result<(), FibError> {
-        for hop in self.table.hops() {
+        for hop in self.table.gateways() {
             let restored = self.commit(&[self.table.restore_hop(hop)]);
             match restored {
                 Ok(()) => {}
-                Err(NetlinkError::Refused(_)) => self.table.lose(true, |other| *other == hop),
+                Err(NetlinkError::Refused(_)) => self.table.refused(hop),
                 Err(error) => return Err(error.into()),
             }
         }
@@ -185,15 +232,26 @@ impl Fib {
         self.remove_changes(&removals)
     }
 
+    /// Commits in parts, so that a whole table never waits in wire form.
     fn commit(&mut self, changes: &[Change]) -> Result<(), NetlinkError> {
-        self.queue(changes);
-        self.netlink.commit()
+        let mut refused = Vec::new();
+        for part in changes.chunks(PART) {
+            self.queue(part);
+            match self.netlink.commit() {
+                Err(NetlinkError::Refused(refusals)) => refused.extend(refusals),
+                other => other?,
+            }
+        }
+        if refused.is_empty() {
+            Ok(())
+        } else {
+            Err(NetlinkError::Refused(refused))
+        }
     }
 
     /// Commits removals. What is gone already is as good as removed.
     fn remove_changes(&mut self, changes: &[Change]) -> Result<(), FibError> {
-        self.queue(changes);
-        match self.netlink.commit() {
+        match self.commit(changes) {
             Err(NetlinkError::Refused(mut refusals)) => {
                 refusals.retain(|refusal| !matches!(refusal.errno, Errno::ENOENT | Errno::ESRCH));
                 if refusals.is_empty() {

@@ -17,11 +17,9 @@ mod handle;
 mod sockets;
 
 use std::io;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use ipnet::IpNet;
 use nix::net::if_::if_nametoindex;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
@@ -212,13 +210,12 @@ impl Driver {
             return false;
         };
         let spec = self.router.config().sessions.get(session.index());
-        let Some(gateway) = spec.filter(|spec| spec.use_bfd).map(|spec| spec.peer) else {
-            return false;
-        };
-        if self.router.state(*session) != State::Established {
+        if !spec.is_some_and(|spec| spec.use_bfd || spec.bfd_strict)
+            || self.router.state(*session) != State::Established
+        {
             return false;
         }
-        self.next_hop_down(gateway);
+        self.fib.source_down(session.0);
         self.flush();
         true
     }
@@ -369,35 +366,33 @@ impl Driver {
 
     fn route(&mut self, change: RouteChange) {
         match change {
-            RouteChange::NextHopDown { session } => {
-                let gateway = self.router.config().sessions[session.index()].peer;
-                self.next_hop_down(gateway);
-            }
-            // Gap: the kernel's routes are IPv4's yet.
+            RouteChange::NextHopDown { session } => self.fib.source_down(session.0),
             RouteChange::Replace { prefix, next_hops } => {
-                let hops = next_hops.iter().filter_map(|hop| match hop.gateway {
-                    IpAddr::V4(gateway) => Some(NextHop {
-                        gateway,
-                        oif: self.interfaces[hop.session.index()],
-                    }),
-                    IpAddr::V6(_) => None,
-                });
-                if let IpNet::V4(prefix) = prefix {
-                    self.fib.replace(prefix, &hops.collect::<Vec<_>>());
-                }
+                let hops = self.hops(&next_hops);
+                self.fib.replace(prefix, &hops);
             }
-            RouteChange::Remove { prefix } => {
-                if let IpNet::V4(prefix) = prefix {
-                    self.fib.remove(prefix);
-                }
-            }
+            RouteChange::Remove { prefix } => self.fib.remove(prefix),
         }
     }
 
-    fn next_hop_down(&mut self, gateway: IpAddr) {
-        if let IpAddr::V4(gateway) = gateway {
-            self.fib.next_hop_down(gateway);
-        }
+    /// As the kernel knows them.
+    fn hops(&self, next_hops: &[super::NextHop]) -> Vec<NextHop> {
+        let hops = next_hops.iter().map(|hop| NextHop {
+            address: hop.gateway,
+            oif: self.oif(hop),
+            source: hop.session.0,
+        });
+        hops.collect()
+    }
+
+    /// The interface to a next hop, which may be the link of another session than told of it.
+    fn oif(&self, hop: &super::NextHop) -> u32 {
+        let sessions = &self.router.config().sessions;
+        let of = |place: usize| *sessions[place].interface == *hop.interface;
+        let place = hop.session.index();
+        let place = Some(place).filter(|place| of(*place));
+        let place = place.or_else(|| (0..sessions.len()).find(|place| of(*place)));
+        place.map_or(0, |place| self.interfaces[place])
     }
 
     fn flush(&mut self) {

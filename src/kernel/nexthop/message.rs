@@ -5,10 +5,13 @@
 //!
 //! **Invariant:** pure bytes; no socket.
 
-use ipnet::Ipv4Net;
+use std::net::IpAddr;
 
-use super::NextHop;
-use super::table::Change;
+use ipnet::IpNet;
+
+use super::Gateway;
+use super::change::Change;
+use super::table::gateways;
 
 /// `RTPROT_BGP`: marks routes and objects as ours.
 pub(super) const RTPROT_BGP: u8 = 186;
@@ -25,7 +28,8 @@ const NLM_F_REPLACE: u16 = 0x100;
 const NLM_F_EXCL: u16 = 0x200;
 const NLM_F_CREATE: u16 = 0x400;
 
-const AF_INET: u8 = 2;
+const AF_INET: u8 = libc::AF_INET as u8;
+const AF_INET6: u8 = libc::AF_INET6 as u8;
 const NHA_ID: u16 = 1;
 const NHA_GROUP: u16 = 2;
 const NHA_OIF: u16 = 5;
@@ -35,6 +39,7 @@ const RTA_OIF: u16 = 4;
 const RTA_GATEWAY: u16 = 5;
 const RTA_PRIORITY: u16 = 6;
 const RTA_MULTIPATH: u16 = 9;
+const RTA_VIA: u16 = 18;
 const RTA_NH_ID: u16 = 30;
 const RT_TABLE_MAIN: u8 = 254;
 const RT_SCOPE_UNIVERSE: u8 = 0;
@@ -66,7 +71,7 @@ pub(super) fn message(change: &Change) -> Message {
         }
         Change::Multipath { prefix, hops } => {
             let mut body = route_header(*prefix, RTPROT_BGP, RT_SCOPE_UNIVERSE, RTN_UNICAST);
-            next_hops(&mut body, hops);
+            next_hops(&mut body, *prefix, &gateways(hops).collect::<Vec<_>>());
             new_route(body)
         }
         Change::DeleteRoute { prefix } => Message {
@@ -105,11 +110,11 @@ pub(super) fn own_object(body: &[u8]) -> Option<u32> {
     }
 }
 
-fn next_hop(id: u32, hop: NextHop, flags: u16) -> Message {
-    let mut body = object_header(AF_INET, RTPROT_BGP);
+fn next_hop(id: u32, hop: Gateway, flags: u16) -> Message {
+    let mut body = object_header(family(hop.address), RTPROT_BGP);
     attribute(&mut body, NHA_ID, &id.to_ne_bytes());
     attribute(&mut body, NHA_OIF, &hop.oif.to_ne_bytes());
-    attribute(&mut body, NHA_GATEWAY, &hop.gateway.octets());
+    address(&mut body, NHA_GATEWAY, hop.address);
     Message {
         kind: RTM_NEWNEXTHOP,
         flags,
@@ -148,30 +153,60 @@ pub(super) fn object_header(family: u8, protocol: u8) -> Vec<u8> {
 }
 
 /// `struct rtmsg` and the attributes every route has.
-pub(super) fn route_header(prefix: Ipv4Net, protocol: u8, scope: u8, kind: u8) -> Vec<u8> {
-    let mut body = Vec::with_capacity(48);
-    body.extend([AF_INET, prefix.prefix_len(), 0, 0]);
+pub(super) fn route_header(prefix: IpNet, protocol: u8, scope: u8, kind: u8) -> Vec<u8> {
+    let mut body = Vec::with_capacity(64);
+    body.extend([family(prefix.addr()), prefix.prefix_len(), 0, 0]);
     body.extend([RT_TABLE_MAIN, protocol, scope, kind, 0, 0, 0, 0]);
-    attribute(&mut body, RTA_DST, &prefix.network().octets());
+    address(&mut body, RTA_DST, prefix.network());
     attribute(&mut body, RTA_PRIORITY, &METRIC.to_ne_bytes());
     body
 }
 
-fn next_hops(body: &mut Vec<u8>, hops: &[NextHop]) {
+fn next_hops(body: &mut Vec<u8>, prefix: IpNet, hops: &[Gateway]) {
     if let [hop] = hops {
-        attribute(body, RTA_GATEWAY, &hop.gateway.octets());
+        gateway(body, prefix, hop.address);
         attribute(body, RTA_OIF, &hop.oif.to_ne_bytes());
         return;
     }
-    let mut list = Vec::with_capacity(16 * hops.len());
+    let mut list = Vec::with_capacity(32 * hops.len());
     for hop in hops {
         // struct rtnexthop: length, flags, weight - 1, interface; then its attributes.
-        list.extend(16u16.to_ne_bytes());
+        let mut via = Vec::with_capacity(24);
+        gateway(&mut via, prefix, hop.address);
+        list.extend((8 + via.len() as u16).to_ne_bytes());
         list.extend([0, 0]);
         list.extend(hop.oif.to_ne_bytes());
-        attribute(&mut list, RTA_GATEWAY, &hop.gateway.octets());
+        list.extend(via);
     }
     attribute(body, RTA_MULTIPATH, &list);
+}
+
+/// The gateway of a route; `RTA_VIA` when it is of another family than the prefix (RFC 8950).
+fn gateway(body: &mut Vec<u8>, prefix: IpNet, gateway: IpAddr) {
+    if family(prefix.addr()) == family(gateway) {
+        return address(body, RTA_GATEWAY, gateway);
+    }
+    // struct rtvia: family, address.
+    let mut via = u16::from(family(gateway)).to_ne_bytes().to_vec();
+    match gateway {
+        IpAddr::V4(gateway) => via.extend(gateway.octets()),
+        IpAddr::V6(gateway) => via.extend(gateway.octets()),
+    }
+    attribute(body, RTA_VIA, &via);
+}
+
+fn family(address: IpAddr) -> u8 {
+    match address {
+        IpAddr::V4(_) => AF_INET,
+        IpAddr::V6(_) => AF_INET6,
+    }
+}
+
+fn address(body: &mut Vec<u8>, kind: u16, address: IpAddr) {
+    match address {
+        IpAddr::V4(address) => attribute(body, kind, &address.octets()),
+        IpAddr::V6(address) => attribute(body, kind, &address.octets()),
+    }
 }
 
 /// Appends `struct rtattr` and its value, padded to four bytes.
