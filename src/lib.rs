@@ -7,7 +7,8 @@
 //! 1. [`time`] and [`source`]: a moment of a run; a place in a file.
 //! 2. [`topology`], [`binding`], [`scenario`]: the three files, parsed into models;
 //!    [`registry`]: what routing registries say.
-//! 3. [`lacp`], [`bfd`], [`bgp`]: the protocols, pure values without I/O.
+//! 3. [`lacp`], [`bfd`], [`bgp`]: the protocols, pure values without I/O;
+//!    [`policy`]: import and export policies as the files have them.
 //! 4. [`record`]: the facts, which every room from here on tells, and which alone are judged.
 //! 5. [`plan`] and [`kernel`]: the network as ordered work, and the hands that do it.
 //! 6. [`router`]: one simulated router, BGP + BFD + RIB joined; its driver is the only I/O.
@@ -39,6 +40,7 @@ pub mod lacp;
 pub mod line;
 pub mod measure;
 pub mod plan;
+pub mod policy;
 pub mod probe;
 pub mod provider;
 pub mod record;

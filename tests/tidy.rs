@@ -13,7 +13,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("bgp", &["time"]),
     ("record", &["time"]),
     ("registry", &["bgp", "kernel", "source", "time"]),
-    ("topology", &["source", "plan", "registry"]),
+    ("policy", &["bgp", "source"]),
+    ("topology", &["source", "plan", "policy", "registry"]),
     ("binding", &["source", "topology"]),
     ("conformance", &[]),
     (
@@ -31,7 +32,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("plan", &["topology"]),
     (
         "provider",
-        &["bgp", "record", "registry", "time", "topology"],
+        &[
+            "bgp", "plan", "policy", "record", "registry", "time", "topology",
+        ],
     ),
     (
         "routes",
@@ -87,6 +90,7 @@ const PURE: &[&str] = &[
     "lacp",
     "bfd",
     "bgp",
+    "policy",
     "registry",
     "router",
     "plan",

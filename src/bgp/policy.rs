@@ -10,6 +10,7 @@
 //!
 //! **Invariant:** a set of prefixes is looked up, never scanned.
 
+mod community;
 mod prefix_set;
 mod print;
 
@@ -19,9 +20,11 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
+pub use community::{CommunityPattern, WELL_KNOWN};
 pub use prefix_set::{PrefixRange, PrefixSet};
 
 use super::attributes::{Attributes, Community};
+use super::family::Family;
 use super::hash::Map;
 use super::origin_validation::{Validity, VrpTable};
 
@@ -71,6 +74,8 @@ pub enum Verdict {
 /// Something that holds for a route or does not.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Match {
+    /// Its prefix is of this family.
+    Family(Family),
     /// Its prefix is in the set.
     Prefix(Arc<PrefixSet>),
     /// Its prefix is that long.
@@ -81,14 +86,16 @@ pub enum Match {
     PathContains(AsnRanges),
     /// The last AS of its path is in one of the ranges. The origin of an empty path is none.
     Origin(AsnRanges),
-    /// It has this community.
-    Community(Community),
+    /// It has this community, or one of these.
+    Community(CommunityPattern),
     /// The RPKI says so about its prefix and origin (RFC 6811).
     Rpki(Validity),
     /// This does not hold.
     Not(Box<Match>),
     /// One of these holds.
     Any(Vec<Match>),
+    /// All of these hold.
+    All(Vec<Match>),
 }
 
 /// Ranges of AS numbers.
@@ -101,10 +108,12 @@ pub enum Change {
     LocalPref(u32),
     /// MULTI_EXIT_DISC; `None` removes it.
     Med(Option<u32>),
+    /// These communities, and no others of any kind.
+    SetCommunities(Vec<Community>),
     /// Adds a community, if the route does not have it.
     AddCommunity(Community),
-    /// Removes a community.
-    RemoveCommunity(Community),
+    /// Removes a community, or all of these.
+    RemoveCommunity(CommunityPattern),
     /// Puts an AS number in front of the path, so many times.
     Prepend(u32, u8),
 }
@@ -182,18 +191,20 @@ impl Policy {
     fn holds(&self, of: &Match, prefix: IpNet, attributes: &Attributes) -> bool {
         let path = &attributes.as_path;
         match of {
+            Match::Family(family) => Family::of(&prefix) == *family,
             Match::Prefix(set) => set.contains(prefix),
             Match::PrefixLength(lengths) => lengths.contains(&prefix.prefix_len()),
             Match::PathLength(lengths) => lengths.contains(&path.len()),
             Match::PathContains(ranges) => path.iter().any(|&asn| within(ranges, asn)),
             Match::Origin(ranges) => path.last().is_some_and(|&asn| within(ranges, asn)),
-            Match::Community(community) => attributes.has_community(*community),
+            Match::Community(community) => community.is_in(attributes),
             Match::Rpki(validity) => self
                 .vrps
                 .as_ref()
                 .is_some_and(|vrps| vrps.state(prefix, path.last().copied()) == *validity),
             Match::Not(other) => !self.holds(other, prefix, attributes),
             Match::Any(list) => list.iter().any(|m| self.holds(m, prefix, attributes)),
+            Match::All(list) => list.iter().all(|m| self.holds(m, prefix, attributes)),
         }
     }
 }
@@ -232,8 +243,16 @@ impl Change {
         match self {
             Change::LocalPref(preference) => attributes.local_pref = Some(*preference),
             Change::Med(med) => attributes.med = *med,
+            Change::SetCommunities(communities) => {
+                attributes.communities.clear();
+                attributes.extended_communities.clear();
+                attributes.large_communities.clear();
+                for community in communities {
+                    attributes.add_community(*community);
+                }
+            }
             Change::AddCommunity(community) => attributes.add_community(*community),
-            Change::RemoveCommunity(community) => attributes.remove_community(*community),
+            Change::RemoveCommunity(community) => community.remove_from(attributes),
             Change::Prepend(asn, times) => {
                 let more = std::iter::repeat_n(*asn, usize::from(*times));
                 attributes.as_path.splice(0..0, more);

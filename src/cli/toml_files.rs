@@ -98,6 +98,7 @@ mod tests {
             names,
             [
                 "topologies/exchange-route-server.toml",
+                "topologies/one-metro-peer-policies.toml",
                 "topologies/one-metro-short-memory.toml",
                 "topologies/one-metro-strict.toml",
                 "topologies/one-metro-without-registry.toml",

@@ -11,7 +11,7 @@ use crate::plan::of_topology::{
     CORE_INTERNET, CORE_ROUTER_ID, ConnectionLayout, EdgeLayout, INTERNET_ROUTER_ID, Layout,
     MICROSOFT_RANGE, PeerLayout, WAN_INTERNET, WAN_ROUTER_ID,
 };
-use crate::provider::routing::Inputs;
+use crate::provider::routing::{self, Inputs};
 use crate::router::{
     Originated, OriginatedAttributes, RouterConfig, Scope, SessionIndex, SessionSpec, Sessions,
 };
@@ -141,8 +141,16 @@ pub fn peer(
         .connections
         .iter()
         .filter(|c| c.peer.router == peer.name);
+    let policies = |name: &str| {
+        let mut connections = topology.connections.iter();
+        let connection = connections.find(|connection| connection.name == name);
+        connection.map(|connection| routing::of_peer(topology, connection))
+    };
     let mut sessions: Vec<SessionSpec> = own
-        .map(|connection| SessionSpec {
+        .map(|connection| (connection, policies(&connection.name).unwrap_or_default()))
+        .map(|(connection, (import, export))| SessionSpec {
+            import: Arc::new(import),
+            export: Arc::new(export),
             use_bfd: !without_bfd.contains(&connection.name),
             timers: topology.profile.bgp,
             ..external(
@@ -226,7 +234,7 @@ pub fn core(
 /// Lets everything through, without the community that Microsoft asks for.
 fn without_voice_community() -> Policy {
     let voice = Community::Standard(community(VOICE_COMMUNITY));
-    let rule = Rule::accept(Vec::new(), vec![Change::RemoveCommunity(voice)]);
+    let rule = Rule::accept(Vec::new(), vec![Change::RemoveCommunity(voice.into())]);
     Policy::new(vec![rule], Verdict::Accept)
 }
 

@@ -301,7 +301,7 @@ impl Provider {
             self.outputs.push_back(Output::Policy {
                 connection: connection.name.clone(),
                 import: inputs.import(&self.topology),
-                export: inputs.export(),
+                export: inputs.export(&self.topology),
             });
             *last = Some(inputs);
         }

@@ -1,7 +1,9 @@
-//! Stable names of why a prefix is not verified and why an edge refuses a route.
+//! Stable names of why a prefix is not verified. Why an edge refuses a route is named in its import policy.
 //!
 //! Scenarios, records and reports use them; they never change. The checks (V-01 to V-17) are those of
 //! [`crate::conformance::SOURCES`], section b.
+
+use crate::bgp::policy;
 
 /// The text is no IPv4 prefix (V-10, PS-E3).
 pub const NOT_IPV4_PREFIX: &str = "not-ipv4-prefix";
@@ -67,25 +69,6 @@ pub const DIFFERENT_PREFIX: &str = "different-prefix";
 pub const NOT_AN_ASN: &str = "not-an-asn";
 /// Prefixes are registered here and not AS numbers, or the other way round (section f of the documents).
 pub const NOT_IN_THIS_PROFILE: &str = "not-in-this-profile";
-/// The connection is not Active (BGP-07).
-pub const DENY_ALL: &str = "deny-all";
-/// Held until its Peering Service prefix is Verified (E-01).
-pub const LONGER_THAN_24_NOT_ACTIVATED: &str = "longer-than-24-not-activated";
-/// Activated under a service with other locations (PFX-19).
-pub const NOT_A_LOCATION_OF_THE_SERVICE: &str = "not-a-location-of-the-service";
-/// The prefix is not public (V-01).
-pub const BOGON_PREFIX: &str = "bogon-prefix";
-/// 0.0.0.0/0 (POL-10).
-pub const DEFAULT_ROUTE: &str = "default-route";
-/// AS 12076 in the path (FLT-04).
-pub const AS12076_IN_PATH: &str = "as12076-in-path";
-/// Not valid where the switch asks for valid (POL-12).
-pub const RPKI_NOT_VALID: &str = "rpki-not-valid";
-/// AS 8075 in the path: a loop (RFC 4271, section 9).
-pub const OWN_AS_IN_PATH: &str = "own-as-in-path";
-/// Treated as withdrawn (RFC 7606).
-pub const MALFORMED_ATTRIBUTE: &str = "malformed-attribute";
-
 /// Reasons of [`Failure`](crate::record::Failure)s: of a registered prefix, a Peering Service prefix, or the creation of one.
 pub const OF_PREFIXES: [&str; 30] = [
     NOT_IPV4_PREFIX,
@@ -120,19 +103,6 @@ pub const OF_PREFIXES: [&str; 30] = [
     DIFFERENT_PREFIX,
 ];
 
-/// Reasons for which an edge refuses a route ([`RouteRefused`](crate::record::Fact::RouteRefused)).
-pub const OF_ROUTES: [&str; 13] = [
-    DENY_ALL,
-    LONGER_THAN_24_NOT_ACTIVATED,
-    NOT_A_LOCATION_OF_THE_SERVICE,
-    BOGON_PREFIX,
-    DEFAULT_ROUTE,
-    AS12076_IN_PATH,
-    PRIVATE_ASN_IN_PATH,
-    SPECIAL_ASN_IN_PATH,
-    RPKI_INVALID,
-    RPKI_NOT_VALID,
-    AS_SET,
-    OWN_AS_IN_PATH,
-    MALFORMED_ATTRIBUTE,
-];
+/// Reasons for which an edge refuses a route whatever its import policy says; the others are names in the policy.
+/// An AS_SET (RFC 9774), AS 8075 in the path (RFC 4271, section 9), a malformed attribute (RFC 7606).
+pub const OF_ROUTES_ANYWAY: [&str; 3] = [policy::AS_SET, policy::OWN_AS, policy::MALFORMED];

@@ -1,31 +1,23 @@
-//! What an edge accepts from the peer, with which preference, and what it announces: policies made from what the
-//! Microsoft side has concluded.
+//! What the names in policies mean: for an edge what the Microsoft side has concluded, for a router of the peer what it
+//! knows itself. The rules are data of the profile (`topologies/profiles/voice.toml`) or of the topology.
 //!
-//! Facts a.4, BGP-07, E-01, E-21, PFX-09, PFX-11, PFX-19 and appendix 2. Whether a route carries 8075:8007 has no part
-//! in this: it decides whether a prefix can be verified, not whether its route is used.
+//! Facts a.4, BGP-07, E-01, E-21, PFX-09, PFX-11, PFX-19 and appendix 2.
 
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net};
 
-use super::reason;
-use crate::bgp::origin_validation::{Validity, VrpTable};
-use crate::bgp::policy::{AsnRanges, Change, Match, Policy, PrefixRange, PrefixSet, Rule, Verdict};
+use crate::bgp::origin_validation::VrpTable;
+use crate::bgp::policy::{Policy, PrefixRange};
+use crate::plan::of_topology::MICROSOFT_RANGE;
+use crate::policy::{Circumstance, Meaning};
 use crate::registry::special::{self, AsnUse};
-use crate::topology::{Rpki, Service, Topology};
+use crate::topology::{Connection, Rpki, Service, Topology};
 
-/// ExpressRoute's AS, never accepted on a peering (FLT-04).
-const EXPRESSROUTE: u32 = 12_076;
-/// LOCAL_PREF where nothing was activated: egress is then ordinary, over any metro (PFX-09).
-const ORDINARY: u32 = 100;
-/// LOCAL_PREF of activated prefixes in the primary location of their service.
-const PRIMARY: u32 = 300;
-/// LOCAL_PREF of activated prefixes in the backup location of their service.
-const BACKUP: u32 = 200;
-/// Longest prefix that is used without activation (E-01).
-const LONGEST_UNACTIVATED: u8 = 24;
-/// Shorter prefixes than this no network has (V-01 has no lower bound; this is ours).
-const SHORTEST: u8 = 8;
+/// Microsoft's AS number, and the others it manages (FLT-05); the last is ExpressRoute's.
+const MICROSOFT_ASNS: [u32; 4] = [8075, 8068, 8069, 12_076];
 
 /// What decides the policies of an edge's session with the peer.
 #[derive(Debug, Clone)]
@@ -100,115 +92,94 @@ impl Inputs {
     }
 
     /// What is announced to the peer.
-    pub fn export(&self) -> Policy {
-        match self.active {
-            true => Policy::default(),
-            false => Policy::deny_all(),
-        }
+    pub fn export(&self, topology: &Topology) -> Policy {
+        let policies = &topology.policies;
+        policies.instantiate(&topology.profile.export, &self.meaning(topology))
     }
 
     /// What is accepted from the peer.
     pub fn import(&self, topology: &Topology) -> Policy {
+        let policies = &topology.policies;
+        policies.instantiate(&topology.profile.import, &self.meaning(topology))
+    }
+
+    fn meaning(&self, topology: &Topology) -> Meaning {
+        let mut meaning = known_to_all(topology, MICROSOFT_ASNS[0]);
+        meaning.vrps = self.vrps.clone();
         if !self.active {
-            return Policy::deny_all();
+            meaning.circumstances.insert(Circumstance::Inactive);
         }
-        let public = topology.documentation_numbers_are_public;
-        let mut rules = vec![
-            // Microsoft overwrites what it is told (POL-05).
-            Rule::set(Vec::new(), vec![Change::Med(None)]),
-            Rule::reject(vec![Match::PrefixLength(0..=0)], reason::DEFAULT_ROUTE),
-            Rule::reject(
-                vec![Match::Any(vec![
-                    Match::PrefixLength(1..=SHORTEST - 1),
-                    Match::Prefix(Arc::new(bogons(public))),
-                ])],
-                reason::BOGON_PREFIX,
-            ),
-            Rule::reject(
-                vec![Match::PathContains(Arc::new([EXPRESSROUTE..=EXPRESSROUTE]))],
-                reason::AS12076_IN_PATH,
-            ),
-            Rule::reject(
-                vec![Match::PathContains(private_asns())],
-                reason::PRIVATE_ASN_IN_PATH,
-            ),
-            Rule::reject(
-                vec![Match::PathContains(special_asns(public))],
-                reason::SPECIAL_ASN_IN_PATH,
-            ),
-        ];
-        rules.extend(origin_validation(topology.profile.policy.rpki));
-        rules.extend([
-            Rule::accept(
-                vec![exactly(&self.primary)],
-                vec![Change::LocalPref(PRIMARY)],
-            ),
-            Rule::accept(vec![exactly(&self.backup)], vec![Change::LocalPref(BACKUP)]),
-            Rule::reject(
-                vec![exactly(&self.elsewhere)],
-                reason::NOT_A_LOCATION_OF_THE_SERVICE,
-            ),
-            Rule::reject(
-                vec![Match::PrefixLength(LONGEST_UNACTIVATED + 1..=32)],
-                reason::LONGER_THAN_24_NOT_ACTIVATED,
-            ),
-            Rule::accept(Vec::new(), vec![Change::LocalPref(ORDINARY)]),
+        // Without data nothing is invalid, and nothing valid (RFC 6811, section 2: not found).
+        meaning
+            .circumstances
+            .extend(match topology.profile.policy.rpki {
+                Rpki::Off | Rpki::Mark => None,
+                Rpki::DropInvalid => Some(Circumstance::RpkiDropInvalid),
+                Rpki::RequireValid => Some(Circumstance::RpkiRequireValid),
+            });
+        meaning.prefixes.extend([
+            ("activated-in-primary", exactly(&self.primary)),
+            ("activated-in-backup", exactly(&self.backup)),
+            ("activated-elsewhere", exactly(&self.elsewhere)),
         ]);
-        Policy {
-            vrps: self.vrps.clone(),
-            ..Policy::new(rules, Verdict::Accept)
-        }
+        meaning
     }
 }
 
-/// E-21. Without data nothing is invalid, and nothing valid (RFC 6811, section 2: not found).
-fn origin_validation(rpki: Rpki) -> Option<Rule> {
-    match rpki {
-        Rpki::Off | Rpki::Mark => None,
-        Rpki::DropInvalid => Some(Rule::reject(
-            vec![Match::Any(vec![
-                Match::Rpki(Validity::InvalidAs),
-                Match::Rpki(Validity::InvalidLength),
-            ])],
-            reason::RPKI_INVALID,
-        )),
-        Rpki::RequireValid => Some(Rule::reject(
-            vec![Match::Not(Box::new(Match::Rpki(Validity::Valid)))],
-            reason::RPKI_NOT_VALID,
-        )),
-    }
+/// What a simulated router of the peer accepts from Microsoft on a connection, and what it announces there.
+pub fn of_peer(topology: &Topology, connection: &Connection) -> (Policy, Policy) {
+    let mut routers = topology.routers.iter();
+    let router = routers.find(|router| router.name == connection.router);
+    let own = router.map(|router| &router.policies);
+    let meaning = known_to_all(topology, topology.peer.asn);
+    let policy = |name: Option<&String>| match name {
+        Some(name) => topology.policies.instantiate(name, &meaning),
+        None => Policy::default(),
+    };
+    let (import, export) = (&connection.policies.import, &connection.policies.export);
+    (
+        policy(import.as_ref().or_else(|| own?.import.as_ref())),
+        policy(export.as_ref().or_else(|| own?.export.as_ref())),
+    )
 }
 
-fn exactly(prefixes: &[Ipv4Net]) -> Match {
-    let mut set = PrefixSet::default();
-    for prefix in prefixes {
-        set.insert(&PrefixRange::exact(*prefix));
-    }
-    Match::Prefix(Arc::new(set))
-}
-
-/// What IANA has set aside and nobody may announce.
-fn bogons(documentation_is_public: bool) -> PrefixSet {
-    let mut set = PrefixSet::default();
-    for block in special::bogons(documentation_is_public) {
-        set.insert(&PrefixRange::or_longer(block));
-    }
-    set
-}
-
-fn private_asns() -> AsnRanges {
-    ranges(|usage| usage == AsnUse::Private)
-}
-
-fn special_asns(documentation_is_public: bool) -> AsnRanges {
-    ranges(|usage| match usage {
+/// What the names mean to everybody.
+fn known_to_all(topology: &Topology, own_asn: u32) -> Meaning {
+    let public = topology.documentation_numbers_are_public;
+    let special = |usage| match usage {
         AsnUse::Reserved => true,
-        AsnUse::Documentation => !documentation_is_public,
+        AsnUse::Documentation => !public,
         AsnUse::Private | AsnUse::Service => false,
-    })
+    };
+    let prefixes = topology.endpoints.iter().map(|endpoint| endpoint.prefix);
+    let microsoft = MICROSOFT_ASNS.map(|asn| asn..=asn);
+    let peer = topology.peer.asn..=topology.peer.asn;
+    Meaning {
+        own_asn,
+        prefixes: BTreeMap::from([
+            ("bogons", or_longer(special::bogons(public))),
+            ("peer", exactly(&prefixes.collect::<Vec<_>>())),
+            ("microsoft", or_longer([MICROSOFT_RANGE.into()])),
+        ]),
+        asns: BTreeMap::from([
+            ("private", asns(|usage| usage == AsnUse::Private)),
+            ("special", asns(special)),
+            ("peer", vec![peer]),
+            ("microsoft", microsoft.to_vec()),
+        ]),
+        ..Meaning::default()
+    }
 }
 
-fn ranges(of: impl Fn(AsnUse) -> bool) -> AsnRanges {
+fn exactly(prefixes: &[Ipv4Net]) -> Vec<PrefixRange> {
+    prefixes.iter().copied().map(PrefixRange::exact).collect()
+}
+
+fn or_longer(blocks: impl IntoIterator<Item = IpNet>) -> Vec<PrefixRange> {
+    blocks.into_iter().map(PrefixRange::or_longer).collect()
+}
+
+fn asns(of: impl Fn(AsnUse) -> bool) -> Vec<RangeInclusive<u32>> {
     let rows = special::asns().iter().filter(|row| of(row.usage));
     rows.map(|row| row.first..=row.last).collect()
 }

@@ -114,16 +114,13 @@ pub fn bogon(prefix: Ipv4Net, documentation_is_public: bool) -> Option<&'static 
     covering.or_else(inside)
 }
 
-/// Every block that keeps a prefix inside it out of the public routing table, in the registry's order.
-pub fn bogons(documentation_is_public: bool) -> impl Iterator<Item = Ipv4Net> {
+/// Every block of either family that keeps a prefix inside it out of the public routing table, in the registry's order.
+pub fn bogons(documentation_is_public: bool) -> impl Iterator<Item = IpNet> {
     let wrong = move |row: &&Special| {
         row.globally_reachable != Some(true) && !(documentation_is_public && row.documentation)
     };
-    let rows = IPV4.iter().filter(wrong);
-    rows.filter_map(|row| match row.block {
-        IpNet::V4(block) => Some(block),
-        IpNet::V6(_) => None,
-    })
+    let rows = IPV4.iter().chain(IPV6.iter());
+    rows.filter(wrong).map(|row| row.block)
 }
 
 /// All ranges of AS numbers that are set aside.

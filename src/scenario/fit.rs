@@ -4,7 +4,7 @@ use super::act::PEERING_SERVICE;
 use super::{Act, Announcement, Rehearsal, Speaker};
 use crate::binding::{Binding, Device};
 use crate::registry::special;
-use crate::topology::Topology;
+use crate::topology::{PeerPolicies, Topology};
 
 impl Rehearsal {
     /// Why this scenario says little about the routers of `binding`, if so: they are not in its topology, or it wants them
@@ -18,7 +18,21 @@ impl Rehearsal {
             ));
         }
         self.without_bfd(binding)
+            .or_else(|| self.with_policy(binding))
             .or_else(|| self.announces(binding))
+    }
+
+    fn with_policy(&self, binding: &Binding) -> Option<String> {
+        let has = |policies: &PeerPolicies| *policies != PeerPolicies::default();
+        let mut routers = self.topology.routers.iter().filter(|router| {
+            let mut own = self.topology.connections.iter();
+            has(&router.policies) || own.any(|c| c.router == router.name && has(&c.policies))
+        });
+        let router = routers.find(|router| *binding.device(&router.name) != Device::Simulated)?;
+        let router = &router.name;
+        Some(format!(
+            "its topology gives `{router}` a policy, but `{router}` does what its own configuration says"
+        ))
     }
 
     fn without_bfd(&self, binding: &Binding) -> Option<String> {

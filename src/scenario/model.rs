@@ -219,7 +219,8 @@ pub enum Expect {
         connections: Vec<String>,
         /// Accepted or refused.
         accepted: bool,
-        /// When refused: for this reason, one of [`crate::provider::reason::OF_ROUTES`].
+        /// When refused: for this reason, a name in the edges' import policy or one of
+        /// [`crate::provider::reason::OF_ROUTES_ANYWAY`].
         reason: Option<String>,
     },
     /// The internet's router has learned a route, or not.

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use community::{Community, ExtendedCommunity, LargeCommunity};
-pub use either::{Numbers, TextOr};
+pub use either::{Numbers, TextOr, Word, Words};
 pub use mistakes::{Mistakes, closest, list};
 pub use read::read;
 pub use value::{Address, Bandwidth, Duration, Located, Names, Prefix, Table, Wrong, in_words};

@@ -23,6 +23,8 @@ use ipnet::Ipv4Net;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::policy::Policies;
+
 pub use parse::{load, parse, parse_kept};
 pub use policy::{
     ActiveGate, AfterVerified, ForeignOrigin, Overlap, Policy, Rpki, SameName, ShortPrefix, Weight,
@@ -51,6 +53,8 @@ pub struct Topology {
     pub peer_asns: Vec<PeerAsn>,
     /// Peering Service resources, in file order.
     pub services: Vec<Service>,
+    /// Import and export policies: the profile's, and the file's own.
+    pub policies: Policies,
 }
 
 /// The carrier.
@@ -160,6 +164,17 @@ pub struct Router {
     pub name: String,
     /// The metro it stands in.
     pub metro: String,
+    /// Its policies towards Microsoft, when it is simulated.
+    pub policies: PeerPolicies,
+}
+
+/// Names of the policies of a peer's router towards Microsoft; without one, everything is accepted, or announced.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PeerPolicies {
+    /// For what is received.
+    pub import: Option<String>,
+    /// For what is announced.
+    pub export: Option<String>,
 }
 
 /// One LAG between a router of the peer and a Microsoft edge, with one BGP and one BFD session.
@@ -179,6 +194,8 @@ pub struct Connection {
     pub members: Vec<u32>,
     /// Session addresses.
     pub addresses: SessionAddresses,
+    /// Policies of the peer's router here, when it is simulated: its own where the connection has none.
+    pub policies: PeerPolicies,
 }
 
 /// The IPv4 session addresses of a connection, allocated by Microsoft.
@@ -254,6 +271,12 @@ pub struct Profile {
     pub routes: u16,
     /// Which reading of the documents holds.
     pub policy: Policy,
+    /// The policy for what an edge receives from the peer: one of [`Topology::policies`].
+    pub import: String,
+    /// The policy for what an edge announces to the peer.
+    pub export: String,
+    /// The policies it brings.
+    pub policies: Policies,
 }
 
 /// Who brings the session addresses of a peering.

@@ -10,9 +10,10 @@ use super::raw::{
     RawLacpRate, RawMembers, RawMicrosoft, RawPeer, RawPeerAsn, RawService, RawTopology,
 };
 use super::{
-    BfdTimers, BgpTimers, Connection, Endpoint, LacpSettings, Metro, Peer, PeerAsn, Policy,
-    Profile, Router, Service, SessionAddresses, Topology, profile, registry, rules,
+    BfdTimers, BgpTimers, Connection, Endpoint, LacpSettings, Metro, Peer, PeerAsn, PeerPolicies,
+    Policy, Profile, Router, Service, SessionAddresses, Topology, profile, registry, rules,
 };
+use crate::policy::Policies;
 use crate::source::{
     Bandwidth, Diagnostics, Located, Mistakes, Source, Span, Table, in_words, read,
 };
@@ -61,6 +62,13 @@ pub fn parse_kept(source: &Arc<Source>) -> Result<Topology, Diagnostics> {
 
 fn model(raw: &RawTopology, source: &Arc<Source>, mistakes: &mut Mistakes) -> Option<Topology> {
     let profile = profile(raw, mistakes);
+    let of_profile = profile.as_ref().map(|profile| profile.policies.clone());
+    let policies = of_profile.unwrap_or_default();
+    let policies = policies.with(&raw.policy, &raw.prefix_set, &raw.asn_set, mistakes);
+    let profile = profile.map(|profile| match &raw.microsoft {
+        Some(microsoft) => with_microsoft(profile, microsoft, &policies, mistakes),
+        None => profile,
+    });
     let peer = peer(raw.peer.as_ref(), mistakes);
     let metros = raw.metro.0.iter().map(|(name, metro)| Metro {
         name: name.value.clone(),
@@ -76,11 +84,12 @@ fn model(raw: &RawTopology, source: &Arc<Source>, mistakes: &mut Mistakes) -> Op
                 .then(|| Router {
                     name: name.value.clone(),
                     metro: metro.value.clone(),
+                    policies: peer_policies(&router.import, &router.export, &policies, mistakes),
                 })
         })
         .collect();
     let connections: Vec<Option<Connection>> = (raw.connection.0.iter())
-        .map(|(name, connection)| self::connection(name, connection, raw, mistakes))
+        .map(|(name, connection)| self::connection(name, connection, raw, &policies, mistakes))
         .collect();
     let endpoints: Vec<Option<Endpoint>> = (raw.endpoint.0.iter())
         .map(|(name, endpoint)| self::endpoint(name, endpoint, &raw.router, mistakes))
@@ -102,7 +111,25 @@ fn model(raw: &RawTopology, source: &Arc<Source>, mistakes: &mut Mistakes) -> Op
         endpoints: endpoints.into_iter().collect::<Option<_>>()?,
         peer_asns: peer_asns.into_iter().collect::<Option<_>>()?,
         services: services.into_iter().collect::<Option<_>>()?,
+        policies,
     })
+}
+
+/// The policies that a router or a connection names.
+fn peer_policies(
+    import: &Option<Located<String>>,
+    export: &Option<Located<String>>,
+    policies: &Policies,
+    mistakes: &mut Mistakes,
+) -> PeerPolicies {
+    let mut named = |key: &Option<Located<String>>| {
+        let name = key.as_ref()?;
+        policies.knows(name, mistakes).then(|| name.value.clone())
+    };
+    PeerPolicies {
+        import: named(import),
+        export: named(export),
+    }
 }
 
 /// The file's name without folder and extension.
@@ -136,17 +163,14 @@ fn profile(raw: &RawTopology, mistakes: &mut Mistakes) -> Option<Profile> {
     let top = Span::default();
     let example = "profile = \"voice\"";
     let named = mistakes.require(raw.profile, top, "the topology", "profile", example)?;
-    let profile = profile::named(named, mistakes)?;
-    Some(match &raw.microsoft {
-        Some(microsoft) => with_microsoft(profile.clone(), microsoft, mistakes),
-        None => profile.clone(),
-    })
+    profile::named(named, mistakes).cloned()
 }
 
 /// The profile, where `microsoft` does not say otherwise.
 pub(super) fn with_microsoft(
     mut profile: Profile,
     microsoft: &RawMicrosoft,
+    policies: &Policies,
     mistakes: &mut Mistakes,
 ) -> Profile {
     if let Some(bfd) = &microsoft.bfd {
@@ -167,6 +191,15 @@ pub(super) fn with_microsoft(
     }
     if let Some(policy) = &microsoft.policy {
         profile.policy = Policy::of(policy, &profile.policy, mistakes);
+    }
+    for (key, name) in [
+        (&microsoft.import, &mut profile.import),
+        (&microsoft.export, &mut profile.export),
+    ] {
+        if let Some(key) = key {
+            policies.knows(key, mistakes);
+            *name = key.value.clone();
+        }
     }
     profile
 }
@@ -245,6 +278,7 @@ fn connection(
     name: &Located<String>,
     raw: &RawConnection,
     file: &RawTopology,
+    policies: &Policies,
     mistakes: &mut Mistakes,
 ) -> Option<Connection> {
     let owner = format!("connection `{}`", name.value);
@@ -267,6 +301,7 @@ fn connection(
         bandwidth_mbps: bandwidth,
         members,
         addresses: addresses?,
+        policies: peer_policies(&raw.import, &raw.export, policies, mistakes),
     })
 }
 

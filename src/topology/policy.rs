@@ -42,7 +42,20 @@ pub struct Policy {
 
 impl Default for Policy {
     fn default() -> Policy {
-        Policy::DEFAULT
+        Policy {
+            short_prefix: ShortPrefix::RegisterAndActivate,
+            active_gate: ActiveGate::Any,
+            ignore_inactive: false,
+            key_on_create: false,
+            rpki: Rpki::DropInvalid,
+            as_set: Weight::Fail,
+            foreign_origin: ForeignOrigin::WarnThenFail,
+            same_name: SameName::PeerName,
+            overlap: Overlap::Global,
+            after_verified: AfterVerified::Warning,
+            validation: Duration::from_millis(250),
+            private_ranges: Vec::new(),
+        }
     }
 }
 
@@ -50,22 +63,6 @@ impl Default for Policy {
 const HOUR: Duration = Duration::from_secs(3600);
 
 impl Policy {
-    /// This project's readings.
-    pub(super) const DEFAULT: Policy = Policy {
-        short_prefix: ShortPrefix::RegisterAndActivate,
-        active_gate: ActiveGate::Any,
-        ignore_inactive: false,
-        key_on_create: false,
-        rpki: Rpki::DropInvalid,
-        as_set: Weight::Fail,
-        foreign_origin: ForeignOrigin::WarnThenFail,
-        same_name: SameName::PeerName,
-        overlap: Overlap::Global,
-        after_verified: AfterVerified::Warning,
-        validation: Duration::from_millis(250),
-        private_ranges: Vec::new(),
-    };
-
     /// The default, with what a file says otherwise.
     pub(super) fn of(raw: &RawPolicy, default: &Policy, mistakes: &mut Mistakes) -> Policy {
         fn or<T: Copy>(key: Option<Located<T>>, default: T) -> T {

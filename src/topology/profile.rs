@@ -9,6 +9,7 @@ use super::raw::{RawMicrosoft, RawProfile, RawProfileFile};
 use super::{
     BfdTimers, BgpTimers, LacpSettings, Policy, Profile, Registers, SessionAddressProvider,
 };
+use crate::policy::Policies;
 use crate::source::{Diagnostics, Located, Mistakes, Source, Span, list, read};
 
 /// The path and the text of a profile's file.
@@ -72,7 +73,7 @@ pub fn parse(source: &Arc<Source>) -> Result<Profile, Diagnostics> {
 fn model(raw: &RawProfileFile, mistakes: &mut Mistakes) -> Option<Profile> {
     let base = match &raw.like {
         Some(like) => named(*like, mistakes).cloned(),
-        None => complete(raw, mistakes).then_some(BLANK),
+        None => complete(raw, mistakes).then(blank),
     };
     let base = base?;
     let profile = Profile {
@@ -90,39 +91,48 @@ fn model(raw: &RawProfileFile, mistakes: &mut Mistakes) -> Option<Profile> {
         fewest_connections: (raw.fewest_connections)
             .map_or(base.fewest_connections, |key| usize::from(key.value)),
         registers: raw.registers.map_or(base.registers, |key| key.value),
+        policies: base
+            .policies
+            .with(&raw.policy, &raw.prefix_set, &raw.asn_set, mistakes),
         ..base
     };
+    let policies = profile.policies.clone();
     Some(match &raw.microsoft {
-        Some(microsoft) => with_microsoft(profile, microsoft, mistakes),
+        Some(microsoft) => with_microsoft(profile, microsoft, &policies, mistakes),
         None => profile,
     })
 }
 
 /// Nothing of it is left once a profile is [`complete`].
-const BLANK: Profile = Profile {
-    name: String::new(),
-    network: String::new(),
-    peering_type: String::new(),
-    session_address_provider: SessionAddressProvider::Microsoft,
-    fewest_connections: 1,
-    registers: Registers::Prefixes,
-    bfd: BfdTimers {
-        interval: Duration::ZERO,
-        multiplier: NonZeroU8::MIN,
-    },
-    bgp: BgpTimers {
-        keepalive: Duration::ZERO,
-        hold: Duration::ZERO,
-        connect_retry: Duration::ZERO,
-    },
-    lacp: LacpSettings {
-        fast: true,
-        active: true,
-        min_links: 1,
-    },
-    routes: 0,
-    policy: Policy::DEFAULT,
-};
+fn blank() -> Profile {
+    Profile {
+        name: String::new(),
+        network: String::new(),
+        peering_type: String::new(),
+        session_address_provider: SessionAddressProvider::Microsoft,
+        fewest_connections: 1,
+        registers: Registers::Prefixes,
+        bfd: BfdTimers {
+            interval: Duration::ZERO,
+            multiplier: NonZeroU8::MIN,
+        },
+        bgp: BgpTimers {
+            keepalive: Duration::ZERO,
+            hold: Duration::ZERO,
+            connect_retry: Duration::ZERO,
+        },
+        lacp: LacpSettings {
+            fast: true,
+            active: true,
+            min_links: 1,
+        },
+        routes: 0,
+        policy: Policy::default(),
+        import: String::new(),
+        export: String::new(),
+        policies: Policies::default(),
+    }
+}
 
 /// Whether a profile that is like no other says everything; if not, a mistake for each key.
 fn complete(raw: &RawProfileFile, mistakes: &mut Mistakes) -> bool {
@@ -140,6 +150,8 @@ fn complete(raw: &RawProfileFile, mistakes: &mut Mistakes) -> bool {
         ),
         ("fewest-connections", raw.fewest_connections.is_some()),
         ("registers", raw.registers.is_some()),
+        ("microsoft.import", microsoft.import.is_some()),
+        ("microsoft.export", microsoft.export.is_some()),
         ("microsoft.routes", microsoft.routes.is_some()),
         (
             "microsoft.bfd.interval",

@@ -10,6 +10,7 @@ use super::policy::{
     ActiveGate, AfterVerified, ForeignOrigin, Overlap, Rpki, SameName, ShortPrefix, Weight,
 };
 use super::{Registers, SessionAddressProvider};
+use crate::policy::{RawPolicies, RawSets};
 use crate::source::{Address, Bandwidth, Duration, Located, Prefix, Table, TextOr};
 
 /// A topology: what the interconnect is.
@@ -45,6 +46,16 @@ pub(super) struct RawTopology {
     /// Peering Service resources, by name: prefixes are activated under them.
     #[serde(default)]
     pub service: Table<RawService>,
+    /// Import and export policies, by name: lists of rules that are tried in order. One that is named as one of the profile's
+    /// stands in its place.
+    #[serde(default)]
+    pub policy: RawPolicies,
+    /// Sets of prefixes that policies name: "198.51.100.0/24", "10.0.0.0/8+", "203.0.113.0/24{25,32}".
+    #[serde(default)]
+    pub prefix_set: RawSets,
+    /// Sets of AS numbers that policies name: 64500, "64512..65534".
+    #[serde(default)]
+    pub asn_set: RawSets,
 }
 
 /// The kind of interconnect.
@@ -85,6 +96,15 @@ pub(super) struct RawProfileFile {
     pub registers: Option<Located<Registers>>,
     /// What the Microsoft side does; a topology may say otherwise.
     pub microsoft: Option<RawMicrosoft>,
+    /// Import and export policies, by name: lists of rules that are tried in order.
+    #[serde(default)]
+    pub policy: RawPolicies,
+    /// Sets of prefixes that policies name: "198.51.100.0/24", "10.0.0.0/8+", "203.0.113.0/24{25,32}".
+    #[serde(default)]
+    pub prefix_set: RawSets,
+    /// Sets of AS numbers that policies name: 64500, "64512..65534".
+    #[serde(default)]
+    pub asn_set: RawSets,
 }
 
 /// How documentation numbers are taken.
@@ -160,6 +180,10 @@ pub(super) struct RawMicrosoft {
     pub routes: Option<Located<u16>>,
     /// Which reading holds where Microsoft's documents contradict each other or are silent.
     pub policy: Option<RawPolicy>,
+    /// The policy for what an edge receives from the peer. The voice profile has `edge-import`.
+    pub import: Option<Located<String>>,
+    /// The policy for what an edge announces to the peer. The voice profile has `edge-export`.
+    pub export: Option<Located<String>>,
 }
 
 /// Switches: which reading of the documents holds. The ids in brackets are those of the requirements.
@@ -266,6 +290,10 @@ pub(super) struct RawRouter {
     /// The metro it stands in.
     #[schemars(required)]
     pub metro: Option<Located<String>>,
+    /// When simulated: the policy for what it receives from Microsoft; without one it takes everything.
+    pub import: Option<Located<String>>,
+    /// When simulated: the policy for what it announces to Microsoft; without one it announces everything it has.
+    pub export: Option<Located<String>>,
 }
 
 /// A connection.
@@ -285,6 +313,10 @@ pub(super) struct RawConnection {
     /// Session subnet allocated by Microsoft: a /31 (peer even, Microsoft odd) or a /30 (peer first, Microsoft second).
     #[schemars(required)]
     pub ipv4: Option<Located<Prefix>>,
+    /// The simulated router's policy for what it receives here, instead of the router's own.
+    pub import: Option<Located<String>>,
+    /// The simulated router's policy for what it announces here, instead of the router's own.
+    pub export: Option<Located<String>>,
 }
 
 /// Members of a LAG.

@@ -37,6 +37,18 @@ impl PrefixRange {
     }
 }
 
+/// In the manner of BIRD: `198.51.100.0/24`, `10.0.0.0/8+`, `203.0.113.0/24{25,32}`.
+impl fmt::Display for PrefixRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (prefix, own) = (self.prefix, self.prefix.prefix_len());
+        match (*self.lengths.start(), *self.lengths.end()) {
+            (from, to) if from == own && to == own => write!(f, "{prefix}"),
+            (from, to) if from == own && to == prefix.max_prefix_len() => write!(f, "{prefix}+"),
+            (from, to) => write!(f, "{prefix}{{{from},{to}}}"),
+        }
+    }
+}
+
 /// A set of prefixes.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct PrefixSet {
@@ -143,7 +155,11 @@ impl fmt::Display for PrefixSet {
         let texts: Vec<String> = entries
             .iter()
             .take(SHOWN)
-            .flat_map(|(prefix, lengths)| runs(*lengths).map(|run| text(*prefix, &run)))
+            .flat_map(|(prefix, lengths)| {
+                let prefix = *prefix;
+                let ranges = runs(*lengths).map(move |lengths| PrefixRange { prefix, lengths });
+                ranges.map(|range| range.to_string())
+            })
             .collect();
         write!(f, "{{ {}", texts.join(", "))?;
         if let Some(more) = entries.len().checked_sub(SHOWN).filter(|more| *more > 0) {
@@ -161,13 +177,4 @@ fn runs(set: Lengths) -> impl Iterator<Item = RangeInclusive<u8>> {
             let last = (from..=128).take_while(|&at| set.contains(at)).last();
             from..=last.unwrap_or(from)
         })
-}
-
-fn text(prefix: IpNet, lengths: &RangeInclusive<u8>) -> String {
-    let own = prefix.prefix_len();
-    match (*lengths.start(), *lengths.end()) {
-        (from, to) if from == own && to == own => prefix.to_string(),
-        (from, to) if from == own && to == prefix.max_prefix_len() => format!("{prefix}+"),
-        (from, to) => format!("{prefix}{{{from},{to}}}"),
-    }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::RangeInclusive;
 
 use super::{Change, Match, Policy, Rule, Verdict};
+use crate::bgp::family::Family;
 use crate::bgp::origin_validation::Validity;
 
 /// One line for each rule, and a last one for the rest.
@@ -42,6 +43,8 @@ impl fmt::Display for Verdict {
 impl fmt::Display for Match {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Match::Family(Family::Ipv4Unicast) => f.write_str("ipv4"),
+            Match::Family(Family::Ipv6Unicast) => f.write_str("ipv6"),
             Match::Prefix(set) => write!(f, "prefix in {set}"),
             Match::PrefixLength(lengths) => write!(f, "prefix length {}", span(lengths)),
             Match::PathLength(lengths) => write!(f, "path length {}", span(lengths)),
@@ -51,6 +54,7 @@ impl fmt::Display for Match {
             Match::Rpki(validity) => write!(f, "rpki {}", name(*validity)),
             Match::Not(other) => write!(f, "not {other}"),
             Match::Any(list) => write!(f, "({})", joined(list, " or ")),
+            Match::All(list) => write!(f, "({})", joined(list, " and ")),
         }
     }
 }
@@ -61,6 +65,10 @@ impl fmt::Display for Change {
             Change::LocalPref(preference) => write!(f, "set local-pref {preference}"),
             Change::Med(Some(med)) => write!(f, "set med {med}"),
             Change::Med(None) => f.write_str("remove med"),
+            Change::SetCommunities(list) => {
+                let texts: Vec<String> = list.iter().map(ToString::to_string).collect();
+                write!(f, "set communities {{ {} }}", texts.join(", "))
+            }
             Change::AddCommunity(community) => write!(f, "add community {community}"),
             Change::RemoveCommunity(community) => write!(f, "remove community {community}"),
             Change::Prepend(asn, times) => write!(f, "prepend {asn} {times} times"),

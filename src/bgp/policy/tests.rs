@@ -103,13 +103,18 @@ fn every_match_holds_where_it_should_and_nowhere_else() {
         (origin(), p, route(&[64501, 64500]), true),
         (origin(), p, route(&[64500, 64501]), false),
         (origin(), p, route(&[]), false),
-        (Match::Community(VOICE), p, tagged(VOICE), true),
-        (Match::Community(VOICE), p, tagged(LOOK_ALIKE), false),
-        (Match::Community(VOICE), p, tagged(EXTENDED), false),
-        (Match::Community(LOOK_ALIKE), p, tagged(LOOK_ALIKE), true),
-        (Match::Community(LOOK_ALIKE), p, tagged(VOICE), false),
-        (Match::Community(EXTENDED), p, tagged(EXTENDED), true),
-        (Match::Community(EXTENDED), p, tagged(VOICE), false),
+        (Match::Community(VOICE.into()), p, tagged(VOICE), true),
+        (Match::Community(VOICE.into()), p, tagged(LOOK_ALIKE), false),
+        (Match::Community(VOICE.into()), p, tagged(EXTENDED), false),
+        (
+            Match::Community(LOOK_ALIKE.into()),
+            p,
+            tagged(LOOK_ALIKE),
+            true,
+        ),
+        (Match::Community(LOOK_ALIKE.into()), p, tagged(VOICE), false),
+        (Match::Community(EXTENDED.into()), p, tagged(EXTENDED), true),
+        (Match::Community(EXTENDED.into()), p, tagged(VOICE), false),
         (Match::Rpki(Validity::Valid), p, plain(), true),
         (Match::Rpki(Validity::InvalidAs), p, route(&[64501]), true),
         (
@@ -126,19 +131,19 @@ fn every_match_holds_where_it_should_and_nowhere_else() {
         ),
         (Match::Rpki(Validity::Valid), p, route(&[]), false),
         (
-            Match::Not(Box::new(Match::Community(VOICE))),
+            Match::Not(Box::new(Match::Community(VOICE.into()))),
             p,
             plain(),
             true,
         ),
         (
-            Match::Any(vec![origin(), Match::Community(VOICE)]),
+            Match::Any(vec![origin(), Match::Community(VOICE.into())]),
             p,
             plain(),
             true,
         ),
         (
-            Match::Any(vec![private(), Match::Community(VOICE)]),
+            Match::Any(vec![private(), Match::Community(VOICE.into())]),
             p,
             plain(),
             false,
@@ -179,7 +184,15 @@ fn every_change_changes_one_thing() {
         _ => unreachable!(),
     };
     type Expected = fn(&mut Attributes, LargeCommunity);
-    let cases: [(Change, Expected); 9] = [
+    let cases: [(Change, Expected); 10] = [
+        (
+            Change::SetCommunities(vec![LOOK_ALIKE, LOOK_ALIKE]),
+            |a, large| {
+                a.communities.clear();
+                a.extended_communities.clear();
+                a.large_communities = vec![large];
+            },
+        ),
         (Change::LocalPref(300), |a, _| a.local_pref = Some(300)),
         (Change::Med(Some(7)), |a, _| a.med = Some(7)),
         (Change::Med(None), |a, _| a.med = None),
@@ -189,13 +202,16 @@ fn every_change_changes_one_thing() {
         (Change::AddCommunity(Community::Standard(2)), |a, _| {
             a.communities.push(2);
         }),
-        (Change::RemoveCommunity(Community::Standard(1)), |a, _| {
-            a.communities = vec![8075 << 16 | 8007];
-        }),
+        (
+            Change::RemoveCommunity(Community::Standard(1).into()),
+            |a, _| {
+                a.communities = vec![8075 << 16 | 8007];
+            },
+        ),
         (Change::AddCommunity(LOOK_ALIKE), |a, large| {
             a.large_communities = vec![large];
         }),
-        (Change::RemoveCommunity(EXTENDED), |a, _| {
+        (Change::RemoveCommunity(EXTENDED.into()), |a, _| {
             a.extended_communities.clear();
         }),
         (Change::Prepend(64500, 2), |a, _| {
@@ -221,12 +237,12 @@ fn every_change_changes_one_thing() {
 
 #[test]
 fn the_first_verdict_ends_it_and_matches_see_the_route_as_it_came() {
-    let untagged = Match::Not(Box::new(Match::Community(VOICE)));
+    let untagged = Match::Not(Box::new(Match::Community(VOICE.into())));
     let policy = Policy::new(
         vec![
             Rule::set(Vec::new(), vec![Change::AddCommunity(VOICE)]),
             // Added by the rule before, so not there as it came.
-            Rule::reject(vec![Match::Community(VOICE)], "tagged"),
+            Rule::reject(vec![Match::Community(VOICE.into())], "tagged"),
             Rule::accept(vec![untagged], vec![Change::LocalPref(200)]),
             Rule::reject(Vec::new(), "never-reached"),
         ],
@@ -356,6 +372,22 @@ fn community() -> impl Strategy<Value = Community> {
     prop_oneof![Just(VOICE), Just(LOOK_ALIKE), Just(EXTENDED)]
 }
 
+fn pattern() -> impl Strategy<Value = CommunityPattern> {
+    let exact = community().prop_map(CommunityPattern::from);
+    let alike = prop::sample::select(vec![
+        CommunityPattern::Standard([Some(8075), None]),
+        CommunityPattern::Standard([None, Some(8007)]),
+        CommunityPattern::Standard([Some(8076), None]),
+        CommunityPattern::Large([Some(8075), None, None]),
+        CommunityPattern::Large([None, Some(8006), None]),
+        CommunityPattern::Extended {
+            value: 0x0002_1f8b_0000_0000,
+            mask: 0xffff_ffff_0000_0000,
+        },
+    ]);
+    prop_oneof![exact, alike]
+}
+
 fn attributes() -> impl Strategy<Value = Attributes> {
     let med = proptest::option::of(0..3_u32);
     (vec(asn(), 0..5), vec(community(), 0..3), med).prop_map(|(path, communities, med)| {
@@ -390,7 +422,8 @@ fn leaf() -> impl Strategy<Value = Match> {
         (0..5_usize, 0..5_usize).prop_map(|(a, b)| Match::PathLength(a..=b)),
         asns().prop_map(Match::PathContains),
         asns().prop_map(Match::Origin),
-        community().prop_map(Match::Community),
+        pattern().prop_map(Match::Community),
+        prop_oneof![Just(Family::Ipv4Unicast), Just(Family::Ipv6Unicast)].prop_map(Match::Family),
         validity.prop_map(Match::Rpki),
     ]
 }
@@ -399,14 +432,16 @@ fn rule() -> impl Strategy<Value = Rule> {
     let of = leaf().prop_recursive(2, 6, 3, |inner| {
         prop_oneof![
             inner.clone().prop_map(|m| Match::Not(Box::new(m))),
-            vec(inner, 0..3).prop_map(Match::Any),
+            vec(inner.clone(), 0..3).prop_map(Match::Any),
+            vec(inner, 0..3).prop_map(Match::All),
         ]
     });
     let change = prop_oneof![
         (0..3_u32).prop_map(Change::LocalPref),
         proptest::option::of(0..3_u32).prop_map(Change::Med),
         community().prop_map(Change::AddCommunity),
-        community().prop_map(Change::RemoveCommunity),
+        pattern().prop_map(Change::RemoveCommunity),
+        vec(community(), 0..3).prop_map(Change::SetCommunities),
         (asn(), 0..3_u8).prop_map(|(asn, times)| Change::Prepend(asn, times)),
     ];
     let verdict = prop_oneof![
@@ -464,7 +499,10 @@ fn naive_match(of: &Match, table: &VrpTable, prefix: IpNet, came: &Attributes) -
             ranges,
             &came.as_path[came.as_path.len().saturating_sub(1)..],
         ),
-        Match::Community(community) => came.all_communities().any(|c| c == *community),
+        Match::Family(family) => *family == Family::Ipv4Unicast,
+        Match::Community(pattern) => came
+            .all_communities()
+            .any(|c| alike(&pattern.to_string(), &c.to_string())),
         Match::Rpki(validity) => {
             table
                 .validate(prefix, came.as_path.last().copied())
@@ -473,7 +511,15 @@ fn naive_match(of: &Match, table: &VrpTable, prefix: IpNet, came: &Attributes) -
         }
         Match::Not(other) => !naive_match(other, table, prefix, came),
         Match::Any(list) => list.iter().any(|m| naive_match(m, table, prefix, came)),
+        Match::All(list) => !list.iter().any(|m| !naive_match(m, table, prefix, came)),
     }
+}
+
+/// Part by part, by what is written.
+fn alike(pattern: &str, community: &str) -> bool {
+    let (pattern, community) = (pattern.split(':'), community.split(':'));
+    pattern.clone().count() == community.clone().count()
+        && pattern.zip(community).all(|(p, c)| p == "*" || p == c)
 }
 
 proptest! {

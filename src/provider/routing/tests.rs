@@ -40,7 +40,7 @@ fn inputs(topology: &Topology, metro: &str, activated: &[Ipv4Net]) -> Inputs {
 }
 
 /// LOCAL_PREF, or why not.
-fn judged(policy: &Policy, prefix: Ipv4Net, path: &[u32]) -> Result<u32, String> {
+fn judged(policy: &Policy, prefix: impl Into<IpNet>, path: &[u32]) -> Result<u32, String> {
     let mut route = Attributes::originated(Ipv4Addr::LOCALHOST);
     route.as_path = path.to_vec();
     route.med = Some(50);
@@ -138,6 +138,96 @@ fn an_activated_prefix_is_used_in_its_locations_only() {
 }
 
 #[test]
+fn the_same_for_ipv6() {
+    let topology = topology("drop-invalid");
+    let policy = inputs(&topology, "amsterdam", &[]).import(&topology);
+    for (prefix, path, expected) in [
+        ("2a01:100::/32", &[64_500][..], Ok(100)),
+        ("2a01:100::/48", &[64_500], Ok(100)),
+        ("2001:db8:51::/48", &[64_500], Ok(100)),
+        ("2a01:100::/49", &[64_500], Err("longer-than-48")),
+        ("::/0", &[64_500], Err("default-route")),
+        ("2000::/3", &[64_500], Err("bogon-prefix")),
+        ("2a00::/15", &[64_500], Err("bogon-prefix")),
+        ("fd00::/48", &[64_500], Err("bogon-prefix")),
+        ("4000::/16", &[64_500], Err("bogon-prefix")),
+        ("2002::/16", &[64_500], Err("bogon-prefix")),
+        ("2a01:100::/32", &[64_500, 12_076], Err("as12076-in-path")),
+        (
+            "2a01:100::/32",
+            &[64_500, 64_512],
+            Err("private-asn-in-path"),
+        ),
+    ] {
+        let told = judged(&policy, prefix.parse::<IpNet>().expect(prefix), path);
+        assert_eq!(told, expected.map_err(str::to_owned), "{prefix} {path:?}");
+    }
+}
+
+#[test]
+fn a_route_about_to_go_is_used_last() {
+    let topology = topology("off");
+    let prefix = net("203.0.113.0/24");
+    let policy = inputs(&topology, "amsterdam", &[prefix]).import(&topology);
+    let mut route = Attributes::originated(Ipv4Addr::LOCALHOST);
+    route.as_path = vec![64_500];
+    route.communities = vec![0xffff_0000];
+    let shaped = policy.evaluate(prefix, &route).expect("accepted");
+    assert_eq!(shaped.local_pref, Some(0));
+    let long = policy.evaluate(net("203.0.113.0/25"), &route);
+    assert_eq!(
+        long.err().map(|reason| &**reason),
+        Some("longer-than-24-not-activated")
+    );
+}
+
+#[test]
+fn reasons_of_the_voice_profile_have_stable_names() {
+    let topology = topology("off");
+    let reasons = topology.policies.reasons(&topology.profile.import);
+    let stable = [
+        "as12076-in-path",
+        "bogon-prefix",
+        "deny-all",
+        "default-route",
+        "longer-than-24-not-activated",
+        "longer-than-48",
+        "not-a-location-of-the-service",
+        "private-asn-in-path",
+        "rpki-invalid",
+        "rpki-not-valid",
+        "special-asn-in-path",
+    ];
+    assert_eq!(reasons, stable.into());
+}
+
+#[test]
+fn a_router_of_the_peer_has_the_policies_that_a_topology_gives_it() {
+    let text = include_str!("../../../topologies/one-metro-peer-policies.toml");
+    let topology = topology::parse_kept(&Source::new("one-metro-peer-policies.toml", text));
+    let topology = topology.expect("the shipped topology");
+    let export = |connection: usize, prefix: &str| {
+        let (_, export) = of_peer(&topology, &topology.connections[connection]);
+        let route = Attributes::originated(Ipv4Addr::LOCALHOST);
+        let told = export.evaluate(net(prefix), &route);
+        told.map(|out| (out.community_texts(), out.as_path))
+            .map_err(ToString::to_string)
+    };
+    let voice = || vec!["8075:8007".to_owned()];
+    assert_eq!(export(0, "203.0.113.0/25"), Ok((voice(), vec![])));
+    assert_eq!(export(0, "192.0.2.0/24"), Err("not-ours".to_owned()));
+    // What a connection says stands before what its router says.
+    assert_eq!(
+        export(1, "203.0.113.0/24"),
+        Ok((voice(), vec![64_500, 64_500]))
+    );
+    assert_eq!(
+        export(1, "203.0.113.0/25"),
+        Err("too-long-for-transit".to_owned())
+    );
+}
+
+#[test]
 fn the_knob_of_the_rpki() {
     let valid = ("203.0.113.0/24", 64_500);
     let invalid = ("203.0.113.0/24", 64_501);
@@ -170,7 +260,7 @@ fn nothing_is_exchanged_before_a_connection_is_active() {
     let deny = Err("deny-all".to_owned());
     let prefix = net("198.51.100.0/24");
     assert_eq!(judged(&inputs.import(&topology), prefix, &[64_500]), deny);
-    assert_eq!(judged(&inputs.export(), prefix, &[]), deny);
+    assert_eq!(judged(&inputs.export(&topology), prefix, &[]), deny);
 }
 
 /// The rules once more, said plainly: no sets, no ranges of lengths, no order of tables.

@@ -103,7 +103,7 @@ fn refused(prefix: &str, reason: &str) -> (String, Result<u32, String>) {
 }
 
 fn only_voice(local_pref: u32) -> Policy {
-    let voice = Match::Community(Community::Standard(VOICE));
+    let voice = Match::Community(Community::Standard(VOICE).into());
     let change = vec![Change::Med(None), Change::LocalPref(local_pref)];
     Policy::new(
         vec![Rule::accept(vec![voice], change)],
@@ -177,7 +177,7 @@ fn export_policy_withdraws_and_announces_what_it_says() {
             vec![
                 Change::Prepend(64500, 2),
                 Change::Med(Some(7)),
-                Change::RemoveCommunity(Community::Standard(VOICE)),
+                Change::RemoveCommunity(Community::Standard(VOICE).into()),
             ],
         )],
         Verdict::Reject("not-ours".into()),

@@ -127,7 +127,10 @@ fn of_policy(
                 mistakes.push(mistakes.error(reason.span, message, "one name"));
                 return None;
             };
-            Some(one_of(one, "reason", &reason::OF_ROUTES, mistakes)?)
+            let (policies, edge) = (&stage.topology.policies, &stage.topology.profile);
+            let mut reasons: Vec<&str> = policies.reasons(&edge.import).into_iter().collect();
+            reasons.extend(reason::OF_ROUTES_ANYWAY);
+            Some(one_of(one, "reason", &reasons, mistakes)?)
         }
         None => None,
     };

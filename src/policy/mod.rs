@@ -1,0 +1,201 @@
+//! Import and export policies as people write them: named lists of rules, in a topology or a profile.
+//!
+//! `raw.rs` mirrors the TOML; `parse.rs` makes this model or lists every mistake, with the values of `text.rs`; `print.rs`
+//! writes it back. Some names mean what the Microsoft side has concluded so far. `instantiate.rs` takes what they mean at a
+//! moment ([`Meaning`]) and makes what a router evaluates ([`crate::bgp::policy::Policy`]).
+//!
+//! **Invariant:** every policy decides every route, names what exists, and never comes back to itself.
+
+mod instantiate;
+mod parse;
+mod print;
+mod raw;
+mod text;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::ops::RangeInclusive;
+
+use crate::bgp::attributes::Community;
+use crate::bgp::family::Family;
+use crate::bgp::origin_validation::Validity;
+use crate::bgp::policy::{CommunityPattern, PrefixRange};
+
+pub use instantiate::Meaning;
+pub(crate) use raw::{RawPolicies, RawSets};
+
+/// Named policies, and the named sets they speak of.
+#[derive(Clone, PartialEq, Default)]
+pub struct Policies {
+    policies: BTreeMap<String, Vec<Rule>>,
+    prefix_sets: BTreeMap<String, Vec<PrefixRange>>,
+    asn_sets: BTreeMap<String, Vec<RangeInclusive<u32>>>,
+}
+
+impl Policies {
+    /// The names of the policies, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.policies.keys().map(String::as_str)
+    }
+
+    /// The reasons for which a policy, and those it applies, refuses routes: each once, in order.
+    pub fn reasons(&self, name: &str) -> BTreeSet<&str> {
+        let mut reasons = BTreeSet::new();
+        let mut seen = BTreeSet::new();
+        let mut waiting = vec![name];
+        while let Some(name) = waiting.pop() {
+            let rules = self.policies.get(name).filter(|_| seen.insert(name));
+            for rule in rules.into_iter().flatten() {
+                match &rule.end {
+                    Some(End::Reject(reason)) => drop(reasons.insert(reason.as_str())),
+                    Some(End::Apply(other)) => waiting.push(other),
+                    Some(End::Accept) | None => {}
+                }
+            }
+        }
+        reasons
+    }
+}
+
+/// The names alone; [`fmt::Display`] has it all.
+impl fmt::Debug for Policies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.policies.keys()).finish()
+    }
+}
+
+/// One rule.
+#[derive(Debug, Clone, PartialEq)]
+struct Rule {
+    /// All of these must hold.
+    when: Vec<Condition>,
+    /// In the order in which they are made.
+    change: Vec<Change>,
+    /// Where it ends; `None` goes on with the next rule.
+    end: Option<End>,
+}
+
+/// The end of a policy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum End {
+    Accept,
+    Reject(String),
+    /// Another policy decides.
+    Apply(String),
+}
+
+/// Something that holds for a route or does not.
+#[derive(Debug, Clone, PartialEq)]
+enum Condition {
+    If(Circumstance),
+    Family(Family),
+    Prefix(Vec<Prefixes>),
+    PrefixLength(RangeInclusive<u8>),
+    PathLength(RangeInclusive<usize>),
+    PathContains(Vec<Asns>),
+    Origin(Vec<Asns>),
+    Community(Vec<CommunityPattern>),
+    Rpki(Vec<Rpki>),
+    /// Not all of these hold.
+    Not(Vec<Condition>),
+    /// All of one of these hold.
+    Any(Vec<Vec<Condition>>),
+}
+
+/// Something that is so for a while, whatever the route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Circumstance {
+    /// The connection exchanges no routes yet (BGP-07).
+    Inactive,
+    /// The switch `rpki` says that invalid routes are dropped (E-21).
+    RpkiDropInvalid,
+    /// The switch `rpki` says that routes which are not valid are dropped (E-21).
+    RpkiRequireValid,
+}
+
+impl Circumstance {
+    const NAMES: [(&str, Circumstance); 3] = [
+        ("inactive", Circumstance::Inactive),
+        ("rpki-drop-invalid", Circumstance::RpkiDropInvalid),
+        ("rpki-require-valid", Circumstance::RpkiRequireValid),
+    ];
+}
+
+/// Prefixes: those of a range, or of a set with a name.
+#[derive(Debug, Clone, PartialEq)]
+enum Prefixes {
+    Range(PrefixRange),
+    Set(String),
+}
+
+/// AS numbers: a range, or a set with a name.
+#[derive(Debug, Clone, PartialEq)]
+enum Asns {
+    Range(RangeInclusive<u32>),
+    Set(String),
+}
+
+/// What the RPKI says (RFC 6811): `invalid` is either kind of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rpki {
+    Is(Validity),
+    Invalid,
+}
+
+impl Rpki {
+    const NAMES: [(&str, Rpki); 5] = [
+        ("valid", Rpki::Is(Validity::Valid)),
+        ("invalid", Rpki::Invalid),
+        ("invalid-as", Rpki::Is(Validity::InvalidAs)),
+        ("invalid-length", Rpki::Is(Validity::InvalidLength)),
+        ("not-found", Rpki::Is(Validity::NotFound)),
+    ];
+}
+
+/// A change of a route's attributes.
+#[derive(Debug, Clone, PartialEq)]
+enum Change {
+    SetCommunities(Vec<Community>),
+    RemoveCommunities(Vec<CommunityPattern>),
+    AddCommunities(Vec<Community>),
+    LocalPreference(u32),
+    /// `None` removes it.
+    Med(Option<u32>),
+    /// The router's own AS number, so many times.
+    PrependOwn(u8),
+    /// These, the nearest first.
+    Prepend(Vec<u32>),
+}
+
+/// Sets of prefixes that need not be written, and what is in them.
+pub const PREFIX_SETS: [(&str, &str); 6] = [
+    ("bogons", "what IANA has set aside and nobody may announce"),
+    ("peer", "the prefixes of the topology's endpoints"),
+    ("microsoft", "Microsoft's aggregates in the lab"),
+    (
+        "activated-in-primary",
+        "activated here, the primary location of their service",
+    ),
+    (
+        "activated-in-backup",
+        "activated here, the backup location of their service",
+    ),
+    (
+        "activated-elsewhere",
+        "activated under a service that has no location here",
+    ),
+];
+
+/// Sets of AS numbers that need not be written, and what is in them.
+pub const ASN_SETS: [(&str, &str); 4] = [
+    ("private", "for private use (RFC 6996)"),
+    (
+        "special",
+        "reserved, and for documentation where that is not public",
+    ),
+    ("peer", "the peer's own"),
+    ("microsoft", "8075, and 8068, 8069 and 12076 (FLT-05)"),
+];
+
+#[cfg(test)]
+mod tests;
