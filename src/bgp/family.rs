@@ -45,7 +45,7 @@ impl Family {
             .find(|family| (family.afi(), family.safi()) == (afi, safi))
     }
 
-    fn bit(self) -> u8 {
+    const fn bit(self) -> u8 {
         match self {
             Family::Ipv4Unicast => 1,
             Family::Ipv6Unicast => 2,
@@ -81,6 +81,11 @@ impl Families {
     /// Adds a family.
     pub fn insert(&mut self, family: Family) {
         self.0 |= family.bit();
+    }
+
+    /// The set and a family.
+    pub const fn with(self, family: Family) -> Families {
+        Families(self.0 | family.bit())
     }
 
     /// What both sets have.

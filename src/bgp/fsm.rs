@@ -1,16 +1,20 @@
 //! The state machine of one connection (RFC 4271, section 8.2.2) as one total table.
 //!
 //! A session runs it twice, for the connection it opens and for the one the neighbour opens, so that a collision
-//! (section 6.8) is two machines in a half-open state and nothing special. Where a guard decides, it is part of the
-//! event: `OpenHeld` is an OPEN whose answer must wait, for BFD or for the end of a collision.
+//! (section 6.8) is two machines in a half-open state and nothing special. Every event of section 8.1 is here, the
+//! optional ones too. Where a guard decides, it is part of the event, as the RFC has it for event 20: `OpenHeld` is an
+//! OPEN whose answer must wait, for BFD or for the end of a collision. The rows are in `table.rs`.
 //!
 //! **Invariant:** [`step`] is pure and has no catch-all arm; every state answers every event.
 
 use std::fmt;
 
-use Action::*;
 use Event as E;
 use State as S;
+
+mod table;
+
+pub use table::step;
 
 /// The states (RFC 4271, section 8.2.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -52,7 +56,7 @@ impl State {
         }
     }
 
-    /// Whether there is a TCP connection in this state.
+    /// Whether there is always a TCP connection in this state. With DelayOpen there may be one before.
     pub fn is_connected(self) -> bool {
         self.progress() >= S::OpenSent.progress()
     }
@@ -65,102 +69,222 @@ impl fmt::Display for State {
     }
 }
 
-/// What can happen to a machine; the numbers are the RFC's (section 8.1).
+/// What can happen to a machine: the events of section 8.1 under their numbers, and ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Event {
-    /// 1, 3: start by connecting.
-    Start,
-    /// 1, 3 with a delay before the first attempt.
-    StartDelayed,
-    /// 4, 5: start by waiting for the neighbour.
-    StartPassive,
-    /// 2, 8: stop; the notification to send is given.
-    Stop,
+    /// 1: started by hand.
+    ManualStart,
+    /// 2: stopped by hand; the notification to send is given.
+    ManualStop,
+    /// 3: started because what stood in the way is gone.
+    AutomaticStart,
+    /// 4: as 1, but wait for the neighbour to connect.
+    ManualStartPassive,
+    /// 5: as 3, but wait for the neighbour to connect.
+    AutomaticStartPassive,
+    /// 6: to be started again, but after a rest.
+    AutomaticStartDamped,
+    /// 7: as 6, but then wait for the neighbour to connect.
+    AutomaticStartDampedPassive,
+    /// 8: stopped by something that is not a hand: too many prefixes, another configuration; the notification is given.
+    AutomaticStop,
     /// 9: time for another connection attempt.
-    RetryExpired,
+    ConnectRetryTimerExpires,
     /// 10: nothing was heard for the hold time.
-    HoldExpired,
+    HoldTimerExpires,
     /// 11: time for a KEEPALIVE.
-    KeepaliveExpired,
-    /// Nothing could be sent for the send hold time (RFC 9687).
-    SendHoldExpired,
-    /// 16, 17: a TCP connection is there.
-    ConnectionMade,
+    KeepaliveTimerExpires,
+    /// 12: the neighbour had the first word long enough.
+    DelayOpenTimerExpires,
+    /// 13: the rest is over.
+    IdleHoldTimerExpires,
+    /// 13, after event 7.
+    IdleHoldTimerExpiresPassive,
+    /// 14: a valid connection request came. The kernel answers these, so that a session hears of event 17 only.
+    TcpConnectionValid,
+    /// 15: a request from a wrong place came. The driver closes these connections unread.
+    TcpRequestInvalid,
+    /// 16: our connection request succeeded.
+    TcpRequestAcked,
+    /// 16, and DelayOpen is set.
+    TcpRequestAckedDelayOpen,
+    /// 17: the neighbour connected.
+    TcpConnectionConfirmed,
+    /// 17, and DelayOpen is set.
+    TcpConnectionConfirmedDelayOpen,
     /// 18: the attempt failed, or the connection is gone.
-    ConnectionLost,
+    TcpConnectionFails,
     /// 19: an acceptable OPEN.
     Open,
     /// 19, but our KEEPALIVE must wait.
     OpenHeld,
-    /// Our KEEPALIVE need not wait any more.
-    Released,
-    /// The same, and the neighbour's KEEPALIVE came in the meantime.
-    ReleasedConfirmed,
+    /// 20: an acceptable OPEN while the DelayOpenTimer runs.
+    OpenDelayed,
+    /// 20, but our KEEPALIVE must wait.
+    OpenDelayedHeld,
+    /// 21: a faulty message header; the notification to send is given.
+    HeaderError,
+    /// 22: a faulty OPEN, or one we do not accept; the notification to send is given.
+    OpenError,
+    /// 23: the other connection is kept.
+    CollisionDump,
+    /// 24: NOTIFICATION of a version error.
+    NotificationVersionError,
+    /// 25: any other NOTIFICATION.
+    Notification,
     /// 26: KEEPALIVE.
     Keepalive,
     /// 26 while ours must wait.
     KeepaliveHeld,
     /// 27: UPDATE.
     Update,
-    /// ROUTE-REFRESH (RFC 2918).
+    /// 28: a faulty UPDATE; the notification to send is given.
+    UpdateError,
+    /// Ours: start with a delay before the first attempt.
+    StartDelayed,
+    /// Ours: the other machine of the session failed, and both rest.
+    Rest,
+    /// Ours: our KEEPALIVE need not wait any more.
+    Released,
+    /// Ours: the same, and the neighbour's KEEPALIVE came in the meantime.
+    ReleasedConfirmed,
+    /// Ours: nothing could be sent for the send hold time (RFC 9687).
+    SendHoldTimerExpires,
+    /// Ours: BFD did not come up in time (draft-ietf-idr-bgp-bfd-strict-mode).
+    BfdHoldTimerExpires,
+    /// Ours: ROUTE-REFRESH (RFC 2918).
     RouteRefresh,
-    /// 24, 25: NOTIFICATION.
-    Notification,
-    /// 21, 22, 28: a faulty message; the notification to send is given.
-    MessageError,
-    /// 23: the other connection is kept.
-    Collision,
-    /// BFD went down (RFC 5882, section 4.3).
+    /// Ours: a faulty ROUTE-REFRESH (RFC 7313, section 5); the notification to send is given.
+    RouteRefreshError,
+    /// Ours: BFD went down (RFC 5882, section 4.3).
     BfdDown,
-    /// The link lost carrier.
+    /// Ours: the link lost carrier.
     InterfaceDown,
-    /// The router dies without a word.
+    /// Ours: a neighbour that can restart gracefully connected anew (RFC 4724, section 5).
+    PeerRestarts,
+    /// Ours: the router dies without a word.
     Crash,
 }
 
 impl Event {
     /// All events.
-    pub const ALL: [Event; 24] = [
-        E::Start,
-        E::StartDelayed,
-        E::StartPassive,
-        E::Stop,
-        E::RetryExpired,
-        E::HoldExpired,
-        E::KeepaliveExpired,
-        E::SendHoldExpired,
-        E::ConnectionMade,
-        E::ConnectionLost,
+    pub const ALL: [Event; 46] = [
+        E::ManualStart,
+        E::ManualStop,
+        E::AutomaticStart,
+        E::ManualStartPassive,
+        E::AutomaticStartPassive,
+        E::AutomaticStartDamped,
+        E::AutomaticStartDampedPassive,
+        E::AutomaticStop,
+        E::ConnectRetryTimerExpires,
+        E::HoldTimerExpires,
+        E::KeepaliveTimerExpires,
+        E::DelayOpenTimerExpires,
+        E::IdleHoldTimerExpires,
+        E::IdleHoldTimerExpiresPassive,
+        E::TcpConnectionValid,
+        E::TcpRequestInvalid,
+        E::TcpRequestAcked,
+        E::TcpRequestAckedDelayOpen,
+        E::TcpConnectionConfirmed,
+        E::TcpConnectionConfirmedDelayOpen,
+        E::TcpConnectionFails,
         E::Open,
         E::OpenHeld,
-        E::Released,
-        E::ReleasedConfirmed,
+        E::OpenDelayed,
+        E::OpenDelayedHeld,
+        E::HeaderError,
+        E::OpenError,
+        E::CollisionDump,
+        E::NotificationVersionError,
+        E::Notification,
         E::Keepalive,
         E::KeepaliveHeld,
         E::Update,
+        E::UpdateError,
+        E::StartDelayed,
+        E::Rest,
+        E::Released,
+        E::ReleasedConfirmed,
+        E::SendHoldTimerExpires,
+        E::BfdHoldTimerExpires,
         E::RouteRefresh,
-        E::Notification,
-        E::MessageError,
-        E::Collision,
+        E::RouteRefreshError,
         E::BfdDown,
         E::InterfaceDown,
+        E::PeerRestarts,
         E::Crash,
     ];
+
+    /// The number of section 8.1; `None` for ours.
+    pub fn number(self) -> Option<u8> {
+        Some(match self {
+            E::ManualStart => 1,
+            E::ManualStop => 2,
+            E::AutomaticStart => 3,
+            E::ManualStartPassive => 4,
+            E::AutomaticStartPassive => 5,
+            E::AutomaticStartDamped => 6,
+            E::AutomaticStartDampedPassive => 7,
+            E::AutomaticStop => 8,
+            E::ConnectRetryTimerExpires => 9,
+            E::HoldTimerExpires => 10,
+            E::KeepaliveTimerExpires => 11,
+            E::DelayOpenTimerExpires => 12,
+            E::IdleHoldTimerExpires | E::IdleHoldTimerExpiresPassive => 13,
+            E::TcpConnectionValid => 14,
+            E::TcpRequestInvalid => 15,
+            E::TcpRequestAcked | E::TcpRequestAckedDelayOpen => 16,
+            E::TcpConnectionConfirmed | E::TcpConnectionConfirmedDelayOpen => 17,
+            E::TcpConnectionFails => 18,
+            E::Open | E::OpenHeld => 19,
+            E::OpenDelayed | E::OpenDelayedHeld => 20,
+            E::HeaderError => 21,
+            E::OpenError => 22,
+            E::CollisionDump => 23,
+            E::NotificationVersionError => 24,
+            E::Notification => 25,
+            E::Keepalive | E::KeepaliveHeld => 26,
+            E::Update => 27,
+            E::UpdateError => 28,
+            E::StartDelayed
+            | E::Rest
+            | E::Released
+            | E::ReleasedConfirmed
+            | E::SendHoldTimerExpires
+            | E::BfdHoldTimerExpires
+            | E::RouteRefresh
+            | E::RouteRefreshError
+            | E::BfdDown
+            | E::InterfaceDown
+            | E::PeerRestarts
+            | E::Crash => return None,
+        })
+    }
 }
 
 /// What is to be done, before the state changes. Closing connections and stopping timers is not listed:
 /// it follows from the state that is entered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
+    /// Set the ConnectRetryCounter to zero.
+    ZeroRetries,
+    /// Add one to the ConnectRetryCounter, and damp peer oscillations.
+    CountRetry,
+    /// Start the IdleHoldTimer, if it does not run.
+    IdleHold,
     /// Give up the attempt under way.
     Abandon,
     /// Open a connection.
     Connect,
     /// Take the new connection as this machine's, dropping an older one.
     Adopt,
+    /// Start the DelayOpenTimer.
+    DelayOpen,
     /// Close the new connection.
     Refuse,
-    /// Send our OPEN.
+    /// Send our OPEN; the hold timer begins large.
     SendOpen,
     /// Use what the neighbour's OPEN proposes.
     AcceptOpen,
@@ -172,9 +296,9 @@ pub enum Action {
     RestartHold,
     /// Work in the UPDATE.
     Deliver,
-    /// Send all routes again.
+    /// Do what the ROUTE-REFRESH says.
     Refresh,
-    /// Send the notification that is given.
+    /// Send the notification that is given, if there is a connection.
     NotifyGiven,
     /// Send a NOTIFICATION with code and subcode.
     Notify(u8, u8),
@@ -187,179 +311,6 @@ pub struct Step {
     pub next: State,
     /// What is to be done before.
     pub actions: &'static [Action],
-}
-
-const fn to(next: State, actions: &'static [Action]) -> Step {
-    Step { next, actions }
-}
-
-/// The table.
-pub fn step(state: State, event: Event) -> Step {
-    match state {
-        S::Idle => idle(event),
-        S::Connect => connect(event),
-        S::Active => active(event),
-        S::OpenSent => open_sent(event),
-        S::OpenConfirm => open_confirm(event),
-        S::Established => established(event),
-    }
-}
-
-fn idle(event: Event) -> Step {
-    match event {
-        E::Start => to(S::Connect, &[Connect]),
-        E::StartDelayed | E::StartPassive => to(S::Active, &[]),
-        E::ConnectionMade => to(S::Idle, &[Refuse]),
-        E::Stop
-        | E::RetryExpired
-        | E::HoldExpired
-        | E::KeepaliveExpired
-        | E::SendHoldExpired
-        | E::ConnectionLost
-        | E::Open
-        | E::OpenHeld
-        | E::Released
-        | E::ReleasedConfirmed
-        | E::Keepalive
-        | E::KeepaliveHeld
-        | E::Update
-        | E::RouteRefresh
-        | E::Notification
-        | E::MessageError
-        | E::Collision
-        | E::BfdDown
-        | E::InterfaceDown
-        | E::Crash => to(S::Idle, &[]),
-    }
-}
-
-fn connect(event: Event) -> Step {
-    match event {
-        E::Start
-        | E::StartDelayed
-        | E::StartPassive
-        | E::Released
-        | E::ReleasedConfirmed
-        | E::BfdDown => to(S::Connect, &[]),
-        E::RetryExpired => to(S::Connect, &[Abandon, Connect]),
-        E::ConnectionMade => to(S::OpenSent, &[Adopt, SendOpen]),
-        // The RFC goes to Idle without a DelayOpenTimer; an attempt that failed is no fault of the neighbour's
-        // that would call for peer oscillation damping, so we wait for the next attempt as with one.
-        E::ConnectionLost => to(S::Active, &[]),
-        E::Stop
-        | E::HoldExpired
-        | E::KeepaliveExpired
-        | E::SendHoldExpired
-        | E::Open
-        | E::OpenHeld
-        | E::Keepalive
-        | E::KeepaliveHeld
-        | E::Update
-        | E::RouteRefresh
-        | E::Notification
-        | E::MessageError
-        | E::Collision
-        | E::InterfaceDown
-        | E::Crash => to(S::Idle, &[]),
-    }
-}
-
-fn active(event: Event) -> Step {
-    match event {
-        E::Start
-        | E::StartDelayed
-        | E::StartPassive
-        | E::Released
-        | E::ReleasedConfirmed
-        | E::ConnectionLost
-        | E::BfdDown => to(S::Active, &[]),
-        E::RetryExpired => to(S::Connect, &[Connect]),
-        E::ConnectionMade => to(S::OpenSent, &[Adopt, SendOpen]),
-        E::Stop
-        | E::HoldExpired
-        | E::KeepaliveExpired
-        | E::SendHoldExpired
-        | E::Open
-        | E::OpenHeld
-        | E::Keepalive
-        | E::KeepaliveHeld
-        | E::Update
-        | E::RouteRefresh
-        | E::Notification
-        | E::MessageError
-        | E::Collision
-        | E::InterfaceDown
-        | E::Crash => to(S::Idle, &[]),
-    }
-}
-
-fn open_sent(event: Event) -> Step {
-    match event {
-        E::Start
-        | E::StartDelayed
-        | E::StartPassive
-        | E::Released
-        | E::ReleasedConfirmed
-        | E::BfdDown => to(S::OpenSent, &[]),
-        // A newer connection of the same direction: the neighbour gave up the older one.
-        E::ConnectionMade => to(S::OpenSent, &[Adopt, SendOpen]),
-        E::ConnectionLost => to(S::Active, &[]),
-        E::Open => to(S::OpenConfirm, &[AcceptOpen, SendKeepalive]),
-        E::OpenHeld => to(S::OpenConfirm, &[AcceptOpen]),
-        E::HoldExpired => to(S::Idle, &[Notify(4, 0)]),
-        E::SendHoldExpired => to(S::Idle, &[Notify(8, 0)]),
-        E::Stop | E::MessageError => to(S::Idle, &[NotifyGiven]),
-        E::Collision => to(S::Idle, &[Notify(6, 7)]),
-        E::RetryExpired
-        | E::KeepaliveExpired
-        | E::Keepalive
-        | E::KeepaliveHeld
-        | E::Update
-        | E::RouteRefresh => to(S::Idle, &[Notify(5, 1)]),
-        E::Notification | E::InterfaceDown | E::Crash => to(S::Idle, &[]),
-    }
-}
-
-fn open_confirm(event: Event) -> Step {
-    match event {
-        E::Start | E::StartDelayed | E::StartPassive => to(S::OpenConfirm, &[]),
-        E::ConnectionMade => to(S::OpenConfirm, &[Refuse]),
-        E::Keepalive => to(S::Established, &[RestartHold]),
-        E::KeepaliveHeld => to(S::OpenConfirm, &[RestartHold, NoteKeepalive]),
-        E::Released => to(S::OpenConfirm, &[SendKeepalive]),
-        E::ReleasedConfirmed => to(S::Established, &[SendKeepalive]),
-        E::KeepaliveExpired => to(S::OpenConfirm, &[SendKeepalive]),
-        E::HoldExpired => to(S::Idle, &[Notify(4, 0)]),
-        E::SendHoldExpired => to(S::Idle, &[Notify(8, 0)]),
-        E::Stop | E::MessageError => to(S::Idle, &[NotifyGiven]),
-        E::Collision => to(S::Idle, &[Notify(6, 7)]),
-        E::BfdDown => to(S::Idle, &[Notify(6, 10)]),
-        E::RetryExpired | E::Open | E::OpenHeld | E::Update | E::RouteRefresh => {
-            to(S::Idle, &[Notify(5, 2)])
-        }
-        E::ConnectionLost | E::Notification | E::InterfaceDown | E::Crash => to(S::Idle, &[]),
-    }
-}
-
-fn established(event: Event) -> Step {
-    match event {
-        E::Start | E::StartDelayed | E::StartPassive | E::Released | E::ReleasedConfirmed => {
-            to(S::Established, &[])
-        }
-        // Section 6.8: a collision with an established connection closes the new one.
-        E::ConnectionMade => to(S::Established, &[Refuse]),
-        E::Keepalive | E::KeepaliveHeld => to(S::Established, &[RestartHold]),
-        E::Update => to(S::Established, &[RestartHold, Deliver]),
-        E::RouteRefresh => to(S::Established, &[RestartHold, Refresh]),
-        E::KeepaliveExpired => to(S::Established, &[SendKeepalive]),
-        E::HoldExpired => to(S::Idle, &[Notify(4, 0)]),
-        E::SendHoldExpired => to(S::Idle, &[Notify(8, 0)]),
-        E::Stop | E::MessageError => to(S::Idle, &[NotifyGiven]),
-        E::Collision => to(S::Idle, &[Notify(6, 7)]),
-        E::BfdDown => to(S::Idle, &[Notify(6, 10)]),
-        E::RetryExpired | E::Open | E::OpenHeld => to(S::Idle, &[Notify(5, 3)]),
-        E::ConnectionLost | E::Notification | E::InterfaceDown | E::Crash => to(S::Idle, &[]),
-    }
 }
 
 #[cfg(test)]

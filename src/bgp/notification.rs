@@ -6,6 +6,8 @@ use std::fmt;
 
 use bytes::Bytes;
 
+use super::family::Family;
+
 /// A NOTIFICATION message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notification {
@@ -49,6 +51,50 @@ impl Notification {
         }
     }
 
+    /// Cease / Administrative Reset with a text for people, as [`Notification::shutdown`].
+    pub fn reset(text: &str) -> Notification {
+        Notification {
+            subcode: 4,
+            ..Notification::shutdown(text)
+        }
+    }
+
+    /// Cease / Maximum Number of Prefixes Reached, with the family and its limit (RFC 4486, section 4).
+    pub fn maximum_prefixes(family: Family, limit: u32) -> Notification {
+        let mut data = family.afi().to_be_bytes().to_vec();
+        data.push(family.safi());
+        data.extend(limit.to_be_bytes());
+        Notification {
+            data: data.into(),
+            ..Notification::new(6, 1)
+        }
+    }
+
+    /// Cease / Hard Reset: what `reason` says, and nothing is to be kept (RFC 8538, section 3).
+    pub fn hard_reset(reason: &Notification) -> Notification {
+        let mut data = vec![reason.code, reason.subcode];
+        data.extend_from_slice(&reason.data);
+        Notification {
+            data: data.into(),
+            ..Notification::new(6, 9)
+        }
+    }
+
+    /// What a Cease / Hard Reset says, if this is one.
+    pub fn hard_reason(&self) -> Option<Notification> {
+        if (self.code, self.subcode) != (6, 9) {
+            return None;
+        }
+        let [code, subcode, ..] = self.data[..] else {
+            return None;
+        };
+        Some(Notification {
+            code,
+            subcode,
+            data: self.data.slice(2..),
+        })
+    }
+
     /// The text for people of a Cease / Administrative Shutdown or Reset (RFC 9003), if there is a valid one.
     pub fn communication(&self) -> Option<&str> {
         if self.code != 6 || !matches!(self.subcode, 2 | 4) {
@@ -75,9 +121,13 @@ impl fmt::Display for Notification {
             Some(text) => write!(f, "/{text}")?,
             None => write!(f, "/subcode {subcode}")?,
         }
-        match self.communication() {
-            Some(text) => write!(f, " {text:?}"),
-            None => Ok(()),
+        if let Some(text) = self.communication() {
+            write!(f, " {text:?}")?;
+        }
+        match self.hard_reason() {
+            // One in another is a malformed one.
+            Some(reason) if reason.hard_reason().is_none() => write!(f, " ({reason})"),
+            _ => Ok(()),
         }
     }
 }

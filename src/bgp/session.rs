@@ -4,12 +4,27 @@
 //! With BFD strict mode it goes through the exchange of OPENs while BFD is down but withholds its KEEPALIVE in
 //! OpenConfirm (draft-ietf-idr-bgp-bfd-strict-mode), so that routes flow the moment BFD comes up and never before.
 //!
+//! | file | has |
+//! |---|---|
+//! | `config.rs`, `io.rs`, `status.rs` | what a session is told, what goes in and out, what it tells about itself |
+//! | `run.rs` | whether it may try: started, stopped, blocked, resting; new and lost connections |
+//! | `receive.rs` | messages from bytes to events |
+//! | `open.rs`, `negotiate.rs` | OPENs: collisions and the BFD gate; what is refused, what is agreed on |
+//! | `graceful.rs` | which losses let routes outlive the session |
+//! | `timing.rs` | timers |
+//!
 //! **Invariant:** `Session::enter` is the only place where a machine's state changes; what waits to be written
 //! is bounded by [`ROOM`] plus a few control messages.
 
+mod config;
+mod graceful;
 mod io;
 mod machine;
+mod negotiate;
 mod open;
+mod receive;
+mod run;
+mod status;
 mod timing;
 
 use std::borrow::Cow;
@@ -22,27 +37,36 @@ use rand::rngs::StdRng;
 
 pub use super::fsm::State;
 use super::fsm::{self, Action, Event};
-use super::message::{self, Dialect, Message, Open, Update};
+use super::message::{self, Dialect, Open, Update};
 use super::notification::Notification;
 use crate::time::At;
+use graceful::Restarting;
 use machine::Machine;
+use negotiate::Omitted;
 
-pub use io::{Conn, Direction, Input, Negotiated, Output, SessionConfig, Timers};
+pub use config::{Options, SessionConfig, Timers};
+pub use io::{Conn, Direction, Graceful, Input, Negotiated, Output, RefreshMark};
+pub use status::{Activity, Counters, Messages, Status};
 
 /// How many bytes of UPDATEs a session lets wait for the kernel before it stops producing more.
 pub const ROOM: usize = 128 * 1024;
 
-/// How long a connection that a collision may close waits for the other one before it goes on.
-const COLLISION_PATIENCE: Duration = Duration::from_millis(250);
+/// A session that lasted so long was well: its failures are forgotten, and a new connection is no collision.
+const SETTLED: Duration = Duration::from_secs(5);
+
+/// Why a session that failed is Idle.
+const RESTS: &str = "rests after a failure";
 
 /// Whether the session may try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Run {
-    /// Not started, or stopped by hand.
+    /// Not started, or stopped.
     Stopped,
+    /// Stopped until then, whatever happens to the path.
+    Held(At),
     /// The link, or with `wait_for_bfd` BFD, is down.
     Blocked,
-    /// Rests after a failure until then.
+    /// Rests after a failure until then: the IdleHoldTimer.
     Resting(At),
     /// Tries, or is up.
     Running,
@@ -52,16 +76,30 @@ enum Run {
 #[derive(Debug, Default)]
 struct Given {
     why: Cow<'static, str>,
+    /// To be sent, or received.
     notification: Option<Notification>,
     conn: Option<Conn>,
     open: Option<Open>,
     update: Option<Box<Update>>,
+    /// What a ROUTE-REFRESH asks for.
+    refresh: Option<Output>,
+    /// BFD went down, but may have done so because the neighbour restarts.
+    fate_shared: bool,
 }
 
 impl Given {
     fn why(why: impl Into<Cow<'static, str>>) -> Given {
         Given {
             why: why.into(),
+            ..Given::default()
+        }
+    }
+
+    /// A notification to be sent.
+    fn to_send(notification: Notification) -> Given {
+        Given {
+            why: format!("sent {notification}").into(),
+            notification: Some(notification),
             ..Given::default()
         }
     }
@@ -78,13 +116,24 @@ pub struct Session {
     incoming: Machine,
     bfd_up: bool,
     interface_up: bool,
-    /// Failures since the session was last well.
+    /// Failures since the session was last well: how long it rests.
     failures: u32,
-    /// A machine fell from a connected state since [`Session::settle`] last looked.
+    /// A machine failed since [`Session::settle`] last looked.
     fell: bool,
     patience: Option<At>,
+    /// Our own restart, as OPENs tell it.
+    restarting: Option<Restarting>,
+    /// When the routes kept for the neighbour's restart are void.
+    restart_over: Option<At>,
+    /// Capabilities the neighbour does not bear.
+    omitted: Omitted,
     serial: u32,
     reported: State,
+    reported_at: At,
+    why: String,
+    notification_sent: Option<(At, Notification)>,
+    notification_received: Option<(At, Notification)>,
+    counters: Counters,
     outputs: VecDeque<Output>,
 }
 
@@ -103,8 +152,16 @@ impl Session {
             failures: 0,
             fell: false,
             patience: None,
+            restarting: None,
+            restart_over: None,
+            omitted: Omitted::default(),
             serial: 0,
             reported: State::Idle,
+            reported_at: At::ZERO,
+            why: "not started yet".to_owned(),
+            notification_sent: None,
+            notification_received: None,
+            counters: Counters::default(),
             outputs: VecDeque::new(),
         }
     }
@@ -139,8 +196,9 @@ impl Session {
     pub fn poll(&mut self) -> Option<Output> {
         self.outputs.pop_front().or_else(|| {
             let send_hold = self.now + self.config.timers.send_hold;
-            let written = self.outgoing.take_out(send_hold);
-            let (conn, bytes) = written.or_else(|| self.incoming.take_out(send_hold))?;
+            let sent = &mut self.counters.sent;
+            let written = self.outgoing.take_out(send_hold, sent);
+            let (conn, bytes) = written.or_else(|| self.incoming.take_out(send_hold, sent))?;
             Some(Output::Write { conn, bytes })
         })
     }
@@ -150,7 +208,12 @@ impl Session {
         self.now = now;
         match input {
             Input::Start => self.start(),
+            Input::Restarted { preserved } => self.restarted(preserved),
             Input::Stop { reason } => self.stop(reason),
+            Input::AutomaticStop {
+                notification,
+                restart_after,
+            } => self.automatic_stop(&notification, restart_after),
             Input::Deadline => self.expire(),
             Input::Connected { conn } => self.connected(conn),
             Input::ConnectFailed { conn, why } => {
@@ -166,20 +229,20 @@ impl Session {
             }
             Input::Closed { conn, why } => self.lost(conn, format!("connection lost: {why}")),
             Input::BfdUp => self.bfd_up(),
-            Input::BfdDown => self.bfd_down(),
+            Input::BfdDown {
+                control_plane_independent,
+            } => self.bfd_down(control_plane_independent),
             Input::InterfaceUp => {
                 self.interface_up = true;
                 self.unblock("interface up");
             }
             Input::InterfaceDown => {
                 self.interface_up = false;
-                self.block(Event::InterfaceDown, "interface down");
+                self.block("interface down");
             }
-            Input::RequestRefresh => self.request_refresh(),
-            Input::Crash => {
-                self.run = Run::Stopped;
-                self.both(Event::Crash, "crash");
-            }
+            Input::RequestRefresh { family } => self.request_refresh(family),
+            Input::MarkRefresh { family, mark } => self.mark_refresh(family, mark),
+            Input::Crash => self.crash(),
         }
         self.settle();
     }
@@ -204,46 +267,9 @@ impl Session {
             .find(|&side| self.machine(side).state == State::Established)
     }
 
-    fn may_run(&self) -> bool {
-        self.interface_up && (self.bfd_up || !self.config.wait_for_bfd)
-    }
-
-    fn start(&mut self) {
-        if self.run != Run::Stopped {
-            return;
-        }
-        self.failures = 0;
-        if self.may_run() {
-            self.go("started", !self.config.timers.connect_delay.is_zero());
-        } else {
-            self.run = Run::Blocked;
-        }
-    }
-
-    /// Starts both machines.
-    fn go(&mut self, why: &'static str, delayed: bool) {
-        self.run = Run::Running;
-        if !self.config.passive {
-            let event = if delayed {
-                Event::StartDelayed
-            } else {
-                Event::Start
-            };
-            self.apply(Direction::Outgoing, event, Given::why(why));
-        }
-        self.apply(Direction::Incoming, Event::StartPassive, Given::why(why));
-    }
-
-    fn stop(&mut self, reason: &str) {
-        self.run = Run::Stopped;
-        let notification = Notification::shutdown(reason);
-        for side in Direction::BOTH {
-            let given = Given {
-                notification: Some(notification.clone()),
-                ..Given::why(format!("sent {notification}"))
-            };
-            self.apply(side, Event::Stop, given);
-        }
+    /// Whether there is a connection at all.
+    fn is_connected(&self) -> bool {
+        self.outgoing.is_connected() || self.incoming.is_connected()
     }
 
     fn both(&mut self, event: Event, why: &'static str) {
@@ -252,169 +278,38 @@ impl Session {
         }
     }
 
-    fn block(&mut self, event: Event, why: &'static str) {
-        self.failures = 0;
-        if self.run != Run::Stopped {
-            self.run = Run::Blocked;
-        }
-        self.both(event, why);
-    }
-
-    fn unblock(&mut self, why: &'static str) {
-        match self.run {
-            Run::Blocked if self.may_run() => self.go(why, false),
-            Run::Resting(_) => self.go(why, false),
-            Run::Running => self.hurry(why),
-            Run::Blocked | Run::Stopped => {}
-        }
-    }
-
-    fn bfd_up(&mut self) {
-        self.bfd_up = true;
-        if self.config.use_bfd || self.config.bfd_strict {
-            for side in Direction::BOTH {
-                self.release(side);
-            }
-            self.unblock("BFD up");
-        }
-    }
-
-    fn bfd_down(&mut self) {
-        // Only a BFD session that was up says something about the path; on its way up it passes through Init.
-        let was_up = std::mem::replace(&mut self.bfd_up, false);
-        if !was_up || !(self.config.use_bfd || self.config.bfd_strict) {
-            return;
-        }
-        self.failures = 0;
-        for side in Direction::BOTH {
-            // A machine that withholds its KEEPALIVE waits for BFD anyway.
-            if !self.machine(side).held {
-                self.apply(side, Event::BfdDown, Given::why("BFD down"));
-            }
-        }
-        if self.config.wait_for_bfd && self.run != Run::Stopped {
-            self.block(Event::InterfaceDown, "BFD down");
-        }
-    }
-
-    fn connected(&mut self, conn: Conn) {
-        // An outgoing connection must be the attempt under way.
-        if conn.direction == Direction::Outgoing
-            && (self.outgoing.conn != Some(conn) || self.outgoing.state != State::Connect)
-        {
-            self.outputs.push_back(Output::Close { conn, abort: false });
-            return;
-        }
-        let given = Given {
-            conn: Some(conn),
-            ..Given::why(match conn.direction {
-                Direction::Outgoing => "connected",
-                Direction::Incoming => "connected by the peer",
-            })
-        };
-        self.apply(conn.direction, Event::ConnectionMade, given);
-    }
-
-    fn lost(&mut self, conn: Conn, why: String) {
-        let machine = self.machine_mut(conn.direction);
-        if machine.conn == Some(conn) {
-            machine.conn = None;
-            self.apply(conn.direction, Event::ConnectionLost, Given::why(why));
-        }
-    }
-
-    fn request_refresh(&mut self) {
-        if let Some(side) = self.established() {
-            let machine = self.machine_mut(side);
-            let negotiated = machine.negotiated.as_ref();
-            let able = negotiated.is_some_and(|n| n.capabilities.route_refresh);
-            if able && machine.waiting() < ROOM {
-                message::write_route_refresh(&mut machine.out);
-            }
-        }
-    }
-
-    fn received(&mut self, conn: Conn, bytes: &[u8]) {
-        let side = conn.direction;
-        if self.machine(side).conn != Some(conn) {
-            return;
-        }
-        self.machine_mut(side).framer.push(bytes);
-        let before_open = Dialect::plain(self.config.asn == self.config.peer_asn);
-        // A message may close the connection; what comes after it is void.
-        while self.machine(side).conn == Some(conn) {
-            let machine = self.machine_mut(side);
-            let dialect = machine
-                .negotiated
-                .as_ref()
-                .map_or(before_open, |n| n.dialect);
-            match machine.framer.next(dialect) {
-                Ok(Some(message)) => self.message(side, message),
-                Ok(None) => break,
-                Err(notification) => self.refuse(side, notification),
-            }
-        }
-    }
-
-    fn message(&mut self, side: Direction, message: Message) {
-        let held = self.machine(side).held;
-        match message {
-            Message::Open(open) => self.open(side, open),
-            Message::Keepalive if held => {
-                self.apply(side, Event::KeepaliveHeld, Given::why("KEEPALIVE received"));
-            }
-            Message::Keepalive => {
-                self.apply(side, Event::Keepalive, Given::why("KEEPALIVE received"));
-            }
-            Message::Update(update) => {
-                let given = Given {
-                    update: Some(update),
-                    ..Given::why("UPDATE received")
-                };
-                self.apply(side, Event::Update, given);
-            }
-            Message::Notification(notification) => {
-                let why = format!("received {notification}");
-                self.apply(side, Event::Notification, Given::why(why));
-            }
-            Message::RouteRefresh(refresh) => {
-                // RFC 7313 marks and other address families ask for nothing here.
-                let ours = (refresh.afi, refresh.safi, refresh.subtype) == (1, 1, 0);
-                if ours || self.machine(side).state != State::Established {
-                    self.apply(
-                        side,
-                        Event::RouteRefresh,
-                        Given::why("ROUTE-REFRESH received"),
-                    );
-                }
-            }
-        }
-    }
-
-    fn refuse(&mut self, side: Direction, notification: Notification) {
-        let given = Given {
-            why: format!("sent {notification}").into(),
-            notification: Some(notification),
-            ..Given::default()
-        };
-        self.apply(side, Event::MessageError, given);
-    }
-
     /// One event for one machine: looks it up, does what is to be done, enters the next state.
     fn apply(&mut self, side: Direction, event: Event, mut given: Given) {
         let before = self.machine(side).state;
         let step = fsm::step(before, event);
+        let graceful = self.outlives(side, event, &given);
         for &action in step.actions {
-            self.act(side, action, &mut given);
+            self.act(side, action, &mut given, graceful);
         }
         if step.next != before {
-            self.enter(side, step.next, event, &given.why);
+            self.enter(side, step.next, event, &given.why, graceful);
         }
     }
 
-    fn act(&mut self, side: Direction, action: Action, given: &mut Given) {
+    fn act(
+        &mut self,
+        side: Direction,
+        action: Action,
+        given: &mut Given,
+        graceful: Option<Graceful>,
+    ) {
         let now = self.now;
         match action {
+            Action::ZeroRetries => self.counters.connect_retry = 0,
+            Action::CountRetry => {
+                self.counters.connect_retry = self.counters.connect_retry.saturating_add(1);
+                self.fell = true;
+            }
+            Action::IdleHold => {
+                if self.run == Run::Running {
+                    self.run = Run::Resting(now + self.rest_time());
+                }
+            }
             Action::Abandon => self.drop_connection(side, false),
             Action::Connect => {
                 self.serial = self.serial.wrapping_add(1);
@@ -427,6 +322,7 @@ impl Session {
                 machine.adopt(conn);
                 machine.since = now;
                 machine.retry = Some(retry);
+                self.counters.attempts += 1;
                 self.outputs.push_back(Output::Connect { conn });
             }
             Action::Adopt => {
@@ -434,22 +330,24 @@ impl Session {
                     if self.machine(side).conn != Some(conn) {
                         self.drop_connection(side, false);
                     }
-                    let open_hold = now + self.config.timers.open_hold;
                     let machine = self.machine_mut(side);
                     machine.adopt(conn);
                     machine.since = now;
-                    machine.hold = Some(open_hold);
                 }
+            }
+            Action::DelayOpen => {
+                let delay = self.config.options.delay_open.unwrap_or_default();
+                self.machine_mut(side).delay_open = Some(now + delay);
             }
             Action::Refuse => {
                 if let Some(conn) = given.conn {
-                    self.outputs.push_back(Output::Close { conn, abort: false });
+                    self.refuse_connection(conn);
                 }
             }
             Action::SendOpen => self.send_open(side),
             Action::AcceptOpen => {
                 if let Some(open) = given.open.take() {
-                    self.accept_open(side, &open);
+                    self.accept_open(side, open);
                 }
             }
             Action::SendKeepalive => {
@@ -466,24 +364,41 @@ impl Session {
             Action::Deliver => {
                 self.outputs.extend(given.update.take().map(Output::Update));
             }
-            Action::Refresh => self.outputs.push_back(Output::RefreshRequested),
+            Action::Refresh => self.outputs.extend(given.refresh.take()),
             Action::NotifyGiven => {
                 if let Some(notification) = given.notification.take() {
-                    message::write_notification(&mut self.machine_mut(side).out, &notification);
+                    self.notify(side, notification, graceful);
                 }
             }
             Action::Notify(code, subcode) => {
                 let notification = Notification::new(code, subcode);
-                message::write_notification(&mut self.machine_mut(side).out, &notification);
                 if code == 5 {
                     given.why = format!("sent {notification}").into();
                 }
+                self.notify(side, notification, graceful);
             }
         }
     }
 
+    /// Sends a NOTIFICATION, if there is anybody who could hear it.
+    fn notify(&mut self, side: Direction, notification: Notification, graceful: Option<Graceful>) {
+        if !self.machine(side).is_connected() {
+            return;
+        }
+        let notification = self.made_hard(side, notification, graceful);
+        message::write_notification(&mut self.machine_mut(side).out, &notification);
+        self.notification_sent = Some((self.now, notification));
+    }
+
     /// The only place where a machine's state changes. Whatever the new state has no use for ends here.
-    fn enter(&mut self, side: Direction, next: State, event: Event, why: &str) {
+    fn enter(
+        &mut self,
+        side: Direction,
+        next: State,
+        event: Event,
+        why: &str,
+        graceful: Option<Graceful>,
+    ) {
         let before = std::mem::replace(&mut self.machine_mut(side).state, next);
         match next {
             State::Idle | State::Active => {
@@ -496,9 +411,6 @@ impl Session {
                         _ => self.retry_at(),
                     });
                 self.machine_mut(side).rest(retry);
-                if next == State::Idle && before.is_connected() && event != Event::Collision {
-                    self.fell = true;
-                }
             }
             State::Connect | State::OpenSent | State::OpenConfirm => {}
             State::Established => {
@@ -506,18 +418,24 @@ impl Session {
                 // Before the other machine ends, which is not why.
                 self.report(why);
                 let other = side.other();
-                self.apply(other, Event::Collision, Given::why("collision"));
+                self.apply(other, Event::CollisionDump, Given::why("collision"));
+                self.counters.established += 1;
+                self.restarting = None;
+                self.restart_over = None;
                 let negotiated = self.machine(side).negotiated.clone();
                 self.outputs.extend(negotiated.map(Output::Established));
             }
         }
         if before == State::Established {
             let lasted = self.now.since(self.machine(side).since);
-            if lasted >= Duration::from_secs(5) {
+            if lasted >= SETTLED {
                 self.failures = 0;
             }
+            self.counters.lost += 1;
+            self.restart_over = graceful.map(|kept| self.now + kept.time);
             self.outputs.push_back(Output::Down {
                 why: why.to_owned(),
+                graceful,
             });
         }
         self.report(why);
@@ -528,6 +446,11 @@ impl Session {
         let to = self.state();
         let from = std::mem::replace(&mut self.reported, to);
         if from != to {
+            self.reported_at = self.now;
+            // Who looks wants to know of the failure, and sees the rest anyway.
+            if why != RESTS {
+                why.clone_into(&mut self.why);
+            }
             self.outputs.push_back(Output::StateChanged {
                 from,
                 to,
@@ -544,6 +467,7 @@ impl Session {
         };
         let bytes = machine.out.split().freeze();
         if !bytes.is_empty() && !abort {
+            self.counters.sent.count(&bytes);
             self.outputs.push_back(Output::Write { conn, bytes });
         }
         self.outputs.push_back(Output::Close { conn, abort });

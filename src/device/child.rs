@@ -49,8 +49,6 @@ pub struct Ended {
 /// A device that runs. Dropping this kills it too, but does not wait for its end.
 #[derive(Debug)]
 pub struct Running {
-    /// Which daemon.
-    pub daemon: Daemon,
     /// Where it runs; its tools are run there, too.
     pub place: Rc<Place>,
     stop: oneshot::Sender<()>,
@@ -129,12 +127,7 @@ pub(super) fn start(
             });
         }
     });
-    Running {
-        daemon,
-        place,
-        stop,
-        watch,
-    }
+    Running { place, stop, watch }
 }
 
 /// The processes of one device.

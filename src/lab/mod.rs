@@ -19,7 +19,6 @@ mod registries;
 pub mod routers;
 mod served;
 mod traffic;
-pub mod window;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

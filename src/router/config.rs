@@ -10,6 +10,7 @@ use crate::bgp::attributes::{LargeCommunity, Origin};
 use crate::bgp::family::Family;
 use crate::bgp::message::Capabilities;
 use crate::bgp::policy::Policy;
+use crate::bgp::session::Options;
 use crate::topology::BgpTimers;
 
 /// Which session of a router: its place in [`RouterConfig::sessions`].
@@ -68,6 +69,8 @@ pub struct SessionSpec {
     pub capabilities: Capabilities,
     /// Hold, keepalive and connect-retry times.
     pub timers: BgpTimers,
+    /// Where RFCs leave the session a choice.
+    pub options: Options,
     /// Time from start to the first connection attempt; zero connects at once.
     pub connect_delay: Duration,
     /// Time a session rests after a failure before it tries again; doubled up to 16 times while failures repeat.
@@ -118,6 +121,7 @@ impl SessionSpec {
                 hold: Duration::from_secs(180),
                 connect_retry: Duration::from_secs(5),
             },
+            options: Options::default(),
             connect_delay: Duration::ZERO,
             idle_hold: Duration::from_millis(100),
             import: Arc::default(),

@@ -223,7 +223,10 @@ impl Driver {
     fn event(&mut self, event: Event) {
         match event {
             Event::Bfd { session, up: true } => self.input(Input::BfdUp { session }),
-            Event::Bfd { session, up: false } => self.input(Input::BfdDown { session }),
+            Event::Bfd { session, up: false } => self.input(Input::BfdDown {
+                session,
+                control_plane_independent: false,
+            }),
             Event::Interface { name, up: true } => {
                 self.input(Input::InterfaceUp { interface: &name });
             }

@@ -83,6 +83,8 @@ pub enum Input<'a> {
     BfdDown {
         /// Which session.
         session: SessionIndex,
+        /// The neighbour's BFD does not share fate with its control plane (RFC 5880, the C bit).
+        control_plane_independent: bool,
     },
     /// An interface gained carrier. Interfaces count as up until told otherwise.
     InterfaceUp {

@@ -27,6 +27,7 @@ pub use io::{Conn, Direction, Fib, Input, NextHop, Output};
 pub use table::{LocRib, Selected};
 
 use crate::bgp::attributes::AttributeSets;
+use crate::bgp::family::Family;
 use crate::bgp::policy::{Policy, Reason};
 use crate::bgp::rib::{AdjRibIn, AdjRibOut};
 use crate::bgp::session::{self, State};
@@ -102,12 +103,6 @@ impl Router {
         self.peers.get(session.index())?.refused.get(prefix)
     }
 
-    /// All routes of a session that are not used, with the reason of each; in no order.
-    pub fn refusals(&self, session: SessionIndex) -> impl Iterator<Item = (IpNet, &Reason)> {
-        let peer = self.peers.get(session.index());
-        peer.into_iter().flat_map(|peer| peer.refused.iter())
-    }
-
     /// The routes received on a session.
     pub fn adj_rib_in(&self, session: SessionIndex) -> Option<&AdjRibIn> {
         self.peers.get(session.index()).map(|p| &p.rib_in)
@@ -163,7 +158,15 @@ impl Router {
                 self.one(now, session, To::Closed { conn, why });
             }
             Input::BfdUp { session } => self.one(now, session, To::BfdUp),
-            Input::BfdDown { session } => self.one(now, session, To::BfdDown),
+            Input::BfdDown {
+                session,
+                control_plane_independent,
+            } => {
+                let to = To::BfdDown {
+                    control_plane_independent,
+                };
+                self.one(now, session, to);
+            }
             Input::InterfaceUp { interface } => self.all(now, |p| {
                 (p.spec.interface == interface).then_some(To::InterfaceUp)
             }),
@@ -183,7 +186,11 @@ impl Router {
                 import,
                 export,
             } => self.set_policy(session, import, export),
-            Input::RequestRefresh { session } => self.one(now, session, To::RequestRefresh),
+            Input::RequestRefresh { session } => {
+                for family in Family::ALL {
+                    self.one(now, session, To::RequestRefresh { family });
+                }
+            }
             Input::Crash => self.crash(now),
         }
         self.converge();
@@ -338,8 +345,10 @@ impl Router {
                     self.advertise_all(index);
                 }
                 Of::Update(update) => self.update(index, *update),
-                Of::RefreshRequested => self.peers[index].rib_out.resend(),
-                Of::Down { why } => self.void(index, &why),
+                Of::RefreshRequested { .. } => self.peers[index].rib_out.resend(),
+                // Gap: nothing is kept as stale.
+                Of::Down { why, .. } => self.void(index, &why),
+                Of::RefreshMarked { .. } | Of::RestartOver { .. } => {}
             }
         }
     }

@@ -65,6 +65,7 @@ impl Peer {
                 idle_hold: spec.idle_hold,
                 ..Timers::default()
             },
+            options: spec.options,
             // Sessions of one router must not move in step.
             seed: seed ^ (u64::from(index.0) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15),
         });

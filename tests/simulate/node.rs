@@ -364,7 +364,10 @@ impl Node {
     fn hear(&mut self, now: At, word: Word) {
         let input = match &word {
             Word::Bfd(session, true) => Input::BfdUp { session: *session },
-            Word::Bfd(session, false) => Input::BfdDown { session: *session },
+            Word::Bfd(session, false) => Input::BfdDown {
+                session: *session,
+                control_plane_independent: false,
+            },
             Word::Interface(interface, true) => Input::InterfaceUp { interface },
             Word::Interface(interface, false) => {
                 // The kernel drops such routes by itself.

@@ -127,7 +127,7 @@ fn keepalive_refresh_and_notification_there_and_back() {
     let mut out = BytesMut::new();
     let notification = Notification::shutdown("maintenance");
     write_keepalive(&mut out);
-    write_route_refresh(&mut out);
+    write_route_refresh(&mut out, Family::Ipv4Unicast, 0);
     write_notification(&mut out, &notification);
     let refresh = RouteRefresh {
         afi: 1,

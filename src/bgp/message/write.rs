@@ -61,15 +61,12 @@ pub fn write_notification(out: &mut BytesMut, notification: &Notification) {
     );
 }
 
-/// Writes a request for all IPv4 unicast routes (RFC 2918).
-pub fn write_route_refresh(out: &mut BytesMut) {
-    write(
-        out,
-        &wire::Message::RouteRefresh(wire::RouteRefreshMessage::new(
-            wire::Afi::Ipv4,
-            wire::Safi::Unicast,
-        )),
-    );
+/// Writes a ROUTE-REFRESH: subtype 0 asks for all routes of a family (RFC 2918), 1 and 2 mark beginning and end (RFC 7313).
+pub fn write_route_refresh(out: &mut BytesMut, family: Family, subtype: u8) {
+    out.put_slice(&[0xff; 16]);
+    out.put_slice(&[0, 23, 5]);
+    out.put_u16(family.afi());
+    out.put_slice(&[subtype, family.safi()]);
 }
 
 fn write(out: &mut BytesMut, message: &wire::Message) {

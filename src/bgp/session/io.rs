@@ -1,12 +1,14 @@
-//! What a session is told, what happens to it, and what it wants done.
+//! What happens to a session, and what it wants done.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::bgp::family::{Families, Family};
 use crate::bgp::fsm::State;
 use crate::bgp::message::{Capabilities, Dialect, Update};
+use crate::bgp::notification::Notification;
 
 /// Who opened a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -37,64 +39,6 @@ pub struct Conn {
     pub serial: u32,
 }
 
-/// What a session is told.
-#[derive(Debug, Clone, PartialEq)]
-pub struct SessionConfig {
-    /// Our AS number.
-    pub asn: u32,
-    /// Our BGP Identifier.
-    pub id: Ipv4Addr,
-    /// The AS number the neighbour must have; ours for iBGP.
-    pub peer_asn: u32,
-    /// Never connect, only wait.
-    pub passive: bool,
-    /// Lose the session when BFD goes down.
-    pub use_bfd: bool,
-    /// Withhold our KEEPALIVE in OpenConfirm until BFD is up.
-    pub bfd_strict: bool,
-    /// Do not even connect before BFD is up.
-    pub wait_for_bfd: bool,
-    /// What our OPEN announces.
-    pub capabilities: Capabilities,
-    /// Timers.
-    pub timers: Timers,
-    /// Decides the jitter.
-    pub seed: u64,
-}
-
-/// Times of a session (RFC 4271, section 10).
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Timers {
-    /// Hold time we propose, in whole seconds; zero is off, else at least 3 s.
-    pub hold: Duration,
-    /// Keepalive time; a third of the negotiated hold time if that is less.
-    pub keepalive: Duration,
-    /// Time between connection attempts.
-    pub connect_retry: Duration,
-    /// Time before the first attempt.
-    pub connect_delay: Duration,
-    /// Rest after a failure; doubled up to 16 times while failures repeat.
-    pub idle_hold: Duration,
-    /// Hold time until the neighbour's OPEN is here.
-    pub open_hold: Duration,
-    /// How long the neighbour may refuse to read (RFC 9687).
-    pub send_hold: Duration,
-}
-
-impl Default for Timers {
-    fn default() -> Timers {
-        Timers {
-            hold: Duration::from_secs(180),
-            keepalive: Duration::from_secs(60),
-            connect_retry: Duration::from_secs(5),
-            connect_delay: Duration::ZERO,
-            idle_hold: Duration::from_millis(100),
-            open_hold: Duration::from_secs(240),
-            send_hold: Duration::from_secs(480),
-        }
-    }
-}
-
 /// What both ends agreed on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Negotiated {
@@ -108,6 +52,19 @@ pub struct Negotiated {
     pub capabilities: Capabilities,
     /// How UPDATEs read.
     pub dialect: Dialect,
+    /// What we keep while the neighbour restarts (RFC 4724); `None` unless both ends can.
+    pub graceful: Option<Graceful>,
+    /// A NOTIFICATION or the hold timer begins such a restart, too (RFC 8538).
+    pub graceful_notification: bool,
+}
+
+/// Routes that outlive the loss of a session, as stale ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Graceful {
+    /// Their families; never none. Routes of other families are void.
+    pub families: Families,
+    /// The restart time: [`Output::RestartOver`] comes when the neighbour is not back by then.
+    pub time: Duration,
 }
 
 /// What happened to a session.
@@ -115,10 +72,23 @@ pub struct Negotiated {
 pub enum Input<'a> {
     /// Start, or start again after a stop.
     Start,
-    /// Stop, with a text for the neighbour's people.
+    /// The router has restarted and kept its forwarding state of these families: our OPENs say so until the session is
+    /// established, or the restart time is over (RFC 4724, section 4.1). Comes before [`Input::Start`].
+    Restarted {
+        /// The families, maybe none.
+        preserved: Families,
+    },
+    /// Stop by hand, with a text for the neighbour's people (RFC 9003).
     Stop {
         /// The text, maybe empty.
         reason: &'a str,
+    },
+    /// End the session for a reason, for example [`Notification::maximum_prefixes`], and come back or not.
+    AutomaticStop {
+        /// What the neighbour is told.
+        notification: Notification,
+        /// How long the session rests; `None` until [`Input::Start`].
+        restart_after: Option<Duration>,
     },
     /// The moment [`super::Session::deadline`] named has come.
     Deadline,
@@ -158,13 +128,27 @@ pub enum Input<'a> {
     /// BFD is up.
     BfdUp,
     /// BFD is down.
-    BfdDown,
+    BfdDown {
+        /// The neighbour said that its BFD does not share fate with its control plane: the C bit (RFC 5880, section 4.1).
+        control_plane_independent: bool,
+    },
     /// The link has carrier.
     InterfaceUp,
     /// The link has no carrier.
     InterfaceDown,
-    /// Ask the neighbour for its routes again.
-    RequestRefresh,
+    /// Ask the neighbour for its routes again. Ignored for a family that is not carried, and when the neighbour cannot.
+    RequestRefresh {
+        /// Of this family.
+        family: Family,
+    },
+    /// Tell the neighbour where a refresh begins or ends (RFC 7313). What was written to [`super::Session::writer`] before
+    /// comes before. Ignored when the neighbour does not know such marks.
+    MarkRefresh {
+        /// Of this family.
+        family: Family,
+        /// Begin or end.
+        mark: RefreshMark,
+    },
     /// Die silently.
     Crash,
 }
@@ -205,10 +189,39 @@ pub enum Output {
     /// Routes came in.
     Update(Box<Update>),
     /// The neighbour wants all routes again.
-    RefreshRequested,
-    /// The session is no longer established: its routes are void.
+    RefreshRequested {
+        /// Of this family.
+        family: Family,
+        /// The answer is to stand between [`Input::MarkRefresh`] (RFC 7313).
+        demarcated: bool,
+    },
+    /// The neighbour begins or ends to send all its routes again: what is older and did not come again by the end is
+    /// gone (RFC 7313, section 4).
+    RefreshMarked {
+        /// Of this family.
+        family: Family,
+        /// Begin or end.
+        mark: RefreshMark,
+    },
+    /// The session is no longer established: its routes are void, or stale.
     Down {
         /// In words.
         why: String,
+        /// What is to be kept as stale; `None` is nothing.
+        graceful: Option<Graceful>,
     },
+    /// What was kept as stale since [`Output::Down`] is void: the neighbour will not be back in time.
+    RestartOver {
+        /// In words.
+        why: String,
+    },
+}
+
+/// A mark around a refresh (RFC 7313).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefreshMark {
+    /// Beginning-of-Route-Refresh, subtype 1.
+    Begin,
+    /// End-of-Route-Refresh, subtype 2.
+    End,
 }

@@ -2,6 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 
+use super::status::Messages;
 use super::{Conn, Negotiated};
 use crate::bgp::fsm::State;
 use crate::bgp::message::Framer;
@@ -23,12 +24,17 @@ pub(super) struct Machine {
     pub held: bool,
     /// It is withheld because a collision may close this connection.
     pub parked: bool,
+    /// It is to be withheld while BFD is down.
+    pub bfd_gate: bool,
     /// The neighbour's KEEPALIVE came while ours was withheld.
     pub confirmed: bool,
     /// When the attempt, the connection or Established began.
     pub since: At,
     pub retry: Option<At>,
+    /// Runs only while there is a connection on which nobody has said anything.
+    pub delay_open: Option<At>,
     pub hold: Option<At>,
+    pub bfd_hold: Option<At>,
     pub keepalive: Option<At>,
     pub send_hold: Option<At>,
 }
@@ -44,10 +50,13 @@ impl Default for Machine {
             negotiated: None,
             held: false,
             parked: false,
+            bfd_gate: false,
             confirmed: false,
             since: At::ZERO,
             retry: None,
+            delay_open: None,
             hold: None,
+            bfd_hold: None,
             keepalive: None,
             send_hold: None,
         }
@@ -75,18 +84,24 @@ impl Machine {
         };
     }
 
+    /// Whether there is a connection, and not only an attempt.
+    pub fn is_connected(&self) -> bool {
+        self.conn.is_some() && (self.state.is_connected() || self.delay_open.is_some())
+    }
+
     /// Bytes that wait to be written, here or with the driver.
     pub fn waiting(&self) -> usize {
         self.unwritten + self.out.len()
     }
 
     /// Hands over what is to be written; the send hold timer runs from the first byte on.
-    pub fn take_out(&mut self, send_hold: At) -> Option<(Conn, Bytes)> {
+    pub fn take_out(&mut self, send_hold: At, sent: &mut Messages) -> Option<(Conn, Bytes)> {
         let conn = self.conn?;
         if self.out.is_empty() {
             return None;
         }
         let bytes = self.out.split().freeze();
+        sent.count(&bytes);
         self.unwritten += bytes.len();
         self.send_hold.get_or_insert(send_hold);
         Some((conn, bytes))
@@ -105,11 +120,17 @@ impl Machine {
         }
     }
 
-    /// The earliest of its timers.
-    pub fn deadline(&self) -> Option<At> {
-        [self.retry, self.hold, self.keepalive, self.send_hold]
-            .into_iter()
-            .flatten()
-            .min()
+    /// Its timers, by the RFC's names.
+    pub fn timers(&self) -> impl Iterator<Item = (&'static str, At)> + use<> {
+        [
+            ("ConnectRetryTimer", self.retry),
+            ("DelayOpenTimer", self.delay_open),
+            ("HoldTimer", self.hold),
+            ("BfdHoldTimer", self.bfd_hold),
+            ("KeepaliveTimer", self.keepalive),
+            ("SendHoldTimer", self.send_hold),
+        ]
+        .into_iter()
+        .filter_map(|(name, timer)| Some((name, timer?)))
     }
 }

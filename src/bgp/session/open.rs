@@ -1,4 +1,4 @@
-//! OPEN messages: what we propose, what we refuse (RFC 4271, section 6.2), and collisions (section 6.8).
+//! OPEN messages: collisions (RFC 4271, section 6.8), and the KEEPALIVE that answers an OPEN or is withheld.
 //!
 //! A collision is decided as soon as the neighbour's identifier is known. The connection of the higher identifier
 //! wins; the loser withholds its KEEPALIVE while the winner is still on its way, so that no end believes it
@@ -7,12 +7,12 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use bytes::Bytes;
-
-use super::{COLLISION_PATIENCE, Direction, Given, Negotiated, Session};
+use super::{Direction, Given, Session};
 use crate::bgp::fsm::{Event, State};
 use crate::bgp::message::{self, Open};
-use crate::bgp::notification::Notification;
+
+/// How long a connection that a collision may close waits for the other one before it goes on.
+const COLLISION_PATIENCE: Duration = Duration::from_millis(250);
 
 impl Session {
     pub(super) fn send_open(&mut self, side: Direction) {
@@ -20,24 +20,35 @@ impl Session {
             asn: self.config.asn,
             hold_time: u16::try_from(self.config.timers.hold.as_secs()).unwrap_or(u16::MAX),
             id: self.config.id,
-            capabilities: self.config.capabilities.clone(),
+            capabilities: self.announced(),
         };
-        message::write_open(&mut self.machine_mut(side).out, &open);
+        let open_hold = self.now + self.config.timers.open_hold;
+        let machine = self.machine_mut(side);
+        message::write_open(&mut machine.out, &open);
+        machine.delay_open = None;
+        machine.hold = Some(open_hold);
     }
 
     /// The neighbour's OPEN: refused, the loser of a collision, or accepted now or with our KEEPALIVE withheld.
     pub(super) fn open(&mut self, side: Direction, open: Open) {
-        if self.machine(side).state == State::OpenSent {
-            if let Err(notification) = self.examine(&open) {
-                return self.refuse(side, notification);
+        let machine = self.machine(side);
+        let delayed = machine.delay_open.is_some();
+        if machine.state == State::OpenSent || delayed {
+            if let Err(refusal) = self.examine(&open) {
+                return self.refuse(side, refusal.notification, Some(refusal.detail));
             }
             if !self.resolve_collision(side, open.id) {
                 return;
             }
+            let both_strict = self.config.capabilities.bfd_strict && open.capabilities.bfd_strict;
+            self.machine_mut(side).bfd_gate = self.config.bfd_strict || both_strict;
         }
-        let machine = self.machine(side);
-        let held = machine.parked || self.waits_for_bfd();
-        let event = if held { Event::OpenHeld } else { Event::Open };
+        let event = match (delayed, self.withholds(side)) {
+            (false, false) => Event::Open,
+            (false, true) => Event::OpenHeld,
+            (true, false) => Event::OpenDelayed,
+            (true, true) => Event::OpenDelayedHeld,
+        };
         let given = Given {
             open: Some(open),
             ..Given::why("OPEN received")
@@ -45,31 +56,10 @@ impl Session {
         self.apply(side, event, given);
     }
 
-    fn waits_for_bfd(&self) -> bool {
-        self.config.bfd_strict && !self.bfd_up
-    }
-
-    /// Section 6.2, and RFC 6286 for the identifier.
-    fn examine(&self, open: &Open) -> Result<(), Notification> {
-        if open.asn != self.config.peer_asn {
-            return Err(Notification::new(2, 2));
-        }
-        let internal = self.config.peer_asn == self.config.asn;
-        if open.id == Ipv4Addr::UNSPECIFIED || (internal && open.id == self.config.id) {
-            return Err(Notification::new(2, 3));
-        }
-        if matches!(open.hold_time, 1 | 2) {
-            return Err(Notification::new(2, 6));
-        }
-        let ours = self.config.capabilities.families;
-        if ours.and(open.capabilities.families).is_empty() {
-            // RFC 5492, section 5: the data is the capability that is missed.
-            return Err(Notification {
-                data: Bytes::from_static(&[1, 4, 0, 1, 0, 1]),
-                ..Notification::new(2, 7)
-            });
-        }
-        Ok(())
+    /// Whether there is a reason not to send our KEEPALIVE.
+    fn withholds(&self, side: Direction) -> bool {
+        let machine = self.machine(side);
+        machine.parked || (machine.bfd_gate && !self.bfd_up)
     }
 
     /// Decides between this connection, whose OPEN is here, and the other one. False when this one was closed.
@@ -83,12 +73,15 @@ impl Session {
         };
         let other = side.other();
         match self.machine(other).state {
-            State::Connect | State::OpenSent | State::OpenConfirm if winner == side => {
-                self.apply(other, Event::Collision, Given::why("collision"));
+            // An established one is here only with CollisionDetectEstablishedState.
+            State::Connect | State::OpenSent | State::OpenConfirm | State::Established
+                if winner == side =>
+            {
+                self.apply(other, Event::CollisionDump, Given::why("collision"));
                 true
             }
-            State::OpenConfirm => {
-                self.apply(side, Event::Collision, Given::why("collision"));
+            State::OpenConfirm | State::Established => {
+                self.apply(side, Event::CollisionDump, Given::why("collision"));
                 false
             }
             State::Connect | State::OpenSent => {
@@ -96,27 +89,21 @@ impl Session {
                 self.patience = Some(self.now + COLLISION_PATIENCE);
                 true
             }
-            State::Idle | State::Active | State::Established => true,
+            State::Idle | State::Active => true,
         }
     }
 
     /// Takes over what the neighbour's OPEN proposes (sections 4.2 and 8.2.2).
-    pub(super) fn accept_open(&mut self, side: Direction, open: &Open) {
-        let hold = self.config.timers.hold.as_secs().min(open.hold_time.into());
-        let negotiated = Negotiated {
-            peer_asn: open.asn,
-            peer_id: open.id,
-            hold: (hold > 0).then(|| Duration::from_secs(hold)),
-            dialect: self
-                .config
-                .capabilities
-                .dialect(&open.capabilities, self.config.peer_asn == self.config.asn),
-            capabilities: open.capabilities.clone(),
-        };
+    pub(super) fn accept_open(&mut self, side: Direction, open: Open) {
+        let negotiated = self.negotiate(open);
         let now = self.now;
-        let waits_for_bfd = self.waits_for_bfd();
+        let bfd_hold = now + self.config.options.bfd_hold;
+        let held = self.withholds(side);
         let machine = self.machine_mut(side);
-        machine.held = machine.parked || waits_for_bfd;
+        // With a hold time, that is how long BFD may take.
+        let timeless = machine.bfd_gate && held && negotiated.hold.is_none();
+        machine.bfd_hold = timeless.then_some(bfd_hold);
+        machine.held = held;
         machine.negotiated = Some(negotiated);
         machine.hold = None;
         machine.restart_hold(now);
@@ -124,17 +111,18 @@ impl Session {
 
     /// Sends a withheld KEEPALIVE if nothing withholds it any more.
     pub(super) fn release(&mut self, side: Direction) {
-        if self.machine(side).parked || self.waits_for_bfd() || !self.machine(side).held {
+        if !self.machine(side).held || self.withholds(side) {
             return;
         }
         let machine = self.machine_mut(side);
         machine.held = false;
+        machine.bfd_hold = None;
         let event = if machine.confirmed {
             Event::ReleasedConfirmed
         } else {
             Event::Released
         };
-        let why = if self.config.bfd_strict {
+        let why = if machine.bfd_gate {
             "BFD up"
         } else {
             "collision over"

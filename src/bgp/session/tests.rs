@@ -1,14 +1,17 @@
 //! Sessions in virtual time: scripts with a played neighbour, collisions in every order, hostile streams.
 
 mod collision;
+mod ends;
+mod graceful_restart;
 mod hostile;
+mod negotiation;
 mod scripts;
 
 use std::net::Ipv4Addr;
 
 use super::*;
 use crate::bgp::family::Family;
-use crate::bgp::message::Capabilities;
+use crate::bgp::message::{Capabilities, GracefulRestart, Message};
 
 /// A session and a clock.
 struct Bench {
@@ -29,8 +32,29 @@ fn config() -> SessionConfig {
         wait_for_bfd: false,
         capabilities: Capabilities::of(Family::Ipv4Unicast),
         timers: Timers::default(),
+        options: Options::default(),
         seed: 1,
     }
+}
+
+/// What an end announces that can restart gracefully within 120 s.
+fn graceful() -> GracefulRestart {
+    GracefulRestart {
+        restarting: false,
+        notification: true,
+        time: 120,
+        families: Family::Ipv4Unicast.into(),
+        preserved: Family::Ipv4Unicast.into(),
+    }
+}
+
+/// BFD that may have gone down with the neighbour's control plane.
+const BFD_DOWN: Input<'static> = Input::BfdDown {
+    control_plane_independent: false,
+};
+
+fn write_refresh(out: &mut BytesMut) {
+    message::write_route_refresh(out, Family::Ipv4Unicast, 0);
 }
 
 fn ms(n: u64) -> Duration {
@@ -167,6 +191,36 @@ impl Bench {
 
     fn bytes(&mut self, conn: Conn, bytes: &[u8]) {
         self.input(Input::Bytes { conn, bytes });
+    }
+
+    /// The neighbour's OPEN, as a value.
+    fn open(&mut self, conn: Conn, change: impl FnOnce(&mut Open)) {
+        let mut open = neighbour_open();
+        change(&mut open);
+        self.session.now = self.now;
+        let message = Message::Open(open);
+        self.session.message(conn.direction, message);
+        self.session.settle();
+        self.outputs
+            .extend(std::iter::from_fn(|| self.session.poll()));
+    }
+
+    /// Established with an OPEN of the neighbour's that may have anything; the neighbour connects to a passive session.
+    fn negotiated(
+        configure: impl FnOnce(&mut SessionConfig),
+        change: impl FnOnce(&mut Open),
+    ) -> (Bench, Conn) {
+        let mut bench = Bench::new(configure);
+        bench.input(Input::Start);
+        let conn = if bench.session.config.passive {
+            bench.accept()
+        } else {
+            bench.connect()
+        };
+        bench.open(conn, change);
+        bench.bytes(conn, &keepalive_bytes());
+        assert_eq!(bench.state(), State::Established);
+        (bench, conn)
     }
 
     /// Started, connected, OPEN and KEEPALIVE exchanged.

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use rand::RngExt;
 
-use super::{Direction, Given, Run, Session};
+use super::run::Cause;
+use super::{Direction, Given, RESTS, Run, Session};
 use crate::bgp::fsm::{Event, State};
 use crate::time::At;
 
@@ -14,27 +15,41 @@ const STALE: Duration = Duration::from_millis(200);
 impl Session {
     /// When [`super::Input::Deadline`] is due next.
     pub fn deadline(&self) -> Option<At> {
+        let machines = self.outgoing.timers().chain(self.incoming.timers());
+        let own = self.own_timers().into_iter().flatten();
+        machines.chain(own).map(|(_, at)| at).min()
+    }
+
+    /// All timers that run. A time that is over for the state a machine is in has ended with the state before.
+    pub(super) fn timers(&self) -> Vec<(&'static str, At)> {
+        let machines = self.outgoing.timers().chain(self.incoming.timers());
+        let own = self.own_timers().into_iter().flatten();
+        own.chain(machines).collect()
+    }
+
+    fn own_timers(&self) -> [Option<(&'static str, At)>; 3] {
         let rest = match self.run {
-            Run::Resting(until) => Some(until),
+            Run::Resting(until) | Run::Held(until) => Some(("IdleHoldTimer", until)),
             Run::Stopped | Run::Blocked | Run::Running => None,
         };
         [
             rest,
-            self.patience,
-            self.outgoing.deadline(),
-            self.incoming.deadline(),
+            self.patience.map(|at| ("collision", at)),
+            self.restart_over.map(|at| ("restart", at)),
         ]
-        .into_iter()
-        .flatten()
-        .min()
     }
 
     /// Fires every timer that is due.
     pub(super) fn expire(&mut self) {
         let now = self.now;
         let due = |timer: &mut Option<At>| timer.take_if(|at| *at <= now).is_some();
-        if matches!(self.run, Run::Resting(until) if until <= now) {
-            self.go("tries again", false);
+        match self.run {
+            Run::Resting(until) if until <= now => self.go("tries again", Cause::Rested),
+            Run::Held(until) if until <= now => self.unhold(),
+            _ => {}
+        }
+        if self.restart_over.is_some_and(|at| at <= now) {
+            self.void_restart("the peer is not back within its restart time");
         }
         if due(&mut self.patience) {
             self.unpark(true);
@@ -46,18 +61,29 @@ impl Session {
                     let later = self.retry_at();
                     self.machine_mut(side).retry = Some(later);
                 } else {
-                    self.apply(side, Event::RetryExpired, Given::why("connect retry timer"));
+                    let given = Given::why("connect retry timer");
+                    self.apply(side, Event::ConnectRetryTimerExpires, given);
                 }
             }
+            if self.machine(side).delay_open.is_some_and(|at| at <= now) {
+                let given = Given::why("delay open timer expired");
+                self.apply(side, Event::DelayOpenTimerExpires, given);
+            }
             if due(&mut self.machine_mut(side).hold) {
-                self.apply(side, Event::HoldExpired, Given::why("hold timer expired"));
+                let given = Given::why("hold timer expired");
+                self.apply(side, Event::HoldTimerExpires, given);
+            }
+            if due(&mut self.machine_mut(side).bfd_hold) {
+                let given = Given::why("BFD did not come up in time");
+                self.apply(side, Event::BfdHoldTimerExpires, given);
             }
             if due(&mut self.machine_mut(side).send_hold) {
                 let given = Given::why("send hold timer expired");
-                self.apply(side, Event::SendHoldExpired, given);
+                self.apply(side, Event::SendHoldTimerExpires, given);
             }
             if due(&mut self.machine_mut(side).keepalive) {
-                self.apply(side, Event::KeepaliveExpired, Given::why("keepalive timer"));
+                let given = Given::why("keepalive timer");
+                self.apply(side, Event::KeepaliveTimerExpires, given);
             }
         }
     }
@@ -66,41 +92,33 @@ impl Session {
     pub(super) fn settle(&mut self) {
         let fell = std::mem::take(&mut self.fell);
         self.unpark(false);
-        if self.machine(Direction::Outgoing).parked || self.machine(Direction::Incoming).parked {
-            // The patience timer stays.
-        } else {
+        if !self.outgoing.parked && !self.incoming.parked {
             self.patience = None;
         }
-        if self.run != Run::Running || self.state().is_connected() {
-            if self.run == Run::Running
-                && self.established().is_none()
-                && self.incoming.state == State::Idle
-            {
-                self.apply(
-                    Direction::Incoming,
-                    Event::StartPassive,
-                    Given::why("listens"),
-                );
+        if self.run != Run::Running {
+            return;
+        }
+        if self.is_connected() {
+            // The other end may think better of its own connection.
+            if self.established().is_none() {
+                self.listen();
             }
             return;
         }
         if fell {
-            let rest = self.rest_time();
-            self.run = Run::Resting(self.now + rest);
-            // Neither machine is connected: this only makes them idle.
-            self.both(Event::Collision, "rests after a failure");
-            self.fell = false;
+            self.both(Event::Rest, RESTS);
+            for (side, event) in [
+                (Direction::Outgoing, Event::AutomaticStartDamped),
+                (Direction::Incoming, Event::AutomaticStartDampedPassive),
+            ] {
+                self.apply(side, event, Given::why(RESTS));
+            }
             return;
         }
-        if self.incoming.state == State::Idle {
-            self.apply(
-                Direction::Incoming,
-                Event::StartPassive,
-                Given::why("listens"),
-            );
-        }
+        self.listen();
         if self.outgoing.state == State::Idle && !self.config.passive {
-            self.apply(Direction::Outgoing, Event::Start, Given::why("tries again"));
+            let given = Given::why("tries again");
+            self.apply(Direction::Outgoing, Event::IdleHoldTimerExpires, given);
         }
     }
 
@@ -109,9 +127,13 @@ impl Session {
         let stale = self.now.since(self.outgoing.since) >= STALE;
         match self.outgoing.state {
             State::Active => {}
-            State::Connect if stale => {}
+            State::Connect if stale && !self.outgoing.is_connected() => {}
             State::OpenSent if stale => {
-                self.apply(Direction::Outgoing, Event::ConnectionLost, Given::why(why));
+                self.apply(
+                    Direction::Outgoing,
+                    Event::TcpConnectionFails,
+                    Given::why(why),
+                );
             }
             State::Idle
             | State::Connect
@@ -119,8 +141,9 @@ impl Session {
             | State::OpenConfirm
             | State::Established => return,
         }
-        if !self.incoming.state.is_connected() {
-            self.apply(Direction::Outgoing, Event::RetryExpired, Given::why(why));
+        if !self.incoming.is_connected() {
+            let given = Given::why(why);
+            self.apply(Direction::Outgoing, Event::ConnectRetryTimerExpires, given);
         }
     }
 
@@ -134,10 +157,15 @@ impl Session {
         Some(self.now + self.jittered(interval))
     }
 
-    fn rest_time(&mut self) -> Duration {
-        let rest = self.config.timers.idle_hold * (1 << self.failures.min(4));
+    /// The IdleHoldTime: it grows with the failures in a row, if oscillations are to be damped.
+    pub(super) fn rest_time(&mut self) -> Duration {
+        let growth = if self.config.options.damp_peer_oscillations {
+            1 << self.failures.min(4)
+        } else {
+            1
+        };
         self.failures = self.failures.saturating_add(1);
-        self.jittered(rest)
+        self.jittered(self.config.timers.idle_hold * growth)
     }
 
     /// Section 10: 75 to 100 % of the time.

@@ -130,7 +130,13 @@ fn bfd_down_drops_routes_at_once_and_repair_brings_them_back() {
     net.silence(A, true);
     net.run(ms(150));
     for router in [0, 1] {
-        net.input(router, Input::BfdDown { session });
+        net.input(
+            router,
+            Input::BfdDown {
+                session,
+                control_plane_independent: false,
+            },
+        );
     }
     assert_eq!(net.fibs[1].len(), 0, "gone before any time passes");
     let why = net.facts.iter().rev().find_map(|(_, f)| match f {

@@ -128,7 +128,10 @@ fn bfd(net: &mut Net, connection: u8, up: bool) {
             if up {
                 Input::BfdUp { session }
             } else {
-                Input::BfdDown { session }
+                Input::BfdDown {
+                    session,
+                    control_plane_independent: false,
+                }
             },
         );
     }

@@ -25,7 +25,7 @@ fn conversation() -> Vec<u8> {
     message::write_announcements(&mut stream, &set, &prefixes, dialect).expect("writable");
     message::write_withdrawals(&mut stream, &prefixes[..10], dialect);
     message::write_end_of_rib(&mut stream, Family::Ipv4Unicast);
-    message::write_route_refresh(&mut stream);
+    write_refresh(&mut stream);
     message::write_keepalive(&mut stream);
     stream.to_vec()
 }
@@ -138,9 +138,9 @@ proptest! {
                 10 => bench.bytes(conn, &keepalive_bytes()),
                 11 => bench.input(Input::Written { conn, bytes: usize::from(detail) }),
                 12 => bench.input(Input::Closed { conn, why }),
-                13 => bench.input(if detail % 2 == 0 { Input::BfdUp } else { Input::BfdDown }),
+                13 => bench.input(if detail % 2 == 0 { Input::BfdUp } else { BFD_DOWN }),
                 14 => bench.input(if detail % 2 == 0 { Input::InterfaceUp } else { Input::InterfaceDown }),
-                _ => bench.input(if detail < 20 { Input::Crash } else { Input::RequestRefresh }),
+                _ => bench.input(if detail < 20 { Input::Crash } else { Input::RequestRefresh { family: Family::Ipv4Unicast } }),
             }
             conns.extend(bench.attempt());
             bench.take();

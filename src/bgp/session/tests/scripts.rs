@@ -94,7 +94,7 @@ fn the_hold_timer_ends_a_silent_session() {
     bench.take();
     bench.pass(ms(1));
     assert_eq!(bench.notified(), Some((4, 0)));
-    let down = |o: &Output| matches!(o, Output::Down { why } if why == "hold timer expired");
+    let down = |o: &Output| matches!(o, Output::Down { why, .. } if why == "hold timer expired");
     assert!(bench.outputs.iter().any(down));
 }
 
@@ -183,7 +183,7 @@ fn a_two_octet_neighbour_is_spoken_to_in_two_octets() {
 #[test]
 fn messages_out_of_place_are_state_machine_errors() {
     let update = bytes(|out| message::write_end_of_rib(out, Family::Ipv4Unicast));
-    let refresh = bytes(message::write_route_refresh);
+    let refresh = bytes(write_refresh);
     let open = open_bytes(|_| {});
     for early in [&keepalive_bytes(), &update, &refresh] {
         let mut bench = Bench::new(|_| {});
@@ -204,7 +204,7 @@ fn messages_out_of_place_are_state_machine_errors() {
     bench.bytes(conn, &open);
     assert_eq!(bench.notified(), Some((5, 3)));
     let why = "sent Finite State Machine Error/unexpected message in Established";
-    let down = |o: &Output| matches!(o, Output::Down { why: w } if w == why);
+    let down = |o: &Output| matches!(o, Output::Down { why: w, .. } if w == why);
     assert!(bench.outputs.iter().any(down));
 }
 
@@ -268,7 +268,7 @@ fn a_stop_says_why_and_holds() {
     assert_eq!(bench.session.deadline(), None);
     bench.take();
     bench.accept();
-    assert!(matches!(bench.outputs[..], [Output::Close { .. }]));
+    assert_eq!(bench.notified(), Some((6, 5)));
     bench.input(Input::Start);
     assert_eq!(bench.state(), State::Connect);
 }
@@ -287,7 +287,7 @@ fn bfd_strict_withholds_the_keepalive_and_nothing_else() {
     assert_eq!(bench.sent(), [Message::Keepalive]);
     assert_eq!(bench.state(), State::Established);
     bench.take();
-    bench.input(Input::BfdDown);
+    bench.input(BFD_DOWN);
     assert_eq!(bench.notified(), Some((6, 10)));
     assert_eq!(bench.why(), Some("BFD down"));
     let write = |o: &Output| matches!(o, Output::Write { .. });
@@ -305,7 +305,7 @@ fn bfd_going_down_while_the_keepalive_is_withheld_changes_nothing() {
     bench.input(Input::Start);
     let conn = bench.connect();
     bench.bytes(conn, &open_bytes(|_| {}));
-    bench.input(Input::BfdDown);
+    bench.input(BFD_DOWN);
     assert_eq!(bench.state(), State::OpenConfirm);
     assert_eq!(bench.notified(), None);
 }
@@ -315,10 +315,10 @@ fn without_strict_mode_only_a_bfd_that_was_up_matters() {
     let (mut bench, _) = Bench::established(|c| c.use_bfd = true);
     bench.input(Input::BfdUp);
     assert_eq!(bench.state(), State::Established);
-    bench.input(Input::BfdDown);
+    bench.input(BFD_DOWN);
     assert_eq!(bench.state(), State::Idle);
     let (mut bench, _) = Bench::established(|_| {});
-    bench.input(Input::BfdDown);
+    bench.input(BFD_DOWN);
     assert_eq!(bench.state(), State::Established, "BFD is not used");
 }
 
@@ -326,16 +326,16 @@ fn without_strict_mode_only_a_bfd_that_was_up_matters() {
 fn a_bfd_that_was_never_up_cannot_go_down() {
     let (mut bench, _) = Bench::established(|c| c.use_bfd = true);
     bench.take();
-    bench.input(Input::BfdDown);
+    bench.input(BFD_DOWN);
     assert_eq!(bench.state(), State::Established);
     bench.input(Input::BfdUp);
-    bench.input(Input::BfdDown);
+    bench.input(BFD_DOWN);
     bench.pass(ms(100));
     // The neighbour, which waits for BFD, has not sent its KEEPALIVE yet.
     let conn = bench.connect();
     bench.bytes(conn, &open_bytes(|_| {}));
     assert_eq!(bench.state(), State::OpenConfirm);
-    bench.input(Input::BfdDown);
+    bench.input(BFD_DOWN);
     assert_eq!(bench.state(), State::OpenConfirm);
 }
 
@@ -359,7 +359,7 @@ fn a_session_that_waits_for_bfd_does_not_connect_before() {
     assert!(bench.attempt().is_none());
     bench.input(Input::BfdUp);
     assert!(bench.attempt().is_some());
-    bench.input(Input::BfdDown);
+    bench.input(BFD_DOWN);
     assert_eq!(bench.state(), State::Idle);
     assert_eq!(bench.session.deadline(), None);
 }
@@ -445,7 +445,9 @@ fn a_crash_says_nothing() {
 fn a_refresh_is_asked_for_only_where_the_neighbour_knows_it() {
     let (mut bench, _) = Bench::established(|_| {});
     bench.take();
-    bench.input(Input::RequestRefresh);
+    bench.input(Input::RequestRefresh {
+        family: Family::Ipv4Unicast,
+    });
     assert!(matches!(bench.sent()[..], [Message::RouteRefresh(_)]));
     let mut bench = Bench::new(|_| {});
     bench.input(Input::Start);
@@ -453,7 +455,9 @@ fn a_refresh_is_asked_for_only_where_the_neighbour_knows_it() {
     bench.bytes(conn, &open_bytes(|o| o.capabilities.route_refresh = false));
     bench.bytes(conn, &keepalive_bytes());
     bench.take();
-    bench.input(Input::RequestRefresh);
+    bench.input(Input::RequestRefresh {
+        family: Family::Ipv4Unicast,
+    });
     assert_eq!(bench.outputs, []);
 }
 
@@ -461,10 +465,16 @@ fn a_refresh_is_asked_for_only_where_the_neighbour_knows_it() {
 fn a_refresh_is_answered_and_the_marks_of_rfc_7313_are_not() {
     let (mut bench, conn) = Bench::established(|_| {});
     bench.take();
-    let mut mark = bytes(message::write_route_refresh);
+    let mut mark = bytes(write_refresh);
     mark[21] = 1;
     bench.bytes(conn, &mark);
     assert_eq!(bench.outputs, []);
-    bench.bytes(conn, &bytes(message::write_route_refresh));
-    assert_eq!(bench.outputs, [Output::RefreshRequested]);
+    bench.bytes(conn, &bytes(write_refresh));
+    assert_eq!(
+        bench.outputs,
+        [Output::RefreshRequested {
+            family: Family::Ipv4Unicast,
+            demarcated: false
+        }]
+    );
 }

@@ -1,0 +1,252 @@
+//! Whether a session may try: started, stopped, blocked by its link or BFD, resting; connections that come and go.
+
+use std::time::Duration;
+
+use bytes::BytesMut;
+
+use super::{Conn, Direction, Given, Output, Run, SETTLED, Session};
+use crate::bgp::fsm::{Event, State};
+use crate::bgp::message;
+use crate::bgp::notification::Notification;
+
+/// Why both machines start.
+#[derive(Clone, Copy)]
+pub(super) enum Cause {
+    ByHand,
+    /// What blocked the session is gone.
+    Unblocked,
+    /// The rest is over.
+    Rested,
+}
+
+impl Session {
+    fn may_run(&self) -> bool {
+        self.interface_up && (self.bfd_up || !self.config.wait_for_bfd)
+    }
+
+    fn uses_bfd(&self) -> bool {
+        let config = &self.config;
+        config.use_bfd || config.bfd_strict || config.capabilities.bfd_strict
+    }
+
+    pub(super) fn start(&mut self) {
+        if !matches!(self.run, Run::Stopped | Run::Held(_)) {
+            return;
+        }
+        self.failures = 0;
+        self.omitted.forget();
+        if self.may_run() {
+            self.go("started", Cause::ByHand);
+        } else {
+            self.run = Run::Blocked;
+        }
+    }
+
+    /// Starts both machines.
+    pub(super) fn go(&mut self, why: &'static str, cause: Cause) {
+        self.run = Run::Running;
+        let (active, passive) = match cause {
+            Cause::ByHand if !self.config.timers.connect_delay.is_zero() => {
+                (Event::StartDelayed, Event::ManualStartPassive)
+            }
+            Cause::ByHand => (Event::ManualStart, Event::ManualStartPassive),
+            Cause::Unblocked => (Event::AutomaticStart, Event::AutomaticStartPassive),
+            Cause::Rested => (
+                Event::IdleHoldTimerExpires,
+                Event::IdleHoldTimerExpiresPassive,
+            ),
+        };
+        if !self.config.passive {
+            self.apply(Direction::Outgoing, active, Given::why(why));
+        }
+        self.apply(Direction::Incoming, passive, Given::why(why));
+    }
+
+    pub(super) fn stop(&mut self, reason: &str) {
+        self.run = Run::Stopped;
+        self.end(Event::ManualStop, &Notification::shutdown(reason));
+        self.void_restart("stopped");
+    }
+
+    pub(super) fn automatic_stop(
+        &mut self,
+        notification: &Notification,
+        restart_after: Option<Duration>,
+    ) {
+        if self.run != Run::Stopped {
+            self.run = restart_after.map_or(Run::Stopped, |rest| Run::Held(self.now + rest));
+        }
+        self.end(Event::AutomaticStop, notification);
+        if restart_after.is_none() {
+            self.void_restart("stopped");
+        }
+    }
+
+    fn end(&mut self, event: Event, notification: &Notification) {
+        for side in Direction::BOTH {
+            self.apply(side, event, Given::to_send(notification.clone()));
+        }
+    }
+
+    pub(super) fn crash(&mut self) {
+        self.run = Run::Stopped;
+        self.both(Event::Crash, "crash");
+        self.restarting = None;
+        self.void_restart("crash");
+    }
+
+    pub(super) fn block(&mut self, why: &'static str) {
+        self.failures = 0;
+        if !matches!(self.run, Run::Stopped | Run::Held(_)) {
+            self.run = Run::Blocked;
+        }
+        self.both(Event::InterfaceDown, why);
+        self.void_restart(why);
+    }
+
+    pub(super) fn unblock(&mut self, why: &'static str) {
+        match self.run {
+            Run::Blocked if self.may_run() => self.go(why, Cause::Unblocked),
+            Run::Resting(_) => self.go(why, Cause::Unblocked),
+            Run::Running => self.hurry(why),
+            Run::Blocked | Run::Held(_) | Run::Stopped => {}
+        }
+    }
+
+    /// The time of [`super::Input::AutomaticStop`] is over.
+    pub(super) fn unhold(&mut self) {
+        if self.may_run() {
+            self.go("tries again", Cause::Rested);
+        } else {
+            self.run = Run::Blocked;
+        }
+    }
+
+    pub(super) fn bfd_up(&mut self) {
+        self.bfd_up = true;
+        if self.uses_bfd() {
+            for side in Direction::BOTH {
+                self.release(side);
+            }
+            self.unblock("BFD up");
+        }
+    }
+
+    pub(super) fn bfd_down(&mut self, control_plane_independent: bool) {
+        // Only a BFD session that was up says something about the path; on its way up it passes through Init.
+        let was_up = std::mem::replace(&mut self.bfd_up, false);
+        if !was_up || !self.uses_bfd() {
+            return;
+        }
+        self.failures = 0;
+        if control_plane_independent {
+            // What the neighbour kept forwarding is lost, too (RFC 5882, section 4.3.2).
+            self.void_restart("BFD down");
+        }
+        for side in Direction::BOTH {
+            // A machine that withholds its KEEPALIVE waits for BFD anyway.
+            let machine = self.machine(side);
+            if !(machine.held && machine.bfd_gate) {
+                let given = Given {
+                    fate_shared: !control_plane_independent,
+                    ..Given::why("BFD down")
+                };
+                self.apply(side, Event::BfdDown, given);
+            }
+        }
+        if self.config.wait_for_bfd && self.run != Run::Stopped {
+            self.block("BFD down");
+        }
+    }
+
+    pub(super) fn connected(&mut self, conn: Conn) {
+        match conn.direction {
+            // It must be the attempt under way.
+            Direction::Outgoing
+                if self.outgoing.conn != Some(conn) || self.outgoing.state != State::Connect =>
+            {
+                self.outputs.push_back(Output::Close { conn, abort: false });
+                return;
+            }
+            Direction::Outgoing => {}
+            Direction::Incoming => {
+                self.counters.accepted += 1;
+                self.make_way();
+            }
+        }
+        let delayed = self.config.options.delay_open.is_some();
+        let event = match (conn.direction, delayed) {
+            (Direction::Outgoing, false) => Event::TcpRequestAcked,
+            (Direction::Outgoing, true) => Event::TcpRequestAckedDelayOpen,
+            (Direction::Incoming, false) => Event::TcpConnectionConfirmed,
+            (Direction::Incoming, true) => Event::TcpConnectionConfirmedDelayOpen,
+        };
+        let given = Given {
+            conn: Some(conn),
+            ..Given::why(match conn.direction {
+                Direction::Outgoing => "connected",
+                Direction::Incoming => "connected by the peer",
+            })
+        };
+        self.apply(conn.direction, event, given);
+    }
+
+    /// The neighbour connects while the session is established. If it can restart gracefully, it did, and the
+    /// established connection is void (RFC 4724, section 5); but soon after a connection was established, another one is
+    /// the rest of a collision. With CollisionDetectEstablishedState, the new one is tracked until its OPEN.
+    fn make_way(&mut self) {
+        let Some(side) = self.established() else {
+            return;
+        };
+        let machine = self.machine(side);
+        let restarts = machine
+            .negotiated
+            .as_ref()
+            .is_some_and(|n| n.graceful.is_some());
+        let settled = self.now.since(machine.since) >= SETTLED;
+        if restarts && settled {
+            let why = "the peer connected anew: it restarted";
+            self.apply(side, Event::PeerRestarts, Given::why(why));
+            self.listen();
+        } else if self.config.options.collision_detect_established && side == Direction::Outgoing {
+            self.listen();
+        }
+    }
+
+    pub(super) fn listen(&mut self) {
+        if self.incoming.state == State::Idle {
+            self.apply(
+                Direction::Incoming,
+                Event::IdleHoldTimerExpiresPassive,
+                Given::why("listens"),
+            );
+        }
+    }
+
+    /// Closes a connection that no machine takes, with the reason if the neighbour has to know it.
+    pub(super) fn refuse_connection(&mut self, conn: Conn) {
+        let subcode = match self.run {
+            Run::Running => Some(7),
+            Run::Stopped | Run::Held(_) => Some(5), // RFC 4486: connection rejected
+            Run::Blocked | Run::Resting(_) => None,
+        };
+        if let Some(subcode) = subcode {
+            let notification = Notification::new(6, subcode);
+            let mut out = BytesMut::new();
+            message::write_notification(&mut out, &notification);
+            self.counters.sent.count(&out);
+            let bytes = out.freeze();
+            self.outputs.push_back(Output::Write { conn, bytes });
+        }
+        self.counters.refused += 1;
+        self.outputs.push_back(Output::Close { conn, abort: false });
+    }
+
+    pub(super) fn lost(&mut self, conn: Conn, why: String) {
+        let machine = self.machine_mut(conn.direction);
+        if machine.conn == Some(conn) {
+            machine.conn = None;
+            self.apply(conn.direction, Event::TcpConnectionFails, Given::why(why));
+        }
+    }
+}

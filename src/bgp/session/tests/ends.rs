@@ -1,0 +1,176 @@
+//! How sessions are ended on purpose, how refreshes are asked for and marked, and what a session tells about itself.
+
+use super::*;
+use crate::bgp::family::Families;
+use crate::bgp::message::RouteRefresh;
+
+#[test]
+fn a_session_ended_for_a_reason_says_so_and_rests_as_long_as_told() {
+    let (mut bench, _) = Bench::established(|_| {});
+    bench.take();
+    bench.input(Input::AutomaticStop {
+        notification: Notification::maximum_prefixes(Family::Ipv4Unicast, 1000),
+        restart_after: Some(Duration::from_secs(60)),
+    });
+    let Some(Message::Notification(sent)) = bench.sent().pop() else {
+        panic!("no NOTIFICATION");
+    };
+    assert_eq!((sent.code, sent.subcode), (6, 1));
+    assert_eq!(sent.data[..], [0, 1, 1, 0, 0, 3, 0xe8]);
+    // Neither the path nor the neighbour shortens it.
+    bench.take();
+    bench.input(Input::InterfaceDown);
+    bench.input(Input::InterfaceUp);
+    bench.accept();
+    assert_eq!(bench.notified(), Some((6, 5)));
+    bench.pass(ms(59_999));
+    assert_eq!(bench.state(), State::Idle);
+    assert_eq!(bench.session.status().activity, Activity::Rests);
+    bench.pass(ms(1));
+    assert_eq!(bench.state(), State::Connect);
+}
+
+#[test]
+fn without_a_time_it_stays_down_until_started() {
+    let (mut bench, _) = Bench::established(|_| {});
+    bench.input(Input::AutomaticStop {
+        notification: Notification::new(6, 3),
+        restart_after: None,
+    });
+    bench.pass(Duration::from_secs(100_000));
+    assert_eq!(bench.session.status().activity, Activity::Stopped);
+    // What ends a stopped session does not start it later.
+    bench.input(Input::AutomaticStop {
+        notification: Notification::new(6, 8),
+        restart_after: Some(ms(1)),
+    });
+    bench.pass(Duration::from_secs(100));
+    assert_eq!(bench.state(), State::Idle);
+    bench.input(Input::Start);
+    assert_eq!(bench.state(), State::Connect);
+}
+
+#[test]
+fn a_path_that_is_down_when_the_rest_is_over_is_waited_for() {
+    let (mut bench, _) = Bench::established(|_| {});
+    bench.input(Input::AutomaticStop {
+        notification: Notification::new(6, 8),
+        restart_after: Some(ms(1_000)),
+    });
+    bench.input(Input::InterfaceDown);
+    bench.pass(ms(2_000));
+    assert_eq!(bench.session.status().activity, Activity::WaitsForInterface);
+    bench.input(Input::InterfaceUp);
+    assert_eq!(bench.state(), State::Connect);
+}
+
+#[test]
+fn refreshes_are_demarcated_where_both_ends_know_it() {
+    let family = Family::Ipv4Unicast;
+    let refresh = |subtype| RouteRefresh {
+        afi: 1,
+        safi: 1,
+        subtype,
+    };
+    for both in [false, true] {
+        let (mut bench, conn) = Bench::negotiated(
+            |c| c.capabilities.enhanced_route_refresh = true,
+            |o| o.capabilities.enhanced_route_refresh = both,
+        );
+        bench.take();
+        let mut said = |subtype| {
+            let side = conn.direction;
+            let message = Message::RouteRefresh(refresh(subtype));
+            bench.session.message(side, message);
+            bench.session.poll()
+        };
+        let demarcated = both;
+        let requested = Output::RefreshRequested { family, demarcated };
+        assert_eq!(said(0), Some(requested));
+        let marked = |mark| both.then_some(Output::RefreshMarked { family, mark });
+        assert_eq!(said(1), marked(RefreshMark::Begin));
+        assert_eq!(said(2), marked(RefreshMark::End));
+        assert_eq!(said(3), None, "unknown subtypes are ignored");
+        assert_eq!(said(255), None);
+        let (begin, end) = (RefreshMark::Begin, RefreshMark::End);
+        bench.input(Input::MarkRefresh {
+            family,
+            mark: begin,
+        });
+        bench.input(Input::MarkRefresh { family, mark: end });
+        let marks = [1, 2].map(|subtype| Message::RouteRefresh(refresh(subtype)));
+        assert_eq!(bench.sent(), if both { marks.to_vec() } else { Vec::new() });
+    }
+}
+
+#[test]
+fn a_refresh_of_a_family_that_is_not_carried_is_neither_answered_nor_asked_for() {
+    let (mut bench, conn) = Bench::established(|_| {});
+    bench.take();
+    let ipv6 = bytes(|out| message::write_route_refresh(out, Family::Ipv6Unicast, 0));
+    bench.bytes(conn, &ipv6);
+    bench.input(Input::RequestRefresh {
+        family: Family::Ipv6Unicast,
+    });
+    assert_eq!(bench.outputs, []);
+}
+
+#[test]
+fn a_session_tells_what_it_did() {
+    let (mut bench, conn) = Bench::established(|_| {});
+    let status = bench.session.status();
+    assert_eq!(status.state, State::Established);
+    assert_eq!(status.why, "KEEPALIVE received");
+    assert_eq!(status.opened_by, Some(Direction::Outgoing));
+    let names: Vec<&str> = status.timers.iter().map(|(name, _)| *name).collect();
+    assert_eq!(names, ["HoldTimer", "KeepaliveTimer", "SendHoldTimer"]);
+    assert_eq!(
+        status.negotiated.map(|n| n.dialect.families),
+        Some(Families::IPV4)
+    );
+    bench.pass(ms(10));
+    let since = bench.now;
+    let refusal = Notification::reset("maintenance");
+    let mut said = bytes(|out| message::write_end_of_rib(out, Family::Ipv4Unicast));
+    message::write_notification(&mut said, &refusal);
+    bench.bytes(conn, &said);
+    let status = bench.session.status();
+    assert_eq!(status.notification_received, Some(&(since, refusal)));
+    assert_eq!(status.notification_sent, None);
+    assert_eq!((status.state, status.since), (State::Idle, since));
+    assert_eq!(status.activity, Activity::Rests);
+    let received = Messages {
+        open: 1,
+        update: 1,
+        notification: 1,
+        keepalive: 1,
+        route_refresh: 0,
+    };
+    assert_eq!(status.counters.received, received);
+    let sent = Messages {
+        open: 1,
+        keepalive: 1,
+        ..Messages::default()
+    };
+    assert_eq!(status.counters.sent, sent);
+    let counters = status.counters;
+    assert_eq!(
+        (counters.attempts, counters.established, counters.lost),
+        (1, 1, 1)
+    );
+    assert_eq!(counters.connect_retry, 1);
+    bench.accept();
+    assert_eq!(bench.session.status().counters.refused, 1);
+    bench.input(Input::Stop { reason: "" });
+    bench.input(Input::Start);
+    assert_eq!(bench.session.status().counters.connect_retry, 0);
+}
+
+#[test]
+fn every_notification_a_session_sends_is_shown_with_its_words() {
+    let (mut bench, _) = Bench::established(|c| c.timers.hold = Duration::from_secs(9));
+    bench.pass(ms(9_000));
+    let status = bench.session.status();
+    let sent = status.notification_sent.map(|(_, n)| n.to_string());
+    assert_eq!(sent.as_deref(), Some("Hold Timer Expired"));
+}
