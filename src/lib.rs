@@ -18,7 +18,8 @@
 //! 10. [`provider`]: the Microsoft side's control plane: connections, prefixes, what is refused and why.
 //!     [`routes`]: the same observations from files, for judging without a lab.
 //! 11. [`measure`], [`judge`], [`conformance`], [`report`]: numbers, findings, requirements, words.
-//! 12. [`cli`]: one file for each subcommand.
+//! 12. [`view`] and [`kept`]: a lab that is up, as it is shown, and how it is asked, entered and ended.
+//! 13. [`cli`]: one file for each subcommand.
 //!
 //! A scenario on its way through them: [`scenario::load`] loads it with its topology and binding into a
 //! [`scenario::Rehearsal`]; [`cli::run`] enters namespaces ([`kernel::enter`]) and gives it to [`run::play`], which builds
@@ -34,6 +35,7 @@ pub mod cli;
 pub mod conformance;
 pub mod device;
 pub mod judge;
+pub mod kept;
 pub mod kernel;
 pub mod lab;
 pub mod lacp;
@@ -53,3 +55,4 @@ pub mod scenario;
 pub mod source;
 pub mod time;
 pub mod topology;
+pub mod view;

@@ -18,6 +18,17 @@ struct Arguments {
 enum Command {
     /// Build the lab of each scenario, play it, and say which expectations held.
     Run(cli::run::RunArguments),
+    /// Build a lab, settle it, and keep it in the background until `peerlab down`.
+    Up(cli::up::UpArguments),
+    /// End a lab that `peerlab up` keeps; returns when nothing of it is left.
+    Down {
+        /// The lab, when several are up.
+        name: Option<String>,
+    },
+    /// Run a command in the network of a router of a kept lab.
+    Exec(cli::exec::ExecArguments),
+    /// Show sessions, routes, BFD and LAGs of a kept lab.
+    Show(cli::show::ShowArguments),
     /// Print the addresses and the kernel work of a topology's lab; nothing is built.
     Plan {
         /// Topology file.
@@ -56,6 +67,10 @@ fn main() -> ExitCode {
     }
     let number = match command {
         Command::Run(arguments) => cli::run::run(&arguments),
+        Command::Up(arguments) => cli::up::up(&arguments),
+        Command::Down { name } => cli::down::down(name.as_deref()),
+        Command::Exec(arguments) => cli::exec::exec(&arguments),
+        Command::Show(arguments) => cli::show::show(&arguments),
         Command::Plan { topology } => cli::plan::plan(&topology),
         Command::Check { paths } => cli::check::check(&paths),
         Command::Prefixes(arguments) => cli::prefixes::prefixes(&arguments),

@@ -28,6 +28,8 @@ use crate::time::{At, Clock};
 const ROUTES: Duration = Duration::from_secs(2);
 /// How often the audience hears that time passes.
 const TICK: Duration = Duration::from_millis(200);
+/// The same while a lab is only kept, where nobody waits for anything.
+const REST: Duration = Duration::from_secs(60);
 
 /// Who wants to see the record while it grows: the file and the terminal.
 pub trait Audience {
@@ -39,6 +41,15 @@ pub trait Audience {
 
     /// Time passes without an entry.
     fn tick(&mut self, now: At, judge: &mut Judge<'_>);
+
+    /// The lab is built, and nothing is settled yet.
+    fn built(&mut self, _lab: &Lab) {}
+
+    /// All steps were played. Whether the lab is to be kept as it is, until a signal asks for its end: its entries go on
+    /// coming then, but the judge hears them no more, so that it does not grow for ever.
+    fn keeps(&mut self, _judge: &mut Judge<'_>) -> bool {
+        false
+    }
 }
 
 /// What a signal or a failure did to a run.
@@ -74,6 +85,7 @@ pub async fn play(
         audience,
         interrupted,
         ending: Ending::Played,
+        kept: false,
     };
     let pcap = pcap.map(|folder| folder.join(&rehearsal.scenario.name));
     match stage.whole(rehearsal, servers, pcap.as_deref()).await {
@@ -141,6 +153,8 @@ struct Stage<'a> {
     audience: &'a mut dyn Audience,
     interrupted: &'a mut UnboundedReceiver<&'static str>,
     ending: Ending,
+    /// All steps were played, and the lab stays.
+    kept: bool,
 }
 
 impl Stage<'_> {
@@ -167,10 +181,18 @@ impl Stage<'_> {
                 return Ok(());
             }
         };
+        self.audience.built(&lab);
         self.lab = Some(lab);
         self.took("build", At::ZERO);
-        let _watch = HostWatch::start(self.recorder.clone());
+        let watch = HostWatch::start(self.recorder.clone());
         self.steps(rehearsal).await;
+        drop(watch);
+        if self.ending == Ending::Played && self.audience.keeps(&mut self.judge) {
+            self.kept = true;
+            while self.ending == Ending::Played {
+                self.wait(None).await;
+            }
+        }
         let ended = self.clock.now();
         if let Some(lab) = self.lab.take() {
             lab.down().await;
@@ -277,7 +299,8 @@ impl Stage<'_> {
         self.audience.tick(now, &mut self.judge);
         let microsoft = self.lab.as_ref().and_then(Lab::deadline);
         let until = until.into_iter().chain(microsoft).min();
-        let wait = until.map_or(TICK, |at| at.since(now).min(TICK));
+        let tick = if self.kept { REST } else { TICK };
+        let wait = until.map_or(tick, |at| at.since(now).min(tick));
         tokio::select! {
             biased;
             signal = self.interrupted.recv() => self.interrupt(signal.unwrap_or("SIGTERM")),
@@ -316,7 +339,9 @@ impl Stage<'_> {
     }
 
     fn take(&mut self, entry: &Entry) {
-        self.judge.take(entry);
+        if !self.kept {
+            self.judge.take(entry);
+        }
         if let Some(lab) = &mut self.lab
             && let Err(error) = lab.hear(entry)
         {

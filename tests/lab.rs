@@ -16,6 +16,8 @@ mod circumstances;
 mod frames;
 #[path = "lab/internet.rs"]
 mod internet;
+#[path = "lab/kept.rs"]
+mod kept;
 #[path = "lab/kills.rs"]
 mod kills;
 #[path = "lab/left.rs"]
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
         noise::trials(),
         agreement::trials(),
         registries::trials(),
+        kept::trials(),
     ];
     let mut trials: Vec<Trial> = rooms.into_iter().flatten().collect();
     if let Err(reason) = labs_can_be() {

@@ -76,11 +76,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "binding", "device", "judge", "kernel", "lab", "record", "registry", "scenario", "time",
         ],
     ),
+    ("view", &["bgp", "record", "router", "time"]),
+    ("kept", &["kernel", "lab", "router", "source", "view"]),
     (
         "cli",
         &[
-            "device", "binding", "judge", "kernel", "plan", "provider", "record", "registry",
-            "report", "routes", "run", "scenario", "source", "time", "topology",
+            "device", "binding", "judge", "kept", "kernel", "lab", "plan", "provider", "record",
+            "registry", "report", "routes", "run", "scenario", "source", "time", "topology",
+            "view",
         ],
     ),
 ];
@@ -99,6 +102,7 @@ const PURE: &[&str] = &[
     "measure",
     "judge",
     "conformance",
+    "view",
 ];
 /// The I/O of otherwise pure rooms.
 const DRIVERS: &[&str] = &[

@@ -1,17 +1,16 @@
 //! `peerlab run SCENARIO…`: builds the lab of each scenario, plays it, and says which expectations held.
 
-mod files;
-mod gallery;
+pub(super) mod files;
+pub(super) mod gallery;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::LocalSet;
 
 use self::files::Loaded;
 use self::gallery::Gallery;
-use super::{LAB_FAILED, WRONG_FILES};
+use super::{LAB_FAILED, WRONG_FILES, signals};
 use crate::device::DeviceError;
 use crate::kernel::enter::{self, HeldSignals};
 use crate::registry::live::Servers;
@@ -118,7 +117,7 @@ async fn play_all(
     pcap: Option<&Path>,
     held: HeldSignals,
 ) -> u8 {
-    let mut interrupted = signals();
+    let (_, mut interrupted) = signals::heard();
     held.release();
     for note in &loaded.left_out {
         gallery.note(note);
@@ -157,28 +156,4 @@ async fn play_all(
     } else {
         LAB_FAILED
     }
-}
-
-/// The signals that ask the run to end, as they come.
-fn signals() -> UnboundedReceiver<&'static str> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (sender, receiver) = unbounded_channel();
-    let kinds = [
-        (SignalKind::interrupt(), "SIGINT"),
-        (SignalKind::terminate(), "SIGTERM"),
-        (SignalKind::hangup(), "SIGHUP"),
-        (SignalKind::quit(), "SIGQUIT"),
-    ];
-    for (kind, name) in kinds {
-        // Without a handler the signal ends the program at once, which leaves nothing either.
-        if let Ok(mut stream) = signal(kind) {
-            let sender = sender.clone();
-            tokio::task::spawn_local(async move {
-                while stream.recv().await.is_some() {
-                    let _ = sender.send(name);
-                }
-            });
-        }
-    }
-    receiver
 }

@@ -49,6 +49,8 @@ pub struct Ended {
 /// A device that runs. Dropping this kills it too, but does not wait for its end.
 #[derive(Debug)]
 pub struct Running {
+    /// Which daemon.
+    pub daemon: Daemon,
     /// Where it runs; its tools are run there, too.
     pub place: Rc<Place>,
     stop: oneshot::Sender<()>,
@@ -127,7 +129,12 @@ pub(super) fn start(
             });
         }
     });
-    Running { place, stop, watch }
+    Running {
+        daemon,
+        place,
+        stop,
+        watch,
+    }
 }
 
 /// The processes of one device.

@@ -5,6 +5,7 @@
 
 use std::fs::{self, File, Permissions};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -97,12 +98,24 @@ impl Place {
         let mut command = Command::new(program);
         command.process_group(0);
         self.namespace.enter_on_exec(&mut command)?;
-        let mut view = self.view.clone();
-        // Last, as it hides the folder that all others are in.
-        view.show(&self.run(), Path::new("/run"))
-            .map_err(NamespaceError::Enter)?;
+        let view = self.whole_view().map_err(NamespaceError::Enter)?;
         view.enter_on_exec(&mut command);
         Ok(command)
+    }
+
+    /// A mount namespace in which all files are as its processes see them.
+    ///
+    /// # Errors
+    /// The kernel makes none.
+    pub fn mount_namespace(&self) -> io::Result<OwnedFd> {
+        self.whole_view()?.namespace()
+    }
+
+    fn whole_view(&self) -> io::Result<View> {
+        let mut view = self.view.clone();
+        // Last, as it hides the folder that all others are in.
+        view.show(&self.run(), Path::new("/run"))?;
+        Ok(view)
     }
 
     /// Where what is shown over a path is kept.

@@ -19,6 +19,8 @@
 //! The outer process stays in the network it was started in, and makes sockets of that network for the inner one
 //! ([`Outside`]): what registries on the internet say is asked through them.
 //!
+//! A lab that goes into the background ([`super::background`]) is split off before; it is the child that becomes outer.
+//!
 //! **Invariant:** the outer process never waits for anything but a signal or a question; nothing is mounted or linked
 //! outside the new namespaces.
 
@@ -40,6 +42,7 @@ use nix::sys::stat::Mode;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, fork, getegid, geteuid, pipe2};
 
+use super::background;
 use super::link::{self, LOOPBACK};
 use super::netlink::{Netlink, NetlinkError};
 use super::outside::{self, Outside, SocketMaker};
@@ -51,7 +54,7 @@ const LAB_FAILED: i32 = 4;
 /// Init's exit number is this plus the signal's number when a signal ended the inner.
 const BY_SIGNAL: i32 = 128;
 /// Signals that mean "please end".
-const ASKED_TO_END: [Signal; 4] = [
+pub(super) const ASKED_TO_END: [Signal; 4] = [
     Signal::SIGINT,
     Signal::SIGTERM,
     Signal::SIGHUP,
@@ -278,7 +281,7 @@ fn killed(signal: i32) -> i32 {
 /// Waits for a signal; returns it when it was sent to this process alone.
 ///
 /// What the terminal sends (Ctrl-C) goes to all processes of the foreground group, so the inner has it already.
-fn next_to_pass_on(signals: &SignalFd) -> Option<Signal> {
+pub(super) fn next_to_pass_on(signals: &SignalFd) -> Option<Signal> {
     let info = signals.read_signal().ok()??;
     let signal = Signal::try_from(info.ssi_signo as i32).ok()?;
     (signal != Signal::SIGCHLD && info.ssi_code != libc::SI_KERNEL).then_some(signal)
@@ -311,6 +314,8 @@ fn become_init(
 
 /// Init: reaps and passes signals on until the inner or the outer has ended; returns the exit number.
 fn stay_init(inner: Pid, signals: &SignalFd, outer_lives: &OwnedFd) -> i32 {
+    // It has nothing to say; what it held would outlive a lab's farewell to its terminal.
+    let _ = background::let_go();
     loop {
         if let Some(number) = reap(inner) {
             return number;

@@ -4,11 +4,13 @@
 
 pub mod address;
 pub mod apply;
+pub mod background;
 pub mod bpf;
 pub mod carrier;
 pub mod enter;
 pub mod feature;
 pub mod filter;
+pub mod join;
 pub mod link;
 pub mod namespace;
 pub mod netlink;
@@ -16,8 +18,11 @@ pub mod nexthop;
 pub mod outside;
 pub mod pressure;
 pub mod priority;
+pub mod process;
 pub mod route;
 pub mod socket;
 pub mod sysctl;
+pub mod terminal;
+pub mod unix;
 pub mod view;
 pub mod watch;

@@ -4,9 +4,11 @@
 //! namespace it was made in, whoever holds it. So the outer process ([`super::enter`]) makes TCP sockets on request and
 //! passes them in over a pair of unix(7) sockets made before the fork; the inner process connects and uses them itself.
 //!
-//! A question is the address family and a number; the answer is the number, an errno, and with errno 0 the socket.
+//! A question is a number and the address family; the answer is the number, an errno, and with errno 0 the socket. A lab
+//! that goes into the background asks the outer process to let go of the terminal, too.
 //!
-//! **Invariant:** the outer process never blocks here, and all it can be brought to do is to make a TCP socket.
+//! **Invariant:** the outer process never blocks here, and all it can be brought to do is to make a TCP socket, or to let
+//! go of its terminal.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::SocketAddr;
@@ -23,6 +25,8 @@ use tokio::io::Interest;
 use tokio::net::{TcpSocket, TcpStream, UnixDatagram};
 use tokio::sync::Mutex;
 
+use super::background;
+
 /// The outer process answers in microseconds, unless it is stopped (SIGSTOP).
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Flags of all calls: neither side ever waits in the kernel, and the end of one is no signal to the other.
@@ -35,10 +39,15 @@ pub(super) fn pair() -> Result<(OwnedFd, SocketMaker), Errno> {
     Ok((inside, SocketMaker(outside)))
 }
 
-/// A question in its wire form: the number, and 4 or 6.
-fn question(number: u32, family: u8) -> [u8; 5] {
+/// What is asked for: 4 or 6 is a socket of that family.
+type Wish = u8;
+/// Let go of the terminal.
+const LET_GO: Wish = 0;
+
+/// A question in its wire form.
+fn question(number: u32, wish: Wish) -> [u8; 5] {
     let [a, b, c, d] = number.to_ne_bytes();
-    [a, b, c, d, family]
+    [a, b, c, d, wish]
 }
 
 /// The outer process's end.
@@ -49,20 +58,24 @@ impl SocketMaker {
     /// Answers one question; `false` when the inner process is gone.
     pub(super) fn answer(&self) -> bool {
         let mut bytes = [0; 5];
-        let [number @ .., family] = match recv(self.0.as_raw_fd(), &mut bytes, AT_ONCE) {
+        let [number @ .., wish] = match recv(self.0.as_raw_fd(), &mut bytes, AT_ONCE) {
             Ok(0) => return false,
             Ok(5) => bytes,
             Ok(_) | Err(Errno::EAGAIN | Errno::EINTR) => return true,
             Err(_) => return false,
         };
-        let family = match family {
-            4 => AddressFamily::Inet,
-            _ => AddressFamily::Inet6,
-        };
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-        let made = socket(family, SockType::Stream, flags, None);
+        let made = match wish {
+            LET_GO => {
+                // Without /dev/null it goes on holding it.
+                let _ = background::let_go();
+                Ok(None)
+            }
+            4 => socket(AddressFamily::Inet, SockType::Stream, flags, None).map(Some),
+            _ => socket(AddressFamily::Inet6, SockType::Stream, flags, None).map(Some),
+        };
         let errno = made.as_ref().map_or_else(|errno| *errno as i32, |_| 0);
-        let made: Vec<RawFd> = made.iter().map(AsRawFd::as_raw_fd).collect();
+        let made: Vec<RawFd> = made.iter().flatten().map(AsRawFd::as_raw_fd).collect();
         let rights = [ControlMessage::ScmRights(&made)];
         let rights = if made.is_empty() { &[] } else { &rights[..] };
         let errno = errno.to_ne_bytes();
@@ -106,23 +119,35 @@ impl Outside {
     /// Waits as long as the kernel tries to connect, which is minutes; the caller sets the limit. Must be called in a
     /// tokio runtime with I/O and time, be it one or several.
     pub async fn tcp(&self, remote: SocketAddr) -> io::Result<TcpStream> {
-        let made = tokio::time::timeout(PATIENCE, self.made_outside(remote)).await;
-        let made = made.map_err(|_| {
-            io::Error::new(
-                io::ErrorKind::TimedOut,
-                format!("the process outside made no socket within {PATIENCE:?}"),
-            )
-        })??;
-        TcpSocket::from_std_stream(made.into())
-            .connect(remote)
-            .await
+        let family = if remote.is_ipv4() { 4 } else { 6 };
+        match self.ask(family).await? {
+            Some(made) => {
+                let made = TcpSocket::from_std_stream(made.into());
+                made.connect(remote).await
+            }
+            None => Err(io::Error::other("no room for another open file")),
+        }
     }
 
-    async fn made_outside(&self, remote: SocketAddr) -> io::Result<OwnedFd> {
+    /// Makes the outer process let go of the terminal. Must be called as [`Outside::tcp`].
+    pub async fn let_go(&self) -> io::Result<()> {
+        self.ask(LET_GO).await.map(drop)
+    }
+
+    async fn ask(&self, wish: Wish) -> io::Result<Option<OwnedFd>> {
+        let answered = tokio::time::timeout(PATIENCE, self.answer(wish)).await;
+        answered.map_err(|_| {
+            io::Error::new(
+                io::ErrorKind::TimedOut,
+                format!("the process outside did not answer within {PATIENCE:?}"),
+            )
+        })?
+    }
+
+    async fn answer(&self, wish: Wish) -> io::Result<Option<OwnedFd>> {
         let mut line = self.line.lock().await;
         line.number = line.number.wrapping_add(1);
-        let family = if remote.is_ipv4() { 4 } else { 6 };
-        let question = question(line.number, family);
+        let question = question(line.number, wish);
         // Registered for each question, so that every runtime may ask.
         let pair = UnixDatagram::from_std(line.pair.try_clone()?.into())?;
         let ask = || Ok(send(pair.as_raw_fd(), &question, AT_ONCE)?);
@@ -132,10 +157,9 @@ impl Outside {
             if answer.number != line.number {
                 continue;
             }
-            return match (answer.errno, answer.socket) {
-                (0, Some(socket)) => Ok(socket),
-                (0, None) => Err(io::Error::other("no room for another open file")),
-                (errno, _) => Err(io::Error::from_raw_os_error(errno)),
+            return match answer.errno {
+                0 => Ok(answer.socket),
+                errno => Err(io::Error::from_raw_os_error(errno)),
             };
         }
     }
@@ -182,7 +206,6 @@ mod tests {
     async fn an_answer_that_comes_too_late_is_nobody_elses() {
         let (inside, maker) = pair().expect("a pair");
         let outside = Outside::new(inside);
-        let ask = |remote: &str| outside.made_outside(remote.parse().expect("an address"));
         let asked = async {
             let mut byte = [0];
             let peek = AT_ONCE | MsgFlags::MSG_PEEK;
@@ -191,7 +214,7 @@ mod tests {
             }
         };
         tokio::select! {
-            _ = ask("[::1]:1") => unreachable!("nobody has answered"),
+            _ = outside.answer(6) => unreachable!("nobody has answered"),
             () = asked => {}
         }
         let answering = async {
@@ -200,10 +223,11 @@ mod tests {
             }
         };
         let made = tokio::select! {
-            made = ask("127.0.0.1:1") => made,
+            made = outside.answer(4) => made,
             () = answering => unreachable!("the other end is there"),
         };
-        let domain = socket2::Socket::from(made.expect("a socket")).domain();
+        let made = made.expect("an answer").expect("a socket");
+        let domain = socket2::Socket::from(made).domain();
         assert_eq!(domain.expect("a domain"), socket2::Domain::IPV4);
     }
 

@@ -5,11 +5,14 @@
 //! **Invariant:** nothing is mounted but in the mount namespace of the program that is about to start.
 
 use std::ffi::CString;
+use std::fs::File;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
+use std::thread;
 
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
@@ -32,6 +35,23 @@ impl View {
         Ok(())
     }
 
+    /// A mount namespace with this view, for a program that is to look at what others with this view made.
+    ///
+    /// # Errors
+    /// The kernel gives no thread, or refuses a mount.
+    pub fn namespace(&self) -> io::Result<OwnedFd> {
+        thread::scope(|scope| {
+            let made = thread::Builder::new()
+                .name("view".into())
+                .spawn_scoped(scope, || {
+                    enter(&self.binds)?;
+                    Ok(File::open("/proc/thread-self/ns/mnt")?.into())
+                })?;
+            made.join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
+    }
+
     /// Makes `command` start its program with this view.
     ///
     /// Where a user namespace forbids setgroups(2) (user_namespaces(7)), the call does nothing and succeeds: daemons end
@@ -44,19 +64,7 @@ impl View {
         // nothing and takes no lock.
         unsafe {
             command.pre_exec(move || {
-                const NONE: Option<&str> = None;
-                unshare(CloneFlags::CLONE_NEWNS)?;
-                mount(
-                    NONE,
-                    c"/",
-                    NONE,
-                    MsFlags::MS_REC | MsFlags::MS_PRIVATE,
-                    NONE,
-                )?;
-                for (shown, over) in &binds {
-                    let flags = MsFlags::MS_BIND | MsFlags::MS_REC;
-                    mount(Some(shown.as_c_str()), over.as_c_str(), NONE, flags, NONE)?;
-                }
+                enter(&binds)?;
                 if forbidden {
                     pretend_setgroups()?;
                 }
@@ -64,6 +72,19 @@ impl View {
             });
         }
     }
+}
+
+/// Moves the calling process, or thread, into a mount namespace with this view.
+fn enter(binds: &[(CString, CString)]) -> io::Result<()> {
+    const NONE: Option<&str> = None;
+    unshare(CloneFlags::CLONE_NEWNS)?;
+    let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
+    mount(NONE, c"/", NONE, private, NONE)?;
+    for (shown, over) in binds {
+        let flags = MsFlags::MS_BIND | MsFlags::MS_REC;
+        mount(Some(shown.as_c_str()), over.as_c_str(), NONE, flags, NONE)?;
+    }
+    Ok(())
 }
 
 /// Makes setgroups(2) succeed without doing anything, for this process and its children (seccomp(2)).

@@ -19,6 +19,7 @@ mod registries;
 pub mod routers;
 mod served;
 mod traffic;
+pub mod window;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

@@ -103,6 +103,12 @@ impl Router {
         self.peers.get(session.index())?.refused.get(prefix)
     }
 
+    /// All routes of a session that are not used, with the reason of each; in no order.
+    pub fn refusals(&self, session: SessionIndex) -> impl Iterator<Item = (IpNet, &Reason)> {
+        let peer = self.peers.get(session.index());
+        peer.into_iter().flat_map(|peer| peer.refused.iter())
+    }
+
     /// The routes received on a session.
     pub fn adj_rib_in(&self, session: SessionIndex) -> Option<&AdjRibIn> {
         self.peers.get(session.index()).map(|p| &p.rib_in)

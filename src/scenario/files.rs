@@ -40,6 +40,30 @@ pub fn load(path: &Path, binding: Option<&Path>) -> Result<Rehearsal, Diagnostic
     })
 }
 
+/// A topology that only has to settle, as a scenario that asks for nothing else.
+///
+/// # Errors
+/// Every mistake in the topology and the binding.
+pub fn settling(topology: &Path, binding: Option<&Path>) -> Result<Rehearsal, Diagnostics> {
+    // A path with a folder is relative to the scenario, which is in no folder.
+    let named = std::path::absolute(topology).unwrap_or_default();
+    let named = toml::Value::from(named.to_string_lossy().as_ref());
+    let text = format!("topology = {named}\n\n[[step]]\nsettle = \"60s\"\n");
+    let source = Source::new("settle.toml", text);
+    let (mut scenario, topology_model) = parse(&source)?;
+    scenario.topology = topology.to_owned();
+    let binding = match binding {
+        Some(path) => binding::load(path, Some(&topology_model))?,
+        None => Binding::default(),
+    };
+    Ok(Rehearsal {
+        source,
+        scenario,
+        topology: topology_model,
+        binding,
+    })
+}
+
 /// The file that `name` means, or a mistake that lists the names there are. `folder` is `topologies` or below.
 ///
 /// A name with a slash or an extension is a path relative to the scenario file; a bare name is looked up in

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use crate::source::Span;
 
-pub use files::{Rehearsal, load};
+pub use files::{Rehearsal, load, settling};
 pub use model::{
     ABSENT, Act, Announcement, Expect, Fault, FaultKind, PrefixExpected, PrefixObject,
     RegistrySource, RouteDirection, Setting, Speaker, Target,

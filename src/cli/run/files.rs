@@ -97,7 +97,8 @@ fn unfit(file: &Path, binding: &Path) -> Option<String> {
     rehearsal.unfit(&binding::load(binding, None).ok()?)
 }
 
-fn sources(rehearsal: &Rehearsal, binding: Option<&Path>, host: &str) -> Sources {
+/// The files of a rehearsal, as the record has them.
+pub fn sources(rehearsal: &Rehearsal, binding: Option<&Path>, host: &str) -> Sources {
     let binding = binding.or(rehearsal.scenario.binding.as_deref());
     Sources {
         scenario: SourceText {
@@ -119,7 +120,7 @@ fn text(path: &Path) -> SourceText {
 }
 
 /// Kernel, CPUs and user, as they are before the lab has namespaces of its own.
-fn host() -> String {
+pub fn host() -> String {
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let cpus = thread::available_parallelism().map_or(1, usize::from);
     let user = if nix::unistd::geteuid().is_root() {

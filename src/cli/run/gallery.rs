@@ -136,6 +136,13 @@ impl Gallery {
         self.thread.join().unwrap_or(false)
     }
 
+    /// Shows what was handed over, and returns when that is done; there is no summary.
+    pub fn leave(self) {
+        drop(self.shows);
+        // A panic of the thread has told itself.
+        let _ = self.thread.join();
+    }
+
     fn tell(&self, show: Show) {
         // Fails only when the thread is gone, which its end will tell.
         let _ = self.shows.send(show);

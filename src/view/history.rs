@@ -1,0 +1,178 @@
+//! What happened to the sessions of a lab lately, from its record.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::record::{Entry, Fact};
+use crate::time::At;
+
+/// Changes of one session that are kept.
+const CHANGES: usize = 8;
+/// Failures of the lab itself that are kept.
+const FAILURES: usize = 8;
+
+/// What happened lately. Its size depends on the topology alone, however long the lab is up.
+#[derive(Debug, Default)]
+pub struct History {
+    bgp: BTreeMap<(String, String), Past>,
+    bfd: BTreeMap<(String, String), Past>,
+    lags: BTreeMap<(String, String), Past>,
+    failures: VecDeque<(At, String)>,
+}
+
+/// The past of one session or LAG.
+#[derive(Debug, Default, Clone)]
+pub struct Past {
+    /// The last changes of its state, the latest last: when, the new state, and why.
+    changes: VecDeque<(At, String, String)>,
+    /// The last NOTIFICATION sent, in words.
+    sent: Option<(At, String)>,
+    /// The last NOTIFICATION received, in words.
+    received: Option<(At, String)>,
+}
+
+/// A change of state, or a message, seen from now.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Change {
+    /// How long ago, in seconds.
+    pub ago: f64,
+    /// The state since then.
+    pub state: String,
+    /// Why; empty when nothing was said.
+    pub why: String,
+}
+
+impl History {
+    /// Takes an entry of the record.
+    pub fn take(&mut self, entry: &Entry) {
+        let at = entry.at;
+        match &entry.fact {
+            Fact::Bgp {
+                router,
+                session,
+                state,
+                why,
+            } => {
+                let past = self.bgp.entry((router.clone(), session.clone()));
+                let past = past.or_default();
+                past.changed(at, state, why);
+                if let Some(words) = why.strip_prefix("sent ") {
+                    past.sent = Some((at, words.to_owned()));
+                } else if let Some(words) = why.strip_prefix("received ") {
+                    past.received = Some((at, words.to_owned()));
+                }
+            }
+            Fact::Bfd {
+                router,
+                connection,
+                state,
+                diagnostic,
+                ..
+            } => {
+                let past = self.bfd.entry((router.clone(), connection.clone()));
+                past.or_default().changed(at, state, diagnostic);
+            }
+            Fact::Lag {
+                router,
+                connection,
+                up,
+                ..
+            } => {
+                let state = if *up { "up" } else { "down" };
+                let past = self.lags.entry((router.clone(), connection.clone()));
+                past.or_default().changed(at, state, "");
+            }
+            Fact::Errored { text } => {
+                if self.failures.len() == FAILURES {
+                    self.failures.pop_front();
+                }
+                self.failures.push_back((at, text.clone()));
+            }
+            _ => {}
+        }
+    }
+
+    /// The past of a BGP session.
+    pub fn bgp(&self, router: &str, session: &str) -> Past {
+        past(&self.bgp, router, session)
+    }
+
+    /// The past of a BFD session.
+    pub fn bfd(&self, router: &str, connection: &str) -> Past {
+        past(&self.bfd, router, connection)
+    }
+
+    /// The past of a LAG.
+    pub fn lag(&self, router: &str, connection: &str) -> Past {
+        past(&self.lags, router, connection)
+    }
+
+    /// What failed in the lab itself, the latest last.
+    pub fn failures(&self, now: At) -> Vec<Change> {
+        let failures = self.failures.iter();
+        let change = |(at, why): &(At, String)| Change {
+            ago: seconds(now.since(*at)),
+            state: "failed".to_owned(),
+            why: why.clone(),
+        };
+        failures.map(change).collect()
+    }
+}
+
+fn past(of: &BTreeMap<(String, String), Past>, router: &str, name: &str) -> Past {
+    let found = of.get(&(router.to_owned(), name.to_owned()));
+    found.cloned().unwrap_or_default()
+}
+
+impl Past {
+    fn changed(&mut self, at: At, state: &str, why: &str) {
+        if self.changes.len() == CHANGES {
+            self.changes.pop_front();
+        }
+        self.changes
+            .push_back((at, state.to_owned(), why.to_owned()));
+    }
+
+    /// The last changes, the latest last.
+    pub fn changes(&self, now: At) -> Vec<Change> {
+        let change = |(at, state, why): &(At, String, String)| Change {
+            ago: seconds(now.since(*at)),
+            state: state.clone(),
+            why: why.clone(),
+        };
+        self.changes.iter().map(change).collect()
+    }
+
+    /// How long it has been in its state, in seconds, and why it came there.
+    pub fn last(&self, now: At) -> Option<(f64, &str)> {
+        let (at, _, why) = self.changes.back()?;
+        Some((seconds(now.since(*at)), why))
+    }
+
+    /// The last NOTIFICATION sent.
+    pub fn sent(&self, now: At) -> Option<Change> {
+        message(now, self.sent.as_ref(), "sent")
+    }
+
+    /// The last NOTIFICATION received.
+    pub fn received(&self, now: At) -> Option<Change> {
+        message(now, self.received.as_ref(), "received")
+    }
+}
+
+fn message(now: At, message: Option<&(At, String)>, state: &str) -> Option<Change> {
+    message.map(|(at, words)| Change {
+        ago: seconds(now.since(*at)),
+        state: state.to_owned(),
+        why: words.clone(),
+    })
+}
+
+/// Seconds, to the millisecond.
+pub(super) fn seconds(duration: Duration) -> f64 {
+    duration.as_millis() as f64 / 1e3
+}

@@ -1,0 +1,1 @@
+//! Views of routers made in memory.
