@@ -37,7 +37,8 @@ fn received(code: u8, subcode: u8) -> BytesMut {
 fn a_lost_connection_is_outlived_and_the_rest_only_with_the_n_bit() {
     type Lose = fn(&mut Bench, Conn);
     // Who loses it how; without the N bit, with it; what is sent then.
-    let cases: [(Lose, bool, bool, Option<(u8, u8)>); 11] = [
+    type Case = (Lose, bool, bool, Option<(u8, u8)>);
+    let cases: [Case; 11] = [
         (
             |b, conn| b.input(Input::Closed { conn, why: "gone" }),
             true,
