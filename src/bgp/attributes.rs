@@ -55,11 +55,16 @@ pub struct Attributes {
 impl Attributes {
     /// The attributes of a route that starts here: empty path, nothing optional.
     pub fn originated(next_hop: impl Into<IpAddr>) -> Attributes {
+        Attributes::of_next_hop(next_hop.into())
+    }
+
+    /// As [`Attributes::originated`], known when the program is built.
+    pub const fn of_next_hop(next_hop: IpAddr) -> Attributes {
         Attributes {
             origin: Origin::Igp,
             as_path: Vec::new(),
             as_set: Vec::new(),
-            next_hop: next_hop.into(),
+            next_hop,
             link_local: None,
             med: None,
             local_pref: None,

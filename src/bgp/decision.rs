@@ -86,22 +86,20 @@ impl fmt::Display for Reason {
     }
 }
 
-/// Chooses among candidates. `equal` receives the indexes of the best and of those equal to it, the best first,
-/// at most `limit` (and at least one) of them.
+/// Chooses among candidates, each known by a key. `equal` holds the keys of all; what is left of it are the best one
+/// and those equal to it, the best first, at most `limit` (and at least one) of them.
 ///
 /// Returns the step that decided; `None` when there is no candidate.
-pub fn choose(
-    candidates: &[Candidate<'_>],
+pub fn choose<'a, K: Copy>(
+    equal: &mut Vec<K>,
     limit: usize,
-    equal: &mut Vec<usize>,
+    candidate: impl Fn(K) -> Candidate<'a>,
 ) -> Option<Reason> {
-    equal.clear();
-    equal.extend(0..candidates.len());
     let mut decided = Reason::OnlyRoute;
-    eliminate(candidates, equal, |_, reason| decided = reason);
+    eliminate(equal, &candidate, |_, reason| decided = reason);
     let (&first, rest) = equal.split_first()?;
     if let Some(&second) = rest.first() {
-        decided = tie_break(&candidates[first], &candidates[second]);
+        decided = tie_break(&candidate(first), &candidate(second));
     }
     equal.truncate(limit.max(1));
     Some(decided)
@@ -111,7 +109,8 @@ pub fn choose(
 pub fn explain(candidates: &[Candidate<'_>]) -> Vec<Option<Reason>> {
     let mut lost = vec![None; candidates.len()];
     let mut equal: Vec<usize> = (0..candidates.len()).collect();
-    eliminate(candidates, &mut equal, |index, reason| {
+    let candidate = |index: usize| candidates[index];
+    eliminate(&mut equal, &candidate, |index, reason| {
         lost[index] = Some(reason);
     });
     if let Some((&best, rest)) = equal.split_first() {
@@ -123,26 +122,11 @@ pub fn explain(candidates: &[Candidate<'_>]) -> Vec<Option<Reason>> {
 }
 
 /// Removes candidates step by step; those left are equal, sorted by what breaks the tie.
-fn eliminate(
-    candidates: &[Candidate<'_>],
-    alive: &mut Vec<usize>,
-    mut lost: impl FnMut(usize, Reason),
+fn eliminate<'a, K: Copy>(
+    alive: &mut Vec<K>,
+    candidate: &impl Fn(K) -> Candidate<'a>,
+    mut lost: impl FnMut(K, Reason),
 ) {
-    if alive.len() < 2 {
-        return;
-    }
-    let mut keep = |alive: &mut Vec<usize>, reason, wins: &dyn Fn(usize) -> bool| {
-        alive.retain(|&index| {
-            let stays = wins(index);
-            if !stays {
-                lost(index, reason);
-            }
-            stays
-        });
-    };
-    let best = |alive: &[usize], key: &dyn Fn(&Candidate<'_>) -> u64| {
-        alive.iter().map(|&i| key(&candidates[i])).min()
-    };
     type Key = fn(&Candidate<'_>) -> u64;
     let steps: [(Reason, Key); 3] = [
         (Reason::LocalPref, |c| u64::from(u32::MAX - c.local_pref())),
@@ -150,27 +134,47 @@ fn eliminate(
         (Reason::Origin, |c| c.attributes.origin as u64),
     ];
     for (reason, key) in steps {
-        let Some(lowest) = best(alive, &key) else {
-            return;
-        };
-        keep(alive, reason, &|i| key(&candidates[i]) == lowest);
+        keep_lowest(alive, |k| key(&candidate(k)), |k| lost(k, reason));
     }
-    // MED is compared within a neighbouring AS only, and all at once: the order must not matter.
-    let before = alive.clone();
-    keep(alive, Reason::Med, &|i| {
-        let me = &candidates[i];
-        !before.iter().any(|&j| {
-            let other = &candidates[j];
+    // MED is compared within a neighbouring AS only: whoever has the lowest of its AS stays, so the order in which the
+    // others go does not matter.
+    let mut at = 0;
+    while at < alive.len() {
+        let me = candidate(alive[at]);
+        let loses = alive.iter().any(|&other| {
+            let other = candidate(other);
             other.neighbour_as() == me.neighbour_as() && other.med() < me.med()
-        })
-    });
-    if alive.iter().any(|&i| candidates[i].external) {
-        keep(alive, Reason::ExternalOverInternal, &|i| {
-            candidates[i].external
+        });
+        if loses {
+            lost(alive.remove(at), Reason::Med);
+        } else {
+            at += 1;
+        }
+    }
+    keep_lowest(
+        alive,
+        |k| u64::from(!candidate(k).external),
+        |k| lost(k, Reason::ExternalOverInternal),
+    );
+    // Gap: step e, the interior cost of the next hop. All next hops are directly connected, so it is equal.
+    if alive.len() > 1 {
+        alive.sort_by_key(|&k| candidate(k).identity());
+    }
+}
+
+fn keep_lowest<K: Copy>(alive: &mut Vec<K>, key: impl Fn(K) -> u64, mut lost: impl FnMut(K)) {
+    if alive.len() < 2 {
+        return;
+    }
+    if let Some(lowest) = alive.iter().map(|&k| key(k)).min() {
+        alive.retain(|&k| {
+            let stays = key(k) == lowest;
+            if !stays {
+                lost(k);
+            }
+            stays
         });
     }
-    // Gap: step e, the interior cost of the next hop. All next hops are directly connected, so it is equal.
-    alive.sort_by_key(|&i| candidates[i].identity());
 }
 
 fn tie_break(best: &Candidate<'_>, other: &Candidate<'_>) -> Reason {

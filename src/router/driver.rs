@@ -374,6 +374,10 @@ impl Driver {
                 let hops = self.hops(&next_hops);
                 self.fib.replace(prefix, &hops);
             }
+            RouteChange::Move { from, to } => {
+                let (from, to) = (self.hops(&from), self.hops(&to));
+                self.fib.replace_all(&from, &to);
+            }
             RouteChange::Remove { prefix } => self.fib.remove(prefix),
         }
     }

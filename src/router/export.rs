@@ -6,14 +6,16 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 
-use super::config::Scope;
+use super::config::{Scope, SessionIndex};
 use super::peer::{Peer, Pin};
-use super::table::{LocRib, Selected};
+use super::table::{Path, Table};
 use crate::bgp::attributes::{
     AttributeSets, Attributes, NO_ADVERTISE, NO_EXPORT, NO_EXPORT_SUBCONFED,
 };
 use crate::bgp::message::{self, Dialect, Nlri};
 use crate::bgp::policy::Shapes;
+use crate::bgp::rib::AdjRibOut;
+use crate::bgp::rib::numbers::Numbers;
 
 /// How many prefixes are looked at between two looks at the room to write.
 const BATCH: usize = 4096;
@@ -23,7 +25,7 @@ pub(super) fn flush(
     peer: &mut Peer,
     peers_internal: &[bool],
     asn: u32,
-    loc_rib: &LocRib,
+    table: &Table,
     sets: &mut AttributeSets,
 ) -> bool {
     let mut wrote = false;
@@ -38,13 +40,13 @@ pub(super) fn flush(
             index,
             ..
         } = peer;
-        let changes = rib_out.changes(BATCH, |prefix| {
-            let (source, own) = match pins.get(prefix) {
-                Some(Pin::Withdrawn) => return None,
-                Some(Pin::Announced(set)) => (set, true),
-                None => {
-                    let selected = loc_rib.get(prefix)?;
-                    let set = learned(selected, *index, spec.scope, *internal, peers_internal)?;
+        let changes = rib_out.changes(BATCH, &table.numbers, |number, prefix| {
+            let (source, own) = match pins.get(number) {
+                Some(Some(Pin::Withdrawn)) => return None,
+                Some(Some(Pin::Announced(set))) => (set, true),
+                Some(None) | None => {
+                    let best = table.best(number)?;
+                    let set = learned(best, *index, spec.scope, *internal, peers_internal)?;
                     (set, false)
                 }
             };
@@ -69,7 +71,7 @@ pub(super) fn flush(
         };
         message::write_withdrawals(out, &changes.withdrawn, dialect);
         for (set, nlri) in &changes.announced {
-            announce(out, set, nlri, dialect, &mut peer.rib_out);
+            announce(out, set, nlri, dialect, &mut peer.rib_out, &table.numbers);
         }
         if peer.rib_out.take_end_of_rib() {
             for family in dialect.families.iter() {
@@ -86,39 +88,41 @@ fn announce(
     set: &Attributes,
     nlri: &[Nlri],
     dialect: Dialect,
-    rib_out: &mut crate::bgp::rib::AdjRibOut,
+    rib_out: &mut AdjRibOut,
+    numbers: &Numbers,
 ) {
     // A set that cannot be written (an AS number 0, or longer than a message) is not announced,
     // and what the neighbour had before is void.
     if message::write_announcements(out, set, nlri, dialect).is_err() {
         message::write_withdrawals(out, nlri, dialect);
-        rib_out.unsent(nlri);
+        rib_out.unsent(numbers, nlri);
     }
 }
 
 /// The attributes of a learned route, if the session may hear of it.
 fn learned<'a>(
-    selected: &'a Selected,
-    to: super::SessionIndex,
+    best: &'a Path,
+    to: SessionIndex,
     scope: Scope,
     to_internal: bool,
     peers_internal: &[bool],
 ) -> Option<&'a Arc<Attributes>> {
     // Room for route reflection (RFC 4456): here is where a client would make a difference.
-    let from_internal = peers_internal.get(selected.from.index()).copied()?;
-    let communities = &selected.attributes.communities;
+    let from_internal = peers_internal.get(best.session.index()).copied()?;
+    let set = best.imported.as_ref()?;
+    let communities = &set.communities;
     let stays_inside = communities
         .iter()
         .any(|&c| c == NO_EXPORT || c == NO_EXPORT_SUBCONFED);
     if scope != Scope::All
-        || selected.from == to
+        || best.session == to
         || (from_internal && to_internal)
         || communities.contains(&NO_ADVERTISE)
         || (stays_inside && !to_internal)
     {
         return None;
     }
-    Some(&selected.attributes)
+    Some(set)
 }
 
 /// Towards a neighbour of our own AS.

@@ -8,22 +8,31 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use super::Router;
+use super::io::NextHop;
+use super::table::{Fate, Path, same};
 use crate::bgp::attributes::Attributes;
-use crate::bgp::message::{Unusable, Update};
+use crate::bgp::message::{Nlri, Unusable, Update};
 use crate::bgp::policy::{MALFORMED, OWN_AS, Reason, Shapes};
-use crate::bgp::rib::Received;
 use crate::record::Fact;
+
+/// What is worked out once for routes that share their attributes.
+#[derive(Default)]
+struct Shared {
+    shapes: Shapes,
+    /// The set resolved last, and what came of it.
+    resolved: Option<(Arc<Attributes>, Fate)>,
+}
 
 impl Router {
     /// Works an UPDATE into the Adj-RIB-In.
     pub(super) fn update(&mut self, index: usize, update: Update) {
         for nlri in update.withdrawn {
-            self.withdraw(index, nlri.prefix, "withdrawn by the peer");
+            self.withdraw(index, nlri, "withdrawn by the peer");
         }
         if let Some(unusable) = &update.unusable {
             let why = update.malformed.first().map_or("malformed", String::as_str);
             for nlri in &unusable.nlri {
-                self.treat_as_withdrawn(index, nlri.prefix, unusable, why);
+                self.treat_as_withdrawn(index, *nlri, unusable, why);
             }
         }
         for announced in update.announced {
@@ -31,9 +40,9 @@ impl Router {
             match self.unfit(index, &set) {
                 None => {
                     let set = self.sets.share(set);
-                    let mut shapes = Shapes::default();
+                    let mut shared = Shared::default();
                     for nlri in announced.nlri {
-                        self.receive(index, nlri.prefix, &set, &mut shapes);
+                        self.receive(index, nlri, &set, &mut shared);
                     }
                 }
                 Some((reason, why)) => {
@@ -44,7 +53,7 @@ impl Router {
                         communities: set.community_texts(),
                     };
                     for nlri in announced.nlri {
-                        self.treat_as_withdrawn(index, nlri.prefix, &unusable, why);
+                        self.treat_as_withdrawn(index, nlri, &unusable, why);
                     }
                 }
             }
@@ -59,11 +68,18 @@ impl Router {
 
     /// Import policy was changed: what was received is decided anew.
     pub(super) fn import_anew(&mut self, index: usize) {
-        let routes = self.peers[index].rib_in.iter();
-        let routes = routes.map(|(prefix, route)| (prefix, route.attributes.clone()));
-        let mut shapes = Shapes::default();
-        for (prefix, set) in routes.collect::<Vec<_>>() {
-            self.receive(index, prefix, &set, &mut shapes);
+        let session = self.peers[index].index;
+        let mut shared = Shared::default();
+        for number in self.table.all() {
+            let paths = self.table.paths(number);
+            let ours = paths.filter(|path| path.session == session);
+            let routes: Vec<(u32, Arc<Attributes>)> = ours
+                .filter_map(|path| Some((path.path_id, path.received.clone()?)))
+                .collect();
+            for (path_id, set) in routes {
+                let prefix = self.table.numbers.prefix(number);
+                self.receive(index, Nlri { prefix, path_id }, &set, &mut shared);
+            }
         }
     }
 
@@ -80,99 +96,162 @@ impl Router {
         }
     }
 
-    fn receive(&mut self, index: usize, prefix: IpNet, set: &Arc<Attributes>, shapes: &mut Shapes) {
-        let peer = &mut self.peers[index];
-        let imported = if set.as_path.contains(&self.config.asn) {
-            Err(Reason::Borrowed(OWN_AS))
-        } else {
-            let shaped = shapes.shape(&peer.spec.import, prefix, set, |applied| {
-                if applied.is_nothing() {
-                    return set.clone();
-                }
-                let mut changed = Attributes::clone(set);
-                applied.change(&mut changed);
-                self.sets.share(changed)
-            });
-            shaped.map_err(Clone::clone)
-        };
-        let (imported, refused) = match imported {
+    fn receive(&mut self, index: usize, nlri: Nlri, set: &Arc<Attributes>, shared: &mut Shared) {
+        let Nlri { prefix, path_id } = nlri;
+        let (imported, refused) = match self.import(index, prefix, set, shared) {
             Ok(set) => (Some(set), None),
             Err(reason) => (None, Some(reason)),
         };
-        let route = Received {
-            attributes: set.clone(),
-            imported: imported.clone(),
+        let fate = match (&imported, &refused) {
+            (Some(set), _) => self.resolved(index, set, shared),
+            (None, Some(reason)) => Fate::Refused(self.table.reasons.id(reason)),
+            (None, None) => Fate::Unreachable,
         };
-        let before = peer.rib_in.insert(prefix, route);
-        let was_refused = match &refused {
-            Some(reason) => peer.refused.insert(prefix, reason.clone()),
-            None if peer.refused.is_empty() => None,
-            None => peer.refused.remove(&prefix),
-        };
-        let (before, was_imported) = match before {
-            Some(before) => (Some(before.attributes), before.imported),
-            None => (None, None),
-        };
-        if !same(was_imported.as_ref(), imported.as_ref()) {
-            self.dirty.push(prefix);
+        let mut path = Path::new(self.peers[index].index, path_id, fate);
+        (path.received, path.imported) = (Some(set.clone()), imported);
+        let number = self.table.numbers.number(prefix);
+        let records = self.peers[index].spec.record_routes;
+        let told = records.then(|| (path.imported.clone(), path.fate));
+        let imported = path.imported.as_ref().map(Arc::as_ptr);
+        let before = self.table.put(number, path);
+        let old = before.path.as_ref();
+        let unchanged = old.is_some_and(|old| {
+            old.imported.as_ref().map(Arc::as_ptr) == imported && old.fate == fate
+        });
+        if !unchanged && (imported.is_some() || old.is_some()) {
+            self.decide(number, before.was_best);
         }
-        if !peer.spec.record_routes {
+        if let Some((imported, fate)) = told {
+            self.record_received(index, prefix, set, (imported, fate), old);
+        }
+    }
+
+    /// The route as import policy lets it in.
+    fn import(
+        &mut self,
+        index: usize,
+        prefix: IpNet,
+        set: &Arc<Attributes>,
+        shared: &mut Shared,
+    ) -> Result<Arc<Attributes>, Reason> {
+        if set.as_path.contains(&self.config.asn) {
+            return Err(Reason::Borrowed(OWN_AS));
+        }
+        let policy = &self.peers[index].spec.import;
+        let shaped = shared.shapes.shape(policy, prefix, set, |applied| {
+            if applied.is_nothing() {
+                return set.clone();
+            }
+            let mut changed = Attributes::clone(set);
+            applied.change(&mut changed);
+            self.sets.share(changed)
+        });
+        shaped.map_err(Clone::clone)
+    }
+
+    fn resolved(&mut self, index: usize, set: &Arc<Attributes>, shared: &mut Shared) -> Fate {
+        if let Some((of, fate)) = &shared.resolved
+            && Arc::ptr_eq(of, set)
+        {
+            return *fate;
+        }
+        let hop = self.resolve(index, set);
+        let hop = hop.and_then(|hop| self.table.hops.id(&hop));
+        let fate = hop.map_or(Fate::Unreachable, Fate::Via);
+        shared.resolved = Some((set.clone(), fate));
+        fate
+    }
+
+    /// Where packets go for a route's NEXT_HOP; `None` when it cannot be reached or is ourselves (RFC 4271, section 5.1.3).
+    fn resolve(&self, index: usize, attributes: &Attributes) -> Option<NextHop> {
+        let peer = self.peers.get(index)?;
+        let gateway = attributes.next_hop;
+        // Gap: a next hop behind another link is not decided anew when only that link changes.
+        let over = if peer.subnet.contains(&gateway) {
+            peer
+        } else {
+            self.peers.iter().find(|p| p.subnet.contains(&gateway))?
+        };
+        if self.peers.iter().any(|p| p.spec.local == gateway) {
+            return None;
+        }
+        Some(NextHop {
+            session: peer.index,
+            gateway,
+            interface: over.interface.clone(),
+        })
+    }
+
+    fn withdraw(&mut self, index: usize, nlri: Nlri, why: &str) {
+        let Some(number) = self.table.numbers.find(&nlri.prefix) else {
             return;
+        };
+        let session = self.peers[index].index;
+        let before = self.table.take(number, session, nlri.path_id);
+        if let Some(path) = &before.path {
+            if path.imported.is_some() {
+                self.decide(number, before.was_best);
+            }
+            self.record_withdrawn(index, nlri.prefix, why);
         }
-        let anew = !same(before.as_ref(), Some(set));
+    }
+
+    /// A route that counts as withdrawn because of its attributes stays visible as a refused one.
+    fn treat_as_withdrawn(&mut self, index: usize, nlri: Nlri, of: &Unusable, why: &str) {
+        let prefix = nlri.prefix;
+        let reason = Reason::Borrowed(of.reason);
+        let fate = Fate::Refused(self.table.reasons.id(&reason));
+        let number = self.table.numbers.number(prefix);
+        let path = Path::new(self.peers[index].index, nlri.path_id, fate);
+        let before = self.table.put(number, path);
+        if let Some(path) = before.path.filter(|path| path.received.is_some()) {
+            if path.imported.is_some() {
+                self.decide(number, before.was_best);
+            }
+            self.record_withdrawn(index, prefix, why);
+        }
+        if self.peers[index].spec.record_routes {
+            let (as_path, communities) = (of.as_path.clone(), of.communities.clone());
+            self.record_refused(index, prefix, as_path, communities, &reason);
+        }
+    }
+
+    /// Records a received route, and what policy made of it, as far as it is new.
+    fn record_received(
+        &mut self,
+        index: usize,
+        prefix: IpNet,
+        set: &Arc<Attributes>,
+        (imported, fate): (Option<Arc<Attributes>>, Fate),
+        before: Option<&Path>,
+    ) {
+        let anew = !same(before.and_then(|path| path.received.as_ref()), Some(set));
         if anew {
             self.facts.push(Fact::RouteReceived {
                 router: self.config.name.clone(),
-                session: peer.spec.name.clone(),
+                session: self.peers[index].spec.name.clone(),
                 prefix,
                 as_path: set.as_path_text(),
                 communities: set.community_texts(),
                 med: set.med,
             });
         }
-        match (imported, refused) {
-            (Some(now), _) => {
-                let local_pref = now.local_pref.unwrap_or(100);
-                let was = was_imported.map(|set| set.local_pref.unwrap_or(100));
-                if was != Some(local_pref) {
-                    self.facts.push(Fact::RouteAccepted {
-                        router: self.config.name.clone(),
-                        session: peer.spec.name.clone(),
-                        prefix,
-                        local_pref,
-                    });
-                }
+        if let Some(now) = imported {
+            let local_pref = now.local_pref.unwrap_or(100);
+            let was = before.and_then(|path| path.imported.as_ref());
+            if was.map(|set| set.local_pref.unwrap_or(100)) != Some(local_pref) {
+                self.facts.push(Fact::RouteAccepted {
+                    router: self.config.name.clone(),
+                    session: self.peers[index].spec.name.clone(),
+                    prefix,
+                    local_pref,
+                });
             }
-            (None, Some(reason)) if anew || was_refused.as_ref() != Some(&reason) => {
-                let (as_path, communities) = (set.as_path_text(), set.community_texts());
-                self.record_refused(index, prefix, as_path, communities, &reason);
-            }
-            (None, _) => {}
-        }
-    }
-
-    fn withdraw(&mut self, index: usize, prefix: IpNet, why: &str) {
-        let peer = &mut self.peers[index];
-        let received = peer.rib_in.remove(&prefix);
-        let refused = peer.refused.remove(&prefix).is_some();
-        if received {
-            self.dirty.push(prefix);
-        }
-        if received || refused {
-            self.record_withdrawn(index, prefix, why);
-        }
-    }
-
-    /// A route that counts as withdrawn because of its attributes stays visible as a refused one.
-    fn treat_as_withdrawn(&mut self, index: usize, prefix: IpNet, of: &Unusable, why: &str) {
-        if self.peers[index].rib_in.remove(&prefix) {
-            self.dirty.push(prefix);
-            self.record_withdrawn(index, prefix, why);
-        }
-        let reason = Reason::Borrowed(of.reason);
-        self.peers[index].refused.insert(prefix, reason.clone());
-        if self.peers[index].spec.record_routes {
-            let (as_path, communities) = (of.as_path.clone(), of.communities.clone());
+        } else if let Fate::Refused(reason) = fate
+            && (anew || before.map(|path| path.fate) != Some(fate))
+            && let Some(reason) = self.table.reasons.of(reason).cloned()
+        {
+            let (as_path, communities) = (set.as_path_text(), set.community_texts());
             self.record_refused(index, prefix, as_path, communities, &reason);
         }
     }
@@ -205,13 +284,5 @@ impl Router {
                 why: why.to_owned(),
             });
         }
-    }
-}
-
-fn same(a: Option<&Arc<Attributes>>, b: Option<&Arc<Attributes>>) -> bool {
-    match (a, b) {
-        (Some(a), Some(b)) => Arc::ptr_eq(a, b),
-        (None, None) => true,
-        _ => false,
     }
 }

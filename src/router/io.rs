@@ -173,11 +173,19 @@ pub enum Output {
 /// A change of the kernel's routes.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Fib {
-    /// All next hops of this session are gone. Comes before the changes of single prefixes, so that one change
-    /// of nexthop groups can move everything at once; every prefix concerned follows.
+    /// All next hops of this session are gone, at once. Where a prefix has others it keeps those, and nothing more is
+    /// said about it; for every other prefix [`Fib::Move`], [`Fib::Replace`] or [`Fib::Remove`] follows.
     NextHopDown {
         /// Which session.
         session: SessionIndex,
+    },
+    /// Every prefix that has exactly the next hops `from` has `to` now: one change of a nexthop group. Follows
+    /// [`Fib::NextHopDown`], and all of `from` were that session's.
+    Move {
+        /// The next hops so far.
+        from: Arc<[NextHop]>,
+        /// Those from now on, never empty.
+        to: Arc<[NextHop]>,
     },
     /// A prefix has these next hops now. Equal sets are the same `Arc` while in use, so that they can share a nexthop group.
     Replace {

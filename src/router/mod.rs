@@ -11,6 +11,7 @@ pub mod driver;
 mod export;
 mod import;
 mod io;
+mod loss;
 mod peer;
 mod table;
 
@@ -24,16 +25,17 @@ pub use config::{
     Originated, OriginatedAttributes, RouterConfig, Scope, SessionIndex, SessionSpec, Sessions,
 };
 pub use io::{Conn, Direction, Fib, Input, NextHop, Output};
-pub use table::{LocRib, Selected};
+pub use table::{AdjRibIn, Advertised, LocRib, Received, Selected};
 
 use crate::bgp::attributes::AttributeSets;
 use crate::bgp::family::Family;
 use crate::bgp::policy::{Policy, Reason};
-use crate::bgp::rib::{AdjRibIn, AdjRibOut};
+use crate::bgp::rib::numbers::Number;
 use crate::bgp::session::{self, State};
 use crate::record::Fact;
 use crate::time::At;
 use peer::{Peer, Pin};
+use table::{SetId, Source, Table};
 
 /// One simulated router.
 #[derive(Debug)]
@@ -41,10 +43,8 @@ pub struct Router {
     config: RouterConfig,
     peers: Vec<Peer>,
     internal: Vec<bool>,
-    loc_rib: LocRib,
+    table: Table,
     sets: AttributeSets,
-    /// Prefixes to decide anew.
-    dirty: Vec<IpNet>,
     outputs: VecDeque<Output>,
     /// Of the present input: kernel routes go out before messages, facts last.
     messages: Vec<Output>,
@@ -58,13 +58,14 @@ impl Router {
             .zip(&config.sessions)
             .map(|(i, spec)| Peer::new(SessionIndex(i), spec.clone(), &config, seed))
             .collect();
+        let mut table = Table::default();
+        table.sources = peers.iter().map(Source::of).collect();
         let mut router = Router {
             internal: peers.iter().map(|p| p.internal).collect(),
             peers,
             config,
-            loc_rib: LocRib::default(),
+            table,
             sets: AttributeSets::default(),
-            dirty: Vec::new(),
             outputs: VecDeque::new(),
             messages: Vec::new(),
             facts: Vec::new(),
@@ -94,13 +95,13 @@ impl Router {
     }
 
     /// The routes in use.
-    pub fn loc_rib(&self) -> &LocRib {
-        &self.loc_rib
+    pub fn loc_rib(&self) -> LocRib<'_> {
+        LocRib { table: &self.table }
     }
 
     /// Why a received route is not used, be it refused by policy or malformed (then it is not in Adj-RIB-In).
     pub fn refused(&self, session: SessionIndex, prefix: &IpNet) -> Option<&Reason> {
-        self.peers.get(session.index())?.refused.get(prefix)
+        self.adj_rib_in(session)?.refused(prefix)
     }
 
     /// All routes of a session that are not used, with the reason of each; in no order.
@@ -110,13 +111,19 @@ impl Router {
     }
 
     /// The routes received on a session.
-    pub fn adj_rib_in(&self, session: SessionIndex) -> Option<&AdjRibIn> {
-        self.peers.get(session.index()).map(|p| &p.rib_in)
+    pub fn adj_rib_in(&self, session: SessionIndex) -> Option<AdjRibIn<'_>> {
+        let table = &self.table;
+        let exists = session.index() < self.peers.len();
+        exists.then_some(AdjRibIn { table, session })
     }
 
     /// The routes announced on a session.
-    pub fn adj_rib_out(&self, session: SessionIndex) -> Option<&AdjRibOut> {
-        self.peers.get(session.index()).map(|p| &p.rib_out)
+    pub fn adj_rib_out(&self, session: SessionIndex) -> Option<Advertised<'_>> {
+        let peer = self.peers.get(session.index())?;
+        Some(Advertised {
+            numbers: &self.table.numbers,
+            out: &peer.rib_out,
+        })
     }
 
     /// The next thing to do, in order; `None` when all is done.
@@ -236,8 +243,8 @@ impl Router {
         };
         if let Some(export) = export {
             peer.spec.export = export;
-            if peer.session.negotiated().is_some() {
-                peer.queue_all(&self.loc_rib);
+            if peer.up {
+                peer.queue_all(&self.table);
             }
         }
         if let Some(import) = import {
@@ -254,43 +261,60 @@ impl Router {
     }
 
     fn pin(&mut self, prefix: IpNet, sessions: &Sessions, pin: Option<Pin>) {
+        let number = self.table.numbers.number(prefix);
         for peer in &mut self.peers {
             if !sessions.contains(peer.index) {
                 continue;
             }
             match &pin {
-                Some(pin) => peer.pins.insert(prefix, pin.clone()),
-                None => peer.pins.remove(&prefix),
+                Some(pin) => *peer.pins.place(number) = Some(pin.clone()),
+                None => drop(peer.pins.take(number)),
             };
-            if peer.session.state() == State::Established {
-                peer.rib_out.queue(prefix);
+            if peer.up {
+                peer.rib_out.queue(number);
             }
         }
     }
 
     fn crash(&mut self, now: At) {
         self.all(now, |_| Some(session::Input::Crash));
-        self.dirty.clear();
-        self.outputs.extend(self.loc_rib.drain().map(Output::Fib));
+        for number in self.table.clear() {
+            let prefix = self.table.numbers.prefix(number);
+            self.outputs.push_back(Output::Fib(Fib::Remove { prefix }));
+        }
     }
 
-    /// Decides anew what may have changed, tells the neighbours, and lines the outputs up.
-    fn converge(&mut self) {
-        let (asn, multipath) = (self.config.asn, self.config.multipath);
-        for prefix in std::mem::take(&mut self.dirty) {
-            let decided = self.loc_rib.decide(prefix, &self.peers, multipath);
-            self.outputs.extend(decided.fib.map(Output::Fib));
-            if decided.advertise {
-                for peer in &mut self.peers {
-                    if peer.session.negotiated().is_some() {
-                        peer.rib_out.queue(prefix);
-                    }
-                }
+    /// Decides anew for a prefix; `was_best` when its best path was changed or taken.
+    fn decide(&mut self, number: Number, was_best: bool) {
+        let decided = self.table.decide(number, was_best, self.config.multipath);
+        if let Some((_, set)) = decided.moved {
+            self.outputs.push_back(Output::Fib(self.fib(number, set)));
+        }
+        if decided.advertise {
+            for peer in &mut self.peers {
+                peer.offer(number, &self.table);
             }
         }
+    }
+
+    /// The kernel's route for a prefix.
+    fn fib(&self, number: Number, set: SetId) -> Fib {
+        let prefix = self.table.numbers.prefix(number);
+        match self.table.hops.of(set) {
+            Some(next_hops) => Fib::Replace {
+                prefix,
+                next_hops: next_hops.clone(),
+            },
+            None => Fib::Remove { prefix },
+        }
+    }
+
+    /// Tells the neighbours what changed, and lines the outputs up.
+    fn converge(&mut self) {
+        let asn = self.config.asn;
         for index in 0..self.peers.len() {
             let peer = &mut self.peers[index];
-            if export::flush(peer, &self.internal, asn, &self.loc_rib, &mut self.sets) {
+            if export::flush(peer, &self.internal, asn, &self.table, &mut self.sets) {
                 self.drain(index);
             }
         }
@@ -299,12 +323,18 @@ impl Router {
         }
         self.outputs.extend(self.messages.drain(..));
         self.outputs.extend(self.facts.drain(..).map(Output::Fact));
+        if self.table.numbers.is_sweep_due() {
+            let Router { table, peers, .. } = self;
+            table.sweep(|number| peers.iter().any(|peer| peer.needs(number)));
+        }
     }
 
     /// Records the numbers of routes of a session, if they are others than last time.
     fn count(&mut self, index: usize) {
         let peer = &mut self.peers[index];
-        let counts = peer.counts();
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let received = self.table.sources.get(index).map_or(0, |s| s.received);
+        let counts = (received, count(peer.rib_out.len()));
         if counts == peer.counted {
             return;
         }
@@ -347,7 +377,8 @@ impl Router {
                     why,
                 }),
                 Of::Established(negotiated) => {
-                    self.peers[index].peer_id = negotiated.peer_id;
+                    self.peers[index].up = true;
+                    self.table.sources[index].peer_id = negotiated.peer_id;
                     self.advertise_all(index);
                 }
                 Of::Update(update) => self.update(index, *update),
@@ -363,30 +394,8 @@ impl Router {
     fn advertise_all(&mut self, index: usize) {
         let peer = &mut self.peers[index];
         peer.rib_out.clear();
-        peer.queue_all(&self.loc_rib);
+        peer.queue_all(&self.table);
         peer.rib_out.owe_end_of_rib();
-    }
-
-    /// A session is lost: the kernel leaves its next hops at once, then each prefix is decided anew.
-    fn void(&mut self, index: usize, why: &str) {
-        let peer = &mut self.peers[index];
-        peer.rib_out.clear();
-        for (prefix, _) in peer.refused.drain() {
-            if self.peers[index].rib_in.get(&prefix).is_none() {
-                self.record_withdrawn(index, prefix, why);
-            }
-        }
-        let peer = &self.peers[index];
-        if peer.rib_in.is_empty() {
-            return;
-        }
-        let session = peer.index;
-        self.outputs
-            .push_back(Output::Fib(Fib::NextHopDown { session }));
-        for prefix in self.peers[index].rib_in.drain() {
-            self.dirty.push(prefix);
-            self.record_withdrawn(index, prefix, why);
-        }
     }
 }
 

@@ -6,11 +6,10 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use super::config::{OriginatedAttributes, RouterConfig, Scope, SessionIndex, SessionSpec};
-use super::table::LocRib;
+use super::table::Table;
 use crate::bgp::attributes::Attributes;
-use crate::bgp::policy::Reason;
-use crate::bgp::prefix_map::PrefixMap;
-use crate::bgp::rib::{AdjRibIn, AdjRibOut};
+use crate::bgp::rib::AdjRibOut;
+use crate::bgp::rib::numbers::{Number, Numbered};
 use crate::bgp::session::{Session, SessionConfig, Timers};
 
 /// One session of a router, with its tables.
@@ -19,20 +18,17 @@ pub(super) struct Peer {
     pub index: SessionIndex,
     pub spec: SessionSpec,
     pub session: Session,
-    pub rib_in: AdjRibIn,
-    /// Why routes are not used: those of Adj-RIB-In that policy refuses, and malformed ones, which are not in it.
-    pub refused: PrefixMap<Reason>,
     pub rib_out: AdjRibOut,
     /// Routes originated or withheld on this session, whatever routing says.
-    pub pins: PrefixMap<Pin>,
+    pub pins: Numbered<Option<Pin>>,
     pub interface: Arc<str>,
     pub subnet: IpNet,
     /// iBGP.
     pub internal: bool,
     /// Shut down by hand; outlives a crash, as a configuration does.
     pub stopped: bool,
-    /// The neighbour's identifier, while established.
-    pub peer_id: Ipv4Addr,
+    /// The session is established.
+    pub up: bool,
     /// The numbers of routes received and advertised that were recorded last.
     pub counted: (u32, u32),
 }
@@ -80,31 +76,47 @@ impl Peer {
             stopped: spec.start_stopped,
             session,
             spec,
-            rib_in: AdjRibIn::default(),
-            refused: PrefixMap::default(),
             rib_out: AdjRibOut::default(),
-            pins: PrefixMap::default(),
-            peer_id: Ipv4Addr::UNSPECIFIED,
+            pins: Numbered::default(),
+            up: false,
             counted: (0, 0),
         }
     }
 
     /// Everything that may be announced is to be looked at.
-    pub fn queue_all(&mut self, loc_rib: &LocRib) {
-        for prefix in self.pins.keys() {
-            self.rib_out.queue(prefix);
+    pub fn queue_all(&mut self, table: &Table) {
+        for (number, pin) in self.pins.iter() {
+            if pin.is_some() {
+                self.rib_out.queue(number);
+            }
         }
         if self.spec.scope == Scope::All {
-            for (prefix, _) in loc_rib.iter() {
-                self.rib_out.queue(prefix);
+            for number in table.all() {
+                self.offer(number, table);
             }
         }
     }
 
-    /// Numbers of routes received and advertised.
-    pub fn counts(&self) -> (u32, u32) {
-        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        (count(self.rib_in.len()), count(self.rib_out.len()))
+    /// Another route may be the one to announce for a prefix.
+    pub fn offer(&mut self, number: Number, table: &Table) {
+        if !self.up || self.spec.scope != Scope::All {
+            return;
+        }
+        // What came from the neighbour does not go back, and there is nothing to take back: the usual case.
+        let best = table.best(number);
+        if best.is_some_and(|path| path.session != self.index) || self.rib_out.knows(number) {
+            self.rib_out.queue(number);
+        }
+    }
+
+    /// What was decided by hand for a prefix.
+    pub fn pin(&self, number: Number) -> Option<&Pin> {
+        self.pins.get(number)?.as_ref()
+    }
+
+    /// Whether a prefix has to keep its number because of this session.
+    pub fn needs(&self, number: Number) -> bool {
+        self.pin(number).is_some() || self.rib_out.knows(number)
     }
 }
 

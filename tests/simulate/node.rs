@@ -127,6 +127,8 @@ pub struct Node {
     pub tcp: Tcp,
     /// The kernel's routes.
     pub fib: BTreeMap<IpNet, BTreeSet<NextHop>>,
+    /// What the router wants them to be, whatever the kernel dropped by itself.
+    wish: BTreeMap<IpNet, BTreeSet<NextHop>>,
     /// What was told of them last.
     told: BTreeMap<IpNet, Vec<String>>,
     changed: BTreeSet<IpNet>,
@@ -149,6 +151,7 @@ impl Node {
             ends,
             tcp: Tcp::new(),
             fib: BTreeMap::new(),
+            wish: BTreeMap::new(),
             told: BTreeMap::new(),
             changed: BTreeSet::new(),
             heard_bgp: BTreeMap::new(),
@@ -181,6 +184,7 @@ impl Node {
                 self.tcp.crash();
                 self.changed.extend(self.fib.keys());
                 self.fib.clear();
+                self.wish.clear();
             }
             Happens::Timer => self.timer(now),
             Happens::Frame {
@@ -496,12 +500,33 @@ impl Node {
 
     fn route(&mut self, change: Fib) {
         match change {
-            Fib::NextHopDown { session } => self.drop_hops(|hop| hop.session == session),
+            Fib::NextHopDown { session } => {
+                let lost = |hop: &NextHop| hop.session == session;
+                for (prefix, hops) in &mut self.wish {
+                    if hops.iter().any(lost) && !hops.iter().all(lost) {
+                        hops.retain(|hop| !lost(hop));
+                        self.fib.insert(*prefix, hops.clone());
+                        self.changed.insert(*prefix);
+                    }
+                }
+            }
+            Fib::Move { from, to } => {
+                for (prefix, hops) in &mut self.wish {
+                    if hops.iter().eq(from.iter()) {
+                        *hops = to.iter().cloned().collect();
+                        self.fib.insert(*prefix, hops.clone());
+                        self.changed.insert(*prefix);
+                    }
+                }
+            }
             Fib::Replace { prefix, next_hops } => {
-                self.fib.insert(prefix, next_hops.iter().cloned().collect());
+                let hops: BTreeSet<NextHop> = next_hops.iter().cloned().collect();
+                self.wish.insert(prefix, hops.clone());
+                self.fib.insert(prefix, hops);
                 self.changed.insert(prefix);
             }
             Fib::Remove { prefix } => {
+                self.wish.remove(&prefix);
                 self.fib.remove(&prefix);
                 self.changed.insert(prefix);
             }

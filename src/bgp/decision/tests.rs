@@ -45,9 +45,8 @@ impl Route {
 }
 
 fn decide(routes: &[Route], limit: usize) -> (Vec<usize>, Option<Reason>) {
-    let candidates: Vec<_> = routes.iter().map(Route::candidate).collect();
-    let mut equal = Vec::new();
-    let reason = choose(&candidates, limit, &mut equal);
+    let mut equal: Vec<usize> = (0..routes.len()).collect();
+    let reason = choose(&mut equal, limit, |index| routes[index].candidate());
     (equal, reason)
 }
 

@@ -241,7 +241,21 @@ impl Net {
             }
             Output::Fib(fib) => {
                 match &fib {
-                    Fib::NextHopDown { .. } => {}
+                    Fib::NextHopDown { session } => {
+                        for hops in self.fibs[router].values_mut() {
+                            let lost = |hop: &NextHop| hop.session == *session;
+                            if hops.iter().any(lost) && !hops.iter().all(lost) {
+                                *hops = hops.iter().filter(|hop| !lost(hop)).cloned().collect();
+                            }
+                        }
+                    }
+                    Fib::Move { from, to } => {
+                        for hops in self.fibs[router].values_mut() {
+                            if hops == from {
+                                *hops = to.clone();
+                            }
+                        }
+                    }
                     Fib::Replace { prefix, next_hops } => {
                         self.fibs[router].insert(*prefix, next_hops.clone());
                     }

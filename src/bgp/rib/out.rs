@@ -1,9 +1,6 @@
-//! Adj-RIB-In and Adj-RIB-Out of a session (RFC 4271, section 3.2).
+//! Adj-RIB-Out of a session (RFC 4271, section 3.2): what the neighbour was told, and what to look at again.
 //!
-//! A route is a prefix and pointers to shared attribute sets: 24 bytes in Adj-RIB-In, 16 in Adj-RIB-Out, and what the
-//! table needs around them.
-//!
-//! **Invariant:** Adj-RIB-In holds routes as they were received, Adj-RIB-Out exactly what the neighbour was told.
+//! **Invariant:** it holds exactly what the neighbour was told; a prefix waits at most once.
 
 use std::collections::VecDeque;
 use std::net::Ipv4Addr;
@@ -11,75 +8,26 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use super::attributes::Attributes;
-use super::hash::{Map, Set};
-use super::message::Nlri;
-use super::prefix_map::PrefixMap;
-
-/// Routes received from a neighbour: as they came, and as import policy lets them in.
-#[derive(Debug, Default)]
-pub struct AdjRibIn {
-    routes: PrefixMap<Received>,
-}
-
-/// A received route.
-#[derive(Debug, Clone)]
-pub struct Received {
-    /// As it came.
-    pub attributes: Arc<Attributes>,
-    /// After import policy; `None` when that refuses it. The same `Arc` where policy changes nothing.
-    pub imported: Option<Arc<Attributes>>,
-}
-
-impl AdjRibIn {
-    /// Takes a route, and says what was there before.
-    pub fn insert(&mut self, prefix: IpNet, route: Received) -> Option<Received> {
-        self.routes.insert(prefix, route)
-    }
-
-    /// Forgets a route; false when there was none.
-    pub fn remove(&mut self, prefix: &IpNet) -> bool {
-        self.routes.remove(prefix).is_some()
-    }
-
-    /// The route to a prefix as it came.
-    pub fn get(&self, prefix: &IpNet) -> Option<&Arc<Attributes>> {
-        self.routes.get(prefix).map(|route| &route.attributes)
-    }
-
-    /// The route to a prefix after import policy.
-    pub fn imported(&self, prefix: &IpNet) -> Option<&Arc<Attributes>> {
-        self.routes.get(prefix)?.imported.as_ref()
-    }
-
-    /// Forgets everything, and says what it was.
-    pub fn drain(&mut self) -> impl Iterator<Item = IpNet> + use<> {
-        self.routes.drain().map(|(prefix, _)| prefix)
-    }
-
-    /// All routes.
-    pub fn iter(&self) -> impl Iterator<Item = (IpNet, &Received)> {
-        self.routes.iter()
-    }
-
-    /// Number of routes.
-    pub fn len(&self) -> usize {
-        self.routes.len()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.routes.is_empty()
-    }
-}
+use super::numbers::{Number, Numbered, Numbers};
+use crate::bgp::attributes::Attributes;
+use crate::bgp::hash::Map;
+use crate::bgp::message::Nlri;
 
 /// Routes announced to a neighbour, and the prefixes to look at again when there is room to write.
 #[derive(Debug, Default)]
 pub struct AdjRibOut {
-    sent: PrefixMap<Arc<Attributes>>,
-    queue: VecDeque<IpNet>,
-    queued: Set<IpNet>,
+    told: Numbered<Told>,
+    /// Number of routes announced.
+    count: usize,
+    queue: VecDeque<Number>,
     end_of_rib: bool,
+}
+
+/// What a neighbour was told about a prefix.
+#[derive(Debug, Default)]
+struct Told {
+    set: Option<Arc<Attributes>>,
+    queued: bool,
 }
 
 /// What a neighbour must be told.
@@ -108,9 +56,10 @@ impl AdjRibOut {
     }
 
     /// The prefix may have changed. However often it does, it is looked at once.
-    pub fn queue(&mut self, prefix: IpNet) {
-        if self.queued.insert(prefix) {
-            self.queue.push_back(prefix);
+    pub fn queue(&mut self, number: Number) {
+        let told = self.told.place(number);
+        if !std::mem::replace(&mut told.queued, true) {
+            self.queue.push_back(number);
         }
     }
 
@@ -123,10 +72,14 @@ impl AdjRibOut {
     /// is still withdrawn; but it equals no shared set any more.
     pub fn resend(&mut self) {
         let unlike_any = Arc::new(Attributes::originated(Ipv4Addr::UNSPECIFIED));
-        for (prefix, told) in self.sent.iter_mut() {
-            *told = unlike_any.clone();
-            if self.queued.insert(prefix) {
-                self.queue.push_back(prefix);
+        for number in self.told.numbers() {
+            let told = self.told.place(number);
+            if told.set.is_none() {
+                continue;
+            }
+            told.set = Some(unlike_any.clone());
+            if !std::mem::replace(&mut told.queued, true) {
+                self.queue.push_back(number);
             }
         }
     }
@@ -135,29 +88,34 @@ impl AdjRibOut {
     pub fn changes(
         &mut self,
         limit: usize,
-        mut export: impl FnMut(&IpNet) -> Option<Arc<Attributes>>,
+        numbers: &Numbers,
+        mut export: impl FnMut(Number, &IpNet) -> Option<Arc<Attributes>>,
     ) -> Changes {
         let mut changes = Changes::default();
         let mut groups: Map<usize, usize> = Map::default();
         for _ in 0..limit {
-            let Some(prefix) = self.queue.pop_front() else {
+            let Some(number) = self.queue.pop_front() else {
                 break;
             };
-            self.queued.remove(&prefix);
-            match export(&prefix) {
+            let prefix = numbers.prefix(number);
+            let told = self.told.place(number);
+            told.queued = false;
+            match export(number, &prefix) {
                 Some(now) => {
-                    if self.sent.get(&prefix).is_some_and(|b| Arc::ptr_eq(b, &now)) {
+                    if told.set.as_ref().is_some_and(|b| Arc::ptr_eq(b, &now)) {
                         continue;
                     }
+                    self.count += usize::from(told.set.is_none());
                     let group = *groups.entry(Arc::as_ptr(&now) as usize).or_insert_with(|| {
                         changes.announced.push((now.clone(), Vec::new()));
                         changes.announced.len() - 1
                     });
                     changes.announced[group].1.push(prefix.into());
-                    self.sent.insert(prefix, now);
+                    told.set = Some(now);
                 }
                 None => {
-                    if self.sent.remove(&prefix).is_some() {
+                    if told.set.take().is_some() {
+                        self.count -= 1;
                         changes.withdrawn.push(prefix.into());
                     }
                 }
@@ -166,36 +124,46 @@ impl AdjRibOut {
         if self.queue.is_empty() {
             // A large burst is over: give its memory back.
             self.queue.shrink_to(64);
-            self.queued.shrink_to(64);
         }
         changes
     }
 
     /// What was announced could not be written: the neighbour does not have it.
-    pub fn unsent(&mut self, nlri: &[Nlri]) {
+    pub fn unsent(&mut self, numbers: &Numbers, nlri: &[Nlri]) {
         for nlri in nlri {
-            self.sent.remove(&nlri.prefix);
+            let number = numbers.find(&nlri.prefix);
+            let told = number.and_then(|number| self.told.get_mut(number));
+            if told.is_some_and(|told| told.set.take().is_some()) {
+                self.count -= 1;
+            }
         }
     }
 
     /// What the neighbour was told about a prefix.
-    pub fn get(&self, prefix: &IpNet) -> Option<&Arc<Attributes>> {
-        self.sent.get(prefix)
+    pub fn get(&self, number: Number) -> Option<&Arc<Attributes>> {
+        self.told.get(number)?.set.as_ref()
+    }
+
+    /// Whether a prefix is known here: told, or to be looked at.
+    pub fn knows(&self, number: Number) -> bool {
+        let told = self.told.get(number);
+        told.is_some_and(|told| told.queued || told.set.is_some())
     }
 
     /// All the neighbour was told.
-    pub fn iter(&self) -> impl Iterator<Item = (IpNet, &Arc<Attributes>)> {
-        self.sent.iter()
+    pub fn iter(&self) -> impl Iterator<Item = (Number, &Arc<Attributes>)> {
+        let told = self.told.iter();
+        told.filter_map(|(number, told)| Some((number, told.set.as_ref()?)))
     }
 
     /// Number of routes announced.
     pub fn len(&self) -> usize {
-        self.sent.len()
+        self.count
     }
 
     /// Whether none is.
     pub fn is_empty(&self) -> bool {
-        self.sent.is_empty()
+        self.count == 0
     }
 }
 
@@ -213,13 +181,39 @@ mod tests {
         Arc::new(set)
     }
 
+    struct Out {
+        numbers: Numbers,
+        out: AdjRibOut,
+    }
+
+    impl Out {
+        fn queued(nets: &[u8]) -> Out {
+            let mut all = Out {
+                numbers: Numbers::default(),
+                out: AdjRibOut::default(),
+            };
+            nets.iter().for_each(|&n| all.queue(n));
+            all
+        }
+
+        fn queue(&mut self, n: u8) {
+            self.out.queue(self.numbers.number(net(n)));
+        }
+
+        fn changes(
+            &mut self,
+            limit: usize,
+            mut export: impl FnMut(&IpNet) -> Option<Arc<Attributes>>,
+        ) -> Changes {
+            self.out
+                .changes(limit, &self.numbers, |_, prefix| export(prefix))
+        }
+    }
+
     #[test]
     fn prefixes_with_the_same_attributes_go_together() {
         let (a, b) = (set(1), set(2));
-        let mut out = AdjRibOut::default();
-        for n in 0..4 {
-            out.queue(net(n));
-        }
+        let mut out = Out::queued(&[0, 1, 2, 3]);
         let pick = |p: &IpNet| {
             let even = *p == net(0) || *p == net(2);
             Some(if even { a.clone() } else { b.clone() })
@@ -230,56 +224,50 @@ mod tests {
             (b.clone(), vec![net(1).into(), net(3).into()]),
         ];
         assert_eq!(changes.announced, expected);
-        assert_eq!(out.len(), 4);
+        assert_eq!(out.out.len(), 4);
     }
 
     #[test]
     fn what_was_told_is_not_told_again_and_flaps_cost_one_look() {
         let a = set(1);
-        let mut out = AdjRibOut::default();
-        for _ in 0..1000 {
-            out.queue(net(1));
-        }
+        let mut out = Out::queued(&[1; 1000]);
         let mut looks = 0;
         let changes = out.changes(100, |_| {
             looks += 1;
             Some(a.clone())
         });
         assert_eq!((looks, changes.announced.len()), (1, 1));
-        out.queue(net(1));
+        out.queue(1);
         assert_eq!(out.changes(100, |_| Some(a.clone())), Changes::default());
         // Never told: nothing to withdraw.
-        out.queue(net(2));
+        out.queue(2);
         assert_eq!(out.changes(100, |_| None), Changes::default());
-        out.queue(net(1));
+        out.queue(1);
         assert_eq!(out.changes(100, |_| None).withdrawn, [net(1).into()]);
-        assert!(out.is_empty());
+        assert!(out.out.is_empty());
     }
 
     #[test]
     fn a_refresh_sends_everything_and_still_withdraws_what_is_gone() {
         let a = set(1);
-        let mut out = AdjRibOut::default();
-        out.queue(net(1));
-        out.queue(net(2));
+        let mut out = Out::queued(&[1, 2]);
         out.changes(100, |_| Some(a.clone()));
-        out.resend();
+        out.out.resend();
         let changes = out.changes(100, |p| (*p == net(1)).then(|| a.clone()));
         assert_eq!(changes.announced, [(a, vec![net(1).into()])]);
         assert_eq!(changes.withdrawn, [net(2).into()]);
+        assert_eq!(out.out.len(), 1);
     }
 
     #[test]
     fn the_end_of_rib_marker_comes_once_and_last() {
-        let mut out = AdjRibOut::default();
-        out.queue(net(1));
-        out.queue(net(2));
-        out.owe_end_of_rib();
+        let mut out = Out::queued(&[1, 2]);
+        out.out.owe_end_of_rib();
         out.changes(1, |_| None);
-        assert!(!out.take_end_of_rib());
+        assert!(!out.out.take_end_of_rib());
         out.changes(1, |_| None);
-        assert!(out.take_end_of_rib());
-        assert!(!out.take_end_of_rib());
-        assert!(!out.is_pending());
+        assert!(out.out.take_end_of_rib());
+        assert!(!out.out.take_end_of_rib());
+        assert!(!out.out.is_pending());
     }
 }

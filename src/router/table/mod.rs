@@ -1,0 +1,280 @@
+//! The router's table: for each prefix the paths from all neighbours, the best of them, and the next hops the kernel
+//! should have. Adj-RIB-In of every session and Loc-RIB (RFC 4271, section 3.2) are views of it ([`AdjRibIn`],
+//! [`LocRib`]).
+//!
+//! **Invariant:** after each change of a prefix it is decided anew before anything else happens.
+
+mod hops;
+mod paths;
+mod reasons;
+mod views;
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+pub(super) use self::hops::SetId;
+use self::hops::{HopId, Hops};
+pub(super) use self::paths::{Fate, Path};
+use self::paths::{PathRef, Paths};
+use self::reasons::Reasons;
+pub use self::views::{AdjRibIn, Advertised, LocRib, Received, Selected};
+use super::config::SessionIndex;
+use super::peer::Peer;
+use crate::bgp::attributes::Attributes;
+use crate::bgp::decision::{self, Candidate};
+use crate::bgp::rib::numbers::{Number, Numbered, Numbers};
+
+/// In the place of attributes that every usable path has.
+static NOTHING: Attributes = Attributes::of_next_hop(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+
+/// All routes of a router.
+#[derive(Debug, Default)]
+pub(super) struct Table {
+    pub numbers: Numbers,
+    entries: Numbered<Entry>,
+    paths: Paths,
+    pub hops: Hops,
+    pub reasons: Reasons,
+    pub sources: Vec<Source>,
+    /// How many prefixes have a route in use.
+    used: usize,
+    /// Kept between decisions, so that they need no memory of their own.
+    equal: Vec<PathRef>,
+    ids: Vec<HopId>,
+}
+
+/// What the table knows of a prefix.
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    first: PathRef,
+    best: PathRef,
+    hops: SetId,
+}
+
+impl Default for Entry {
+    fn default() -> Entry {
+        Entry {
+            first: PathRef::NONE,
+            best: PathRef::NONE,
+            hops: SetId::NONE,
+        }
+    }
+}
+
+/// What a session means to its paths.
+#[derive(Debug)]
+pub(super) struct Source {
+    /// eBGP.
+    pub external: bool,
+    /// The neighbour's identifier, while established.
+    pub peer_id: Ipv4Addr,
+    /// The neighbour's address.
+    pub peer_address: IpAddr,
+    /// Number of its paths, those included that count as withdrawn.
+    pub held: u32,
+    /// Number of routes in its Adj-RIB-In.
+    pub received: u32,
+}
+
+/// What was there before a change.
+#[derive(Debug, Default)]
+pub(super) struct Before {
+    pub path: Option<Path>,
+    /// It was the best one.
+    pub was_best: bool,
+}
+
+/// What came of deciding anew for a prefix.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Decided {
+    /// The next hops were others before.
+    pub moved: Option<(SetId, SetId)>,
+    /// Neighbours must be told.
+    pub advertise: bool,
+}
+
+impl Table {
+    /// Puts a path in, instead of the one of the same session and identifier.
+    pub fn put(&mut self, number: Number, path: Path) -> Before {
+        let entry = self.entries.place(number);
+        let key = (path.session, path.path_id);
+        let found = self.paths.list(entry.first);
+        let place = found
+            .filter(|(_, p)| (p.session, p.path_id) == key)
+            .map(|(place, _)| place)
+            .next();
+        if let Some(source) = self.sources.get_mut(path.session.index()) {
+            source.count(&path, 1);
+        }
+        let Some(place) = place else {
+            self.paths.add(&mut entry.first, path);
+            return Before::default();
+        };
+        let was_best = entry.best == place;
+        let path = self.paths.replace(place, path);
+        self.uncount(path.as_ref());
+        Before { path, was_best }
+    }
+
+    /// Takes a path out.
+    pub fn take(&mut self, number: Number, session: SessionIndex, path_id: u32) -> Before {
+        self.take_if(number, |path| {
+            (path.session, path.path_id) == (session, path_id)
+        })
+    }
+
+    /// Takes the first path out that is meant.
+    pub fn take_if(&mut self, number: Number, meant: impl Fn(&Path) -> bool) -> Before {
+        let Some(entry) = self.entries.get_mut(number) else {
+            return Before::default();
+        };
+        let mut list = self.paths.list(entry.first);
+        let Some((place, _)) = list.find(|(_, path)| meant(path)) else {
+            return Before::default();
+        };
+        drop(list);
+        let was_best = entry.best == place;
+        if was_best {
+            entry.best = PathRef::NONE;
+        }
+        let path = self.paths.remove(&mut entry.first, place);
+        self.uncount(path.as_ref());
+        Before { path, was_best }
+    }
+
+    fn uncount(&mut self, path: Option<&Path>) {
+        if let Some(path) = path
+            && let Some(source) = self.sources.get_mut(path.session.index())
+        {
+            source.count(path, -1);
+        }
+    }
+
+    /// The paths of a prefix.
+    pub fn paths(&self, number: Number) -> impl Iterator<Item = &Path> {
+        let first = self.entries.get(number).map_or(PathRef::NONE, |e| e.first);
+        self.paths.list(first).map(|(_, path)| path)
+    }
+
+    /// The best path of a prefix.
+    pub fn best(&self, number: Number) -> Option<&Path> {
+        self.paths.get(self.entries.get(number)?.best)
+    }
+
+    /// The next hops of a prefix.
+    pub fn set(&self, number: Number) -> SetId {
+        self.entries.get(number).map_or(SetId::NONE, |e| e.hops)
+    }
+
+    /// The numbers of all prefixes there may be paths of.
+    pub fn all(&self) -> impl Iterator<Item = Number> + use<> {
+        self.entries.numbers()
+    }
+
+    /// Decides anew for one prefix; `was_best` when its best path was changed or taken.
+    pub fn decide(&mut self, number: Number, was_best: bool, multipath: usize) -> Decided {
+        let entry = self.entries.place(number);
+        let usable = |path: &Path| matches!(path.fate, Fate::Via(_));
+        self.equal.clear();
+        let list = self.paths.list(entry.first);
+        self.equal
+            .extend(list.filter(|(_, path)| usable(path)).map(|(at, _)| at));
+        if self.equal.len() > 1 {
+            let (paths, sources) = (&self.paths, &self.sources);
+            decision::choose(&mut self.equal, multipath, |at| {
+                candidate(paths, sources, at)
+            });
+        }
+        let best = self.equal.first().copied().unwrap_or(PathRef::NONE);
+        self.ids.clear();
+        for &at in &self.equal {
+            if let Some(Path {
+                fate: Fate::Via(hop),
+                ..
+            }) = self.paths.get(at)
+            {
+                self.ids.push(*hop);
+            }
+        }
+        let (set, old) = (self.hops.join(&mut self.ids), entry.hops);
+        self.hops.leave(old);
+        let advertise = was_best || best != entry.best;
+        self.used += usize::from(!best.is_none());
+        self.used -= usize::from(old != SetId::NONE);
+        (entry.best, entry.hops) = (best, set);
+        Decided {
+            moved: (set != old).then_some((old, set)),
+            advertise,
+        }
+    }
+
+    /// Forgets every path, and says of which prefixes the kernel has routes.
+    pub fn clear(&mut self) -> impl Iterator<Item = Number> + use<> {
+        let entries = std::mem::take(&mut self.entries);
+        self.paths = Paths::default();
+        self.hops = Hops::default();
+        self.used = 0;
+        for source in &mut self.sources {
+            (source.held, source.received) = (0, 0);
+        }
+        let numbers: Vec<Number> = entries
+            .iter()
+            .filter(|(_, entry)| entry.hops != SetId::NONE)
+            .map(|(number, _)| number)
+            .collect();
+        numbers.into_iter()
+    }
+
+    /// Gives up the numbers of prefixes that have no path and are not needed otherwise.
+    pub fn sweep(&mut self, needed: impl Fn(Number) -> bool) {
+        let Table {
+            numbers, entries, ..
+        } = self;
+        numbers.sweep(|number| {
+            let entry = entries.get(number);
+            entry.is_some_and(|entry| !entry.first.is_none()) || needed(number)
+        });
+    }
+}
+
+impl Source {
+    pub fn of(peer: &Peer) -> Source {
+        Source {
+            external: !peer.internal,
+            peer_id: Ipv4Addr::UNSPECIFIED,
+            peer_address: peer.spec.peer,
+            held: 0,
+            received: 0,
+        }
+    }
+
+    fn count(&mut self, path: &Path, by: i32) {
+        self.held = self.held.saturating_add_signed(by);
+        if path.received.is_some() {
+            self.received = self.received.saturating_add_signed(by);
+        }
+    }
+}
+
+/// A usable path as the decision sees it.
+fn candidate<'a>(paths: &'a Paths, sources: &[Source], at: PathRef) -> Candidate<'a> {
+    let path = paths.get(at);
+    let source = path.and_then(|path| sources.get(path.session.index()));
+    Candidate {
+        attributes: path
+            .and_then(|path| path.imported.as_deref())
+            .unwrap_or(&NOTHING),
+        external: source.is_some_and(|source| source.external),
+        peer_id: source.map_or(Ipv4Addr::UNSPECIFIED, |source| source.peer_id),
+        peer_address: source.map_or(Ipv4Addr::UNSPECIFIED.into(), |source| source.peer_address),
+    }
+}
+
+/// Whether two paths have the same attributes, or none.
+pub(super) fn same(a: Option<&Arc<Attributes>>, b: Option<&Arc<Attributes>>) -> bool {
+    match (a, b) {
+        (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+        (None, None) => true,
+        _ => false,
+    }
+}
