@@ -76,7 +76,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "binding", "device", "judge", "kernel", "lab", "record", "registry", "scenario", "time",
         ],
     ),
-    ("view", &["bgp", "record", "router", "time"]),
+    ("view", &["record", "router", "time"]),
     ("kept", &["kernel", "lab", "router", "source", "view"]),
     (
         "cli",

@@ -106,8 +106,9 @@ impl Router {
 
     /// All routes of a session that are not used, with the reason of each; in no order.
     pub fn refusals(&self, session: SessionIndex) -> impl Iterator<Item = (IpNet, &Reason)> {
-        let peer = self.peers.get(session.index());
-        peer.into_iter().flat_map(|peer| peer.refused.iter())
+        let routes = self.adj_rib_in(session).into_iter();
+        let routes = routes.flat_map(AdjRibIn::iter);
+        routes.filter_map(|route| Some((route.prefix, route.refused?)))
     }
 
     /// The routes received on a session.

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::history::History;
-use crate::router::{Router, SessionIndex};
+use crate::router::{AdjRibIn, Router, SessionIndex};
 use crate::time::At;
 
 /// A BGP session as its router sees it.
@@ -44,9 +44,9 @@ pub fn sessions(router: &Router) -> Vec<Session> {
     let session = |(spec, index): (&crate::router::SessionSpec, u16)| {
         let index = SessionIndex(index);
         let (rib_in, rib_out) = (router.adj_rib_in(index), router.adj_rib_out(index));
-        let accepted = |rib: &crate::bgp::rib::AdjRibIn| {
-            let routes = rib.iter().map(|(_, route)| &route.imported);
-            routes.filter(|imported| imported.is_some()).count()
+        let accepted = |rib: AdjRibIn<'_>| {
+            let routes = rib.iter().filter(|route| route.imported.is_some());
+            routes.count()
         };
         Session {
             router: config.name.clone(),
