@@ -190,6 +190,7 @@ fn plan(routers: usize) -> Plan {
             work.push(Work::Namespace {
                 name: format!("{side}{pair}"),
                 forwarding: true,
+                ipv6: false,
             });
         }
         for link in 0..2 {
@@ -209,7 +210,7 @@ fn plan(routers: usize) -> Plan {
             let address = |link: &str, base: u32, prefix_len| Work::Address {
                 namespace: namespace.clone(),
                 link: link.to_owned(),
-                address: base.into(),
+                address: std::net::Ipv4Addr::from(base).into(),
                 prefix_len,
             };
             work.push(address(

@@ -14,12 +14,13 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("record", &["time"]),
     ("registry", &["bgp", "kernel", "source", "time"]),
     ("policy", &["bgp", "source"]),
-    ("topology", &["source", "plan", "policy", "registry"]),
+    ("topology", &["bgp", "source", "plan", "policy", "registry"]),
     ("binding", &["source", "topology"]),
     ("conformance", &[]),
     (
         "scenario",
         &[
+            "bgp",
             "source",
             "topology",
             "binding",
@@ -56,7 +57,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "judge",
         &[
-            "measure", "provider", "record", "scenario", "source", "time", "topology",
+            "bgp", "measure", "provider", "record", "scenario", "source", "time", "topology",
         ],
     ),
     (

@@ -59,7 +59,7 @@ impl Bed {
                 for (link, name) in INTERFACES.into_iter().enumerate() {
                     let index = index(side, link);
                     let own = address_of(pair, link, side);
-                    address::add(socket, "router", (name, index), own, 31);
+                    address::add(socket, "router", (name, index), own.into(), 31);
                     link::set_up(socket, "router", name, index, true);
                     filter::queue_clsact(socket, index);
                 }

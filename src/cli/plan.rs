@@ -7,7 +7,10 @@ use std::path::Path;
 use super::WRONG_FILES;
 use super::check::Kind;
 use super::toml_files;
-use crate::plan::of_topology::{CORE_ROUTER_ID, Layout, MICROSOFT_RANGE, TEAMS_ADDRESS};
+use crate::plan::of_topology::{
+    CORE_ROUTER_ID, Layout, MICROSOFT_RANGE, MICROSOFT_RANGE_IPV6, TEAMS_ADDRESS,
+    TEAMS_ADDRESS_IPV6,
+};
 use crate::registry::{irr_live, rtr};
 use crate::topology::{self, Topology};
 
@@ -48,6 +51,13 @@ fn interfaces(topology: &Topology, layout: &Layout, path: &Path) -> String {
         "# Microsoft: AS8075, {} routes from {MICROSOFT_RANGE}, Teams at {TEAMS_ADDRESS}",
         layout.microsoft_routes
     );
+    if layout.ipv6.is_some() {
+        let _ = writeln!(
+            text,
+            "# and {} routes from {MICROSOFT_RANGE_IPV6} on IPv6 sessions, Teams at {TEAMS_ADDRESS_IPV6}",
+            layout.microsoft_ipv6_routes
+        );
+    }
     let bfd = topology.profile.bfd;
     let bgp = topology.profile.bgp;
     let _ = writeln!(
@@ -70,12 +80,26 @@ fn interfaces(topology: &Topology, layout: &Layout, path: &Path) -> String {
                 connection.prefix_len,
                 connection.edge.address
             );
+            if let Some(session) = connection.ipv6 {
+                let _ = writeln!(
+                    text,
+                    "#   {:<12} {}/{}  neighbour {} AS8075, BGP and BFD",
+                    connection.name, session.peer, session.prefix_len, session.microsoft
+                );
+            }
         }
         let _ = writeln!(
             text,
             "#   {:<12} {}/31  neighbour {} AS{}, iBGP with the core ({CORE_ROUTER_ID})",
             "inside", peer.inside, peer.core, topology.peer.asn
         );
+        if let Some(link) = peer.ipv6 {
+            let _ = writeln!(
+                text,
+                "#   {:<12} {}/127  neighbour {} AS{}, iBGP with the core for IPv6",
+                "inside", link.spoke, link.hub, topology.peer.asn
+            );
+        }
         let sources = &topology.peer.registry;
         if sources.rpki.is_some() {
             let _ = writeln!(
@@ -103,6 +127,13 @@ fn interfaces(topology: &Topology, layout: &Layout, path: &Path) -> String {
             "#   {} {} is announced by the core as {}",
             endpoint.name, endpoint.address, endpoint.prefix
         );
+        if let Some(ipv6) = endpoint.ipv6 {
+            let _ = writeln!(
+                text,
+                "#   {} {} is announced by the core as {}",
+                endpoint.name, ipv6.address, ipv6.prefix
+            );
+        }
     }
     text
 }

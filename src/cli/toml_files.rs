@@ -98,6 +98,7 @@ mod tests {
             names,
             [
                 "topologies/exchange-route-server.toml",
+                "topologies/one-metro-dual-stack.toml",
                 "topologies/one-metro-peer-policies.toml",
                 "topologies/one-metro-short-memory.toml",
                 "topologies/one-metro-strict.toml",

@@ -3,11 +3,14 @@
 use super::microsoft;
 use super::state::State;
 use super::words;
-use ipnet::Ipv4Net;
+use std::net::IpAddr;
 
+use ipnet::IpNet;
+
+use crate::bgp::family::Family;
 use crate::record::Fact;
 use crate::scenario::{Expect, RouteDirection};
-use crate::topology::{Connection, Topology};
+use crate::topology::{Connection, Topology, of_session, session_name};
 
 /// The WAN router's name in facts.
 pub const WAN: &str = "wan";
@@ -19,40 +22,39 @@ pub const INTERNET: &str = "internet";
 /// Whether `what` holds. Only for expectations on the state; traffic and quiet are judged elsewhere.
 pub fn holds(what: &Expect, state: &State, topology: &Topology) -> bool {
     match what {
-        Expect::Session { connections, up } => each(topology, connections, |c| {
-            let session = state.session(&c.edge, &c.name);
+        Expect::Session { sessions, up } => each(topology, sessions, |c, name| {
+            let session = state.session(&c.edge, name);
             session.is_some_and(|session| session.established()) == *up
         }),
-        Expect::Lag { connections, up } => each(topology, connections, |c| {
+        Expect::Lag { connections, up } => each(topology, connections, |c, _| {
             state.lag_up(&c.edge, &c.name) == *up
         }),
         Expect::Member {
             connection,
             member,
             up,
-        } => each(topology, std::slice::from_ref(connection), |c| {
+        } => each(topology, std::slice::from_ref(connection), |c, _| {
             let view = state.member(&c.edge, &c.name, *member);
             view.is_some_and(|view| view.working) == *up
         }),
-        Expect::Bfd { connections, up } => each(topology, connections, |c| {
-            let bfd = state.bfd(&c.edge, &c.name);
+        Expect::Bfd { sessions, up } => each(topology, sessions, |c, name| {
+            let bfd = state.bfd(&c.edge, name);
             bfd.is_some_and(|bfd| bfd.state == "up") == *up
         }),
         Expect::Route {
             prefix,
-            connections,
+            sessions,
             direction,
             present,
             count,
-        } => each(topology, connections, |c| {
-            let number = routes(state, c, *direction);
+        } => each(topology, sessions, |c, name| {
+            let number = routes(state, c, name, *direction);
             match (count, prefix) {
                 (Some(count), _) => number == *count,
                 (None, None) => (number > 0) == *present,
                 (None, Some(prefix)) => {
-                    let session = state.session(&c.edge, &c.name);
-                    session.is_some_and(|session| session.prefixes.contains(&(*prefix).into()))
-                        == *present
+                    let session = state.session(&c.edge, name);
+                    session.is_some_and(|session| session.prefixes.contains(prefix)) == *present
                 }
             }
         }),
@@ -121,8 +123,8 @@ pub fn instead(what: &Expect, state: &State, topology: &Topology) -> String {
         return instead;
     }
     let wrong: Vec<String> = concerned(what, topology)
-        .filter(|c| !holds(&narrowed(what, c), state, topology))
-        .map(|c| connection_words(what, state, c))
+        .filter(|(_, name)| !holds(&narrowed(what, name), state, topology))
+        .map(|(c, name)| connection_words(what, state, c, name))
         .collect();
     words::list(&wrong)
 }
@@ -145,19 +147,24 @@ pub fn help(what: &Expect, state: &State, topology: &Topology) -> Option<String>
         return None;
     }
     concerned(what, topology)
-        .filter(|c| !holds(&narrowed(what, c), state, topology))
-        .find_map(|c| match state.broken(&c.name) {
+        .filter(|(_, name)| !holds(&narrowed(what, name), state, topology))
+        .find_map(|(c, name)| match state.broken(&c.name) {
             // What its layers lack then is no news.
             true => Some(format!(
                 "the scenario broke {} and has not repaired it",
                 c.name
             )),
-            false => remedy(state, topology, c),
+            false => remedy(state, topology, c, of_session(name).1),
         })
 }
 
 /// The lowest layer of a connection that is not up, and what its peer's router lacks.
-pub fn remedy(state: &State, topology: &Topology, c: &Connection) -> Option<String> {
+pub fn remedy(
+    state: &State,
+    topology: &Topology,
+    c: &Connection,
+    family: Family,
+) -> Option<String> {
     let (router, name) = (&c.router, &c.name);
     if let Some(device) = state
         .device(router)
@@ -191,6 +198,11 @@ pub fn remedy(state: &State, topology: &Topology, c: &Connection) -> Option<Stri
         };
         return Some(text);
     }
+    let name = &session_name(name, family);
+    let microsoft = match (family, c.ipv6) {
+        (Family::Ipv6Unicast, Some(ipv6)) => IpAddr::V6(ipv6.microsoft),
+        (Family::Ipv4Unicast | Family::Ipv6Unicast, _) => IpAddr::V4(c.addresses.microsoft),
+    };
     let session = state.session(&c.edge, name);
     let bfd = state.bfd(&c.edge, name);
     if bfd.is_none_or(|bfd| bfd.state != "up") {
@@ -199,7 +211,7 @@ pub fn remedy(state: &State, topology: &Topology, c: &Connection) -> Option<Stri
         return Some(format!(
             "BFD {} up on {name}: configure BFD on {router} for {} (interval {}, multiplier {})",
             if never { "never came" } else { "is not" },
-            c.addresses.microsoft,
+            microsoft,
             words::duration(timers.interval),
             timers.multiplier,
         ));
@@ -208,17 +220,16 @@ pub fn remedy(state: &State, topology: &Topology, c: &Connection) -> Option<Stri
         Some(session) if session.established() => None,
         Some(session) if !session.why.is_empty() => Some(format!(
             "BGP on {name} last said: {}; compare neighbour {} and AS number {} on {router}",
-            session.why, c.addresses.microsoft, topology.peer.asn
+            session.why, microsoft, topology.peer.asn
         )),
         _ => Some(format!(
-            "BGP on {name} was never tried by {router}: configure neighbour {} with remote AS 8075",
-            c.addresses.microsoft
+            "BGP on {name} was never tried by {router}: configure neighbour {microsoft} with remote AS 8075"
         )),
     }
 }
 
 /// The connections (or `internet`) over which the WAN's kernel sends packets for a prefix, sorted.
-pub fn path(state: &State, topology: &Topology, prefix: Ipv4Net) -> Vec<String> {
+pub fn path(state: &State, topology: &Topology, prefix: IpNet) -> Vec<String> {
     let edges = state.kernel_route(WAN, prefix);
     if edges.is_empty() {
         return vec![INTERNET.to_owned()];
@@ -246,18 +257,18 @@ pub fn path(state: &State, topology: &Topology, prefix: Ipv4Net) -> Vec<String> 
     sorted(&ways)
 }
 
-/// The connections an expectation names, or the one of its member.
+/// The connections an expectation names, or the one of its member, with the name: that of the connection, or of one of its
+/// sessions.
 pub fn concerned<'a>(
     what: &'a Expect,
     topology: &'a Topology,
-) -> impl Iterator<Item = &'a Connection> {
+) -> impl Iterator<Item = (&'a Connection, &'a str)> {
     let names: &[String] = match what {
-        Expect::Session { connections, .. }
-        | Expect::Lag { connections, .. }
-        | Expect::Bfd { connections, .. }
-        | Expect::Route { connections, .. }
-        | Expect::RoutePolicy { connections, .. }
-        | Expect::Connection { connections, .. } => connections,
+        Expect::Session { sessions, .. }
+        | Expect::Bfd { sessions, .. }
+        | Expect::Route { sessions, .. }
+        | Expect::RoutePolicy { sessions, .. } => sessions,
+        Expect::Lag { connections, .. } | Expect::Connection { connections, .. } => connections,
         Expect::Member { connection, .. } => std::slice::from_ref(connection),
         Expect::Path { via, .. } => via,
         Expect::InternetRoute { .. }
@@ -271,33 +282,50 @@ pub fn concerned<'a>(
     };
     names
         .iter()
-        .filter_map(|name| topology.connections.iter().find(|c| c.name == *name))
+        .filter_map(|name| Some((connection(topology, name)?, name.as_str())))
 }
 
-/// The same expectation for one connection only.
-pub(super) fn narrowed(what: &Expect, c: &Connection) -> Expect {
+/// The same expectation for one connection or session only.
+pub(super) fn narrowed(what: &Expect, name: &str) -> Expect {
     let mut what = what.clone();
-    if let Expect::Session { connections, .. }
-    | Expect::Lag { connections, .. }
-    | Expect::Bfd { connections, .. }
-    | Expect::Route { connections, .. }
-    | Expect::RoutePolicy { connections, .. }
-    | Expect::Connection { connections, .. } = &mut what
+    if let Expect::Session {
+        sessions: names, ..
+    }
+    | Expect::Bfd {
+        sessions: names, ..
+    }
+    | Expect::Route {
+        sessions: names, ..
+    }
+    | Expect::RoutePolicy {
+        sessions: names, ..
+    }
+    | Expect::Lag {
+        connections: names, ..
+    }
+    | Expect::Connection {
+        connections: names, ..
+    } = &mut what
     {
-        *connections = vec![c.name.clone()];
+        *names = vec![name.to_owned()];
     }
     what
 }
 
-fn each(topology: &Topology, names: &[String], holds: impl Fn(&Connection) -> bool) -> bool {
-    names.iter().all(|name| {
-        let connection = topology.connections.iter().find(|c| c.name == *name);
-        connection.is_some_and(&holds)
-    })
+/// The connection of that name, or of a session.
+fn connection<'t>(topology: &'t Topology, name: &str) -> Option<&'t Connection> {
+    let (name, _) = of_session(name);
+    topology.connections.iter().find(|c| c.name == name)
 }
 
-fn routes(state: &State, c: &Connection, direction: RouteDirection) -> u32 {
-    let Some(session) = state.session(&c.edge, &c.name) else {
+fn each(topology: &Topology, names: &[String], holds: impl Fn(&Connection, &str) -> bool) -> bool {
+    names
+        .iter()
+        .all(|name| connection(topology, name).is_some_and(|c| holds(c, name)))
+}
+
+fn routes(state: &State, c: &Connection, session: &str, direction: RouteDirection) -> u32 {
+    let Some(session) = state.session(&c.edge, session) else {
         return 0;
     };
     match direction {
@@ -309,46 +337,46 @@ fn routes(state: &State, c: &Connection, direction: RouteDirection) -> u32 {
 }
 
 /// How a connection is, in respect of what is expected.
-fn connection_words(what: &Expect, state: &State, c: &Connection) -> String {
+fn connection_words(what: &Expect, state: &State, c: &Connection, name: &str) -> String {
     match what {
-        Expect::Session { .. } => session_words(state, c),
+        Expect::Session { .. } => session_words(state, c, name),
         Expect::Lag { .. } => {
             let up = state.lag_up(&c.edge, &c.name);
             format!("lag {} is {}", c.name, words::up_down(up))
         }
         Expect::Member { member, .. } => member_words(state, c, *member),
-        Expect::Bfd { .. } => bfd_words(state, c),
+        Expect::Bfd { .. } => bfd_words(state, c, name),
         Expect::Route {
             prefix: Some(prefix),
             count: None,
             present,
             ..
         } => match present {
-            true => format!("{prefix} is not received on {}", c.name),
-            false => format!("{prefix} is still received on {}", c.name),
+            true => format!("{prefix} is not received on {name}"),
+            false => format!("{prefix} is still received on {name}"),
         },
-        Expect::Route { direction, .. } => route_words(state, c, *direction),
+        Expect::Route { direction, .. } => route_words(state, c, name, *direction),
         _ => String::new(),
     }
 }
 
-fn session_words(state: &State, c: &Connection) -> String {
-    match state.session(&c.edge, &c.name) {
-        None => format!("session {} was never seen", c.name),
+fn session_words(state: &State, c: &Connection, name: &str) -> String {
+    match state.session(&c.edge, name) {
+        None => format!("session {name} was never seen"),
         Some(session) if session.why.is_empty() || session.established() => {
-            format!("session {} is {}", c.name, session.state)
+            format!("session {name} is {}", session.state)
         }
-        Some(session) => format!("session {} is {} ({})", c.name, session.state, session.why),
+        Some(session) => format!("session {name} is {} ({})", session.state, session.why),
     }
 }
 
-fn bfd_words(state: &State, c: &Connection) -> String {
-    match state.bfd(&c.edge, &c.name) {
-        None => format!("bfd {} was never seen", c.name),
+fn bfd_words(state: &State, c: &Connection, name: &str) -> String {
+    match state.bfd(&c.edge, name) {
+        None => format!("bfd {name} was never seen"),
         Some(bfd) if bfd.diagnostic.is_empty() || bfd.diagnostic == "no diagnostic" => {
-            format!("bfd {} is {}", c.name, bfd.state)
+            format!("bfd {name} is {}", bfd.state)
         }
-        Some(bfd) => format!("bfd {} is {} ({})", c.name, bfd.state, bfd.diagnostic),
+        Some(bfd) => format!("bfd {name} is {} ({})", bfd.state, bfd.diagnostic),
     }
 }
 
@@ -364,11 +392,11 @@ fn member_words(state: &State, c: &Connection, member: u8) -> String {
     }
 }
 
-fn route_words(state: &State, c: &Connection, direction: RouteDirection) -> String {
-    let number = words::counted(u64::from(routes(state, c, direction)), "route");
+fn route_words(state: &State, c: &Connection, name: &str, direction: RouteDirection) -> String {
+    let number = words::counted(u64::from(routes(state, c, name, direction)), "route");
     match direction {
-        RouteDirection::Received => format!("{number} received on {}", c.name),
-        RouteDirection::Advertised => format!("{number} advertised on {}", c.name),
+        RouteDirection::Received => format!("{number} received on {name}"),
+        RouteDirection::Advertised => format!("{number} advertised on {name}"),
     }
 }
 

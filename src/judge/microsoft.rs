@@ -232,8 +232,9 @@ impl Microsoft {
         prefixes.map(|((object, prefix), view)| (*object, prefix.as_str(), view))
     }
 
-    fn route(&self, c: &Connection, prefix: IpNet) -> Option<&Policy> {
-        self.routes.get(&(c.edge.clone(), c.name.clone(), prefix))
+    fn route(&self, c: &Connection, session: &str, prefix: IpNet) -> Option<&Policy> {
+        self.routes
+            .get(&(c.edge.clone(), session.to_owned(), prefix))
     }
 
     fn events<'s>(

@@ -4,7 +4,8 @@ use std::fmt;
 
 use super::state::State;
 use super::words;
-use crate::topology::{Connection, Topology};
+use crate::bgp::family::Family;
+use crate::topology::{Connection, Topology, session_name};
 
 /// The phases of settling, in their order.
 pub const PHASES: [Phase; 5] = [
@@ -35,7 +36,7 @@ pub enum Phase {
 pub struct Missing {
     /// Which.
     pub phase: Phase,
-    /// Connections that lack it, in file order; with the routers at the two ends of the session inside a network
+    /// Connections that lack it, or sessions such as `ams-1/ipv6`, in file order; with the routers at the two ends of the session inside a network
     /// (`core and ams-pe-1`) where all is well on the connection itself.
     pub connections: Vec<String>,
 }
@@ -76,9 +77,7 @@ pub fn missing(state: &State, topology: &Topology, except: &[String]) -> Option<
             if except.contains(&connection.name) {
                 continue;
             }
-            if !complete(state, connection, phase) {
-                connections.push(connection.name.clone());
-            }
+            connections.extend(lacking(state, connection, phase));
             let inside = [
                 ("wan", connection.edge.as_str()),
                 ("core", connection.router.as_str()),
@@ -87,7 +86,11 @@ pub fn missing(state: &State, topology: &Topology, except: &[String]) -> Option<
             ];
             let lacking = inside
                 .iter()
-                .filter(|(hub, router)| !complete_inside(state, hub, router, phase))
+                .filter(|(hub, router)| {
+                    Family::ALL.iter().any(|family| {
+                        !complete_inside(state, hub, &session_name(router, *family), phase)
+                    })
+                })
                 .map(|(hub, router)| format!("{hub} and {router}"));
             for session in lacking {
                 // Several connections may end at one router.
@@ -111,11 +114,11 @@ fn complete_inside(state: &State, hub: &str, router: &str, phase: Phase) -> bool
     })
 }
 
-fn complete(state: &State, connection: &Connection, phase: Phase) -> bool {
+/// What of a connection lacks a phase: itself, or some of its sessions.
+fn lacking(state: &State, connection: &Connection, phase: Phase) -> Vec<String> {
     let (edge, name) = (&connection.edge, &connection.name);
-    let session = state.session(edge, name);
     let mut members = (1..).take(connection.members.len());
-    match phase {
+    let complete = match phase {
         // Carrier of the LAG proves light where light itself was not told.
         Phase::Light => members.all(|member| {
             let told = state.light(edge, name, member);
@@ -128,6 +131,23 @@ fn complete(state: &State, connection: &Connection, phase: Phase) -> bool {
                     told.is_some_and(|told| told.working)
                 })
         }
+        Phase::Bfd | Phase::Bgp | Phase::EndOfRib => {
+            let sessions = connection.sessions();
+            return sessions
+                .filter(|name| !session_complete(state, edge, name, phase))
+                .collect();
+        }
+    };
+    match complete {
+        true => Vec::new(),
+        false => vec![name.clone()],
+    }
+}
+
+fn session_complete(state: &State, edge: &str, name: &str, phase: Phase) -> bool {
+    let session = state.session(edge, name);
+    match phase {
+        Phase::Light | Phase::Lacp => true,
         Phase::Bfd => state.bfd(edge, name).is_some_and(|bfd| bfd.state == "up"),
         Phase::Bgp => session.is_some_and(|session| session.established()),
         Phase::EndOfRib => session.is_some_and(|session| session.end_of_rib),

@@ -93,8 +93,8 @@ pub fn step(step: &Step) -> String {
 
 fn expect(what: &Expect) -> String {
     match what {
-        Expect::Session { connections, up } => {
-            format!("session {} {}", list(connections), up_down(*up))
+        Expect::Session { sessions, up } => {
+            format!("session {} {}", list(sessions), up_down(*up))
         }
         Expect::Lag { connections, up } => format!("lag {} {}", list(connections), up_down(*up)),
         Expect::Member {
@@ -102,10 +102,10 @@ fn expect(what: &Expect) -> String {
             member,
             up,
         } => format!("member {connection}/{member} {}", up_down(*up)),
-        Expect::Bfd { connections, up } => format!("bfd {} {}", list(connections), up_down(*up)),
+        Expect::Bfd { sessions, up } => format!("bfd {} {}", list(sessions), up_down(*up)),
         Expect::Route {
             prefix,
-            connections,
+            sessions,
             direction,
             present,
             count,
@@ -121,7 +121,7 @@ fn expect(what: &Expect) -> String {
                 (None, None) if *present => "routes".to_owned(),
                 (None, None) => "no routes".to_owned(),
             };
-            format!("{what} {direction} {}", list(connections))
+            format!("{what} {direction} {}", list(sessions))
         }
         Expect::Path { to, internet, .. } if *internet => {
             format!("path to {to} over the internet")
@@ -177,7 +177,7 @@ fn expect(what: &Expect) -> String {
         }
         Expect::RoutePolicy {
             prefix,
-            connections,
+            sessions,
             accepted,
             reason,
         } => {
@@ -186,7 +186,7 @@ fn expect(what: &Expect) -> String {
                 (false, None) => "refused".to_owned(),
                 (false, Some(reason)) => format!("refused ({reason})"),
             };
-            format!("route {prefix} from {} {what}", list(connections))
+            format!("route {prefix} from {} {what}", list(sessions))
         }
         Expect::InternetRoute {
             prefix,

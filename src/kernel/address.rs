@@ -1,6 +1,6 @@
 //! Addresses of links (ip-address(8)).
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use netlink_packet_route::RouteNetlinkMessage;
 use rtnetlink::AddressMessageBuilder;
@@ -8,18 +8,24 @@ use rtnetlink::packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 
 use super::netlink::Netlink;
 
-/// Queues giving a link an IPv4 address. `place` is the namespace's name, for the words of an error.
+/// Queues giving a link an address. `place` is the namespace's name, for the words of an error.
 pub fn add(
     netlink: &mut Netlink,
     place: &str,
     (name, index): (&str, u32),
-    address: Ipv4Addr,
+    address: IpAddr,
     prefix_len: u8,
 ) {
-    let message = AddressMessageBuilder::<Ipv4Addr>::new()
-        .index(index)
-        .address(address, prefix_len)
-        .build();
+    let message = match address {
+        IpAddr::V4(address) => AddressMessageBuilder::<Ipv4Addr>::new()
+            .index(index)
+            .address(address, prefix_len)
+            .build(),
+        IpAddr::V6(address) => AddressMessageBuilder::<Ipv6Addr>::new()
+            .index(index)
+            .address(address, prefix_len)
+            .build(),
+    };
     let (place, name) = (place.to_owned(), name.to_owned());
     netlink.queue(
         RouteNetlinkMessage::NewAddress(message),

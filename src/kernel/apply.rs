@@ -123,6 +123,7 @@ struct Site<'a> {
     namespace: Namespace,
     netlink: Netlink,
     links: HashMap<&'a str, u32>,
+    ipv6: bool,
 }
 
 /// Builds on the calling thread, which ends up in the last namespace and must end soon.
@@ -163,7 +164,12 @@ fn make_sites(plan: &Plan) -> Result<Vec<Site<'_>>, BuildFault> {
     let mut sites = Vec::new();
     let mut settings = None;
     for work in &plan.work {
-        let Work::Namespace { name, forwarding } = work else {
+        let Work::Namespace {
+            name,
+            forwarding,
+            ipv6,
+        } = work
+        else {
             continue;
         };
         let namespace = Namespace::unshare_here().map_err(|source| BuildFault::Namespace {
@@ -172,7 +178,7 @@ fn make_sites(plan: &Plan) -> Result<Vec<Site<'_>>, BuildFault> {
         })?;
         settings
             .get_or_insert_with(Settings::differing_here)
-            .write_here(*forwarding)
+            .write_here(*forwarding, *ipv6)
             .map_err(|source| BuildFault::Sysctl {
                 name: name.clone(),
                 source,
@@ -187,6 +193,7 @@ fn make_sites(plan: &Plan) -> Result<Vec<Site<'_>>, BuildFault> {
             namespace,
             netlink,
             links: HashMap::from([("lo", LOOPBACK)]),
+            ipv6: *ipv6,
         });
     }
     Ok(sites)
@@ -217,12 +224,12 @@ fn queue_veth<'a>(
     Ok(())
 }
 
-/// Where the kernel has IPv6, keeps it from sending anything by itself.
+/// Where the kernel has IPv6 and the plan has none, keeps it from sending anything by itself.
 fn silence_ipv6(sites: &mut [Site<'_>]) {
     if !Path::new("/proc/sys/net/ipv6").exists() {
         return;
     }
-    for site in sites {
+    for site in sites.iter_mut().filter(|site| !site.ipv6) {
         for (name, index) in &site.links {
             link::silence_ipv6(&mut site.netlink, site.name, name, *index);
         }

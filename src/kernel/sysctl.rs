@@ -7,6 +7,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
+use std::net::IpAddr;
 use std::path::Path;
 
 /// In every namespace.
@@ -32,6 +33,21 @@ const ROUTER: &[(&str, &str)] = &[
     ("net/ipv4/fib_multipath_hash_policy", "1"),
 ];
 
+/// Where IPv6 is used: addresses are good at once and outlast a link that is set down, and no router is listened to.
+const WITH_IPV6: &[(&str, &str)] = &[
+    ("net/ipv6/conf/all/disable_ipv6", "0"),
+    ("net/ipv6/conf/default/disable_ipv6", "0"),
+    ("net/ipv6/conf/default/accept_dad", "0"),
+    ("net/ipv6/conf/default/accept_ra", "0"),
+    ("net/ipv6/conf/default/keep_addr_on_down", "1"),
+    ("net/ipv6/conf/default/ignore_routes_with_linkdown", "0"),
+];
+/// Where IPv6 is forwarded.
+const IPV6_ROUTER: &[(&str, &str)] = &[
+    ("net/ipv6/conf/all/forwarding", "1"),
+    ("net/ipv6/fib_multipath_hash_policy", "1"),
+];
+
 /// Why a setting could not be made.
 #[derive(Debug, thiserror::Error)]
 #[error("set sysctl {name} to {value}: {source}{help}", help = remedy(source))]
@@ -50,6 +66,7 @@ fn remedy(error: &io::Error) -> &'static str {
         io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
             "; /proc/sys is read-only here, as in a container: start it with --privileged, or peerlab outside of it"
         }
+        io::ErrorKind::NotFound => "; this kernel has no IPv6, or not all of it",
         _ => "",
     }
 }
@@ -59,6 +76,8 @@ fn remedy(error: &io::Error) -> &'static str {
 pub(super) struct Settings {
     host: Vec<(&'static str, &'static str)>,
     router: Vec<(&'static str, &'static str)>,
+    ipv6_host: Vec<(&'static str, &'static str)>,
+    ipv6_router: Vec<(&'static str, &'static str)>,
 }
 
 impl Settings {
@@ -71,17 +90,30 @@ impl Settings {
             };
             wanted.iter().copied().filter(differs).collect::<Vec<_>>()
         };
+        // What a lab with IPv6 needs and the kernel lacks is found out where it is written.
+        let lacking = |wanted: &[(&'static str, &'static str)]| {
+            let lacks = |(name, value): &(&str, &str)| {
+                !fs::read_to_string(path(name)).is_ok_and(|present| present.trim() == *value)
+            };
+            wanted.iter().copied().filter(lacks).collect::<Vec<_>>()
+        };
         let everywhere = differing(EVERYWHERE);
+        let with_ipv6 = lacking(WITH_IPV6);
         Settings {
             host: [everywhere.clone(), differing(HOST)].concat(),
             router: [everywhere, differing(ROUTER)].concat(),
+            ipv6_router: [with_ipv6.clone(), lacking(IPV6_ROUTER)].concat(),
+            ipv6_host: with_ipv6,
         }
     }
 
     /// Writes them in the namespace of the calling thread.
-    pub(super) fn write_here(&self, forwarding: bool) -> Result<(), SysctlError> {
-        let settings = if forwarding { &self.router } else { &self.host };
-        for (name, value) in settings {
+    pub(super) fn write_here(&self, forwarding: bool, ipv6: bool) -> Result<(), SysctlError> {
+        let (settings, of_ipv6) = match forwarding {
+            true => (&self.router, &self.ipv6_router),
+            false => (&self.host, &self.ipv6_host),
+        };
+        for (name, value) in settings.iter().chain(of_ipv6.iter().filter(|_| ipv6)) {
             write(name, value).map_err(|source| SysctlError {
                 name: name.replace('/', "."),
                 value: (*value).to_owned(),
@@ -95,15 +127,19 @@ impl Settings {
 /// When an unanswered neighbour discovery is repeated in a lab, milliseconds.
 pub const NEIGHBOUR_AGAIN: u16 = 20;
 
-/// Lets an IPv4 neighbour on `device` be asked for again after so many milliseconds, not after 1000.
+/// Lets a neighbour on `device`, of the family of `address`, be asked for again after so many milliseconds, not after 1000.
 ///
 /// Of two ends of a cable one comes up a moment earlier, asks, and the answer is lost. There is no setting for a whole
 /// namespace (arp(7): `default` exists only in the host's), so it is made for each device, by a thread in its namespace.
 ///
 /// # Errors
 /// When /proc/sys is read-only or there is no such device.
-pub fn ask_neighbours_again(device: &str, milliseconds: u16) -> io::Result<()> {
-    let name = format!("net/ipv4/neigh/{device}/retrans_time_ms");
+pub fn ask_neighbours_again(device: &str, address: IpAddr, milliseconds: u16) -> io::Result<()> {
+    let family = match address {
+        IpAddr::V4(_) => "ipv4",
+        IpAddr::V6(_) => "ipv6",
+    };
+    let name = format!("net/{family}/neigh/{device}/retrans_time_ms");
     write(&name, &milliseconds.to_string())
 }
 

@@ -12,7 +12,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::{EfdFlags, EventFd};
@@ -29,12 +29,13 @@ use crate::time::At;
 mod table;
 use table::Table;
 
-/// `RTNLGRP_LINK`, `RTNLGRP_IPV4_ROUTE` and `RTNLGRP_NEXTHOP`, as bits.
-const GROUPS: u32 = 1 | 1 << 6 | 1 << 31;
+/// `RTNLGRP_LINK`, `RTNLGRP_IPV4_ROUTE`, `RTNLGRP_IPV6_ROUTE` and `RTNLGRP_NEXTHOP`, as bits.
+const GROUPS: u32 = 1 | 1 << 6 | 1 << 10 | 1 << 31;
 /// Types of the questions, and the body of each: `struct ifinfomsg`, `struct nhmsg`, `struct rtmsg`.
 const GET_LINKS: (u16, &[u8]) = (18, &[0; 16]);
 const GET_NEXT_HOPS: (u16, &[u8]) = (106, &[0; 8]);
 const GET_ROUTES: (u16, &[u8]) = (26, &[2, 0, 0, 0, 254, 0, 0, 0, 0, 0, 0, 0]);
+const GET_IPV6_ROUTES: (u16, &[u8]) = (26, &[10, 0, 0, 0, 254, 0, 0, 0, 0, 0, 0, 0]);
 
 /// What to watch in one namespace.
 #[derive(Debug, Clone)]
@@ -44,7 +45,7 @@ pub struct Watch {
     /// Its namespace.
     pub namespace: Arc<Namespace>,
     /// Prefixes whose routes in the main table are recorded ([`Fact::KernelRoute`]).
-    pub prefixes: Vec<Ipv4Net>,
+    pub prefixes: Vec<IpNet>,
     /// Names of links whose carrier is handed over.
     pub links: Vec<String>,
 }
@@ -166,6 +167,8 @@ fn watch(epoll: &Epoll, places: &mut [Place]) {
 struct Place {
     router: String,
     links: Vec<String>,
+    /// Some of the watched prefixes are of IPv6.
+    ipv6: bool,
     table: Table,
     events: Netlink,
     questions: Netlink,
@@ -193,6 +196,7 @@ impl Place {
             })?;
         let mut place = Place {
             table: Table::new(&watch.prefixes),
+            ipv6: watch.prefixes.iter().any(|p| matches!(p, IpNet::V6(_))),
             links: watch.links,
             events: events.map_err(netlink)?,
             questions: questions.map_err(netlink)?,
@@ -247,11 +251,13 @@ impl Place {
     fn read_again(&mut self) -> Result<(), NetlinkError> {
         self.table.forget_routes();
         let mut carriers = Vec::new();
-        for (operation, (question, body)) in [
+        let of_ipv6 = self.ipv6.then_some(("read IPv6 routes", GET_IPV6_ROUTES));
+        let questions = [
             ("read links", GET_LINKS),
             ("read next hops", GET_NEXT_HOPS),
             ("read routes", GET_ROUTES),
-        ] {
+        ];
+        for (operation, (question, body)) in questions.into_iter().chain(of_ipv6) {
             let table = &mut self.table;
             let answered =
                 self.questions
@@ -289,7 +295,7 @@ impl Place {
                 at,
                 Fact::KernelRoute {
                     router: self.router.clone(),
-                    prefix: prefix.into(),
+                    prefix,
                     via,
                 },
             );

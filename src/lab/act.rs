@@ -3,14 +3,16 @@
 use ipnet::IpNet;
 
 use super::cable::touched;
-use super::routers::{community, core_sessions, with_internet};
+use super::routers::{community, core_sessions, core_sessions_inside};
 use super::{Acted, Lab, LabError};
 use crate::bgp::attributes::LargeCommunity;
+use crate::bgp::family::Family;
 use crate::plan::of_topology::ConnectionLayout;
 use crate::provider::received::Segment;
 use crate::record::Fact;
 use crate::router::{Originated, OriginatedAttributes, Sessions};
 use crate::scenario::{Act, Announcement, Fault, FaultKind, Setting, Speaker, Target};
+use crate::topology::session_name;
 
 impl Lab {
     /// Does what a step asks for; returns when it was observed to have happened.
@@ -44,9 +46,11 @@ impl Lab {
                 prefix,
                 from,
             } => {
-                self.leave_to_the_core((*prefix).into(), from);
-                self.core()?
-                    .withdraw((*prefix).into(), self.core_sessions(from));
+                self.leave_to_the_core(*prefix, from);
+                let family = Family::of(prefix);
+                let sessions =
+                    core_sessions_inside(&self.layout, family, |router| self.ends_at(router, from));
+                self.core()?.withdraw(*prefix, sessions);
                 Ok(Acted::Done)
             }
             Act::Withdraw {
@@ -94,7 +98,7 @@ impl Lab {
         });
         let communities = announcement.communities.iter().copied().map(community);
         let route = Originated {
-            prefix: announcement.prefix.into(),
+            prefix: announcement.prefix,
             attributes: OriginatedAttributes {
                 as_path: behind.to_vec(),
                 as_set,
@@ -105,7 +109,9 @@ impl Lab {
                 ..OriginatedAttributes::default()
             },
             // The peer's transit hears of it, too, and goes on telling when it is withdrawn from Microsoft.
-            sessions: with_internet(&self.layout, self.core_sessions(&announcement.from)),
+            sessions: core_sessions(&self.layout, Family::of(&announcement.prefix), |router| {
+                self.ends_at(router, &announcement.from)
+            }),
         };
         self.leave_to_the_core(route.prefix, &announcement.from);
         let attributes = &route.attributes;
@@ -126,19 +132,20 @@ impl Lab {
         route: &Originated,
         connections: &[String],
     ) -> Result<(), LabError> {
+        let family = Family::of(&route.prefix);
         for connection in connections {
             let layout = self.layout.connection(connection);
             let Some(peer) = layout.map(|layout| &layout.peer.router) else {
                 continue;
             };
             let (router, sessions) = match self.routers.get(peer) {
-                Some(router) => (
-                    router,
-                    Sessions::Only(router.session(connection).into_iter().collect()),
-                ),
+                Some(router) => {
+                    let session = router.session(&session_name(connection, family));
+                    (router, Sessions::Only(session.into_iter().collect()))
+                }
                 None => (
                     self.core()?,
-                    core_sessions(&self.layout, |router| router == peer),
+                    core_sessions_inside(&self.layout, family, |router| router == peer),
                 ),
             };
             router.announce(Originated {
@@ -151,28 +158,24 @@ impl Lab {
 
     /// The simulated routers of the peer announce what the core tells them, no longer a route of their own.
     fn leave_to_the_core(&self, prefix: IpNet, connections: &[String]) {
+        let family = Family::of(&prefix);
         for connection in connections {
             let layout = self.layout.connection(connection);
             let router = layout.and_then(|layout| self.routers.get(&layout.peer.router));
+            let session = session_name(connection, family);
             if let Some((router, session)) =
-                router.and_then(|router| Some((router, router.session(connection)?)))
+                router.and_then(|router| Some((router, router.session(&session)?)))
             {
                 router.unpin(prefix, Sessions::Only(vec![session]));
             }
         }
     }
 
-    /// The core's sessions with the routers at which these connections end.
-    fn core_sessions(&self, connections: &[String]) -> Sessions {
-        core_sessions(&self.layout, |router| {
-            let ends = self
-                .layout
-                .connections
-                .iter()
-                .filter(|c| c.peer.router == router);
-            ends.into_iter()
-                .any(|connection| connections.contains(&connection.name))
-        })
+    /// Whether one of these connections ends at this router of the peer.
+    fn ends_at(&self, router: &str, connections: &[String]) -> bool {
+        let all = self.layout.connections.iter();
+        let mut own = all.filter(|connection| connection.peer.router == router);
+        own.any(|connection| connections.contains(&connection.name))
     }
 
     fn fail(&mut self, fault: &Fault) -> Result<Acted, LabError> {

@@ -1,17 +1,18 @@
-//! LACP on both ends of every connection, BFD on the ends that are ours.
+//! LACP on both ends of every connection, BFD for each of its BGP sessions on the ends that are ours.
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 
 use super::{LabError, namespace};
 use crate::bfd::{Config, Timers};
+use crate::bgp::family::Family;
 use crate::binding::{Binding, Device};
 use crate::kernel::apply::Network;
 use crate::kernel::sysctl::{NEIGHBOUR_AGAIN, ask_neighbours_again};
 use crate::lacp::{AGGREGATE_WAIT, LagConfig, PortConfig};
 use crate::line::{BfdPort, BfdSpec, End, LagPort, Line};
 use crate::plan::of_topology::{ConnectionLayout, LagEnd, Layout};
-use crate::topology::Topology;
+use crate::topology::{Topology, session_name};
 
 /// The default of IEEE 802.1AX for system and port priority.
 const PRIORITY: u16 = 0x8000;
@@ -26,18 +27,23 @@ pub fn start(
     line: &Line,
 ) -> Result<(), LabError> {
     for (number, connection) in layout.connections.iter().enumerate() {
-        // BFD first: a LAG is up within a millisecond, and the first packet over it begins a neighbour discovery, which
-        // is repeated after a second unless BFD's end has asked for sooner.
-        let config = bfd_config(topology, number, Side::Microsoft);
-        line.add_bfd(bfd(network, connection, Side::Microsoft, config)?);
         let simulated = *binding.device(&connection.peer.router) == Device::Simulated;
-        if simulated && !without_bfd.contains(&connection.name) {
-            let config = bfd_config(topology, number, Side::Peer);
-            line.add_bfd(bfd(network, connection, Side::Peer, config)?);
-        } else {
-            let peer = namespace(network, &connection.peer.router)?;
-            // Refused, a session comes up a second later now and then; nothing else.
-            let _ = peer.run(|| ask_neighbours_again(&connection.name, NEIGHBOUR_AGAIN))?;
+        for session in bfd_sessions(connection) {
+            // BFD first: a LAG is up within a millisecond, and the first packet over it begins a neighbour discovery,
+            // which is repeated after a second unless BFD's end has asked for sooner.
+            let of = |side| bfd_config(topology, number, session.family, side);
+            let (edge, peer) = (&connection.edge, &connection.peer);
+            let config = of(Side::Microsoft);
+            line.add_bfd(bfd(network, connection, edge, &session, config)?);
+            let session = session.at_the_peer();
+            if simulated && !without_bfd.contains(&connection.name) {
+                line.add_bfd(bfd(network, connection, peer, &session, of(Side::Peer))?);
+            } else {
+                let (name, near) = (&connection.name, session.near);
+                let place = namespace(network, &peer.router)?;
+                // Refused, a session comes up a second later now and then; nothing else.
+                let _ = place.run(|| ask_neighbours_again(name, near, NEIGHBOUR_AGAIN))?;
+            }
         }
         for side in [Side::Microsoft, Side::Peer] {
             line.add_lag(lag(topology, network, connection, side)?);
@@ -79,12 +85,48 @@ pub fn lag_config(topology: &Topology, end: &LagEnd, side: Side) -> LagConfig {
     }
 }
 
-/// The BFD session of one side of the connection that has this place among the connections.
-pub fn bfd_config(topology: &Topology, place: usize, side: Side) -> Config {
+/// A BFD session between the addresses of a BGP session, seen from one end.
+struct BfdSession {
+    family: Family,
+    near: IpAddr,
+    far: IpAddr,
+}
+
+impl BfdSession {
+    fn at_the_peer(&self) -> BfdSession {
+        BfdSession {
+            family: self.family,
+            near: self.far,
+            far: self.near,
+        }
+    }
+}
+
+/// The BFD sessions of a connection, seen from Microsoft.
+fn bfd_sessions(connection: &ConnectionLayout) -> impl Iterator<Item = BfdSession> {
+    let ipv4 = BfdSession {
+        family: Family::Ipv4Unicast,
+        near: connection.edge.address.into(),
+        far: connection.peer.address.into(),
+    };
+    let ipv6 = connection.ipv6.map(|session| BfdSession {
+        family: Family::Ipv6Unicast,
+        near: session.microsoft.into(),
+        far: session.peer.into(),
+    });
+    [ipv4].into_iter().chain(ipv6)
+}
+
+/// The BFD session of one family and one side of the connection that has this place among the connections.
+pub fn bfd_config(topology: &Topology, place: usize, family: Family, side: Side) -> Config {
     let number = 2 * place as u32
         + match side {
             Side::Microsoft => 1,
             Side::Peer => 2,
+        }
+        + match family {
+            Family::Ipv4Unicast => 0,
+            Family::Ipv6Unicast => 0x8000,
         };
     let timers = topology.profile.bfd;
     Config {
@@ -125,23 +167,20 @@ fn lag(
 fn bfd(
     network: &Network,
     connection: &ConnectionLayout,
-    side: Side,
+    end: &LagEnd,
+    session: &BfdSession,
     config: Config,
 ) -> Result<BfdPort, LabError> {
-    let (near, far) = match side {
-        Side::Microsoft => (&connection.edge, &connection.peer),
-        Side::Peer => (&connection.peer, &connection.edge),
-    };
     let spec = BfdSpec {
         end: End {
-            router: near.router.clone(),
-            connection: connection.name.clone(),
+            router: end.router.clone(),
+            connection: session_name(&connection.name, session.family),
         },
         device: connection.name.clone(),
-        link: near.lag_index,
-        local: IpAddr::V4(near.address),
-        remote: IpAddr::V4(far.address),
+        link: end.lag_index,
+        local: session.near,
+        remote: session.far,
         config,
     };
-    Ok(BfdPort::open(namespace(network, &near.router)?, spec)?)
+    Ok(BfdPort::open(namespace(network, &end.router)?, spec)?)
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Acted, Lab, LabError};
+use crate::bgp::family::Family;
 use crate::binding::{Binding, Daemon, Device};
 use crate::provider::prefixes::DeviceKind;
 use crate::provider::{Input, Output, Provider, Request};
@@ -13,6 +14,7 @@ use crate::router::driver::RouterHandle;
 use crate::router::{RouterConfig, SessionIndex};
 use crate::scenario::Setting;
 use crate::time::At;
+use crate::topology::{of_session, session_name};
 
 /// How long a connection is without routes before its session is taken down, so that traffic leaves it first (c.4).
 const DRAIN: Duration = Duration::from_secs(1);
@@ -44,7 +46,8 @@ pub(super) fn begin(
 ) -> Vec<Output> {
     for config in configs.iter_mut() {
         for session in &mut config.sessions {
-            let external = provider.edge(&session.name) == Some(config.name.as_str());
+            let (connection, _) = of_session(&session.name);
+            let external = provider.edge(connection) == Some(config.name.as_str());
             session.start_stopped |= external && !onboarded;
         }
     }
@@ -59,15 +62,20 @@ pub(super) fn begin(
         };
         let edge = provider.edge(connection);
         let config = configs.iter_mut().find(|c| Some(c.name.as_str()) == edge);
-        let sessions = config.map(|config| config.sessions.iter_mut());
-        let session = sessions.and_then(|mut s| s.find(|s| s.name == *connection));
-        let Some(session) = session else { continue };
-        match output {
+        let Some(config) = config else { continue };
+        let sessions = config.sessions.iter_mut();
+        let sessions = sessions.filter(|session| of_session(&session.name).0 == connection);
+        match &output {
             Output::Policy { import, export, .. } => {
-                session.import = Arc::new(import);
-                session.export = Arc::new(export);
+                let (import, export) = (Arc::new(import.clone()), Arc::new(export.clone()));
+                for session in sessions {
+                    session.import = Arc::clone(&import);
+                    session.export = Arc::clone(&export);
+                }
             }
-            Output::Session { run, .. } => session.start_stopped = !run,
+            Output::Session { run, .. } => {
+                sessions.for_each(|session| session.start_stopped = !run);
+            }
             Output::Fact(_) | Output::Port { .. } => {}
         }
     }
@@ -78,7 +86,9 @@ pub(super) fn begin(
 pub(super) fn silent(configs: &[RouterConfig]) -> BTreeSet<String> {
     let sessions = configs.iter().flat_map(|config| &config.sessions);
     let stopped = sessions.filter(|session| session.start_stopped);
-    stopped.map(|session| session.name.clone()).collect()
+    stopped
+        .map(|session| of_session(&session.name).0.to_owned())
+        .collect()
 }
 
 impl Lab {
@@ -117,7 +127,7 @@ impl Lab {
         let drained = self.draining.extract_if(.., |_, until| *until <= now);
         let drained: Vec<String> = drained.map(|(connection, _)| connection).collect();
         for connection in drained {
-            if let Some((router, session)) = self.session(&connection) {
+            for (router, session) in self.sessions(&connection) {
                 router.stop_session(session, NOT_PROVISIONED);
             }
         }
@@ -164,8 +174,9 @@ impl Lab {
                 import,
                 export,
             } => {
-                if let Some((router, session)) = self.session(&connection) {
-                    router.set_policy(session, Some(Arc::new(import)), Some(Arc::new(export)));
+                let (import, export) = (Arc::new(import), Arc::new(export));
+                for (router, session) in self.sessions(&connection) {
+                    router.set_policy(session, Some(import.clone()), Some(export.clone()));
                 }
             }
             Output::Session {
@@ -174,7 +185,7 @@ impl Lab {
             } => {
                 self.silent.remove(&connection);
                 self.draining.remove(&connection);
-                if let Some((router, session)) = self.session(&connection) {
+                for (router, session) in self.sessions(&connection) {
                     router.start_session(session);
                 }
             }
@@ -192,10 +203,14 @@ impl Lab {
         Ok(())
     }
 
-    /// The edge's router and session of a connection.
-    fn session(&self, connection: &str) -> Option<(&RouterHandle, SessionIndex)> {
-        let router = self.routers.get(self.provider.edge(connection)?)?;
-        Some((router, router.session(connection)?))
+    /// The edge's router and sessions of a connection, one for each address family.
+    fn sessions(&self, connection: &str) -> impl Iterator<Item = (&RouterHandle, SessionIndex)> {
+        let edge = self.provider.edge(connection);
+        let router = edge.and_then(|edge| self.routers.get(edge));
+        let names = Family::ALL.map(|family| session_name(connection, family));
+        names
+            .into_iter()
+            .filter_map(move |name| Some((router?, router?.session(&name)?)))
     }
 
     /// Microsoft's end of a connection gets light, or goes dark. It is no fault, and is not recorded as one.

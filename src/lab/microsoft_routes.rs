@@ -8,7 +8,8 @@ use ipnet::{IpNet, Ipv4Net};
 
 use super::routers::{MICROSOFT_ASN, edge_sessions};
 use super::{Lab, LabError};
-use crate::plan::microsoft::{Route, routes};
+use crate::bgp::family::Family;
+use crate::plan::microsoft::{Route, ipv6_routes, routes};
 use crate::plan::of_topology::{EdgeLayout, Layout};
 use crate::router::{Originated, OriginatedAttributes, Sessions};
 
@@ -35,19 +36,19 @@ impl MicrosoftRoutes {
         MicrosoftRoutes { layout, count }
     }
 
-    /// Announces so many routes on every session from now on. What was withdrawn on command stays withdrawn.
+    /// Announces so many routes on every IPv4 session from now on. What was withdrawn on command stays withdrawn.
     pub fn set_routes(&mut self, count: u16) -> Vec<(String, Order)> {
         let mut orders = Vec::new();
         for edge in &self.layout.edges {
             let region = self.layout.region(&edge.metro);
             let (before, after) = (routes(self.count, region), routes(count, region));
-            let sessions = edge_sessions(&self.layout, &edge.name, |_| true);
+            let sessions = edge_sessions(&self.layout, &edge.name, Family::Ipv4Unicast, |_| true);
             for (prefix, _) in before.iter().filter(|route| !holds(&after, route.0)) {
                 let order = Order::Withdraw((*prefix).into(), sessions.clone());
                 orders.push((edge.name.clone(), order));
             }
-            for route in after.into_iter().filter(|route| !before.contains(route)) {
-                let order = Order::Announce(originated(route, sessions.clone()));
+            for (prefix, path) in after.into_iter().filter(|route| !before.contains(route)) {
+                let order = Order::Announce(originated((prefix, path), sessions.clone()));
                 orders.push((edge.name.clone(), order));
             }
         }
@@ -66,15 +67,13 @@ impl MicrosoftRoutes {
         let prefix = prefix.into();
         let behind = as_path.strip_prefix(&[MICROSOFT_ASN]).unwrap_or(as_path);
         let order = |edge: &EdgeLayout, sessions| {
-            let usual = routes(self.count, self.layout.region(&edge.metro));
-            let usual = usual.into_iter().find(|(of, _)| IpNet::from(*of) == prefix);
-            let path = match usual {
-                Some((_, path)) if as_path.is_empty() => path,
+            let path = match self.usual(edge, prefix) {
+                Some(path) if as_path.is_empty() => path,
                 _ => behind.to_vec(),
             };
             Order::Announce(originated((prefix, path), sessions))
         };
-        self.on(connections, order)
+        self.on(connections, Family::of(&prefix), order)
     }
 
     /// Announces a prefix on connections no longer.
@@ -84,24 +83,43 @@ impl MicrosoftRoutes {
         connections: &[String],
     ) -> Vec<(String, Order)> {
         let prefix = prefix.into();
-        self.on(connections, |_, sessions| Order::Withdraw(prefix, sessions))
+        self.on(connections, Family::of(&prefix), |_, sessions| {
+            Order::Withdraw(prefix, sessions)
+        })
     }
 
-    /// An order for every edge at which one of the connections ends.
+    /// The path a prefix always has at an edge, if it is always announced there.
+    fn usual(&self, edge: &EdgeLayout, prefix: IpNet) -> Option<Vec<u32>> {
+        match prefix {
+            IpNet::V4(prefix) => {
+                let usual = routes(self.count, self.layout.region(&edge.metro));
+                path_of(usual, prefix)
+            }
+            IpNet::V6(_) => path_of(ipv6_routes(self.layout.microsoft_ipv6_routes), prefix),
+        }
+    }
+
+    /// An order for every edge at which one of the connections ends, for its sessions of one family.
     fn on(
         &self,
         connections: &[String],
+        family: Family,
         order: impl Fn(&EdgeLayout, Sessions) -> Order,
     ) -> Vec<(String, Order)> {
         let edges = self.layout.edges.iter();
         let orders = edges.filter_map(|edge| {
             let chosen = |name: &str| connections.iter().any(|c| c == name);
-            let sessions = edge_sessions(&self.layout, &edge.name, chosen);
+            let sessions = edge_sessions(&self.layout, &edge.name, family, chosen);
             (sessions != Sessions::Only(Vec::new()))
                 .then(|| (edge.name.clone(), order(edge, sessions)))
         });
         orders.collect()
     }
+}
+
+fn path_of<Net: PartialEq>(routes: Vec<Route<Net>>, prefix: Net) -> Option<Vec<u32>> {
+    let mut routes = routes.into_iter();
+    routes.find(|(of, _)| *of == prefix).map(|(_, path)| path)
 }
 
 fn holds(routes: &[Route], prefix: Ipv4Net) -> bool {
@@ -124,7 +142,7 @@ pub(super) fn originated(
 }
 
 impl Lab {
-    /// Microsoft announces so many routes on every session from now on.
+    /// Microsoft announces so many routes on every IPv4 session from now on.
     ///
     /// # Errors
     /// The lab has no such edge.
@@ -139,7 +157,7 @@ impl Lab {
     /// The lab has no such edge.
     pub fn announce_by_microsoft(
         &self,
-        prefix: Ipv4Net,
+        prefix: IpNet,
         as_path: &[u32],
         connections: &[String],
     ) -> Result<(), LabError> {
@@ -153,7 +171,7 @@ impl Lab {
     /// The lab has no such edge.
     pub fn withdraw_by_microsoft(
         &self,
-        prefix: Ipv4Net,
+        prefix: IpNet,
         connections: &[String],
     ) -> Result<(), LabError> {
         self.order(self.microsoft_routes.withdraw(prefix, connections))

@@ -25,6 +25,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
+use ipnet::IpNet;
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::task::spawn_local;
 
@@ -35,6 +36,7 @@ pub use self::error::LabError;
 use self::microsoft_routes::MicrosoftRoutes;
 use self::registries::Registries;
 use self::served::Served;
+use crate::bgp::family::Family;
 use crate::binding::{Binding, Device};
 use crate::device::{self, Ended, Running};
 use crate::kernel::apply::Network;
@@ -42,7 +44,7 @@ use crate::kernel::enter;
 use crate::kernel::namespace::Namespace;
 use crate::kernel::watch::{Watch, Watcher};
 use crate::line::Line;
-use crate::plan::of_topology::{ConnectionLayout, Layout, TEAMS_PREFIX};
+use crate::plan::of_topology::{ConnectionLayout, Layout, TEAMS_PREFIX, TEAMS_PREFIX_IPV6};
 use crate::probe::Probe;
 use crate::provider::Provider;
 use crate::record::{Fact, Recorder};
@@ -51,7 +53,7 @@ use crate::router::RouterConfig;
 use crate::router::driver::RouterHandle;
 use crate::scenario::{Act, Scenario, Speaker};
 use crate::time::At;
-use crate::topology::Topology;
+use crate::topology::{Topology, session_name};
 
 /// What came of an action.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -221,9 +223,14 @@ impl Lab {
             handle.boot();
             // It boots as it was configured at first; what was provisioned since then is Microsoft's to keep.
             for connection in &self.layout.connections {
-                if connection.edge.router == edge
-                    && let Some(session) = handle.session(&connection.name)
-                {
+                if connection.edge.router != edge {
+                    continue;
+                }
+                for family in Family::ALL {
+                    let Some(session) = handle.session(&session_name(&connection.name, family))
+                    else {
+                        continue;
+                    };
                     match self.silent.contains(&connection.name) {
                         true => handle.stop_session(session, microsoft::NOT_PROVISIONED),
                         false => handle.start_session(session),
@@ -264,7 +271,7 @@ pub fn simulated(
         .map(|peer| routers::peer(topology, layout, peer, without_bfd));
     // The internet first: it listens before the others call.
     let around = [
-        routers::internet(topology),
+        routers::internet(topology, layout),
         routers::wan(layout),
         routers::core(topology, layout, |router| {
             *binding.device(router) == Device::Simulated
@@ -282,9 +289,15 @@ fn watches(
     let mut peer_prefixes: Vec<_> = layout
         .endpoints
         .iter()
-        .map(|endpoint| endpoint.prefix)
+        .flat_map(|endpoint| {
+            let ipv6 = endpoint.ipv6.map(|ipv6| ipv6.prefix.into());
+            [IpNet::from(endpoint.prefix)].into_iter().chain(ipv6)
+        })
         .collect();
-    let mut microsoft_prefixes = vec![TEAMS_PREFIX];
+    let mut microsoft_prefixes = vec![IpNet::from(TEAMS_PREFIX)];
+    if layout.ipv6.is_some() {
+        microsoft_prefixes.push(TEAMS_PREFIX_IPV6.into());
+    }
     for step in &scenario.steps {
         if let Act::Announce(announced) = &step.act {
             let prefixes = match announced.by {
@@ -296,10 +309,7 @@ fn watches(
             }
         }
     }
-    let watch = |router: &str,
-                 prefixes: &[ipnet::Ipv4Net],
-                 links: Vec<String>|
-     -> Result<Watch, LabError> {
+    let watch = |router: &str, prefixes: &[IpNet], links: Vec<String>| -> Result<Watch, LabError> {
         Ok(Watch {
             router: router.to_owned(),
             namespace: shared(network, router)?,

@@ -23,6 +23,8 @@ pub fn descriptors(layout: &Layout, plan: &Plan, scenario: &Scenario) -> u64 {
         .iter()
         .flat_map(|connection| [&connection.edge, &connection.peer]);
     let connections: usize = ends.map(|end| OF_END + end.members.len()).sum();
+    let dual_stack = layout.connections.iter().filter(|c| c.ipv6.is_some());
+    let connections = connections + 2 * OF_END * dual_stack.count();
     let probes: usize = scenario
         .steps
         .iter()

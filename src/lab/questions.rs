@@ -22,7 +22,7 @@ pub(super) fn of(topology: &Topology, scenario: &Scenario) -> Questions {
     for step in &scenario.steps {
         match &step.act {
             Act::Announce(announced) => {
-                questions.prefixes.insert(announced.prefix.into());
+                questions.prefixes.insert(announced.prefix);
                 for segment in &announced.as_path.0 {
                     let (Segment::Sequence(asns) | Segment::Set(asns)) = segment;
                     questions.asns.extend(asns);

@@ -1,21 +1,25 @@
 //! The simulated routers of a lab: who speaks BGP with whom, and what each announces.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use super::microsoft_routes;
 use crate::bgp::attributes::Community;
+use crate::bgp::family::Family;
 use crate::bgp::policy::{Change, Match, Policy, PrefixSet, Rule, Verdict};
 use crate::plan::microsoft;
 use crate::plan::of_topology::{
-    CORE_INTERNET, CORE_ROUTER_ID, ConnectionLayout, EdgeLayout, INTERNET_ROUTER_ID, Layout,
-    MICROSOFT_RANGE, PeerLayout, WAN_INTERNET, WAN_ROUTER_ID,
+    CORE_INTERNET, CORE_ROUTER_ID, ConnectionLayout, EdgeLayout, INTERNET_ROUTER_ID, Ipv6Link,
+    Layout, MICROSOFT_RANGE, MICROSOFT_RANGE_IPV6, PeerLayout, WAN_INTERNET, WAN_ROUTER_ID,
 };
 use crate::provider::routing::{self, Inputs};
 use crate::router::{
     Originated, OriginatedAttributes, RouterConfig, Scope, SessionIndex, SessionSpec, Sessions,
 };
-use crate::topology::{BgpTimers, Topology};
+use crate::topology::{BgpTimers, Topology, session_name};
 
 /// Microsoft's AS number.
 pub const MICROSOFT_ASN: u32 = 8075;
@@ -34,51 +38,180 @@ const PLAIN_TIMERS: BgpTimers = BgpTimers {
     connect_retry: Duration::from_millis(500),
 };
 
+/// A link over which a router has a session of one family.
+struct Link<'a> {
+    /// The connection, or the neighbour inside a network.
+    name: &'a str,
+    interface: &'a str,
+    family: Family,
+    local: IpAddr,
+    remote: IpAddr,
+    prefix_len: u8,
+}
+
+impl Link<'_> {
+    /// Its session, as [`SessionSpec::new`] has it.
+    fn session(&self, asn: u32) -> SessionSpec {
+        let name = session_name(self.name, self.family);
+        let (local, remote) = (self.local, self.remote);
+        SessionSpec::new(&name, self.interface, local, remote, self.prefix_len, asn)
+    }
+
+    /// Its session, of a network with itself or with the internet.
+    fn plain_session(&self, asn: u32) -> SessionSpec {
+        SessionSpec {
+            timers: PLAIN_TIMERS,
+            ..self.session(asn)
+        }
+    }
+}
+
+/// A side of a connection, or of a plain link.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// The edge's, or of a plain link that of the WAN or the core.
+    Hub,
+    /// The peer's router's, or of a plain link the other's.
+    Spoke,
+}
+
+impl End {
+    fn local_first(self, hub: IpAddr, spoke: IpAddr) -> (IpAddr, IpAddr) {
+        match self {
+            End::Hub => (hub, spoke),
+            End::Spoke => (spoke, hub),
+        }
+    }
+}
+
+/// A connection as a link of one family.
+fn external(connection: &ConnectionLayout, family: Family, end: End) -> Option<Link<'_>> {
+    let (edge, peer, prefix_len) = match family {
+        Family::Ipv4Unicast => (
+            connection.edge.address.into(),
+            connection.peer.address.into(),
+            connection.prefix_len,
+        ),
+        Family::Ipv6Unicast => {
+            let session = connection.ipv6?;
+            let (edge, peer) = (session.microsoft.into(), session.peer.into());
+            (edge, peer, session.prefix_len)
+        }
+    };
+    let (local, remote) = end.local_first(edge, peer);
+    Some(Link {
+        name: &connection.name,
+        interface: &connection.name,
+        family,
+        local,
+        remote,
+        prefix_len,
+    })
+}
+
+/// A plain link of one family; `ipv4` are its addresses at hub and spoke.
+fn plain<'a>(
+    (name, interface): (&'a str, &'a str),
+    ipv4: (std::net::Ipv4Addr, std::net::Ipv4Addr),
+    ipv6: Option<Ipv6Link>,
+    family: Family,
+    end: End,
+) -> Option<Link<'a>> {
+    let (hub, spoke, prefix_len) = match family {
+        Family::Ipv4Unicast => (ipv4.0.into(), ipv4.1.into(), 31),
+        Family::Ipv6Unicast => (ipv6?.hub.into(), ipv6?.spoke.into(), 127),
+    };
+    let (local, remote) = end.local_first(hub, spoke);
+    Some(Link {
+        name,
+        interface,
+        family,
+        local,
+        remote,
+        prefix_len,
+    })
+}
+
+/// The sessions over the links that are chosen.
+fn over(links: &[Link<'_>], chosen: impl Fn(&Link<'_>) -> bool) -> Sessions {
+    let places = (0..).zip(links).filter(|(_, link)| chosen(link));
+    Sessions::Only(places.map(|(place, _)| SessionIndex(place)).collect())
+}
+
+/// The links of an edge in the order of its sessions: first those of IPv4, connections before the WAN.
+fn edge_links<'a>(layout: &'a Layout, edge: &'a EdgeLayout) -> Vec<Link<'a>> {
+    let of_family = |family| {
+        let own = layout.connections.iter();
+        let own = own.filter(|connection| connection.edge.router == edge.name);
+        let own = own.filter_map(move |connection| external(connection, family, End::Hub));
+        let ipv4 = (edge.wan, edge.wan_side);
+        own.chain(plain(("wan", "wan"), ipv4, edge.ipv6, family, End::Spoke))
+    };
+    Family::ALL.into_iter().flat_map(of_family).collect()
+}
+
+/// The links of the core in the order of its sessions: first those of IPv4, the peer's routers before the internet.
+fn core_links(layout: &Layout) -> Vec<Link<'_>> {
+    let of_family = |family| {
+        let routers = layout.peers.iter().filter_map(move |peer| {
+            let (name, ipv4) = (peer.name.as_str(), (peer.core, peer.inside));
+            plain((name, name), ipv4, peer.ipv6, family, End::Hub)
+        });
+        let ipv6 = layout.ipv6.map(|links| links.core_internet);
+        let internet = (INTERNET, INTERNET);
+        routers.chain(plain(internet, CORE_INTERNET, ipv6, family, End::Hub))
+    };
+    Family::ALL.into_iter().flat_map(of_family).collect()
+}
+
 /// A Microsoft edge: eBGP with the peer, gated by BFD; iBGP with the WAN.
 pub fn edge(topology: &Topology, layout: &Layout, edge: &EdgeLayout) -> RouterConfig {
-    let mut sessions: Vec<SessionSpec> = Vec::new();
-    for connection in layout
-        .connections
-        .iter()
-        .filter(|c| c.edge.router == edge.name)
-    {
-        sessions.push(SessionSpec {
+    let import = Arc::new(Inputs::onboarded(topology, &edge.metro).import(topology));
+    let sessions = edge_links(layout, edge).into_iter().map(|link| {
+        if layout.connection(link.name).is_none() {
+            return SessionSpec {
+                next_hop_self: true,
+                ..link.plain_session(MICROSOFT_ASN)
+            };
+        }
+        SessionSpec {
             use_bfd: true,
             bfd_strict: true,
             timers: topology.profile.bgp,
-            import: Arc::new(Inputs::onboarded(topology, &edge.metro).import(topology)),
+            import: Arc::clone(&import),
             scope: Scope::Own,
             record_routes: true,
-            ..external(
-                connection,
-                &connection.edge.address,
-                &connection.peer.address,
-                topology.peer.asn,
-            )
-        });
-    }
-    sessions.push(SessionSpec {
-        next_hop_self: true,
-        ..plain("wan", "wan", edge.wan_side, edge.wan, MICROSOFT_ASN)
+            ..link.session(topology.peer.asn)
+        }
     });
     let routes = microsoft::routes(layout.microsoft_routes, layout.region(&edge.metro));
-    let external = edge_sessions(layout, &edge.name, |_| true);
-    let originate = routes
+    let routes = routes
         .into_iter()
-        .map(|route| microsoft_routes::originated(route, external.clone()));
+        .map(|(net, path)| (IpNet::from(net), path));
+    let ipv6_routes = microsoft::ipv6_routes(layout.microsoft_ipv6_routes);
+    let originate = routes.chain(ipv6_routes).map(|route| {
+        let external = edge_sessions(layout, &edge.name, Family::of(&route.0), |_| true);
+        microsoft_routes::originated(route, external)
+    });
     RouterConfig {
         name: edge.name.clone(),
         asn: MICROSOFT_ASN,
         router_id: edge.router_id,
-        originate: originate.collect(),
-        sessions,
+        originate: originate.filter(goes_somewhere).collect(),
+        sessions: sessions.collect(),
         multipath: MULTIPATH,
     }
 }
 
+/// A network without IPv6 has no sessions for IPv6 routes.
+fn goes_somewhere(route: &Originated) -> bool {
+    route.sessions != Sessions::Only(Vec::new())
+}
+
 /// What the WAN tells the internet: Microsoft's aggregate, and never a prefix of the peer.
 pub fn to_the_internet() -> Policy {
-    let own = PrefixSet::from_iter([MICROSOFT_RANGE]);
+    let own = [MICROSOFT_RANGE.into(), MICROSOFT_RANGE_IPV6.into()];
+    let own = PrefixSet::from_iter::<[IpNet; 2]>(own);
     Policy::new(
         vec![Rule::accept(
             vec![Match::Prefix(Arc::new(own)), Match::PathLength(0..=0)],
@@ -90,40 +223,46 @@ pub fn to_the_internet() -> Policy {
 
 /// Microsoft's WAN: iBGP with every edge, eBGP with the internet, which is told Microsoft's aggregate.
 pub fn wan(layout: &Layout) -> RouterConfig {
-    let edges = layout.edges.iter().map(|edge| SessionSpec {
-        passive: true,
-        export: Arc::new(Policy::deny_all()),
-        record_routes: true,
-        ..plain(
-            &edge.name,
-            &edge.name,
-            edge.wan,
-            edge.wan_side,
-            MICROSOFT_ASN,
-        )
+    let of_family = |family| {
+        let edges = layout.edges.iter().filter_map(move |edge| {
+            let (name, ipv4) = (edge.name.as_str(), (edge.wan, edge.wan_side));
+            plain((name, name), ipv4, edge.ipv6, family, End::Hub)
+        });
+        let ipv6 = layout.ipv6.map(|links| links.wan_internet);
+        let internet = (INTERNET, INTERNET);
+        edges.chain(plain(internet, WAN_INTERNET, ipv6, family, End::Hub))
+    };
+    let links: Vec<Link<'_>> = Family::ALL.into_iter().flat_map(of_family).collect();
+    let sessions = links.iter().map(|link| match link.name {
+        INTERNET => SessionSpec {
+            import: Arc::new(Policy::deny_all()),
+            export: Arc::new(to_the_internet()),
+            ..link.plain_session(INTERNET_ASN)
+        },
+        _ => SessionSpec {
+            passive: true,
+            export: Arc::new(Policy::deny_all()),
+            record_routes: true,
+            ..link.plain_session(MICROSOFT_ASN)
+        },
     });
-    let internet = SessionSpec {
-        import: Arc::new(Policy::deny_all()),
-        export: Arc::new(to_the_internet()),
-        ..plain(
-            INTERNET,
-            INTERNET,
-            WAN_INTERNET.0,
-            WAN_INTERNET.1,
-            INTERNET_ASN,
-        )
-    };
-    let aggregate = Originated {
-        prefix: MICROSOFT_RANGE.into(),
+    let aggregates = [
+        IpNet::from(MICROSOFT_RANGE),
+        IpNet::from(MICROSOFT_RANGE_IPV6),
+    ];
+    let aggregates = aggregates.map(|prefix| Originated {
+        prefix,
         attributes: OriginatedAttributes::default(),
-        sessions: Sessions::Only(vec![SessionIndex(layout.edges.len() as u16)]),
-    };
+        sessions: over(&links, |link| {
+            link.name == INTERNET && link.family == Family::of(&prefix)
+        }),
+    });
     RouterConfig {
         name: "wan".to_owned(),
         asn: MICROSOFT_ASN,
         router_id: WAN_ROUTER_ID,
-        sessions: edges.chain([internet]).collect(),
-        originate: vec![aggregate],
+        sessions: sessions.collect(),
+        originate: aggregates.into_iter().filter(goes_somewhere).collect(),
         multipath: MULTIPATH,
     }
 }
@@ -137,39 +276,40 @@ pub fn peer(
     peer: &PeerLayout,
     without_bfd: &[String],
 ) -> RouterConfig {
-    let own = layout
-        .connections
-        .iter()
-        .filter(|c| c.peer.router == peer.name);
+    let of_family = |family| {
+        let own = layout.connections.iter();
+        let own = own.filter(|connection| connection.peer.router == peer.name);
+        let own = own.filter_map(move |connection| external(connection, family, End::Spoke));
+        let (core, ipv4) = (("core", "inside"), (peer.core, peer.inside));
+        own.chain(plain(core, ipv4, peer.ipv6, family, End::Spoke))
+    };
     let policies = |name: &str| {
         let mut connections = topology.connections.iter();
         let connection = connections.find(|connection| connection.name == name);
         connection.map(|connection| routing::of_peer(topology, connection))
     };
-    let mut sessions: Vec<SessionSpec> = own
-        .map(|connection| (connection, policies(&connection.name).unwrap_or_default()))
-        .map(|(connection, (import, export))| SessionSpec {
-            import: Arc::new(import),
-            export: Arc::new(export),
-            use_bfd: !without_bfd.contains(&connection.name),
-            timers: topology.profile.bgp,
-            ..external(
-                connection,
-                &connection.peer.address,
-                &connection.edge.address,
-                MICROSOFT_ASN,
-            )
-        })
-        .collect();
-    sessions.push(SessionSpec {
-        next_hop_self: true,
-        ..plain("core", "inside", peer.inside, peer.core, topology.peer.asn)
+    let links = Family::ALL.into_iter().flat_map(of_family);
+    let sessions = links.map(|link| match link.name {
+        "core" => SessionSpec {
+            next_hop_self: true,
+            ..link.plain_session(topology.peer.asn)
+        },
+        connection => {
+            let (import, export) = policies(connection).unwrap_or_default();
+            SessionSpec {
+                import: Arc::new(import),
+                export: Arc::new(export),
+                use_bfd: !without_bfd.iter().any(|without| without == connection),
+                timers: topology.profile.bgp,
+                ..link.session(MICROSOFT_ASN)
+            }
+        }
     });
     RouterConfig {
         name: peer.name.clone(),
         asn: topology.peer.asn,
         router_id: peer.router_id,
-        sessions,
+        sessions: sessions.collect(),
         originate: Vec::new(),
         multipath: MULTIPATH,
     }
@@ -185,48 +325,41 @@ pub fn core(
     layout: &Layout,
     simulated: impl Fn(&str) -> bool,
 ) -> RouterConfig {
-    let routers = layout.peers.iter().map(|peer| SessionSpec {
-        scope: Scope::Own,
-        export: Arc::new(match simulated(&peer.name) {
-            true => Policy::default(),
-            false => without_voice_community(),
-        }),
-        ..plain(
-            &peer.name,
-            &peer.name,
-            peer.core,
-            peer.inside,
-            topology.peer.asn,
-        )
-    });
-    let internet = SessionSpec {
-        import: Arc::new(Policy::deny_all()),
-        scope: Scope::Own,
-        ..plain(
-            INTERNET,
-            INTERNET,
-            CORE_INTERNET.0,
-            CORE_INTERNET.1,
-            INTERNET_ASN,
-        )
-    };
-    let originate = topology.endpoints.iter().map(|endpoint| Originated {
-        prefix: endpoint.prefix.into(),
-        attributes: OriginatedAttributes {
-            communities: vec![community(VOICE_COMMUNITY)],
-            ..OriginatedAttributes::default()
+    let sessions = core_links(layout).into_iter().map(|link| match link.name {
+        INTERNET => SessionSpec {
+            import: Arc::new(Policy::deny_all()),
+            scope: Scope::Own,
+            ..link.plain_session(INTERNET_ASN)
         },
-        sessions: with_internet(
-            layout,
-            core_sessions(layout, |router| endpoint.behind.iter().any(|b| b == router)),
-        ),
+        router => SessionSpec {
+            scope: Scope::Own,
+            export: Arc::new(match simulated(router) {
+                true => Policy::default(),
+                false => without_voice_community(),
+            }),
+            ..link.plain_session(topology.peer.asn)
+        },
+    });
+    let originate = topology.endpoints.iter().flat_map(|endpoint| {
+        let ipv6 = endpoint.ipv6.map(|ipv6| ipv6.prefix.into());
+        let prefixes = [IpNet::from(endpoint.prefix)].into_iter().chain(ipv6);
+        prefixes.map(|prefix| Originated {
+            prefix,
+            attributes: OriginatedAttributes {
+                communities: vec![community(VOICE_COMMUNITY)],
+                ..OriginatedAttributes::default()
+            },
+            sessions: core_sessions(layout, Family::of(&prefix), |router| {
+                endpoint.behind.iter().any(|behind| behind == router)
+            }),
+        })
     });
     RouterConfig {
         name: "core".to_owned(),
         asn: topology.peer.asn,
         router_id: CORE_ROUTER_ID,
-        sessions: routers.chain([internet]).collect(),
-        originate: originate.collect(),
+        sessions: sessions.collect(),
+        originate: originate.filter(goes_somewhere).collect(),
         multipath: MULTIPATH,
     }
 }
@@ -238,51 +371,64 @@ fn without_voice_community() -> Policy {
     Policy::new(vec![rule], Verdict::Accept)
 }
 
-/// The core's sessions with the routers that are chosen.
-pub fn core_sessions(layout: &Layout, chosen: impl Fn(&str) -> bool) -> Sessions {
-    let chosen = layout
-        .peers
-        .iter()
-        .enumerate()
-        .filter(|(_, peer)| chosen(&peer.name));
-    Sessions::Only(chosen.map(|(n, _)| SessionIndex(n as u16)).collect())
+/// The core's sessions of one family with the routers that are chosen, and the one with the internet.
+pub fn core_sessions(layout: &Layout, family: Family, chosen: impl Fn(&str) -> bool) -> Sessions {
+    over(&core_links(layout), |link| {
+        link.family == family && (link.name == INTERNET || chosen(link.name))
+    })
 }
 
-/// Sessions of the core, and the one with the internet.
-pub fn with_internet(layout: &Layout, sessions: Sessions) -> Sessions {
-    match sessions {
-        Sessions::All => Sessions::All,
-        Sessions::Only(mut list) => {
-            list.push(SessionIndex(layout.peers.len() as u16));
-            Sessions::Only(list)
-        }
-    }
+/// The core's sessions of one family with the routers that are chosen.
+pub fn core_sessions_inside(
+    layout: &Layout,
+    family: Family,
+    chosen: impl Fn(&str) -> bool,
+) -> Sessions {
+    over(&core_links(layout), |link| {
+        link.family == family && link.name != INTERNET && chosen(link.name)
+    })
 }
 
-/// An edge's sessions with the peer on the connections that are chosen.
-pub fn edge_sessions(layout: &Layout, edge: &str, chosen: impl Fn(&str) -> bool) -> Sessions {
-    let own = layout.connections.iter().filter(|c| c.edge.router == edge);
-    let chosen = own.enumerate().filter(|(_, c)| chosen(&c.name));
-    Sessions::Only(chosen.map(|(n, _)| SessionIndex(n as u16)).collect())
+/// An edge's sessions of one family with the peer on the connections that are chosen.
+pub fn edge_sessions(
+    layout: &Layout,
+    edge: &str,
+    family: Family,
+    chosen: impl Fn(&str) -> bool,
+) -> Sessions {
+    let edge = layout.edges.iter().find(|other| other.name == edge);
+    let links = edge.map_or_else(Vec::new, |edge| edge_links(layout, edge));
+    over(&links, |link| {
+        link.family == family && layout.connection(link.name).is_some() && chosen(link.name)
+    })
 }
 
 /// The internet: it learns Microsoft's aggregate from the WAN and the peer's prefixes from the core, and tells nobody
 /// anything; what WAN and core have no route for they send there anyway.
-pub fn internet(topology: &Topology) -> RouterConfig {
-    let neighbour = |name: &str, (theirs, ours), asn| SessionSpec {
+pub fn internet(topology: &Topology, layout: &Layout) -> RouterConfig {
+    let links = Family::ALL.into_iter().flat_map(|family| {
+        let [wan, core] = [
+            layout.ipv6.map(|links| links.wan_internet),
+            layout.ipv6.map(|links| links.core_internet),
+        ];
+        let wan = plain(("wan", "wan"), WAN_INTERNET, wan, family, End::Spoke);
+        let core = plain(("core", "core"), CORE_INTERNET, core, family, End::Spoke);
+        wan.into_iter().chain(core)
+    });
+    let sessions = links.map(|link| SessionSpec {
         passive: true,
         export: Arc::new(Policy::deny_all()),
         record_routes: true,
-        ..plain(name, name, ours, theirs, asn)
-    };
+        ..link.plain_session(match link.name {
+            "wan" => MICROSOFT_ASN,
+            _ => topology.peer.asn,
+        })
+    });
     RouterConfig {
         name: INTERNET.to_owned(),
         asn: INTERNET_ASN,
         router_id: INTERNET_ROUTER_ID,
-        sessions: vec![
-            neighbour("wan", WAN_INTERNET, MICROSOFT_ASN),
-            neighbour("core", CORE_INTERNET, topology.peer.asn),
-        ],
+        sessions: sessions.collect(),
         originate: Vec::new(),
         multipath: 1,
     }
@@ -293,26 +439,5 @@ pub fn community((high, low): (u16, u16)) -> u32 {
     u32::from(high) << 16 | u32::from(low)
 }
 
-fn external(
-    connection: &ConnectionLayout,
-    local: &std::net::Ipv4Addr,
-    remote: &std::net::Ipv4Addr,
-    asn: u32,
-) -> SessionSpec {
-    let name = &connection.name;
-    SessionSpec::new(name, name, *local, *remote, connection.prefix_len, asn)
-}
-
-/// A session over a plain link.
-fn plain(
-    name: &str,
-    interface: &str,
-    local: std::net::Ipv4Addr,
-    remote: std::net::Ipv4Addr,
-    asn: u32,
-) -> SessionSpec {
-    SessionSpec {
-        timers: PLAIN_TIMERS,
-        ..SessionSpec::new(name, interface, local, remote, 31, asn)
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -54,7 +54,7 @@ impl BfdPort {
     pub fn open(namespace: &Namespace, spec: BfdSpec) -> Result<BfdPort, LineError> {
         namespace.run(|| {
             // When this is refused, the session comes up a second later now and then; nothing else.
-            let _ = ask_neighbours_again(&spec.device, NEIGHBOUR_AGAIN);
+            let _ = ask_neighbours_again(&spec.device, spec.local, NEIGHBOUR_AGAIN);
             let device = Some(spec.device.as_str());
             let receive = Socket::bfd_receive(spec.local, device)?;
             // Spread over the range, so that two sessions of one address do not try the same ports.

@@ -7,9 +7,9 @@
 
 use std::net::Ipv4Addr;
 
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net};
 
-use super::of_topology::MICROSOFT_RANGE;
+use super::of_topology::{MICROSOFT_RANGE, MICROSOFT_RANGE_IPV6};
 
 /// Who originates what a customer brought with an AS of its own. It stands for any of AS-MICROSOFT, and is one of
 /// Microsoft's, so that no filter for private or documentation numbers refuses it.
@@ -24,7 +24,7 @@ const SPECIFICS: usize = 4;
 const REGIONAL_RANGE: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(198, 19, 224, 0), 19);
 
 /// A prefix and the AS path behind AS8075.
-pub type Route = (Ipv4Net, Vec<u32>);
+pub type Route<Net = Ipv4Net> = (Net, Vec<u32>);
 
 /// The routes of a metro's sessions, the one of Teams first; `region` counts metros from 0, `count` is at most 512.
 pub fn routes(count: u16, region: usize) -> Vec<Route> {
@@ -34,13 +34,30 @@ pub fn routes(count: u16, region: usize) -> Vec<Route> {
     let ordinary = subnets(MICROSOFT_RANGE).filter(|prefix| !specifics.contains(prefix));
     let ordinary = ordinary.take(usize::from(count).saturating_sub(apart));
     let own = |prefix: Ipv4Net| (prefix, Vec::new());
-    let ordinary = ordinary.enumerate().map(|(place, prefix)| {
-        let customer = place % BYOASN_EVERY == BYOASN_EVERY - 1;
-        (prefix, if customer { vec![BYOASN] } else { Vec::new() })
-    });
+    let ordinary = ordinary
+        .enumerate()
+        .map(|(place, prefix)| (prefix, origin(place)));
     ordinary
         .chain(around.into_iter().chain(specifics.iter().copied()).map(own))
         .collect()
+}
+
+/// The IPv6 routes of every session, the one of Teams first; `count` is at most 512. All are /48, and the same share of them
+/// a customer's as of IPv4; no metro has any of its own.
+pub fn ipv6_routes(count: u16) -> Vec<Route<IpNet>> {
+    let subnets = MICROSOFT_RANGE_IPV6.subnets(48).into_iter().flatten();
+    let routes = subnets.take(usize::from(count)).enumerate();
+    routes
+        .map(|(place, prefix)| (prefix.into(), origin(place)))
+        .collect()
+}
+
+/// The AS path behind AS8075 of a route in this place: most are Microsoft's own.
+fn origin(place: usize) -> Vec<u32> {
+    match place % BYOASN_EVERY == BYOASN_EVERY - 1 {
+        true => vec![BYOASN],
+        false => Vec::new(),
+    }
 }
 
 /// Eight metros have specifics of their own; the ninth shares those of the first.

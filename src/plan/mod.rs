@@ -4,13 +4,14 @@
 //!
 //! **Invariant:** a plan is a pure function of its topology; no work refers to a namespace or link made later.
 
+mod draft;
 pub mod microsoft;
 pub mod of_topology;
 mod print;
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 
 /// Ordered kernel work.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -22,14 +23,17 @@ pub struct Plan {
 /// One piece of kernel work.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Work {
-    /// Make a network namespace, with IPv4 forwarding on or off; bring `lo` up. Its links get
-    /// no IPv6 address of their own, so that IPv6 sends nothing.
+    /// Make a network namespace, with forwarding on or off; bring `lo` up.
     Namespace {
         /// Its name in the plan; the kernel never learns it.
         name: String,
-        /// Forward IPv4 packets, and hash flows over equal paths by ports too
-        /// (`net.ipv4.ip_forward`, `net.ipv4.fib_multipath_hash_policy`).
+        /// Forward packets, and hash flows over equal paths by ports too
+        /// (`net.ipv4.ip_forward`, `net.ipv4.fib_multipath_hash_policy`, and those of IPv6).
         forwarding: bool,
+        /// IPv6 is used: links have link-local addresses, addresses are good at once (no duplicate address detection)
+        /// and outlast a link that is down, advertised routers are not listened to. Without it, links get no IPv6
+        /// address of their own, so that IPv6 sends nothing.
+        ipv6: bool,
     },
     /// Make a veth pair, both ends down.
     Veth {
@@ -45,7 +49,7 @@ pub enum Work {
         /// Link.
         link: String,
         /// Address.
-        address: Ipv4Addr,
+        address: IpAddr,
         /// Prefix length.
         prefix_len: u8,
     },
@@ -61,9 +65,9 @@ pub enum Work {
         /// Namespace.
         namespace: String,
         /// Destination.
-        destination: Ipv4Net,
+        destination: IpNet,
         /// Gateways; several are equal paths.
-        via: Vec<Ipv4Addr>,
+        via: Vec<IpAddr>,
         /// Metric: the lower one wins. Routes of BGP have 20.
         metric: u32,
     },

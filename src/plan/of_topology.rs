@@ -2,12 +2,13 @@
 //!
 //! [`Layout`] is the one place that decides how things are called inside the namespaces; everybody else asks it.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
-use ipnet::Ipv4Net;
+use ipnet::{Ipv4Net, Ipv6Net};
 
-use super::{LinkEnd, Plan, Work};
-use crate::topology::{Connection, Topology};
+use super::draft::Draft;
+use super::{LinkEnd, Plan};
+use crate::topology::{Connection, EndpointIpv6, SessionAddresses, Topology};
 
 /// Microsoft's lab routes lie in the benchmarking range of RFC 2544: 512 prefixes of length 24.
 pub const MICROSOFT_RANGE: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(198, 18, 0, 0), 15);
@@ -17,6 +18,17 @@ pub const TEAMS_PREFIX: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(198, 18, 0, 
 pub const TEAMS_ADDRESS: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 10);
 /// Addresses of links and routers inside the lab; a topology may not use them.
 pub const INTERNAL_RANGE: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(172, 30, 0, 0), 15);
+/// Microsoft's IPv6 lab routes lie in the documentation range of RFC 9637, since the benchmarking range of RFC 5180 holds
+/// one /48: prefixes of length 48.
+pub const MICROSOFT_RANGE_IPV6: Ipv6Net =
+    Ipv6Net::new_assert(Ipv6Addr::new(0x3fff, 0x807, 0, 0, 0, 0, 0, 0), 32);
+/// The IPv6 prefix of the Teams service.
+pub const TEAMS_PREFIX_IPV6: Ipv6Net =
+    Ipv6Net::new_assert(Ipv6Addr::new(0x3fff, 0x807, 0, 0, 0, 0, 0, 0), 48);
+/// The Teams service host.
+pub const TEAMS_ADDRESS_IPV6: Ipv6Addr = Ipv6Addr::new(0x3fff, 0x807, 0, 0, 0, 0, 0, 0x10);
+/// IPv6 addresses of links inside the lab; a topology may not use them.
+pub const INTERNAL_RANGE_IPV6: Ipv6Net = Ipv6Net::new_assert(internal(0, 0), 32);
 /// Static fall-back routes lose against BGP's, which have metric 20.
 const FALLBACK_METRIC: u32 = 1000;
 /// Index of the first link: below are `lo` and what the kernel makes by itself.
@@ -33,8 +45,32 @@ pub struct Layout {
     pub connections: Vec<ConnectionLayout>,
     /// Endpoints, in file order.
     pub endpoints: Vec<EndpointLayout>,
-    /// Number of routes Microsoft announces on each session from the start.
+    /// Number of routes Microsoft announces on each IPv4 session from the start.
     pub microsoft_routes: u16,
+    /// Number of routes Microsoft announces on each IPv6 session.
+    pub microsoft_ipv6_routes: u16,
+    /// The links of WAN and core, if any connection has an IPv6 session: then all of the lab's own links have IPv6, too.
+    pub ipv6: Option<HubLinks>,
+}
+
+/// The IPv6 addresses of a plain link, a /127.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ipv6Link {
+    /// Of the WAN or the core.
+    pub hub: Ipv6Addr,
+    /// Of the edge, the peer's router, the endpoint, Teams or the internet.
+    pub spoke: Ipv6Addr,
+}
+
+/// The IPv6 links of the WAN and the core that every lab has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HubLinks {
+    /// Between the WAN and Teams.
+    pub teams: Ipv6Link,
+    /// Between the WAN and the internet.
+    pub wan_internet: Ipv6Link,
+    /// Between the core and the internet.
+    pub core_internet: Ipv6Link,
 }
 
 /// A Microsoft edge.
@@ -50,6 +86,8 @@ pub struct EdgeLayout {
     pub wan_side: Ipv4Addr,
     /// The WAN's address towards this edge.
     pub wan: Ipv4Addr,
+    /// The same link's IPv6 addresses.
+    pub ipv6: Option<Ipv6Link>,
 }
 
 /// A router of the peer.
@@ -63,6 +101,8 @@ pub struct PeerLayout {
     pub inside: Ipv4Addr,
     /// The core's address towards this router.
     pub core: Ipv4Addr,
+    /// The same link's IPv6 addresses.
+    pub ipv6: Option<Ipv6Link>,
 }
 
 /// A connection: a LAG between the line cards of an edge and of a peer's router.
@@ -76,6 +116,8 @@ pub struct ConnectionLayout {
     pub peer: LagEnd,
     /// Prefix length of the session subnet.
     pub prefix_len: u8,
+    /// The addresses of its IPv6 session, if it has one.
+    pub ipv6: Option<SessionAddresses<Ipv6Addr>>,
 }
 
 /// One end of a connection.
@@ -112,6 +154,10 @@ pub struct EndpointLayout {
     pub link: Ipv4Addr,
     /// The core's side.
     pub core: Ipv4Addr,
+    /// Its IPv6 prefix and address, if it has any.
+    pub ipv6: Option<EndpointIpv6>,
+    /// The IPv6 addresses of the link to the core.
+    pub ipv6_link: Option<Ipv6Link>,
 }
 
 /// BGP identifier of the WAN router.
@@ -140,6 +186,8 @@ pub const CORE_INTERNET: (Ipv4Addr, Ipv4Addr) = (
 impl Layout {
     /// Lays a topology out. Names and addresses follow from the order of its tables.
     pub fn of(topology: &Topology) -> Layout {
+        let dual_stack = topology.connections.iter().any(|c| c.ipv6.is_some());
+        let link = |net: u16, n: usize| dual_stack.then(|| Ipv6Link::numbered(net, n));
         let mut edges: Vec<EdgeLayout> = Vec::new();
         for connection in &topology.connections {
             if edges.iter().any(|edge| edge.name == connection.edge) {
@@ -152,6 +200,7 @@ impl Layout {
                 router_id: numbered([172, 30, 255, 1], n),
                 wan: numbered([172, 30, 0, 0], 2 * n),
                 wan_side: numbered([172, 30, 0, 1], 2 * n),
+                ipv6: link(WAN_LINKS, n),
             });
         }
         let peers = topology
@@ -163,6 +212,7 @@ impl Layout {
                 router_id: numbered([172, 31, 255, 1], n),
                 core: numbered([172, 31, 0, 0], 2 * n),
                 inside: numbered([172, 31, 0, 1], 2 * n),
+                ipv6: link(CORE_LINKS, n),
             });
         let peers: Vec<PeerLayout> = peers.collect();
         let endpoints = topology
@@ -175,6 +225,8 @@ impl Layout {
                 prefix: endpoint.prefix,
                 core: numbered([172, 31, 128, 0], 2 * n),
                 link: numbered([172, 31, 128, 1], 2 * n),
+                ipv6: endpoint.ipv6,
+                ipv6_link: link(ENDPOINT_LINKS, n),
             });
         let endpoints = endpoints.collect();
         let mut next_index = FIRST_INDEX;
@@ -194,6 +246,7 @@ impl Layout {
                 ConnectionLayout {
                     name: connection.name.clone(),
                     prefix_len: connection.addresses.prefix_len,
+                    ipv6: connection.ipv6,
                     edge: lag_end(connection, Side::Microsoft, edge_number, n, &mut next_index),
                     peer: lag_end(connection, Side::Peer, peer_number, n, &mut next_index),
                 }
@@ -205,6 +258,12 @@ impl Layout {
             connections,
             endpoints,
             microsoft_routes: topology.profile.routes,
+            microsoft_ipv6_routes: topology.profile.ipv6_routes,
+            ipv6: dual_stack.then(|| HubLinks {
+                teams: Ipv6Link::numbered(HUB_LINKS, 0),
+                wan_internet: Ipv6Link::numbered(HUB_LINKS, 1),
+                core_internet: Ipv6Link::numbered(HUB_LINKS, 2),
+            }),
         }
     }
 
@@ -242,39 +301,56 @@ impl Layout {
     }
 
     fn namespaces(&self, plan: &mut Draft) {
-        plan.namespace("teams", false);
-        plan.namespace("wan", true);
-        plan.namespace("internet", true);
+        let ipv6 = self.ipv6.is_some();
+        plan.namespace("teams", false, ipv6);
+        plan.namespace("wan", true, ipv6);
+        plan.namespace("internet", true, ipv6);
         for edge in &self.edges {
-            plan.namespace(&edge.name, true);
-            plan.namespace(&line_card(&edge.name), false);
+            plan.namespace(&edge.name, true, ipv6);
+            plan.namespace(&line_card(&edge.name), false, false);
         }
         for peer in &self.peers {
-            plan.namespace(&line_card(&peer.name), false);
-            plan.namespace(&peer.name, true);
+            plan.namespace(&line_card(&peer.name), false, false);
+            plan.namespace(&peer.name, true, ipv6);
         }
-        plan.namespace("core", true);
+        plan.namespace("core", true, ipv6);
         for endpoint in &self.endpoints {
-            plan.namespace(&endpoint.name, false);
+            plan.namespace(&endpoint.name, false, ipv6);
         }
     }
 
     fn microsoft_links(&self, plan: &mut Draft) {
-        plan.link(("wan", "teams", WAN_TEAMS.0), ("teams", "wan", WAN_TEAMS.1));
+        plan.link(
+            ("wan", "teams", WAN_TEAMS.0),
+            ("teams", "wan", WAN_TEAMS.1),
+            self.ipv6.map(|links| links.teams),
+        );
         plan.address("teams", "lo", TEAMS_ADDRESS, 32);
         plan.route("teams", Ipv4Net::default(), WAN_TEAMS.0, 0);
         plan.route("wan", MICROSOFT_RANGE, WAN_TEAMS.1, 0);
         plan.link(
             ("wan", "internet", WAN_INTERNET.0),
             ("internet", "wan", WAN_INTERNET.1),
+            self.ipv6.map(|links| links.wan_internet),
         );
         plan.route("wan", Ipv4Net::default(), WAN_INTERNET.1, FALLBACK_METRIC);
+        if let Some(links) = self.ipv6 {
+            plan.address("teams", "lo", TEAMS_ADDRESS_IPV6, 128);
+            plan.route("teams", Ipv6Net::default(), links.teams.hub, 0);
+            plan.route("wan", MICROSOFT_RANGE_IPV6, links.teams.spoke, 0);
+            let internet = links.wan_internet.spoke;
+            plan.route("wan", Ipv6Net::default(), internet, FALLBACK_METRIC);
+        }
         for edge in &self.edges {
             plan.link(
                 ("wan", &edge.name, edge.wan),
                 (&edge.name, "wan", edge.wan_side),
+                edge.ipv6,
             );
             plan.route(&edge.name, MICROSOFT_RANGE, edge.wan, 0);
+            if let Some(link) = edge.ipv6 {
+                plan.route(&edge.name, MICROSOFT_RANGE_IPV6, link.hub, 0);
+            }
         }
     }
 
@@ -282,28 +358,45 @@ impl Layout {
         plan.link(
             ("core", "internet", CORE_INTERNET.0),
             ("internet", "core", CORE_INTERNET.1),
+            self.ipv6.map(|links| links.core_internet),
         );
         plan.route("core", Ipv4Net::default(), CORE_INTERNET.1, FALLBACK_METRIC);
+        if let Some(links) = self.ipv6 {
+            let internet = links.core_internet.spoke;
+            plan.route("core", Ipv6Net::default(), internet, FALLBACK_METRIC);
+        }
         for peer in &self.peers {
             plan.link(
                 ("core", &peer.name, peer.core),
                 (&peer.name, "inside", peer.inside),
+                peer.ipv6,
             );
         }
         for endpoint in &self.endpoints {
             plan.link(
                 ("core", &endpoint.name, endpoint.core),
                 (&endpoint.name, "core", endpoint.link),
+                endpoint.ipv6_link,
             );
             plan.address(&endpoint.name, "lo", endpoint.address, 32);
             plan.route(&endpoint.name, Ipv4Net::default(), endpoint.core, 0);
             plan.route("core", endpoint.prefix, endpoint.link, 0);
+            if let (Some(own), Some(link)) = (endpoint.ipv6, endpoint.ipv6_link) {
+                plan.address(&endpoint.name, "lo", own.address, 128);
+                plan.route(&endpoint.name, Ipv6Net::default(), link.hub, 0);
+                plan.route("core", own.prefix, link.spoke, 0);
+            }
         }
     }
 
     fn lag(&self, plan: &mut Draft, connection: &ConnectionLayout) {
         let name = &connection.name;
-        for end in [&connection.edge, &connection.peer] {
+        let ipv6 = connection.ipv6;
+        let ends = [
+            (&connection.edge, ipv6.map(|session| session.microsoft)),
+            (&connection.peer, ipv6.map(|session| session.peer)),
+        ];
+        for (end, ipv6_address) in ends {
             plan.veth(
                 LinkEnd {
                     namespace: end.router.clone(),
@@ -319,6 +412,9 @@ impl Layout {
                 },
             );
             plan.address(&end.router, name, end.address, connection.prefix_len);
+            if let (Some(address), Some(session)) = (ipv6_address, ipv6) {
+                plan.address(&end.router, name, address, session.prefix_len);
+            }
             plan.up(&end.router, name);
             // The hidden end stays down: its state is the LAG's carrier, and that is LACP's to decide.
             plan.clsact(&end.line_card, &format!("{name}.0"));
@@ -354,6 +450,30 @@ fn line_card(router: &str) -> String {
 /// The address `n` above a base.
 fn numbered(base: [u8; 4], n: usize) -> Ipv4Addr {
     Ipv4Addr::from(u32::from_be_bytes(base) + n as u32)
+}
+
+/// Third group of the addresses of links between the hubs and Teams, the internet.
+const HUB_LINKS: u16 = 0;
+/// Of links between the WAN and edges.
+const WAN_LINKS: u16 = 0x30;
+/// Of links between the core and the peer's routers.
+const CORE_LINKS: u16 = 0x31;
+/// Of links between the core and endpoints.
+const ENDPOINT_LINKS: u16 = 0x32;
+
+/// An address of [`INTERNAL_RANGE_IPV6`].
+const fn internal(net: u16, host: u16) -> Ipv6Addr {
+    Ipv6Addr::new(0xfd00, 0x1ab, net, 0, 0, 0, 0, host)
+}
+
+impl Ipv6Link {
+    fn numbered(net: u16, n: usize) -> Ipv6Link {
+        let first = 2 * n as u16;
+        Ipv6Link {
+            hub: internal(net, first),
+            spoke: internal(net, first + 1),
+        }
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -400,73 +520,5 @@ fn lag_end(
             .collect(),
         system: [0x02, tag, router_high, router_low, 0xff, 0],
         key: connection_number as u16 + 1,
-    }
-}
-
-/// A plan being written.
-struct Draft {
-    work: Vec<Work>,
-    next_index: u32,
-}
-
-impl Draft {
-    fn namespace(&mut self, name: &str, forwarding: bool) {
-        self.work.push(Work::Namespace {
-            name: name.to_owned(),
-            forwarding,
-        });
-    }
-
-    fn veth(&mut self, a: LinkEnd, b: LinkEnd) {
-        self.work.push(Work::Veth { a, b });
-    }
-
-    /// A plain link with a /31, both ends up.
-    fn link(&mut self, a: (&str, &str, Ipv4Addr), b: (&str, &str, Ipv4Addr)) {
-        let end = |(namespace, name, _): (&str, &str, Ipv4Addr), index| LinkEnd {
-            namespace: namespace.to_owned(),
-            name: name.to_owned(),
-            index,
-            mac: None,
-        };
-        let index = self.next_index;
-        self.next_index += 2;
-        self.veth(end(a, index), end(b, index + 1));
-        for (namespace, name, address) in [a, b] {
-            self.address(namespace, name, address, 31);
-            self.up(namespace, name);
-        }
-    }
-
-    fn address(&mut self, namespace: &str, link: &str, address: Ipv4Addr, prefix_len: u8) {
-        self.work.push(Work::Address {
-            namespace: namespace.to_owned(),
-            link: link.to_owned(),
-            address,
-            prefix_len,
-        });
-    }
-
-    fn up(&mut self, namespace: &str, link: &str) {
-        self.work.push(Work::Up {
-            namespace: namespace.to_owned(),
-            link: link.to_owned(),
-        });
-    }
-
-    fn clsact(&mut self, namespace: &str, link: &str) {
-        self.work.push(Work::Clsact {
-            namespace: namespace.to_owned(),
-            link: link.to_owned(),
-        });
-    }
-
-    fn route(&mut self, namespace: &str, destination: Ipv4Net, via: Ipv4Addr, metric: u32) {
-        self.work.push(Work::Route {
-            namespace: namespace.to_owned(),
-            destination,
-            via: vec![via],
-            metric,
-        });
     }
 }

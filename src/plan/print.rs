@@ -55,12 +55,27 @@ impl Work {
 impl fmt::Display for Work {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Work::Namespace { name, forwarding } => {
+            Work::Namespace {
+                name,
+                forwarding,
+                ipv6,
+            } => {
                 write!(f, "ip netns add {name} && ip netns exec {name} sysctl -qw")?;
-                write!(f, " net.ipv6.conf.default.addr_gen_mode=1")?;
+                match ipv6 {
+                    true => {
+                        write!(f, " net.ipv6.conf.default.accept_dad=0")?;
+                        write!(f, " net.ipv6.conf.default.accept_ra=0")?;
+                        write!(f, " net.ipv6.conf.default.keep_addr_on_down=1")?;
+                    }
+                    false => write!(f, " net.ipv6.conf.default.addr_gen_mode=1")?,
+                }
                 if *forwarding {
                     write!(f, " net.ipv4.ip_forward=1")?;
                     write!(f, " net.ipv4.fib_multipath_hash_policy=1")?;
+                }
+                if *forwarding && *ipv6 {
+                    write!(f, " net.ipv6.conf.all.forwarding=1")?;
+                    write!(f, " net.ipv6.fib_multipath_hash_policy=1")?;
                 }
                 write!(f, " && ip -n {name} link set lo up")
             }

@@ -100,15 +100,20 @@ pub fn asn(number: u32) -> Option<&'static SpecialAsns> {
 
 /// The row that keeps a prefix out of the public routing table: one that covers it or that it covers, and is not
 /// globally reachable. With `documentation_is_public`, the blocks for documentation do not count.
-pub fn bogon(prefix: Ipv4Net, documentation_is_public: bool) -> Option<&'static Special> {
-    let prefix = IpNet::V4(prefix);
+pub fn bogon(prefix: impl Into<IpNet>, documentation_is_public: bool) -> Option<&'static Special> {
+    let prefix = prefix.into();
+    let table = match prefix {
+        IpNet::V4(_) => &IPV4,
+        IpNet::V6(_) => &IPV6,
+    };
     let wrong = |row: &&Special| {
         row.globally_reachable != Some(true) && !(documentation_is_public && row.documentation)
     };
     // A block inside another has its own purpose, so the longest of those that cover decides.
-    let covering = longest_covering(&IPV4, prefix).filter(wrong);
+    let covering = longest_covering(table, prefix).filter(wrong);
     let inside = || {
-        IPV4.iter()
+        table
+            .iter()
             .find(|row| prefix.contains(&row.block) && wrong(row))
     };
     covering.or_else(inside)

@@ -75,13 +75,25 @@ fn layer(
         "lag" => raw.lag.as_ref()?,
         _ => raw.bfd.as_ref()?,
     };
-    let connections = stage.connections(names, mistakes);
+    let named = match subject {
+        "lag" => stage.connections(names, mistakes),
+        _ => stage.sessions(names, mistakes),
+    };
     let up = state(raw, table, subject, &["up", "down"], mistakes)? == "up";
-    let connections = connections?;
+    let named = named?;
     Some(match subject {
-        "session" => Expect::Session { connections, up },
-        "lag" => Expect::Lag { connections, up },
-        _ => Expect::Bfd { connections, up },
+        "session" => Expect::Session {
+            sessions: named,
+            up,
+        },
+        "lag" => Expect::Lag {
+            connections: named,
+            up,
+        },
+        _ => Expect::Bfd {
+            sessions: named,
+            up,
+        },
     })
 }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::provider::Request;
@@ -45,7 +45,7 @@ pub enum Act {
         /// Whose.
         by: Speaker,
         /// The prefix.
-        prefix: Ipv4Net,
+        prefix: IpNet,
         /// Connections on whose sessions it is withdrawn.
         from: Vec<String>,
     },
@@ -77,7 +77,7 @@ pub struct Announcement {
     /// Who announces.
     pub by: Speaker,
     /// The prefix.
-    pub prefix: Ipv4Net,
+    pub prefix: IpNet,
     /// Connections on whose sessions it is announced.
     pub from: Vec<String>,
     /// AS_PATH, first the speaker's own AS; empty means just that.
@@ -168,10 +168,10 @@ pub enum FaultKind {
 /// What is expected.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Expect {
-    /// The BGP session of each of these connections, as the Microsoft edge sees it.
+    /// Each of these BGP sessions, as the Microsoft edge sees it.
     Session {
-        /// Connections.
-        connections: Vec<String>,
+        /// `ams-1` for the IPv4 session of a connection, `ams-1/ipv6` for its IPv6 session.
+        sessions: Vec<String>,
         /// `up` is Established, `down` is anything else.
         up: bool,
     },
@@ -191,19 +191,19 @@ pub enum Expect {
         /// Distributing.
         up: bool,
     },
-    /// The BFD session of each of these connections, as the edge sees it.
+    /// The BFD session of each of these BGP sessions, as the edge sees it.
     Bfd {
-        /// Connections.
-        connections: Vec<String>,
+        /// As in [`Expect::Session`].
+        sessions: Vec<String>,
         /// `up` is Up, `down` is anything else.
         up: bool,
     },
-    /// A route is present or absent in the edge's Adj-RIB-In of these connections.
+    /// A route is present or absent in the edge's Adj-RIB-In of these sessions.
     Route {
         /// The prefix; `None` means any route at all.
-        prefix: Option<Ipv4Net>,
-        /// Connections.
-        connections: Vec<String>,
+        prefix: Option<IpNet>,
+        /// As in [`Expect::Session`], of the prefix's family.
+        sessions: Vec<String>,
         /// From the edge's view: received from the peer, or advertised to it.
         direction: RouteDirection,
         /// Present or absent.
@@ -211,12 +211,12 @@ pub enum Expect {
         /// When given: exactly this many routes.
         count: Option<u32>,
     },
-    /// The edge's policy accepts or refuses what it received of a prefix on these connections.
+    /// The edge's policy accepts or refuses what it received of a prefix on these sessions.
     RoutePolicy {
         /// The prefix.
-        prefix: Ipv4Net,
-        /// Connections.
-        connections: Vec<String>,
+        prefix: IpNet,
+        /// As in [`Expect::Session`], of the prefix's family.
+        sessions: Vec<String>,
         /// Accepted or refused.
         accepted: bool,
         /// When refused: for this reason, a name in the edges' import policy or one of
@@ -226,7 +226,7 @@ pub enum Expect {
     /// The internet's router has learned a route, or not.
     InternetRoute {
         /// The prefix.
-        prefix: Ipv4Net,
+        prefix: IpNet,
         /// From whom; `None` means from anybody.
         from: Option<Speaker>,
         /// Present or absent.
@@ -237,7 +237,7 @@ pub enum Expect {
         /// An endpoint or a prefix, as the file names it.
         to: String,
         /// The prefix it means.
-        prefix: Ipv4Net,
+        prefix: IpNet,
         /// Connections in any order; empty with `internet` set.
         via: Vec<String>,
         /// Over the internet path instead.

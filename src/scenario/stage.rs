@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 
 use super::{Speaker, Target};
+use crate::bgp::family::Family;
 use crate::source::{Located, Mistakes, Names, list};
-use crate::topology::{Registers, Topology};
+use crate::topology::{Connection, Registers, Topology, of_session, session_name};
 
 /// The stage: the names there are, what is broken, what is sent, announced and registered.
 pub(super) struct Stage<'a> {
@@ -22,9 +23,9 @@ pub(super) struct Stage<'a> {
     /// Directions of probe traffic that is being sent.
     pub flows: Vec<(String, String)>,
     /// Prefixes that the peer announces, or has announced.
-    pub prefixes: Vec<Ipv4Net>,
+    pub prefixes: Vec<IpNet>,
     /// Prefixes that Microsoft announces, or has announced, besides its usual ones.
-    pub microsoft_prefixes: Vec<Ipv4Net>,
+    pub microsoft_prefixes: Vec<IpNet>,
     /// How many usual ones there are.
     pub microsoft_routes: u16,
     /// Connections that have cables and were not removed.
@@ -43,10 +44,15 @@ impl<'a> Stage<'a> {
     /// Where a scenario begins. Onboarded means: all is cabled, and the endpoints' prefixes are registered and, where
     /// there is a Peering Service, activated.
     pub fn new(topology: &'a Topology, folder: PathBuf, kept: bool, onboarded: bool) -> Stage<'a> {
-        let prefixes: Vec<Ipv4Net> = topology.endpoints.iter().map(|e| e.prefix).collect();
+        let endpoints = topology.endpoints.iter();
+        let of_ipv6 = endpoints
+            .clone()
+            .filter_map(|e| Some(e.ipv6?.prefix.into()));
+        let prefixes = endpoints.clone().map(|e| e.prefix.into()).chain(of_ipv6);
+        // Only IPv4 prefixes are registered and activated.
         let texts = |there: bool| -> Vec<String> {
-            let there = prefixes.iter().filter(|_| there);
-            there.map(ToString::to_string).collect()
+            let there = endpoints.clone().filter(|_| there);
+            there.map(|endpoint| endpoint.prefix.to_string()).collect()
         };
         let mut stage = Stage {
             topology,
@@ -57,7 +63,7 @@ impl<'a> Stage<'a> {
             flows: Vec::new(),
             registered: texts(onboarded && topology.profile.registers == Registers::Prefixes),
             activated: texts(onboarded && !topology.services.is_empty()),
-            prefixes,
+            prefixes: prefixes.collect(),
             microsoft_prefixes: Vec::new(),
             microsoft_routes: topology.profile.routes,
             cabled: Vec::new(),
@@ -78,7 +84,7 @@ impl<'a> Stage<'a> {
     }
 
     /// What a side announces, or has announced; of Microsoft only what is unusual.
-    pub fn announced(&mut self, by: Speaker) -> &mut Vec<Ipv4Net> {
+    pub fn announced(&mut self, by: Speaker) -> &mut Vec<IpNet> {
         match by {
             Speaker::Peer => &mut self.prefixes,
             Speaker::Microsoft => &mut self.microsoft_prefixes,
@@ -133,26 +139,94 @@ impl<'a> Stage<'a> {
         if names.value == Names::One("all".to_owned()) {
             return Some(self.connection_names().map(str::to_owned).collect());
         }
+        let valid: Vec<String> = self.connection_names().map(str::to_owned).collect();
+        self.named(names, "connection", &valid, mistakes)
+    }
+
+    /// The names of a name or a list, all of which are valid, each once.
+    fn named(
+        &self,
+        names: &Located<Names>,
+        kind: &str,
+        valid: &[String],
+        mistakes: &mut Mistakes,
+    ) -> Option<Vec<String>> {
+        let valid = || valid.iter().map(String::as_str);
         let mut good = true;
         let mut found: Vec<String> = Vec::new();
         let located = names.value.located(names.span);
         if located.is_empty() && !mistakes.is_struck(names.span, None) {
-            let diagnostic = mistakes.error(names.span, "no connection is named", "an empty list");
-            let valid = list(self.connection_names());
-            mistakes.push(diagnostic.note(format!("connections: {valid}, or \"all\"")));
+            let message = format!("no {kind} is named");
+            let diagnostic = mistakes.error(names.span, message, "an empty list");
+            mistakes.push(diagnostic.note(format!("{kind}s: {}, or \"all\"", list(valid()))));
         }
         for name in &located {
             if found.contains(&name.value) {
-                let message = format!("connection `{}` is named twice", name.value);
+                let message = format!("{kind} `{}` is named twice", name.value);
                 mistakes.push(mistakes.error(name.span, message, "the second time"));
                 good = false;
-            } else if mistakes.known(name, "connection", self.connection_names()) {
+            } else if mistakes.known(name, kind, valid()) {
                 found.push(name.value.clone());
             } else {
                 good = false;
             }
         }
         (good && !found.is_empty()).then_some(found)
+    }
+
+    /// Sessions as a file writes them: `ams-1`, `ams-1/ipv6`.
+    pub fn session_names(&self) -> Vec<String> {
+        let connections = self.topology.connections.iter();
+        connections.flat_map(Connection::sessions).collect()
+    }
+
+    /// The sessions of a name, a list, or "all": of every connection those of both families.
+    pub fn sessions(&self, names: &Located<Names>, mistakes: &mut Mistakes) -> Option<Vec<String>> {
+        let valid = self.session_names();
+        if valid
+            .iter()
+            .all(|name| of_session(name).1 == Family::Ipv4Unicast)
+        {
+            return self.connections(names, mistakes);
+        }
+        match names.value == Names::One("all".to_owned()) {
+            true => Some(valid),
+            false => self.named(names, "session", &valid, mistakes),
+        }
+    }
+
+    /// The sessions of one family on the connections, or of the sessions, of a name, a list, or "all".
+    pub fn sessions_of(
+        &self,
+        family: Family,
+        names: &Located<Names>,
+        mistakes: &mut Mistakes,
+    ) -> Option<Vec<String>> {
+        let has = |connection: &&Connection| connection.families().any(|f| f == family);
+        let with: Vec<&Connection> = self.topology.connections.iter().filter(has).collect();
+        let session = |connection: &str| session_name(connection, family);
+        if with.is_empty() {
+            let message = format!("no connection has a session for {family}");
+            let diagnostic = mistakes.error(names.span, message, "nothing there could tell of it");
+            mistakes.push(diagnostic.help("give connections an `ipv6` in the topology"));
+            return None;
+        }
+        if names.value == Names::One("all".to_owned()) {
+            return Some(with.iter().map(|c| session(&c.name)).collect());
+        }
+        // `ams-1/ipv6` says no more than `ams-1` where the prefix tells the family.
+        let valid = with.iter().flat_map(|c| {
+            let of_family = session(&c.name);
+            let name = Some(c.name.clone()).filter(|name| *name != of_family);
+            name.into_iter().chain([of_family])
+        });
+        let named = self.named(names, "session", &valid.collect::<Vec<_>>(), mistakes)?;
+        Some(
+            named
+                .iter()
+                .map(|name| session(of_session(name).0))
+                .collect(),
+        )
     }
 
     /// A member such as `ams-1/1`.

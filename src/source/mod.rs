@@ -5,6 +5,7 @@
 //!
 //! **Invariant:** no diagnostic depends on hash order or time; reading the named file is the only I/O.
 
+mod address;
 mod community;
 mod either;
 mod mistakes;
@@ -21,11 +22,12 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use address::{Address, AnyPrefix, Ipv6Address, Ipv6Prefix, Prefix};
 pub use community::{Community, ExtendedCommunity, LargeCommunity};
 pub use either::{Numbers, TextOr, Word, Words};
 pub use mistakes::{Mistakes, closest, list};
 pub use read::read;
-pub use value::{Address, Bandwidth, Duration, Located, Names, Prefix, Table, Wrong, in_words};
+pub use value::{Bandwidth, Duration, Located, Names, Table, Wrong, in_words};
 
 /// A byte range of a file's text.
 #[derive(

@@ -87,6 +87,17 @@ fn prefixes_addresses_and_communities() {
     assert!(refusal::<Prefix>("198.51.100.0/33").contains("not an IPv4 prefix"));
     assert!(refusal::<Address>("198.51.100.1/24").contains("try: 198.51.100.1"));
     assert!(refusal::<Address>("198.51.100").contains("not an IPv4 address"));
+    assert!("2001:db8::/48".parse::<Ipv6Prefix>().is_ok());
+    assert!(refusal::<Ipv6Prefix>("2001:db8::1/48").contains("try: 2001:db8::/48"));
+    assert!(refusal::<Ipv6Prefix>("2001:db8::1").contains("try: 2001:db8::1/128"));
+    assert!(refusal::<Ipv6Prefix>("192.0.2.0/24").contains("only IPv6"));
+    assert!(refusal::<Ipv6Address>("2001:db8::1/48").contains("try: 2001:db8::1"));
+    for good in ["198.51.100.0/24", "2001:db8::/48", "::/0", "0.0.0.0/0"] {
+        assert!(good.parse::<AnyPrefix>().is_ok(), "{good}");
+    }
+    assert!(refusal::<AnyPrefix>("198.51.100.0/33").contains("not an IPv4 prefix"));
+    assert!(refusal::<AnyPrefix>("2001:db8::/129").contains("not an IPv6 prefix"));
+    assert!(refusal::<AnyPrefix>("2001:db8::1/48").contains("try: 2001:db8::/48"));
     assert_eq!("8075:8007".parse(), Ok(Community(8075, 8007)));
     for text in ["8075", "8075:8007:0", "65536:1", ":", "a:b"] {
         assert!(

@@ -1,4 +1,4 @@
-//! Values as the three files write them: durations and bandwidths with units, prefixes, names.
+//! Values as the three files write them: durations and bandwidths with units, names.
 //!
 //! Each knows its JSON Schema, so that `peerlab schema` and the parser cannot disagree.
 
@@ -6,10 +6,8 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::fmt;
 use std::marker::PhantomData;
-use std::net::Ipv4Addr;
 use std::str::FromStr;
 
-use ipnet::{IpNet, Ipv4Net};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_spanned::Spanned;
@@ -370,66 +368,6 @@ impl fmt::Display for Bandwidth {
             }
             mbps => write!(f, "{mbps}Mbps"),
         }
-    }
-}
-
-/// An IPv4 prefix such as `"198.51.100.0/24"`, without host bits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Prefix(pub Ipv4Net);
-
-text_value!(
-    Prefix,
-    "an IPv4 prefix, such as \"198.51.100.0/24\"",
-    r"^([0-9]{1,3}\.){3}[0-9]{1,3}/[0-9]{1,2}$"
-);
-
-impl FromStr for Prefix {
-    type Err = Wrong;
-
-    fn from_str(text: &str) -> Result<Prefix, Wrong> {
-        match text.parse() {
-            Ok(IpNet::V4(net)) if net == net.trunc() => Ok(Prefix(net)),
-            Ok(IpNet::V4(net)) => Err(Wrong {
-                message: format!("the prefix `{text}` has host bits set"),
-                label: "not a network address",
-                instead: Some(net.trunc().to_string()),
-            }),
-            Ok(IpNet::V6(_)) => Err(Wrong {
-                message: format!("`{text}` is an IPv6 prefix"),
-                label: "only IPv4 here",
-                instead: None,
-            }),
-            Err(_) => Err(Wrong {
-                message: format!("`{text}` is not an IPv4 prefix"),
-                label: "an address, a slash and a length up to 32",
-                instead: text
-                    .parse()
-                    .ok()
-                    .map(|address: Ipv4Addr| format!("{address}/32")),
-            }),
-        }
-    }
-}
-
-/// An IPv4 address such as `"198.51.100.10"`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Address(pub Ipv4Addr);
-
-text_value!(
-    Address,
-    "an IPv4 address, such as \"198.51.100.10\"",
-    r"^([0-9]{1,3}\.){3}[0-9]{1,3}$"
-);
-
-impl FromStr for Address {
-    type Err = Wrong;
-
-    fn from_str(text: &str) -> Result<Address, Wrong> {
-        text.parse().map(Address).map_err(|_| Wrong {
-            message: format!("`{text}` is not an IPv4 address"),
-            label: "four numbers up to 255 with dots between",
-            instead: text.parse().ok().map(|net: Ipv4Net| net.addr().to_string()),
-        })
     }
 }
 

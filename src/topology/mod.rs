@@ -5,6 +5,7 @@
 //!
 //! **Invariant:** names refer to things that exist; lists are in file order; no I/O but reading the file and those it names.
 
+mod addresses;
 mod numbers;
 mod parse;
 mod policy;
@@ -12,14 +13,15 @@ pub mod profile;
 mod raw;
 mod registry;
 mod rules;
+mod session;
 
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU8;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ipnet::Ipv4Net;
+use ipnet::{Ipv4Net, Ipv6Net};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -29,6 +31,7 @@ pub use parse::{load, parse, parse_kept};
 pub use policy::{
     ActiveGate, AfterVerified, ForeignOrigin, Overlap, Policy, Rpki, SameName, ShortPrefix, Weight,
 };
+pub use session::{of_session, session_name};
 
 /// An interconnect: the peer's routers, the connections to Microsoft edges, and the endpoints.
 #[derive(Debug, Clone, PartialEq)]
@@ -177,7 +180,7 @@ pub struct PeerPolicies {
     pub export: Option<String>,
 }
 
-/// One LAG between a router of the peer and a Microsoft edge, with one BGP and one BFD session.
+/// One LAG between a router of the peer and a Microsoft edge, with one BGP and one BFD session for each address family.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Connection {
     /// Name, for example `ams-1`; also the LAG's interface name inside both routers (≤ 12 bytes).
@@ -192,21 +195,23 @@ pub struct Connection {
     pub bandwidth_mbps: u32,
     /// Speeds of the members in Mbit/s, all equal; 1 to 8 of them.
     pub members: Vec<u32>,
-    /// Session addresses.
+    /// IPv4 session addresses.
     pub addresses: SessionAddresses,
+    /// IPv6 session addresses, if there is an IPv6 session.
+    pub ipv6: Option<SessionAddresses<Ipv6Addr>>,
     /// Policies of the peer's router here, when it is simulated: its own where the connection has none.
     pub policies: PeerPolicies,
 }
 
-/// The IPv4 session addresses of a connection, allocated by Microsoft.
+/// The session addresses of a connection, allocated by Microsoft.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SessionAddresses {
-    /// Prefix length, 30 or 31.
+pub struct SessionAddresses<Address = Ipv4Addr> {
+    /// Prefix length: of IPv4 30 or 31, of IPv6 64 to 127.
     pub prefix_len: u8,
     /// The peer's address.
-    pub peer: Ipv4Addr,
+    pub peer: Address,
     /// Microsoft's address.
-    pub microsoft: Ipv4Addr,
+    pub microsoft: Address,
 }
 
 /// A host of the peer behind its routers, for example an SBC.
@@ -218,8 +223,19 @@ pub struct Endpoint {
     pub prefix: Ipv4Net,
     /// Its address inside the prefix.
     pub address: Ipv4Addr,
-    /// Routers that announce the prefix, in file order.
+    /// The same of IPv6, if it has any.
+    pub ipv6: Option<EndpointIpv6>,
+    /// Routers that announce its prefixes, in file order.
     pub behind: Vec<String>,
+}
+
+/// What an endpoint has of IPv6.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EndpointIpv6 {
+    /// The prefix the peer announces for it.
+    pub prefix: Ipv6Net,
+    /// Its address inside the prefix.
+    pub address: Ipv6Addr,
 }
 
 /// A peer ASN of the subscription: routes of its origin may come through a peering whose AS has the same name (PFX-17).
@@ -267,8 +283,10 @@ pub struct Profile {
     pub bgp: BgpTimers,
     /// LACP of the Microsoft side and of a line card run for a peer's router.
     pub lacp: LacpSettings,
-    /// Number of routes Microsoft announces on each session.
+    /// Number of routes Microsoft announces on each IPv4 session.
     pub routes: u16,
+    /// Number of routes Microsoft announces on each IPv6 session.
+    pub ipv6_routes: u16,
     /// Which reading of the documents holds.
     pub policy: Policy,
     /// The policy for what an edge receives from the peer: one of [`Topology::policies`].

@@ -11,7 +11,7 @@ use super::raw::{
 };
 use super::{
     BfdTimers, BgpTimers, Connection, Endpoint, LacpSettings, Metro, Peer, PeerAsn, PeerPolicies,
-    Policy, Profile, Router, Service, SessionAddresses, Topology, profile, registry, rules,
+    Policy, Profile, Router, Service, Topology, addresses, profile, registry, rules,
 };
 use crate::policy::Policies;
 use crate::source::{
@@ -189,6 +189,13 @@ pub(super) fn with_microsoft(
         }
         profile.routes = routes.value;
     }
+    if let Some(routes) = microsoft.ipv6_routes {
+        if !(1..=512).contains(&routes.value) {
+            let message = format!("{} routes cannot be announced", routes.value);
+            mistakes.push(mistakes.error(routes.span, message, "1 to 512"));
+        }
+        profile.ipv6_routes = routes.value;
+    }
     if let Some(policy) = &microsoft.policy {
         profile.policy = Policy::of(policy, &profile.policy, mistakes);
     }
@@ -288,7 +295,11 @@ fn connection(
     let known = router.is_some_and(|r| mistakes.known(r, "router", file.router.names()));
     let edge = mistakes.require(raw.edge.as_ref(), at, &owner, "edge", "edge = \"…\"");
     let ipv4 = mistakes.require(raw.ipv4, at, &owner, "ipv4", "ipv4 = \"192.0.2.0/31\"");
-    let addresses = ipv4.and_then(|ipv4| session_addresses(ipv4, mistakes));
+    let addresses = ipv4.and_then(|ipv4| addresses::of_session(ipv4, mistakes));
+    let ipv6 = match raw.ipv6 {
+        Some(ipv6) => Some(addresses::of_ipv6_session(ipv6, mistakes)?),
+        None => None,
+    };
     let (bandwidth, members) = members(name, raw, mistakes)?;
     let router = router.filter(|_| known)?.value.clone();
     let stands = |(other, _): &&(Located<String>, super::raw::RawRouter)| other.value == router;
@@ -301,33 +312,8 @@ fn connection(
         bandwidth_mbps: bandwidth,
         members,
         addresses: addresses?,
+        ipv6,
         policies: peer_policies(&raw.import, &raw.export, policies, mistakes),
-    })
-}
-
-/// The two addresses of a session subnet (ADR-04, ADR-05).
-pub(super) fn session_addresses(
-    ipv4: Located<crate::source::Prefix>,
-    mistakes: &mut Mistakes,
-) -> Option<SessionAddresses> {
-    let net = ipv4.value.0;
-    let first = u32::from(net.network());
-    let (peer, microsoft) = match net.prefix_len() {
-        31 => (first, first + 1),
-        30 => (first + 1, first + 2),
-        length => {
-            let message = format!("a session subnet of length /{length} is not possible");
-            let diagnostic = mistakes.error(ipv4.span, message, "a /31 or a /30");
-            mistakes.push(diagnostic.note(
-                "Microsoft allocates a /31 (peer even, Microsoft odd) or a /30 (peer first, Microsoft second)",
-            ));
-            return None;
-        }
-    };
-    Some(SessionAddresses {
-        prefix_len: net.prefix_len(),
-        peer: peer.into(),
-        microsoft: microsoft.into(),
     })
 }
 
@@ -452,6 +438,7 @@ fn endpoint(
     let address = mistakes.require(raw.address, at, &owner, "address", example);
     let example = "behind = [\"…\", \"…\"]";
     let behind = mistakes.require(raw.behind.as_ref(), at, &owner, "behind", example);
+    let ipv6 = (raw.ipv6.as_ref()).map(|ipv6| addresses::endpoint_ipv6(name, ipv6, mistakes));
     let behind = behind?;
     if behind.value.is_empty() && !mistakes.is_struck(behind.span, None) {
         let message = format!("{owner} is behind no router");
@@ -472,6 +459,10 @@ fn endpoint(
         name: name.value.clone(),
         prefix: prefix?.value.0,
         address: address?.value.0,
+        ipv6: match ipv6 {
+            Some(ipv6) => Some(ipv6?),
+            None => None,
+        },
         behind: names,
     })
 }

@@ -127,6 +127,7 @@ fn blank() -> Profile {
             min_links: 1,
         },
         routes: 0,
+        ipv6_routes: 0,
         policy: Policy::default(),
         import: String::new(),
         export: String::new(),
@@ -153,6 +154,7 @@ fn complete(raw: &RawProfileFile, mistakes: &mut Mistakes) -> bool {
         ("microsoft.import", microsoft.import.is_some()),
         ("microsoft.export", microsoft.export.is_some()),
         ("microsoft.routes", microsoft.routes.is_some()),
+        ("microsoft.ipv6-routes", microsoft.ipv6_routes.is_some()),
         (
             "microsoft.bfd.interval",
             bfd.is_some_and(|bfd| bfd.interval.is_some()),

@@ -11,7 +11,9 @@ use super::policy::{
 };
 use super::{Registers, SessionAddressProvider};
 use crate::policy::{RawPolicies, RawSets};
-use crate::source::{Address, Bandwidth, Duration, Located, Prefix, Table, TextOr};
+use crate::source::{
+    Address, Bandwidth, Duration, Ipv6Address, Ipv6Prefix, Located, Prefix, Table, TextOr,
+};
 
 /// A topology: what the interconnect is.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
@@ -34,7 +36,7 @@ pub(super) struct RawTopology {
     /// The peer's routers, by name (at most 15 characters).
     #[serde(default)]
     pub router: Table<RawRouter>,
-    /// Connections, by name (at most 12 characters): one LAG, with one BGP and one BFD session.
+    /// Connections, by name (at most 12 characters): one LAG, with one BGP and one BFD session for each address family.
     #[serde(default)]
     pub connection: Table<RawConnection>,
     /// Hosts of the peer behind its routers, by name.
@@ -175,9 +177,12 @@ pub(super) struct RawMicrosoft {
     pub bgp: Option<Located<RawBgp>>,
     /// LACP settings.
     pub lacp: Option<Located<RawLacp>>,
-    /// Number of routes announced on each session: 280 now, 308 and 322 after growth; at most 512.
+    /// Number of routes announced on each IPv4 session: 280 now, 308 and 322 after growth; at most 512.
     #[schemars(range(min = 1, max = 512))]
     pub routes: Option<Located<u16>>,
+    /// Number of routes announced on each IPv6 session, of which nothing is published: 64 if not given, at most 512.
+    #[schemars(range(min = 1, max = 512))]
+    pub ipv6_routes: Option<Located<u16>>,
     /// Which reading holds where Microsoft's documents contradict each other or are silent.
     pub policy: Option<RawPolicy>,
     /// The policy for what an edge receives from the peer. The voice profile has `edge-import`.
@@ -313,6 +318,9 @@ pub(super) struct RawConnection {
     /// Session subnet allocated by Microsoft: a /31 (peer even, Microsoft odd) or a /30 (peer first, Microsoft second).
     #[schemars(required)]
     pub ipv4: Option<Located<Prefix>>,
+    /// Session subnet of an IPv6 session: a /127 (peer even, Microsoft odd), or one down to /64 (peer first, Microsoft
+    /// second). Without it the connection has no IPv6 session.
+    pub ipv6: Option<Located<Ipv6Prefix>>,
     /// The simulated router's policy for what it receives here, instead of the router's own.
     pub import: Option<Located<String>>,
     /// The simulated router's policy for what it announces here, instead of the router's own.
@@ -362,9 +370,23 @@ pub(super) struct RawEndpoint {
     /// Its address inside the prefix.
     #[schemars(required)]
     pub address: Option<Located<Address>>,
-    /// Routers that announce the prefix.
+    /// A prefix and an address of IPv6 besides, if it has any.
+    pub ipv6: Option<Located<RawEndpointIpv6>>,
+    /// Routers that announce its prefixes.
     #[schemars(required)]
     pub behind: Option<Located<Vec<Located<String>>>>,
+}
+
+/// What an endpoint has of IPv6.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RawEndpointIpv6 {
+    /// The prefix the peer announces for it.
+    #[schemars(required)]
+    pub prefix: Option<Located<Ipv6Prefix>>,
+    /// Its address inside the prefix.
+    #[schemars(required)]
+    pub address: Option<Located<Ipv6Address>>,
 }
 
 /// A peer ASN of the subscription besides the peer's own: routes may come from it, if it has the same name.

@@ -65,6 +65,7 @@ pub fn plan() -> Plan {
     let namespace = |name: &str, forwarding| Work::Namespace {
         name: name.into(),
         forwarding,
+        ipv6: false,
     };
     let default: Ipv4Net = "0.0.0.0/0".parse().expect("a prefix");
     Plan {
@@ -90,7 +91,7 @@ pub fn plan() -> Plan {
             up("b", "two"),
             Work::Route {
                 namespace: "b".into(),
-                destination: default,
+                destination: default.into(),
                 via: vec![[10, 0, 0, 0].into(), [10, 0, 0, 2].into()],
                 metric: 1000,
             },
@@ -288,7 +289,7 @@ fn many_refusals() -> Outcome {
         route::add(
             &mut netlink,
             "here",
-            destination,
+            destination.into(),
             &[[10, 0, 0, 1].into()],
             0,
         );

@@ -182,7 +182,7 @@ fn flood(watchers: usize) -> Result<usize, Failed> {
     let gateway = [[10, 0, 0, 2].into()];
     for n in 0..40_000_u32 {
         let other = Ipv4Net::new((0x0b00_0000 + n * 256).into(), 24)?;
-        route::add(&mut netlink, "b", other, &gateway, 0);
+        route::add(&mut netlink, "b", other.into(), &gateway, 0);
     }
     route::add(&mut netlink, "b", PREFIX.parse()?, &gateway, 0);
     netlink.commit()?;

@@ -168,6 +168,7 @@ pub fn cable() -> Vec<Work> {
     let namespace = |name: &str| Work::Namespace {
         name: name.into(),
         forwarding: true,
+        ipv6: false,
     };
     let mut work = vec![namespace("a"), namespace("b")];
     work.push(Work::Veth {

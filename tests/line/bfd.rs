@@ -295,7 +295,7 @@ fn pairs(count: u16) -> Result<Bed, Failed> {
             work.push(Work::Address {
                 namespace: router.into(),
                 link: "x-1".into(),
-                address: address(pair, end as u16),
+                address: address(pair, end as u16).into(),
                 prefix_len: 31,
             });
         }

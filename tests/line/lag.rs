@@ -49,7 +49,11 @@ fn cables() -> Vec<Work> {
     let mut work = Vec::new();
     for router in ["a", "b"] {
         for (name, forwarding) in [(router.to_owned(), true), (card(router), false)] {
-            work.push(Work::Namespace { name, forwarding });
+            work.push(Work::Namespace {
+                name,
+                forwarding,
+                ipv6: false,
+            });
         }
     }
     let link = |namespace: &str, name: &str, index, mac| LinkEnd {

@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use peerlab::bfd::Session;
+use peerlab::bgp::family::Family;
 use peerlab::bgp::session::State;
 use peerlab::binding::Binding;
 use peerlab::lab::cable::touched;
 use peerlab::lab::line_cards::{Side, bfd_config, lag_config};
 use peerlab::lab::microsoft_routes::Order;
-use peerlab::lab::routers::{VOICE_COMMUNITY, community, core_sessions};
+use peerlab::lab::routers::{VOICE_COMMUNITY, community, core_sessions_inside};
 use peerlab::lab::simulated;
 use peerlab::lacp::Lag;
 use peerlab::plan::of_topology::{LagEnd, Layout};
@@ -222,7 +223,7 @@ impl Metro {
     ) {
         let prefix = prefix.into();
         let layout = &self.layout;
-        let sessions = core_sessions(layout, |router| {
+        let sessions = core_sessions_inside(layout, Family::of(&prefix), |router| {
             let mut ends = layout
                 .connections
                 .iter()
@@ -498,7 +499,7 @@ fn ends(
                 .sessions
                 .iter()
                 .position(|s| s.name == connection.name);
-            let mut bfd = bfd_config(topology, place, side);
+            let mut bfd = bfd_config(topology, place, Family::Ipv4Unicast, side);
             bfd.jitter_seed ^= seed << 8;
             let speaks = side == Side::Microsoft || !without_bfd.contains(&connection.name);
             ends.push(End {

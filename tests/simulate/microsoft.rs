@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ipnet::IpNet;
+use peerlab::bgp::family::Family;
 use peerlab::bgp::policy::Policy;
 use peerlab::lab::microsoft_routes::MicrosoftRoutes;
-use peerlab::lab::routers::with_internet;
+use peerlab::lab::routers::core_sessions;
 use peerlab::plan::microsoft::BYOASN;
 use peerlab::plan::of_topology::MICROSOFT_RANGE;
 use peerlab::record::Fact;
-use peerlab::router::{Input, Originated, OriginatedAttributes, SessionIndex, Sessions};
+use peerlab::router::{Input, Originated, OriginatedAttributes, SessionIndex};
 use peerlab::scenario::{FaultKind, Target};
 
 use crate::metro::{Metro, shipped};
@@ -87,7 +88,9 @@ fn the_internet_learns_the_peer_from_the_core_and_only_the_aggregate_from_the_wa
     let route = Originated {
         prefix: net("203.0.113.0/24"),
         attributes: OriginatedAttributes::default(),
-        sessions: with_internet(&metro.layout, Sessions::Only(vec![SessionIndex(3)])),
+        sessions: core_sessions(&metro.layout, Family::Ipv4Unicast, |router| {
+            router == "fra-pe-2"
+        }),
     };
     metro.input("core", Input::Announce(route));
     metro.set_announced(sbc, &all, true);

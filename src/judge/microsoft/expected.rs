@@ -2,16 +2,17 @@
 
 use std::cmp::Reverse;
 
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::IpNet;
 
 use super::{ConnectionView, Microsoft, Policy, PrefixView, Told, result};
+use crate::bgp::family::Family;
 use crate::judge::condition::{self, CORE, INTERNET, WAN};
 use crate::judge::finding::PrefixEnded;
 use crate::judge::state::State;
 use crate::judge::words;
 use crate::record::{Fact, Failure};
 use crate::scenario::{ABSENT, Expect, PrefixExpected, PrefixObject, Scenario, Speaker};
-use crate::topology::{Connection, Topology};
+use crate::topology::{Topology, session_name};
 
 /// Whether a fact can change what [`holds`] says.
 pub fn matters(fact: &Fact) -> bool {
@@ -50,9 +51,7 @@ pub fn tells_of(what: &Expect, fact: &Fact) -> bool {
         (Expect::Event { event, .. }, Fact::Event { event: told, .. }) => event == told,
         (
             Expect::RoutePolicy {
-                prefix,
-                connections,
-                ..
+                prefix, sessions, ..
             },
             Fact::RouteAccepted {
                 session, prefix: p, ..
@@ -60,7 +59,7 @@ pub fn tells_of(what: &Expect, fact: &Fact) -> bool {
             | Fact::RouteRefused {
                 session, prefix: p, ..
             },
-        ) => IpNet::from(*prefix) == *p && connections.contains(session),
+        ) => prefix == p && sessions.contains(session),
         _ => false,
     }
 }
@@ -103,15 +102,17 @@ pub fn holds(what: &Expect, state: &State, topology: &Topology) -> bool {
         }
         Expect::RoutePolicy {
             prefix,
-            connections,
             accepted,
             reason,
-        } => named(topology, connections).all(|c| match microsoft.route(c, (*prefix).into()) {
-            Some(Policy::Accepted) => *accepted,
-            Some(Policy::Refused(why)) => {
-                !accepted && reason.as_ref().is_none_or(|reason| reason == why)
+            ..
+        } => condition::concerned(what, topology).all(|(c, session)| {
+            match microsoft.route(c, session, *prefix) {
+                Some(Policy::Accepted) => *accepted,
+                Some(Policy::Refused(why)) => {
+                    !accepted && reason.as_ref().is_none_or(|reason| reason == why)
+                }
+                None => false,
             }
-            None => false,
         }),
         Expect::InternetRoute {
             prefix,
@@ -172,14 +173,14 @@ pub fn instead(what: &Expect, state: &State, topology: &Topology) -> Option<Stri
             }
         }
         Expect::RoutePolicy { prefix, .. } => {
-            let connections = condition::concerned(what, topology);
-            let wrong = connections
-                .filter(|c| !holds(&condition::narrowed(what, c), state, topology))
-                .map(|c| match microsoft.route(c, (*prefix).into()) {
-                    None => format!("{prefix} is not received on {}", c.name),
-                    Some(Policy::Accepted) => format!("{prefix} is accepted on {}", c.name),
+            let sessions = condition::concerned(what, topology);
+            let wrong = sessions
+                .filter(|(_, name)| !holds(&condition::narrowed(what, name), state, topology))
+                .map(|(c, name)| match microsoft.route(c, name, *prefix) {
+                    None => format!("{prefix} is not received on {name}"),
+                    Some(Policy::Accepted) => format!("{prefix} is accepted on {name}"),
                     Some(Policy::Refused(why)) => {
-                        format!("{prefix} is refused on {} ({why})", c.name)
+                        format!("{prefix} is refused on {name} ({why})")
                     }
                 });
             wrong.collect::<Vec<String>>().join("; ")
@@ -267,7 +268,7 @@ pub fn ended(state: &State, scenario: &Scenario) -> Vec<PrefixEnded> {
 }
 
 /// The neighbours from which the internet's router has learned a prefix, among those that are asked for.
-fn learned(state: &State, prefix: Ipv4Net, from: Option<Speaker>) -> Vec<&'static str> {
+fn learned(state: &State, prefix: IpNet, from: Option<Speaker>) -> Vec<&'static str> {
     let neighbours = [
         (Speaker::Microsoft, WAN, "Microsoft"),
         (Speaker::Peer, CORE, "the peer"),
@@ -277,19 +278,12 @@ fn learned(state: &State, prefix: Ipv4Net, from: Option<Speaker>) -> Vec<&'stati
         .filter(|(speaker, _, _)| from.is_none_or(|from| from == *speaker));
     asked
         .filter(|(_, session, _)| {
-            let session = state.session(INTERNET, session);
-            session.is_some_and(|session| session.prefixes.contains(&prefix.into()))
+            let session = session_name(session, Family::of(&prefix));
+            let session = state.session(INTERNET, &session);
+            session.is_some_and(|session| session.prefixes.contains(&prefix))
         })
         .map(|(_, _, name)| name)
         .collect()
-}
-
-fn named<'a>(
-    topology: &'a Topology,
-    connections: &'a [String],
-) -> impl Iterator<Item = &'a Connection> {
-    let all = topology.connections.iter();
-    all.filter(|connection| connections.contains(&connection.name))
 }
 
 fn state_words(told: &Told) -> String {

@@ -14,6 +14,7 @@ use crate::measure::{Window, lateness};
 use crate::record::{Fact, Nanos};
 use crate::scenario::{Act, Expect, Expectation, Step};
 use crate::time::At;
+use crate::topology::of_session;
 
 /// Probe losses shown as evidence at most.
 const SHOWN_LOSSES: usize = 8;
@@ -52,11 +53,12 @@ impl Ending<'_> {
         }
         if let Some(missing) = missing {
             let topology = &self.playing.topology;
-            finding.help = topology
-                .connections
-                .iter()
-                .filter(|c| missing.connections.contains(&c.name))
-                .find_map(|c| condition::remedy(self.state, topology, c));
+            finding.help = missing.connections.iter().find_map(|name| {
+                let (connection, family) = of_session(name);
+                let mut connections = topology.connections.iter();
+                let connection = connections.find(|c| c.name == connection)?;
+                condition::remedy(self.state, topology, connection, family)
+            });
         }
         finding
     }

@@ -5,9 +5,9 @@
 //! **Invariant:** what [`Table::changes`] gives is the kernel's table as the messages handled so far describe it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 
 pub(super) const RTM_NEWLINK: u16 = 16;
 pub(super) const RTM_DELLINK: u16 = 17;
@@ -68,17 +68,17 @@ pub(super) struct Meaning {
 #[derive(Debug, Default)]
 pub(super) struct Table {
     /// Routes of each watched prefix by metric; the lowest is in force.
-    routes: BTreeMap<Ipv4Net, BTreeMap<u32, Via>>,
+    routes: BTreeMap<IpNet, BTreeMap<u32, Via>>,
     next_hops: HashMap<u32, NextHop>,
     links: HashMap<u32, Link>,
     /// Prefixes that may have changed since they were told.
-    touched: BTreeSet<Ipv4Net>,
-    told: BTreeMap<Ipv4Net, Vec<String>>,
+    touched: BTreeSet<IpNet>,
+    told: BTreeMap<IpNet, Vec<String>>,
 }
 
 impl Table {
     /// A table that follows `prefixes`; all are without a route, and told as such.
-    pub(super) fn new(prefixes: &[Ipv4Net]) -> Table {
+    pub(super) fn new(prefixes: &[IpNet]) -> Table {
         Table {
             routes: prefixes
                 .iter()
@@ -109,7 +109,7 @@ impl Table {
     }
 
     /// The prefixes whose interfaces are no longer those told last, with the names of the present ones, sorted.
-    pub(super) fn changes(&mut self) -> Vec<(Ipv4Net, Vec<String>)> {
+    pub(super) fn changes(&mut self) -> Vec<(IpNet, Vec<String>)> {
         let mut changes = Vec::new();
         for prefix in std::mem::take(&mut self.touched) {
             let via = self.via(prefix);
@@ -122,7 +122,7 @@ impl Table {
         changes
     }
 
-    fn via(&self, prefix: Ipv4Net) -> Vec<String> {
+    fn via(&self, prefix: IpNet) -> Vec<String> {
         let best = self
             .routes
             .get(&prefix)
@@ -187,16 +187,24 @@ impl Table {
     /// `struct rtmsg`: family, dst_len, src_len, tos, table, protocol, scope, type, flags (4).
     fn route(&mut self, new: bool, body: &[u8]) -> Option<Meaning> {
         let &[family, prefix_len, _, tos, table, _, _, route_type] = body.first_chunk()?;
-        if i32::from(family) != libc::AF_INET || tos != 0 {
+        // A default route has no destination.
+        let mut destination = match i32::from(family) {
+            libc::AF_INET => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            libc::AF_INET6 => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+            _ => return None,
+        };
+        if tos != 0 {
             return None;
         }
-        let mut destination = [0; 4];
         let mut table = u32::from(table);
         let (mut metric, mut next_hop) = (0, None);
         let mut interfaces = Vec::new();
         for (kind, value) in attributes(body.get(12..)?) {
             match kind {
-                RTA_DST => destination = *value.first_chunk()?,
+                RTA_DST if destination.is_ipv4() => {
+                    destination = IpAddr::from(*value.first_chunk::<4>()?);
+                }
+                RTA_DST => destination = IpAddr::from(*value.first_chunk::<16>()?),
                 RTA_PRIORITY => metric = u32_at(value, 0)?,
                 RTA_TABLE => table = u32_at(value, 0)?,
                 RTA_OIF => interfaces.push(u32_at(value, 0)?),
@@ -205,7 +213,7 @@ impl Table {
                 _ => {}
             }
         }
-        let prefix = Ipv4Net::new(Ipv4Addr::from(destination), prefix_len).ok()?;
+        let prefix = IpNet::new(destination, prefix_len).ok()?;
         let routes = self.routes.get_mut(&prefix)?;
         if table != RT_TABLE_MAIN {
             return None;
@@ -254,7 +262,7 @@ impl Table {
             matches!(via, Via::NextHop(used) if *used == id
                 || matches!(self.next_hops.get(used), Some(NextHop::Group(members)) if members.contains(&id)))
         };
-        let touched: Vec<Ipv4Net> = self
+        let touched: Vec<IpNet> = self
             .routes
             .iter()
             .filter(|(_, routes)| routes.values().any(concerned))

@@ -1,13 +1,15 @@
 //! A prefix is announced or withdrawn, by the peer or by Microsoft.
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 
+use crate::bgp::family::Family;
 use crate::plan::microsoft;
 use crate::provider::received::{AsPath, Segment};
 use crate::scenario::raw::{RawAnnounce, RawSpeaker, RawWithdraw};
 use crate::scenario::stage::Stage;
 use crate::scenario::{Act, Announcement, Speaker};
-use crate::source::{Community, Located, Mistakes, Names, Numbers, list};
+use crate::source::{AnyPrefix, Community, Located, Mistakes, Names, Numbers, list};
+use crate::topology::of_session;
 
 /// Microsoft's community of Peering Service (PFX-02).
 pub(in crate::scenario) const PEERING_SERVICE: Community = Community(8075, 8007);
@@ -24,7 +26,7 @@ pub(super) fn announce(
     let example = "prefix = \"203.0.113.0/24\"";
     let prefix = mistakes.require(raw.prefix, at, "`announce`", "prefix", example);
     let by = speaker(raw.by);
-    let from = sessions(raw.from.as_ref(), stage, mistakes);
+    let from = connections(raw.from.as_ref(), prefix, stage, mistakes);
     let as_path = match &raw.as_path {
         Some(path) => as_path(path, by, stage, mistakes),
         None => AsPath::default(),
@@ -63,7 +65,7 @@ pub(super) fn withdraw(
     let example = "prefix = \"198.51.100.0/24\"";
     let prefix = mistakes.require(raw.prefix, at, "`withdraw`", "prefix", example);
     let by = speaker(raw.by);
-    let from = sessions(raw.from.as_ref(), stage, mistakes);
+    let from = connections(raw.from.as_ref(), prefix, stage, mistakes);
     let prefix = prefix?;
     if !announces(by, prefix.value.0, stage) {
         let who = match by {
@@ -94,24 +96,27 @@ fn speaker(by: Option<Located<RawSpeaker>>) -> Speaker {
     }
 }
 
-fn announces(by: Speaker, prefix: Ipv4Net, stage: &mut Stage<'_>) -> bool {
+fn announces(by: Speaker, prefix: IpNet, stage: &mut Stage<'_>) -> bool {
     let usual = by == Speaker::Microsoft && usual(stage).any(|net| net == prefix);
     usual || stage.announced(by).contains(&prefix)
 }
 
 /// What Microsoft announces by itself, those of one metro alone included.
-fn usual(stage: &Stage<'_>) -> impl Iterator<Item = Ipv4Net> + use<> {
+fn usual(stage: &Stage<'_>) -> impl Iterator<Item = IpNet> + use<> {
     let count = stage.microsoft_routes;
     let regions = 0..stage.topology.metros.len().max(1);
-    regions.flat_map(move |region| {
+    let ipv4 = regions.flat_map(move |region| {
         let routes = microsoft::routes(count, region).into_iter();
-        routes.map(|(prefix, _)| prefix)
-    })
+        routes.map(|(prefix, _)| prefix.into())
+    });
+    let dual_stack = stage.topology.connections.iter().any(|c| c.ipv6.is_some());
+    let ipv6 = microsoft::ipv6_routes(stage.topology.profile.ipv6_routes).into_iter();
+    ipv4.chain(ipv6.filter(move |_| dual_stack).map(|(prefix, _)| prefix))
 }
 
 /// The first and the last of Microsoft's usual prefixes, and what was announced besides.
 fn microsoft_announces(stage: &mut Stage<'_>) -> Vec<String> {
-    let usual: Vec<Ipv4Net> = usual(stage).collect();
+    let usual: Vec<IpNet> = usual(stage).collect();
     let ends = match usual.as_slice() {
         [first, .., last] => vec![*first, *last],
         few => few.to_vec(),
@@ -123,16 +128,22 @@ fn microsoft_announces(stage: &mut Stage<'_>) -> Vec<String> {
         .collect()
 }
 
-/// The connections of `from`; all of them if it is not given.
-fn sessions(
+/// The connections of `from`; if it is not given, all that have a session for the prefix.
+fn connections(
     from: Option<&Located<Names>>,
+    prefix: Option<Located<AnyPrefix>>,
     stage: &Stage<'_>,
     mistakes: &mut Mistakes,
 ) -> Option<Vec<String>> {
-    match from {
-        Some(names) => stage.connections(names, mistakes),
-        None => Some(stage.connection_names().map(str::to_owned).collect()),
-    }
+    let prefix = prefix?;
+    let all = Located {
+        value: Names::One("all".to_owned()),
+        span: prefix.span,
+    };
+    let family = Family::of(&prefix.value.0);
+    let sessions = stage.sessions_of(family, from.unwrap_or(&all), mistakes)?;
+    let connections = sessions.iter().map(|session| of_session(session).0);
+    Some(connections.map(str::to_owned).collect())
 }
 
 /// The path; it begins with the speaker's own AS.

@@ -1,8 +1,9 @@
 //! What is expected of routes: at an edge, at the internet's router, and where the WAN sends packets.
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 
 use super::{one_of, state, via};
+use crate::bgp::family::Family;
 use crate::provider::reason;
 use crate::scenario::raw::RawExpect;
 use crate::scenario::stage::Stage;
@@ -33,7 +34,10 @@ pub(super) fn route(
         mistakes.push(diagnostic.help("write `state = \"refused\"`"));
     }
     let (names, direction) = side(raw, table, mistakes)?;
-    let connections = stage.connections(names, mistakes);
+    let sessions = match prefix {
+        Some(Some(prefix)) => stage.sessions_of(Family::of(&prefix), names, mistakes),
+        Some(None) | None => stage.sessions(names, mistakes),
+    };
     let present = match raw.count {
         Some(count) if raw.state.is_none() => count.value > 0,
         _ => state(raw, table, "route", &STATES, mistakes)? == "present",
@@ -44,7 +48,7 @@ pub(super) fn route(
     }
     Some(Expect::Route {
         prefix: prefix?,
-        connections: connections?,
+        sessions: sessions?,
         direction,
         present,
         count: raw.count.map(|count| count.value),
@@ -52,15 +56,15 @@ pub(super) fn route(
 }
 
 /// The prefix; inside, `None` means any.
-fn prefix(text: &Located<String>, mistakes: &mut Mistakes) -> Option<Option<Ipv4Net>> {
+fn prefix(text: &Located<String>, mistakes: &mut Mistakes) -> Option<Option<IpNet>> {
     if text.value == "any" {
         return Some(None);
     }
-    let parsed = text.value.parse::<Ipv4Net>().ok();
+    let parsed = text.value.parse::<IpNet>().ok();
     let parsed = parsed.filter(|net| *net == net.trunc());
     if parsed.is_none() {
         let message = format!("`{}` is not a route", text.value);
-        let label = "an IPv4 prefix without host bits, or `any`";
+        let label = "a prefix without host bits, or `any`";
         mistakes.push(mistakes.error(text.span, message, label));
     }
     parsed.map(Some)
@@ -96,7 +100,7 @@ fn side<'r>(
 fn of_policy(
     raw: &RawExpect,
     state: &Located<String>,
-    prefix: Option<Option<Ipv4Net>>,
+    prefix: Option<Option<IpNet>>,
     table: Span,
     stage: &Stage<'_>,
     mistakes: &mut Mistakes,
@@ -134,7 +138,7 @@ fn of_policy(
         }
         None => None,
     };
-    let connections = stage.connections(from?, mistakes);
+    let from = from?;
     let Some(prefix) = prefix? else {
         let message = "`any` is neither accepted nor refused";
         let at = raw.route.as_ref()?.span;
@@ -143,7 +147,7 @@ fn of_policy(
     };
     Some(Expect::RoutePolicy {
         prefix,
-        connections: connections?,
+        sessions: stage.sessions_of(Family::of(&prefix), from, mistakes)?,
         accepted,
         reason,
     })
@@ -153,7 +157,7 @@ fn of_policy(
 fn at_internet(
     raw: &RawExpect,
     at: &Located<Names>,
-    prefix: Option<Option<Ipv4Net>>,
+    prefix: Option<Option<IpNet>>,
     table: Span,
     mistakes: &mut Mistakes,
 ) -> Option<Expect> {
@@ -220,16 +224,12 @@ pub(super) fn path(
 }
 
 /// The prefix of an endpoint, or one that the peer announces; only such are watched.
-fn destination(
-    to: &Located<String>,
-    stage: &Stage<'_>,
-    mistakes: &mut Mistakes,
-) -> Option<Ipv4Net> {
+fn destination(to: &Located<String>, stage: &Stage<'_>, mistakes: &mut Mistakes) -> Option<IpNet> {
     if !to.value.contains('/') {
         let known = mistakes.known(to, "endpoint", stage.endpoint_names());
         let mut endpoints = stage.topology.endpoints.iter();
         let endpoint = endpoints.find(|endpoint| endpoint.name == to.value)?;
-        return known.then_some(endpoint.prefix);
+        return known.then(|| endpoint.prefix.into());
     }
     let announced: Vec<String> = stage.prefixes.iter().map(ToString::to_string).collect();
     let announced = announced.iter().map(String::as_str);

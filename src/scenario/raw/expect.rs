@@ -12,11 +12,12 @@ use crate::source::{Duration, Located, Names};
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[schemars(extend("oneOf" = SUBJECTS.map(|subject| json!({ "required": [subject] }))))]
 pub(in crate::scenario) struct RawExpect {
-    /// BGP sessions, by connection: a name, a list, or "all". With `state = "up"` or `"down"`.
+    /// BGP sessions: a name, a list, or "all". "ams-1" is the IPv4 session of that connection, "ams-1/ipv6" its IPv6
+    /// session. With `state = "up"` or `"down"`.
     pub session: Option<Located<Names>>,
     /// LAGs, by connection. With `state = "up"` or `"down"`.
     pub lag: Option<Located<Names>>,
-    /// BFD sessions, by connection. With `state = "up"` or `"down"`.
+    /// BFD sessions, named as BGP sessions are. With `state = "up"` or `"down"`.
     pub bfd: Option<Located<Names>>,
     /// One member, such as "ams-1/1". With `state = "distributing"` or `"down"`.
     pub member: Option<Located<String>>,
@@ -65,7 +66,7 @@ pub(in crate::scenario) struct RawExpect {
     /// With `event`: its level.
     #[schemars(extend("enum" = names::EVENT_LEVELS))]
     pub level: Option<Located<String>>,
-    /// With `route`: received by Microsoft from these connections; with `at = "internet"`: from "peer" or "microsoft".
+    /// With `route`: received by Microsoft from these connections, on the session of the prefix's family; with `at = "internet"`: from "peer" or "microsoft".
     pub from: Option<Located<Names>>,
     /// With `route`: advertised by Microsoft to these connections.
     pub to: Option<Located<Names>>,

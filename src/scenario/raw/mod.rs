@@ -10,7 +10,8 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::source::{
-    Community, Duration, ExtendedCommunity, LargeCommunity, Located, Names, Numbers, Prefix, TextOr,
+    AnyPrefix, Community, Duration, ExtendedCommunity, LargeCommunity, Located, Names, Numbers,
+    TextOr,
 };
 
 pub(super) use expect::{RawExpect, SUBJECTS};
@@ -206,10 +207,10 @@ pub(super) enum RawSpeaker {
 pub(super) struct RawAnnounce {
     /// The prefix.
     #[schemars(required)]
-    pub prefix: Option<Located<Prefix>>,
+    pub prefix: Option<Located<AnyPrefix>>,
     /// Whose it is; the peer's if not given.
     pub by: Option<Located<RawSpeaker>>,
-    /// Connections on whose sessions: a name, a list, or "all" (the default).
+    /// Connections on whose sessions of the prefix's family: a name, a list, or "all" (the default).
     pub from: Option<Located<Names>>,
     /// The AS path as the other side shall see it, the speaker's own AS first; just that if not given. A list in it is an AS_SET.
     pub as_path: Option<Located<Vec<Located<Numbers>>>>,
@@ -231,10 +232,10 @@ pub(super) struct RawAnnounce {
 pub(super) struct RawWithdraw {
     /// The prefix.
     #[schemars(required)]
-    pub prefix: Option<Located<Prefix>>,
+    pub prefix: Option<Located<AnyPrefix>>,
     /// Whose it is; the peer's if not given.
     pub by: Option<Located<RawSpeaker>>,
-    /// Connections on whose sessions: a name, a list, or "all" (the default).
+    /// Connections on whose sessions of the prefix's family: a name, a list, or "all" (the default).
     pub from: Option<Located<Names>>,
 }
 

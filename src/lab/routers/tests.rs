@@ -1,0 +1,94 @@
+//! The sessions of a dual-stack metro: their names, their order, and which routes go over which.
+
+use std::path::Path;
+
+use super::*;
+use crate::bgp::family::Families;
+use crate::topology;
+
+fn metro(name: &str) -> (Topology, Layout) {
+    let path = format!("topologies/{name}.toml");
+    let topology = topology::load(Path::new(&path)).expect("a good topology");
+    let layout = Layout::of(&topology);
+    (topology, layout)
+}
+
+/// All routers that can be simulated.
+fn routers(topology: &Topology, layout: &Layout) -> Vec<RouterConfig> {
+    let edges = layout.edges.iter().map(|one| edge(topology, layout, one));
+    let peers = layout.peers.iter();
+    let peers = peers.map(|one| peer(topology, layout, one, &[]));
+    let others = [
+        wan(layout),
+        core(topology, layout, |_| true),
+        internet(topology, layout),
+    ];
+    edges.chain(peers).chain(others).collect()
+}
+
+fn names(config: &RouterConfig) -> Vec<&str> {
+    config.sessions.iter().map(|s| s.name.as_str()).collect()
+}
+
+#[test]
+fn each_family_has_sessions_of_its_own_with_addresses_of_its_own() {
+    let (topology, layout) = metro("one-metro-dual-stack");
+    let all = routers(&topology, &layout);
+    let own = ["ams-1", "wan", "ams-1/ipv6", "wan/ipv6"];
+    assert_eq!(names(&all[0]), own);
+    let own = ["ams-1", "core", "ams-1/ipv6", "core/ipv6"];
+    assert_eq!(names(&all[2]), own);
+    for config in &all {
+        for session in &config.sessions {
+            let ipv6 = session.name.ends_with("/ipv6");
+            assert_eq!(session.local.is_ipv6(), ipv6, "{}", session.name);
+            assert_eq!(session.peer.is_ipv6(), ipv6, "{}", session.name);
+        }
+    }
+    // Each end has the other's address.
+    let session = |router: usize, name: &str| {
+        let mut sessions = all[router].sessions.iter();
+        sessions.find(|s| s.name == name).expect("a session")
+    };
+    for name in ["ams-1", "ams-1/ipv6"] {
+        let (edge, peer) = (session(0, name), session(2, name));
+        assert_eq!((edge.local, edge.peer), (peer.peer, peer.local));
+        assert_eq!(edge.interface, "ams-1");
+    }
+}
+
+#[test]
+fn a_route_goes_over_sessions_of_its_family_and_no_others() {
+    let (topology, layout) = metro("one-metro-dual-stack");
+    let mut seen = Families::NONE;
+    for config in routers(&topology, &layout) {
+        for route in &config.originate {
+            let Sessions::Only(sessions) = &route.sessions else {
+                panic!("{} goes everywhere", route.prefix);
+            };
+            assert!(!sessions.is_empty(), "{} goes nowhere", route.prefix);
+            for session in sessions {
+                let spec = &config.sessions[session.index()];
+                let family = Family::of(&route.prefix);
+                assert!(spec.capabilities.families.contains(family));
+                seen.insert(family);
+            }
+        }
+    }
+    assert_eq!(seen.iter().count(), 2);
+}
+
+#[test]
+fn without_ipv6_there_is_none() {
+    let (topology, layout) = metro("one-metro");
+    for config in routers(&topology, &layout) {
+        assert!(names(&config).iter().all(|name| !name.contains("ipv6")));
+        let over_ipv6 = |route: &&Originated| match &route.sessions {
+            Sessions::Only(sessions) => {
+                Family::of(&route.prefix) == Family::Ipv6Unicast && !sessions.is_empty()
+            }
+            Sessions::All => true,
+        };
+        assert_eq!(config.originate.iter().filter(over_ipv6).count(), 0);
+    }
+}

@@ -1,0 +1,38 @@
+//! What the BGP sessions of a connection are called: `ams-1` is the IPv4 one, `ams-1/ipv6` the IPv6 one.
+
+use super::Connection;
+use crate::bgp::family::Family;
+
+/// What stands behind a connection's name in that of its IPv6 session.
+const IPV6: &str = "/ipv6";
+
+/// The name of a session in facts and in scenarios. `link` is a connection; inside the WAN and the peer's core, the
+/// neighbour.
+pub fn session_name(link: &str, family: Family) -> String {
+    match family {
+        Family::Ipv4Unicast => link.to_owned(),
+        Family::Ipv6Unicast => format!("{link}{IPV6}"),
+    }
+}
+
+/// The connection or neighbour of a session, and its family: `ams-1` and IPv6 for `ams-1/ipv6`.
+pub fn of_session(session: &str) -> (&str, Family) {
+    match session.strip_suffix(IPV6) {
+        Some(link) => (link, Family::Ipv6Unicast),
+        None => (session, Family::Ipv4Unicast),
+    }
+}
+
+impl Connection {
+    /// The families it has a session for: IPv4, and IPv6 where the topology gives `ipv6`.
+    pub fn families(&self) -> impl Iterator<Item = Family> {
+        let ipv6 = self.ipv6.map(|_| Family::Ipv6Unicast);
+        [Family::Ipv4Unicast].into_iter().chain(ipv6)
+    }
+
+    /// The names of its BGP sessions, which are those of its BFD sessions, too.
+    pub fn sessions(&self) -> impl Iterator<Item = String> {
+        self.families()
+            .map(|family| session_name(&self.name, family))
+    }
+}
