@@ -129,6 +129,8 @@ pub struct StateChange {
     pub remote_state: State,
     /// The remote's diagnostic in its last packet.
     pub remote_diagnostic: Diagnostic,
+    /// The remote's BFD does not share fate with its control plane: the C bit of its last packet.
+    pub control_plane_independent: bool,
     /// When the kernel received the last packet.
     pub last_received: Option<At>,
     /// The Detection Time that was in force before the change; `None` before the first packet.
@@ -155,6 +157,7 @@ struct Remote {
     state: State,
     diagnostic: Diagnostic,
     demand: bool,
+    control_plane_independent: bool,
     min_rx: Micros,
     min_tx: Micros,
     detect_multiplier: NonZeroU8,
@@ -209,6 +212,7 @@ impl Session {
                 state: State::Down,
                 diagnostic: Diagnostic::None,
                 demand: false,
+                control_plane_independent: false,
                 min_rx: Micros(1),
                 min_tx: Micros(0),
                 detect_multiplier: NonZeroU8::MIN,
@@ -362,6 +366,7 @@ impl Session {
             state: packet.state,
             diagnostic: packet.diagnostic,
             demand: packet.demand,
+            control_plane_independent: packet.control_plane_independent,
             min_rx: packet.required_min_rx,
             min_tx: packet.desired_min_tx,
             detect_multiplier: packet.detect_multiplier,
@@ -402,6 +407,7 @@ impl Session {
             diagnostic: self.diagnostic,
             remote_state: self.remote.state,
             remote_diagnostic: self.remote.diagnostic,
+            control_plane_independent: self.remote.control_plane_independent,
             last_received: self.remote.last_received,
             detection_time: self.detection_time(),
         });

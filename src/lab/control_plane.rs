@@ -131,10 +131,15 @@ async fn follow_line(
                 let router = routers.get(&end.router);
                 let session = router.and_then(|router| router.session(&end.connection));
                 let up = change.to == State::Up;
+                let path_lost = !up && change.control_plane_independent;
                 if let (Some(router), Some(session)) = (router, session)
                     && (up || change.from == State::Up)
                 {
-                    router.bfd(session, up);
+                    if path_lost {
+                        router.bfd_path_lost(session);
+                    } else {
+                        router.bfd(session, up);
+                    }
                 }
             }
         }

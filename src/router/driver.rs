@@ -206,13 +206,21 @@ impl Driver {
     /// Takes a neighbour that BFD lost out of the kernel's routes. What the router makes of it may take longer, and
     /// other routers may have lost something, too: then the rest is to be put off until they had their turn.
     fn avoid_lost(&mut self, event: &Event) -> bool {
-        let Event::Bfd { session, up: false } = event else {
+        let Event::Bfd {
+            session,
+            up: false,
+            control_plane_independent,
+        } = event
+        else {
             return false;
         };
         let spec = self.router.config().sessions.get(session.index());
-        if !spec.is_some_and(|spec| spec.use_bfd || spec.bfd_strict)
-            || self.router.state(*session) != State::Established
-        {
+        // A neighbour that may only be restarting is left where it is (RFC 5882, section 4.3.2).
+        let leaves = |spec: &SessionSpec| {
+            let minds = spec.options.bfd_check_control_plane && !control_plane_independent;
+            (spec.use_bfd || spec.bfd_strict || spec.capabilities.bfd_strict) && !minds
+        };
+        if !spec.is_some_and(leaves) || self.router.state(*session) != State::Established {
             return false;
         }
         self.fib.source_down(session.0);
@@ -222,10 +230,16 @@ impl Driver {
 
     fn event(&mut self, event: Event) {
         match event {
-            Event::Bfd { session, up: true } => self.input(Input::BfdUp { session }),
-            Event::Bfd { session, up: false } => self.input(Input::BfdDown {
+            Event::Bfd {
+                session, up: true, ..
+            } => self.input(Input::BfdUp { session }),
+            Event::Bfd {
                 session,
-                control_plane_independent: false,
+                up: false,
+                control_plane_independent,
+            } => self.input(Input::BfdDown {
+                session,
+                control_plane_independent,
             }),
             Event::Interface { name, up: true } => {
                 self.input(Input::InterfaceUp { interface: &name });

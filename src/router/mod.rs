@@ -94,6 +94,11 @@ impl Router {
             .map_or(State::Idle, |p| p.session.state())
     }
 
+    /// How a session is: its timers, counters, last NOTIFICATIONs, and what was negotiated.
+    pub fn session_status(&self, session: SessionIndex) -> Option<session::Status<'_>> {
+        Some(self.peers.get(session.index())?.session.status())
+    }
+
     /// The routes in use.
     pub fn loc_rib(&self) -> LocRib<'_> {
         LocRib { table: &self.table }

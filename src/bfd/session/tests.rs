@@ -199,6 +199,7 @@ fn detection_runs_from_the_kernel_timestamp_and_is_exact() {
             diagnostic: Diagnostic::ControlDetectionTimeExpired,
             remote_state: State::Up,
             remote_diagnostic: Diagnostic::None,
+            control_plane_independent: false,
             last_received: Some(ms(33)),
             detection_time: Some(Duration::from_millis(150)),
         }]

@@ -18,6 +18,7 @@ pub(super) enum Event {
     Bfd {
         session: SessionIndex,
         up: bool,
+        control_plane_independent: bool,
     },
     Interface {
         name: Arc<str>,
@@ -95,7 +96,21 @@ impl RouterHandle {
 
     /// A session's BFD session went up, or went down having been up.
     pub fn bfd(&self, session: SessionIndex, up: bool) {
-        self.tell(Event::Bfd { session, up });
+        self.tell(Event::Bfd {
+            session,
+            up,
+            control_plane_independent: false,
+        });
+    }
+
+    /// A session's BFD session went down, and it does not share fate with the neighbour's control plane (the C bit of
+    /// RFC 5880): the path is dead, and the neighbour does not merely restart.
+    pub fn bfd_path_lost(&self, session: SessionIndex) {
+        self.tell(Event::Bfd {
+            session,
+            up: false,
+            control_plane_independent: true,
+        });
     }
 
     /// An interface gained or lost carrier.

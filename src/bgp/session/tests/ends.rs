@@ -174,3 +174,105 @@ fn every_notification_a_session_sends_is_shown_with_its_words() {
     let sent = status.notification_sent.map(|(_, n)| n.to_string());
     assert_eq!(sent.as_deref(), Some("Hold Timer Expired"));
 }
+
+/// Every code and subcode a session sends of its own accord, with what makes it do so; those of OPENs and UPDATEs that
+/// cannot be read are the codec's. 2/5, 3/7 and 3/9 are of the past, and 6/6, 6/8 and others are given to it.
+#[test]
+fn all_notifications() {
+    type Provoke = fn(&mut Bench);
+    fn hear(bench: &mut Bench, bytes: &[u8]) {
+        let conn = bench.session.outgoing.conn.expect("a connection");
+        bench.bytes(conn, bytes);
+    }
+    fn end(bench: &mut Bench, notification: Notification) {
+        bench.input(Input::AutomaticStop {
+            notification,
+            restart_after: None,
+        });
+    }
+    // In OpenSent.
+    let opening: [(Provoke, u8, u8, &[u8]); 9] = [
+        (|b| hear(b, &[0; 19]), 1, 1, &[]),
+        (|b| hear(b, &header(18, 4)), 1, 2, &[0, 18]),
+        (|b| hear(b, &header(19, 9)), 1, 3, &[9]),
+        (
+            |b| {
+                let mut open = open_bytes(|_| {});
+                open[19] = 3;
+                hear(b, &open);
+            },
+            2,
+            1,
+            &[0, 4],
+        ),
+        (|b| hear(b, &open_bytes(|o| o.asn = 1)), 2, 2, &[]),
+        (
+            |b| hear(b, &open_bytes(|o| o.id = Ipv4Addr::UNSPECIFIED)),
+            2,
+            3,
+            &[],
+        ),
+        (|b| hear(b, &open_bytes(|o| o.hold_time = 1)), 2, 6, &[]),
+        (|b| hear(b, &keepalive_bytes()), 5, 1, &[]),
+        (|b| b.pass(Duration::from_secs(240)), 4, 0, &[]),
+    ];
+    // In Established.
+    let established: [(Provoke, u8, u8, &[u8]); 9] = [
+        (|b| b.pass(Duration::from_secs(180)), 4, 0, &[]),
+        (|b| hear(b, &open_bytes(|_| {})), 5, 3, &[]),
+        (|b| b.input(Input::Stop { reason: "bye" }), 6, 2, b"\x03bye"),
+        (|b| end(b, Notification::reset("bye")), 6, 4, b"\x03bye"),
+        (|b| end(b, Notification::new(6, 3)), 6, 3, &[]),
+        (|b| end(b, Notification::new(6, 8)), 6, 8, &[]),
+        (
+            |b| end(b, Notification::maximum_prefixes(Family::Ipv6Unicast, 5)),
+            6,
+            1,
+            &[0, 2, 1, 0, 0, 0, 5],
+        ),
+        (
+            |b| end(b, Notification::hard_reset(&Notification::new(6, 6))),
+            6,
+            9,
+            &[6, 6],
+        ),
+        (
+            |b| {
+                b.input(Input::BfdUp);
+                b.input(BFD_DOWN);
+            },
+            6,
+            10,
+            &[],
+        ),
+    ];
+    let with_bfd = |c: &mut SessionConfig| c.use_bfd = true;
+    let opened = || {
+        let mut bench = Bench::new(with_bfd);
+        bench.input(Input::Start);
+        bench.connect();
+        bench
+    };
+    let up = || Bench::established(with_bfd).0;
+    let opening = opening.into_iter().map(|case| (opened(), case));
+    let established = established.into_iter().map(|case| (up(), case));
+    for (mut bench, (provoke, code, subcode, data)) in opening.chain(established) {
+        bench.take();
+        provoke(&mut bench);
+        let (_, sent) = bench
+            .session
+            .status()
+            .notification_sent
+            .expect("one was sent");
+        let parts = (sent.code, sent.subcode, &sent.data[..]);
+        assert_eq!(parts, (code, subcode, data));
+        assert_eq!(bench.notified(), Some((code, subcode)));
+    }
+}
+
+/// A message header of a length and type, and nothing else.
+fn header(length: u8, kind: u8) -> Vec<u8> {
+    let mut header = vec![0xff; 16];
+    header.extend([0, length, kind]);
+    header
+}

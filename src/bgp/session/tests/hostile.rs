@@ -38,7 +38,7 @@ impl Bench {
         for machine in machines {
             assert_eq!(
                 machine.conn.is_some(),
-                machine.state.is_connected() || machine.state == State::Connect,
+                machine.is_connected() || machine.state == State::Connect,
                 "{machine:?}"
             );
             assert!(machine.framer.pending() < 4096);
@@ -47,6 +47,8 @@ impl Bench {
         }
         let up = machines.iter().filter(|m| m.state == State::Established);
         assert!(up.count() <= 1);
+        // Only routes of a session that is down wait for a restart.
+        assert!(session.restart_over.is_none() || session.established().is_none());
         // A session that runs waits for a timer, unless it only listens or agreed on no timers.
         let listens = session.config.passive && self.state() == State::Active;
         let timeless = |m: &&Machine| m.negotiated.as_ref().is_some_and(|n| n.hold.is_none());
@@ -107,22 +109,32 @@ proptest! {
         prop_assert_eq!(bench.state(), State::Established);
     }
 
-    /// Every input in any order.
+    /// Every input in any order, with any choice of options.
     #[test]
     fn any_inputs(
-        inputs in vec((0..16_u8, any::<u8>()), 1..200),
-        strict in any::<bool>(),
-        wait_for_bfd in any::<bool>(),
-        passive in any::<bool>(),
+        inputs in vec((0..22_u8, any::<u8>()), 1..200),
+        choices in any::<u16>(),
     ) {
+        let chosen = |bit: u16| choices & (1 << bit) != 0;
         let mut bench = Bench::new(|c| {
-            (c.bfd_strict, c.wait_for_bfd, c.passive) = (strict, wait_for_bfd, passive);
+            (c.bfd_strict, c.wait_for_bfd, c.passive) = (chosen(0), chosen(1), chosen(2));
+            c.capabilities.bfd_strict = chosen(3);
+            c.capabilities.enhanced_route_refresh = chosen(4);
+            c.capabilities.graceful_restart = chosen(5).then(graceful);
+            c.options.delay_open = chosen(6).then(|| ms(500));
+            c.options.damp_peer_oscillations = chosen(7);
+            c.options.collision_detect_established = chosen(8);
+            c.options.bfd_check_control_plane = chosen(9);
+            if chosen(10) {
+                c.timers.hold = Duration::ZERO;
+            }
         });
         let mut conns: Vec<Conn> = vec![Conn { direction: Direction::Outgoing, serial: 999 }];
         let stream = conversation();
         for (kind, detail) in inputs {
             let conn = conns[usize::from(detail) % conns.len()];
             let why = "test";
+            let family = Family::Ipv4Unicast;
             match kind {
                 0 | 1 => bench.input(Input::Start),
                 2 => bench.input(Input::Stop { reason: why }),
@@ -138,9 +150,29 @@ proptest! {
                 10 => bench.bytes(conn, &keepalive_bytes()),
                 11 => bench.input(Input::Written { conn, bytes: usize::from(detail) }),
                 12 => bench.input(Input::Closed { conn, why }),
-                13 => bench.input(if detail % 2 == 0 { Input::BfdUp } else { BFD_DOWN }),
+                13 => bench.input(if detail % 2 == 0 { Input::BfdUp } else {
+                    Input::BfdDown { control_plane_independent: detail % 4 == 1 }
+                }),
                 14 => bench.input(if detail % 2 == 0 { Input::InterfaceUp } else { Input::InterfaceDown }),
-                _ => bench.input(if detail < 20 { Input::Crash } else { Input::RequestRefresh { family: Family::Ipv4Unicast } }),
+                15 => bench.input(Input::AutomaticStop {
+                    notification: Notification::new(6, detail % 11),
+                    restart_after: (detail % 2 == 0).then(|| ms(detail.into())),
+                }),
+                16 => bench.input(Input::MarkRefresh { family, mark: RefreshMark::Begin }),
+                17 => bench.input(Input::Restarted { preserved: family.into() }),
+                18 => {
+                    let refusal = Notification::new(detail % 9, detail / 9);
+                    bench.bytes(conn, &bytes(|out| message::write_notification(out, &refusal)));
+                }
+                // An OPEN of a neighbour that can restart, which this codec's bytes are not needed for.
+                19 if bench.session.machine(conn.direction).conn == Some(conn) => {
+                    bench.open(conn, |o| {
+                        o.capabilities.graceful_restart = Some(graceful());
+                        o.capabilities.bfd_strict = detail % 2 == 0;
+                    });
+                }
+                20 => bench.pass(Duration::from_secs(detail.into())),
+                _ => bench.input(if detail < 20 { Input::Crash } else { Input::RequestRefresh { family } }),
             }
             conns.extend(bench.attempt());
             bench.take();
