@@ -234,15 +234,26 @@ pub struct AttributeSets {
 impl AttributeSets {
     /// The shared set equal to `attributes`.
     pub fn share(&mut self, attributes: Attributes) -> Arc<Attributes> {
-        if let Some(shared) = self.sets.get(&attributes) {
-            return shared.clone();
+        match self.sets.get(&attributes) {
+            Some(shared) => shared.clone(),
+            None => self.keep(Arc::new(attributes)),
         }
+    }
+
+    /// The shared set equal to `attributes`, which becomes the shared one if there is none.
+    pub fn adopt(&mut self, attributes: Arc<Attributes>) -> Arc<Attributes> {
+        match self.sets.get(&attributes) {
+            Some(shared) => shared.clone(),
+            None => self.keep(attributes),
+        }
+    }
+
+    fn keep(&mut self, shared: Arc<Attributes>) -> Arc<Attributes> {
         if self.sets.len() >= self.sweep_at {
             // Sets no route holds any more are dropped whenever the table would double.
             self.sets.retain(|set| Arc::strong_count(set) > 1);
             self.sweep_at = (self.sets.len() * 2).max(1024);
         }
-        let shared = Arc::new(attributes);
         self.sets.insert(shared.clone());
         shared
     }

@@ -104,12 +104,18 @@ impl Families {
     }
 }
 
+impl Extend<Family> for Families {
+    fn extend<I: IntoIterator<Item = Family>>(&mut self, families: I) {
+        for family in families {
+            self.insert(family);
+        }
+    }
+}
+
 impl FromIterator<Family> for Families {
     fn from_iter<I: IntoIterator<Item = Family>>(families: I) -> Families {
         let mut set = Families::NONE;
-        for family in families {
-            set.insert(family);
-        }
+        set.extend(families);
         set
     }
 }

@@ -1,22 +1,34 @@
-//! BGP messages (RFC 4271, section 4; RFC 2918), from and to bytes.
+//! BGP messages (RFC 4271, section 4), from and to bytes.
 //!
-//! The codec is the crate `rustbgpd-wire`; only this file and its children name it. What comes in is framed here, decoded, and turned
-//! into our own types; every error is the NOTIFICATION that must be sent, or was treated as RFC 7606 says.
+//! The codec of OPEN and NOTIFICATION is the crate `rustbgpd-wire`, which only `open` names. UPDATEs are read
+//! and written here ([`faults`] says why: RFC 7606 is one table). What comes in is framed, decoded, and turned into our own types; every
+//! error is the NOTIFICATION that must be sent, or was treated as RFC 7606 says.
+//!
+//! 1. [`capabilities`] and `open`: what both ends can do, and the [`Dialect`] that follows.
+//! 2. `read`: an UPDATE's parts and faults; `attribute`, `as_path`, `multiprotocol`, `nlri`: what is in them.
+//! 3. `write`: messages of ours; many prefixes to an UPDATE.
 //!
 //! **Invariant:** whatever bytes come in, the answer is messages or one [`Notification`], and at most one
-//! incomplete message (4096 bytes) is kept.
+//! incomplete message (4,096 bytes; 65,535 where RFC 8654 was negotiated) is kept.
 
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use ipnet::IpNet;
-use rustbgpd_wire as wire;
 
 use super::attributes::Attributes;
 use super::family::Family;
 use super::notification::Notification;
 
+mod as_path;
+mod attribute;
 mod capabilities;
+pub mod code;
+pub mod faults;
+mod multiprotocol;
+mod nlri;
+mod open;
 mod read;
 mod write;
 
@@ -29,8 +41,18 @@ pub use write::{
 /// AS_TRANS (RFC 6793): stands for a four-octet AS number where two octets must do.
 pub const AS_TRANS: u16 = 23456;
 
-const MAX_LENGTH: u16 = wire::MAX_MESSAGE_LEN;
+/// The longest message (RFC 4271, section 4.1).
+const MAX_LENGTH: u16 = 4096;
+/// The longest message where both ends can more (RFC 8654).
+const MAX_EXTENDED_LENGTH: u16 = u16::MAX;
 const HEADER: usize = 19;
+
+/// Message types.
+const OPEN: u8 = 1;
+const UPDATE: u8 = 2;
+const NOTIFICATION: u8 = 3;
+const KEEPALIVE: u8 = 4;
+const ROUTE_REFRESH: u8 = 5;
 
 /// A received message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,8 +115,8 @@ pub struct Update {
 /// Prefixes announced with the same attributes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Announced {
-    /// The attributes.
-    pub attributes: Attributes,
+    /// The attributes; the same set as that of the UPDATE before, if its attributes were the same bytes.
+    pub attributes: Arc<Attributes>,
     /// The prefixes, never none.
     pub nlri: Vec<Nlri>,
 }
@@ -119,14 +141,38 @@ pub struct RouteRefresh {
     pub afi: u16,
     /// Subsequent address family (1: unicast).
     pub safi: u8,
-    /// 0: a request (RFC 2918); 1 and 2 mark beginning and end (RFC 7313).
+    /// [`RouteRefresh::REQUEST`], [`RouteRefresh::BEGIN`] or [`RouteRefresh::END`]; others are to be ignored (RFC 7313, section 5).
     pub subtype: u8,
+}
+
+impl RouteRefresh {
+    /// Asks for all routes of a family (RFC 2918).
+    pub const REQUEST: u8 = 0;
+    /// Beginning of Route Refresh (RFC 7313).
+    pub const BEGIN: u8 = 1;
+    /// End of Route Refresh (RFC 7313).
+    pub const END: u8 = 2;
+
+    /// A message about a family.
+    pub fn new(family: Family, subtype: u8) -> RouteRefresh {
+        RouteRefresh {
+            afi: family.afi(),
+            safi: family.safi(),
+            subtype,
+        }
+    }
+
+    /// The family it is about; `None` for one no session here carries.
+    pub fn family(self) -> Option<Family> {
+        Family::from_codes(self.afi, self.safi)
+    }
 }
 
 /// Cuts a stream of bytes into messages.
 #[derive(Debug, Default)]
 pub struct Framer {
     buffer: BytesMut,
+    before: read::Before,
 }
 
 impl Framer {
@@ -141,35 +187,29 @@ impl Framer {
     ///
     /// The NOTIFICATION to send; the stream is useless from here on.
     pub fn next(&mut self, dialect: Dialect) -> Result<Option<Message>, Notification> {
-        let Some(length) = self.length()? else {
+        let Some((kind, length)) = self.header(dialect)? else {
             return Ok(None);
         };
-        if self.buffer.len() < length {
+        let Some(bytes) = self.buffer.get(..length) else {
             return Ok(None);
-        }
-        let mut bytes = self.buffer.split_to(length).freeze();
-        if bytes[18] == 4 {
-            return Ok(Some(Message::Keepalive));
-        }
-        let message = wire::decode_message(&mut bytes, MAX_LENGTH).map_err(|e| read::refuse(&e))?;
-        Ok(Some(match message {
-            wire::Message::Open(open) => Message::Open(read::read_open(open)),
-            wire::Message::Update(update) => {
-                Message::Update(Box::new(read::read_update(&update, dialect)?))
+        };
+        let body = &bytes[HEADER..];
+        let message = match kind {
+            OPEN => Message::Open(open::read_open(body)?),
+            UPDATE => {
+                let update = read::read_update(body, dialect, &mut self.before)?;
+                Message::Update(Box::new(update))
             }
-            wire::Message::Notification(n) => Message::Notification(Notification {
-                code: n.code.as_u8(),
-                subcode: n.subcode,
-                data: n.data,
+            NOTIFICATION => Message::Notification(Notification {
+                code: body[0],
+                subcode: body[1],
+                data: Bytes::copy_from_slice(&body[2..]),
             }),
-            wire::Message::RouteRefresh(r) => Message::RouteRefresh(RouteRefresh {
-                afi: r.afi_raw,
-                safi: r.safi_raw,
-                subtype: r.subtype_raw,
-            }),
-            // Keepalive was answered above; the crate's enum may grow.
-            _ => Message::Keepalive,
-        }))
+            KEEPALIVE => Message::Keepalive,
+            _ => Message::RouteRefresh(read_route_refresh(bytes)?),
+        };
+        self.buffer.advance(length);
+        Ok(Some(message))
     }
 
     /// Bytes of an incomplete message kept.
@@ -177,37 +217,57 @@ impl Framer {
         self.buffer.len()
     }
 
-    /// The length of the message at the front, once its header is there and in order (RFC 4271, section 6.1).
-    fn length(&self) -> Result<Option<usize>, Notification> {
+    /// Type and length of the message at the front, once its header is there and in order (RFC 4271, section 6.1).
+    fn header(&self, dialect: Dialect) -> Result<Option<(u8, usize)>, Notification> {
         let present = &self.buffer[..self.buffer.len().min(16)];
         if present.iter().any(|&byte| byte != 0xff) {
             return Err(Notification::new(1, 1));
         }
-        let Some(header) = self.buffer.get(16..HEADER) else {
+        let Some(&[high, low, kind]) = self.buffer.get(16..HEADER) else {
             return Ok(None);
         };
-        let length = u16::from_be_bytes([header[0], header[1]]);
-        if !(HEADER as u16..=MAX_LENGTH).contains(&length) {
-            return Err(Notification::bad_length(length));
-        }
-        let in_range = match header[2] {
-            1 => length >= 29,
-            2 => length >= 23,
-            3 => length >= 21,
-            4 => length == 19,
-            5 => length >= 23,
-            kind => {
-                return Err(Notification {
-                    data: Bytes::copy_from_slice(&[kind]),
-                    ..Notification::new(1, 3)
-                });
-            }
+        let longest = match kind {
+            UPDATE | NOTIFICATION | ROUTE_REFRESH => dialect.longest_message(),
+            _ => MAX_LENGTH,
         };
-        if !in_range {
+        let allowed = match kind {
+            OPEN => 29..=longest,
+            UPDATE => 23..=longest,
+            NOTIFICATION => 21..=longest,
+            KEEPALIVE => 19..=19,
+            ROUTE_REFRESH => 23..=longest,
+            _ => 19..=longest,
+        };
+        let length = u16::from_be_bytes([high, low]);
+        if !allowed.contains(&length) {
             return Err(Notification::bad_length(length));
         }
-        Ok(Some(usize::from(length)))
+        if !(OPEN..=ROUTE_REFRESH).contains(&kind) {
+            return Err(Notification {
+                data: Bytes::copy_from_slice(&[kind]),
+                ..Notification::new(1, 3)
+            });
+        }
+        Ok(Some((kind, length.into())))
     }
+}
+
+/// A ROUTE-REFRESH with its header. The filters RFC 5291 puts behind a request were never agreed on, and are left alone.
+fn read_route_refresh(bytes: &[u8]) -> Result<RouteRefresh, Notification> {
+    let refresh = RouteRefresh {
+        afi: u16::from_be_bytes([bytes[HEADER], bytes[HEADER + 1]]),
+        subtype: bytes[HEADER + 2],
+        safi: bytes[HEADER + 3],
+    };
+    let marks = [RouteRefresh::BEGIN, RouteRefresh::END];
+    if marks.contains(&refresh.subtype) && bytes.len() != HEADER + 4 {
+        // RFC 7313, section 5: with the complete message.
+        return Err(Notification {
+            data: Bytes::copy_from_slice(bytes),
+            ..Notification::new(7, 1)
+        });
+    }
+    Ok(refresh)
 }
 
 #[cfg(test)]

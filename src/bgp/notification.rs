@@ -37,9 +37,9 @@ impl Notification {
         }
     }
 
-    /// Cease / Administrative Shutdown with a text for people (RFC 9003), cut to 128 bytes at a character boundary.
+    /// Cease / Administrative Shutdown with a text for people (RFC 9003), cut to 255 bytes at a character boundary.
     pub fn shutdown(text: &str) -> Notification {
-        let mut end = text.len().min(128);
+        let mut end = text.len().min(255);
         while !text.is_char_boundary(end) {
             end -= 1;
         }

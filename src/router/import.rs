@@ -39,7 +39,7 @@ impl Router {
             let set = announced.attributes;
             match self.unfit(index, &set) {
                 None => {
-                    let set = self.sets.share(set);
+                    let set = self.sets.adopt(set);
                     let mut shared = Shared::default();
                     for nlri in announced.nlri {
                         self.receive(index, nlri, &set, &mut shared);

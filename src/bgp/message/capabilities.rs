@@ -1,5 +1,6 @@
 //! What the two ends of a session can do (RFC 5492), and what follows when both can.
 
+use super::{MAX_EXTENDED_LENGTH, MAX_LENGTH};
 use crate::bgp::family::{Families, Family};
 
 /// The capabilities of one end, as its OPEN has them.
@@ -104,6 +105,22 @@ pub enum Role {
     Peer,
 }
 
+impl Role {
+    /// All of them, in the order of their codes.
+    pub const ALL: [Role; 5] = [
+        Role::Provider,
+        Role::RouteServer,
+        Role::RouteServerClient,
+        Role::Customer,
+        Role::Peer,
+    ];
+
+    /// The value in the capability.
+    pub fn code(self) -> u8 {
+        self as u8
+    }
+}
+
 /// What was negotiated and decides how UPDATEs read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Dialect {
@@ -134,6 +151,15 @@ impl Dialect {
             extended_next_hop: false,
             add_path_receive: Families::NONE,
             add_path_send: Families::NONE,
+        }
+    }
+
+    /// The longest message, OPEN and KEEPALIVE apart.
+    pub(super) fn longest_message(self) -> u16 {
+        if self.extended_message {
+            MAX_EXTENDED_LENGTH
+        } else {
+            MAX_LENGTH
         }
     }
 }

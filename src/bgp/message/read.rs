@@ -1,291 +1,322 @@
-//! From the codec's messages to ours: capabilities, attributes, and the treatment of faulty ones (RFC 7606).
+//! An UPDATE from bytes: its parts, its attributes, and what becomes of the faulty ones (RFC 7606).
 //!
-//! **Invariant:** every decode error becomes a NOTIFICATION or a treatment; nothing is lost silently.
+//! **Invariant:** every fault is a row of [`RULES`](super::faults::RULES); nothing is lost silently but optional non-transitive
+//! attributes nobody knows, which RFC 4271, section 5, wants ignored.
 
-use std::net::Ipv4Addr;
+use std::cmp::Reverse;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use ipnet::{IpNet, Ipv4Net};
-use rustbgpd_wire as wire;
-use wire::{ErrorDisposition, PathAttribute};
 
-use super::{Announced, Capabilities, Dialect, HEADER, Nlri, Open, Unusable, Update};
-use crate::bgp::attributes::{Attributes, LargeCommunity, Origin, UnknownAttribute};
-use crate::bgp::family::{Families, Family};
+use super::attribute::{Raw, Values};
+use super::faults::{Fault, Treatment, rule};
+use super::multiprotocol::{Reach, Unreach, is_usable};
+use super::{Announced, Dialect, Nlri, Unusable, Update, code, nlri};
+use crate::bgp::attributes::Attributes;
+use crate::bgp::family::Family;
 use crate::bgp::notification::Notification;
 use crate::bgp::policy::{AS_SET, MALFORMED};
 
-/// Attribute flag (RFC 4271, section 4.3): says something about the encoding, not about the attribute.
-const EXTENDED_LENGTH: u8 = 0x10;
+/// The path attributes of the UPDATE before: routes with equal attributes come in a row, and these are read once.
+#[derive(Debug, Default)]
+pub(super) struct Before {
+    block: Vec<u8>,
+    read: Option<(Dialect, Arc<Attributes>)>,
+}
 
-pub(super) fn refuse(error: &wire::DecodeError) -> Notification {
-    let (code, subcode, data) = error.to_notification();
-    Notification {
-        code: code.as_u8(),
-        subcode,
-        data,
+impl Before {
+    fn recall(&self, block: &[u8], dialect: Dialect) -> Option<Arc<Attributes>> {
+        let (of, attributes) = self.read.as_ref()?;
+        (*of == dialect && self.block == block).then(|| attributes.clone())
+    }
+
+    fn remember(&mut self, block: &[u8], dialect: Dialect, attributes: &Arc<Attributes>) {
+        self.block.clear();
+        self.block.extend_from_slice(block);
+        self.read = Some((dialect, attributes.clone()));
     }
 }
 
-pub(super) fn read_open(open: wire::OpenMessage) -> Open {
-    let mut read = Capabilities::none();
-    let mut multiprotocol = false;
-    for capability in &open.capabilities {
-        match capability {
-            wire::Capability::FourOctetAs { .. } => read.four_octet = true,
-            wire::Capability::RouteRefresh => read.route_refresh = true,
-            wire::Capability::MultiProtocol { afi, safi } => {
-                multiprotocol = true;
-                if (*afi, *safi) == (wire::Afi::Ipv4, wire::Safi::Unicast) {
-                    read.families.insert(Family::Ipv4Unicast);
-                }
-            }
-            // An address family the codec does not know is still multiprotocol.
-            wire::Capability::Unknown { code: 1, .. } => multiprotocol = true,
-            other => read.ignored.push(other.code()),
-        }
-    }
-    if !multiprotocol {
-        read.families = Families::IPV4;
-    }
-    Open {
-        asn: open.four_byte_as(),
-        hold_time: open.hold_time,
-        id: open.bgp_identifier,
-        capabilities: read,
-    }
+/// The parts of an UPDATE (RFC 4271, section 4.3).
+struct Parts<'a> {
+    withdrawn: &'a [u8],
+    attributes: &'a [u8],
+    announced: &'a [u8],
 }
 
-pub(super) fn read_update(
-    update: &wire::UpdateMessage,
-    dialect: Dialect,
-) -> Result<Update, Notification> {
-    let revised = update
-        .parse_revised(dialect.four_octet, dialect.internal, false, &[])
-        .map_err(|e| refuse(&e))?;
-    let mut read = Update::default();
-    let mut treatment = ErrorDisposition::AttributeDiscard;
-    for fault in &revised.malformed {
-        treatment = treatment.max(fault.disposition);
-        read.malformed.push(format!(
-            "{} (attribute {}): {}",
-            fault.error,
-            fault.type_code,
-            fault.disposition.as_str()
-        ));
-    }
-    let attributes = &revised.update.attributes;
-    read.withdrawn = nets(&revised.update.withdrawn);
-    let mut announced = nets(&revised.update.announced);
-    let body = !announced.is_empty();
-    let mut end_of_rib = false;
-    let mut next_hop = None;
-    let mut multiprotocol = false;
-    for attribute in attributes {
-        match attribute {
-            PathAttribute::MpReachNlri(mp) => {
-                multiprotocol = true;
-                if (mp.afi, mp.safi) == (wire::Afi::Ipv4, wire::Safi::Unicast) {
-                    announced.extend(mp.announced.iter().filter_map(ipv4));
-                    if let std::net::IpAddr::V4(address) = mp.next_hop {
-                        next_hop = Some(address);
-                    }
-                }
-            }
-            PathAttribute::MpUnreachNlri(mp) => {
-                multiprotocol = true;
-                if (mp.afi, mp.safi) == (wire::Afi::Ipv4, wire::Safi::Unicast) {
-                    end_of_rib |= mp.withdrawn.is_empty();
-                    read.withdrawn.extend(mp.withdrawn.iter().filter_map(ipv4));
-                }
-            }
-            _ => {}
-        }
-    }
-    end_of_rib |= !multiprotocol && update.encoded_len() == HEADER + 4;
-    read.end_of_rib = end_of_rib.then_some(Family::Ipv4Unicast);
-    if announced.is_empty() {
-        return Ok(read);
-    }
-    if let Err(fault) =
-        wire::validate::validate_update_attributes(attributes, true, body, !dialect.internal)
-    {
-        if fault.disposition == ErrorDisposition::SessionReset {
-            return Err(Notification {
-                code: 3,
-                subcode: fault.subcode,
-                data: fault.data.into(),
-            });
-        }
-        treatment = treatment.max(fault.disposition);
-        read.malformed.push(format!(
-            "{}: {}",
-            Notification::new(3, fault.subcode),
-            fault.disposition.as_str()
-        ));
-    }
-    let prohibited = |fault: &wire::attribute::MalformedAttribute| {
-        matches!(fault.error, wire::DecodeError::ProhibitedAsSet { .. })
-    };
-    let as_set = revised.malformed.iter().any(prohibited);
-    let set = read_attributes(attributes, dialect, next_hop);
-    if set.is_none() {
-        let fault = "missing NEXT_HOP: treat-as-withdraw";
-        read.malformed.push(fault.to_owned());
-    }
-    match set {
-        Some(attributes) if treatment < ErrorDisposition::TreatAsWithdraw => {
-            read.announced = vec![Announced {
-                attributes,
-                nlri: announced,
-            }];
-        }
-        set => {
-            read.unusable = Some(Unusable {
-                nlri: announced,
-                reason: if as_set { AS_SET } else { MALFORMED },
-                as_path: path_text(attributes),
-                communities: set.map_or_else(Vec::new, |set| set.community_texts()),
-            });
-        }
-    }
-    Ok(read)
-}
-
-/// The AS path with its sets, which no [`Attributes`] can hold.
-fn path_text(attributes: &[PathAttribute]) -> String {
-    let segments = attributes.iter().find_map(|attribute| match attribute {
-        PathAttribute::AsPath(path) => Some(path.segments.as_slice()),
-        _ => None,
-    });
-    let joined = |asns: &[u32], with: &str| {
-        let words: Vec<String> = asns.iter().map(u32::to_string).collect();
-        words.join(with)
-    };
-    let words = segments
-        .unwrap_or_default()
-        .iter()
-        .map(|segment| match segment {
-            wire::AsPathSegment::AsSequence(asns) => joined(asns, " "),
-            wire::AsPathSegment::AsSet(asns) => format!("{{{}}}", joined(asns, ",")),
-        });
-    words.collect::<Vec<String>>().join(" ")
-}
-
-fn nets(entries: &[wire::Ipv4NlriEntry]) -> Vec<Nlri> {
-    entries.iter().filter_map(|e| net(e.prefix)).collect()
-}
-
-fn net(prefix: wire::Ipv4Prefix) -> Option<Nlri> {
-    let net = Ipv4Net::new(prefix.addr, prefix.len).ok()?;
-    Some(IpNet::V4(net).into())
-}
-
-fn ipv4(entry: &wire::NlriEntry) -> Option<Nlri> {
-    match entry.prefix {
-        wire::Prefix::V4(prefix) => net(prefix),
-        wire::Prefix::V6(_) => None,
-    }
-}
-
-/// Attributes as a set of ours; `None` when there is no next hop.
-fn read_attributes(
-    attributes: &[PathAttribute],
-    dialect: Dialect,
-    mp_next_hop: Option<Ipv4Addr>,
-) -> Option<Attributes> {
-    let body_next_hop = attributes.iter().find_map(|a| match a {
-        PathAttribute::NextHop(address) => Some(*address),
-        _ => None,
-    });
-    let mut set = Attributes::originated(mp_next_hop.or(body_next_hop)?);
-    for attribute in attributes {
-        match attribute {
-            PathAttribute::Origin(origin) => {
-                set.origin = match origin {
-                    wire::Origin::Igp => Origin::Igp,
-                    wire::Origin::Egp => Origin::Egp,
-                    wire::Origin::Incomplete => Origin::Incomplete,
-                }
-            }
-            PathAttribute::AsPath(path) => set.as_path = path.asns().collect(),
-            PathAttribute::Med(med) => set.med = Some(*med),
-            // RFC 4271, section 5.1.5, and RFC 7606, sections 7.5, 7.9, 7.10: external peers have no say in these.
-            PathAttribute::LocalPref(_)
-            | PathAttribute::OriginatorId(_)
-            | PathAttribute::ClusterList(_)
-                if !dialect.internal => {}
-            PathAttribute::LocalPref(preference) => set.local_pref = Some(*preference),
-            PathAttribute::OriginatorId(id) => set.originator_id = Some(*id),
-            PathAttribute::ClusterList(ids) => set.cluster_list.clone_from(ids),
-            PathAttribute::AtomicAggregate => set.atomic_aggregate = true,
-            PathAttribute::Aggregator(a) => {
-                set.aggregator = Some((a.asn, a.router_id));
-                if a.partial {
-                    set.partial.push(attribute.type_code());
-                }
-            }
-            PathAttribute::Communities(list) => set.communities.clone_from(list),
-            PathAttribute::CommunitiesPartial(list) => {
-                set.communities.clone_from(list);
-                set.partial.push(attribute.type_code());
-            }
-            PathAttribute::ExtendedCommunities(list) => set.extended_communities = extended(list),
-            PathAttribute::ExtendedCommunitiesPartial(list) => {
-                set.extended_communities = extended(list);
-                set.partial.push(attribute.type_code());
-            }
-            PathAttribute::LargeCommunities(list) => set.large_communities = large(list),
-            PathAttribute::LargeCommunitiesPartial(list) => {
-                set.large_communities = large(list);
-                set.partial.push(attribute.type_code());
-            }
-            PathAttribute::NextHop(_)
-            | PathAttribute::MpReachNlri(_)
-            | PathAttribute::MpUnreachNlri(_) => {}
-            other => set.unknown.extend(opaque(other)),
-        }
-    }
-    Some(set)
-}
-
-fn extended(list: &[wire::ExtendedCommunity]) -> Vec<u64> {
-    list.iter().map(|c| c.as_u64()).collect()
-}
-
-fn large(list: &[wire::LargeCommunity]) -> Vec<LargeCommunity> {
-    list.iter()
-        .map(|c| LargeCommunity {
-            global: c.global_admin,
-            local_1: c.local_data1,
-            local_2: c.local_data2,
-        })
-        .collect()
-}
-
-/// An attribute we do not act on, as it was on the wire; `None` when it must not be passed on.
-fn opaque(attribute: &PathAttribute) -> Option<UnknownAttribute> {
-    if let PathAttribute::Unknown(raw) = attribute {
-        return (raw.flags & 0xc0 == 0xc0).then(|| UnknownAttribute {
-            flags: raw.flags & !EXTENDED_LENGTH,
-            code: raw.type_code,
-            value: raw.data.clone(),
-        });
-    }
-    // The codec knows it and we do not: its encoding is flags, code, a length of one or two octets, and the value.
-    let mut bytes = Vec::new();
-    wire::attribute::encode_path_attributes(
-        std::slice::from_ref(attribute),
-        &mut bytes,
-        true,
-        false,
-    )
-    .ok()?;
-    let (&flags, &code) = (bytes.first()?, bytes.get(1)?);
-    let start = if flags & EXTENDED_LENGTH == 0 { 3 } else { 4 };
-    (flags & 0xc0 == 0xc0).then(|| UnknownAttribute {
-        flags: flags & !EXTENDED_LENGTH,
-        code,
-        value: Bytes::copy_from_slice(bytes.get(start..).unwrap_or_default()),
+/// `None` if the lengths do not fit into the message.
+fn parts(body: &[u8]) -> Option<Parts<'_>> {
+    let (length, rest) = body.split_first_chunk()?;
+    let (withdrawn, rest) = rest.split_at_checked(u16::from_be_bytes(*length).into())?;
+    let (length, rest) = rest.split_first_chunk()?;
+    let (attributes, announced) = rest.split_at_checked(u16::from_be_bytes(*length).into())?;
+    Some(Parts {
+        withdrawn,
+        attributes,
+        announced,
     })
+}
+
+/// Reads what follows the header of an UPDATE.
+pub(super) fn read_update(
+    body: &[u8],
+    dialect: Dialect,
+    before: &mut Before,
+) -> Result<Update, Notification> {
+    let of_message = |fault| Notification::new(3, rule(0, fault).subcode);
+    let parts = parts(body).ok_or_else(|| of_message(Fault::Parts))?;
+    let ipv4 = |bytes: &[u8]| {
+        let mut prefixes = Vec::new();
+        let with_path_id = dialect.add_path_receive.contains(Family::Ipv4Unicast);
+        match nlri::read(bytes, Family::Ipv4Unicast, with_path_id, &mut prefixes) {
+            Err(_) => Err(of_message(Fault::Prefixes)),
+            // Prefixes of a family that was not negotiated are none of ours.
+            Ok(()) if !dialect.families.contains(Family::Ipv4Unicast) => Ok(Vec::new()),
+            Ok(()) => Ok(prefixes),
+        }
+    };
+    let mut update = Update {
+        withdrawn: ipv4(parts.withdrawn)?,
+        ..Update::default()
+    };
+    let body_nlri = ipv4(parts.announced)?;
+    if body.len() == 4 && dialect.families.contains(Family::Ipv4Unicast) {
+        update.end_of_rib = Some(Family::Ipv4Unicast);
+    }
+    if parts.attributes.is_empty() && body_nlri.is_empty() {
+        return Ok(update);
+    }
+    if !body_nlri.is_empty()
+        && let Some(attributes) = before.recall(parts.attributes, dialect)
+    {
+        update.announce(attributes, body_nlri);
+        return Ok(update);
+    }
+    let mut reader = Reader::new(dialect);
+    reader.read(parts.attributes)?;
+    let of_body_alone = reader.reach.is_none() && reader.unreach.is_none();
+    reader.finish(&parts, body_nlri, &mut update)?;
+    if let [announced] = update.announced.as_slice()
+        && of_body_alone
+        && update.malformed.is_empty()
+    {
+        before.remember(parts.attributes, dialect, &announced.attributes);
+    }
+    Ok(update)
+}
+
+impl Update {
+    fn announce(&mut self, attributes: Arc<Attributes>, nlri: Vec<Nlri>) {
+        self.announced.push(Announced { attributes, nlri });
+    }
+}
+
+/// A fault that was found and does not end the session.
+struct Found {
+    code: u8,
+    fault: Fault,
+    treatment: Treatment,
+    source: &'static str,
+}
+
+impl Found {
+    /// `ORIGIN: wrong length: treat-as-withdraw (RFC 7606, section 7.1)`.
+    fn text(&self) -> String {
+        let (name, source) = (code::name(self.code), self.source);
+        format!("{name}: {}: {} ({source})", self.fault, self.treatment)
+    }
+}
+
+/// The type codes that were there, one bit for each.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+struct Seen([u64; 4]);
+
+impl Seen {
+    fn only(code: u8) -> Seen {
+        let mut seen = Seen::default();
+        seen.insert(code);
+        seen
+    }
+
+    fn contains(self, code: u8) -> bool {
+        self.0[usize::from(code >> 6)] & 1 << (code & 63) != 0
+    }
+
+    /// Whether it was not there before.
+    fn insert(&mut self, code: u8) -> bool {
+        let new = !self.contains(code);
+        self.0[usize::from(code >> 6)] |= 1 << (code & 63);
+        new
+    }
+}
+
+/// What was read of the path attributes.
+struct Reader<'a> {
+    dialect: Dialect,
+    seen: Seen,
+    values: Values<'a>,
+    reach: Option<Reach>,
+    unreach: Option<Unreach>,
+    faults: Vec<Found>,
+}
+
+impl<'a> Reader<'a> {
+    fn new(dialect: Dialect) -> Reader<'a> {
+        Reader {
+            dialect,
+            seen: Seen::default(),
+            values: Values::new(dialect),
+            reach: None,
+            unreach: None,
+            faults: Vec::new(),
+        }
+    }
+
+    /// Reads all path attributes; an error ends the session.
+    fn read(&mut self, mut rest: &'a [u8]) -> Result<(), Notification> {
+        while !rest.is_empty() {
+            let Some(raw) = Raw::split(&mut rest) else {
+                // Where this attribute ends nobody knows, so it is the last one.
+                let code = rest.get(1).copied().unwrap_or(0);
+                return self.note(code, Fault::Overrun, rest);
+            };
+            if !self.seen.insert(raw.code) {
+                self.note(raw.code, Fault::Repeated, raw.whole)?;
+                continue;
+            }
+            let result = if code::flags(raw.code).is_none_or(|flags| raw.has_class(flags)) {
+                self.attribute(raw)
+            } else {
+                self.note(raw.code, Fault::Flags, raw.whole)?;
+                match raw.code {
+                    // The prefixes in them are still wanted, to be treated as withdrawn.
+                    code::MP_REACH_NLRI | code::MP_UNREACH_NLRI => self.attribute(raw),
+                    _ => Ok(()),
+                }
+            };
+            if let Err(fault) = result {
+                self.note(raw.code, fault, raw.whole)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn attribute(&mut self, raw: Raw<'a>) -> Result<(), Fault> {
+        match raw.code {
+            code::MP_REACH_NLRI => self.reach = Some(Reach::read(raw.value, self.dialect)?),
+            code::MP_UNREACH_NLRI => self.unreach = Some(Unreach::read(raw.value, self.dialect)?),
+            _ => self.values.read(raw)?,
+        }
+        Ok(())
+    }
+
+    /// Notes a fault of an attribute; an error if it ends the session.
+    fn note(&mut self, code: u8, fault: Fault, attribute: &[u8]) -> Result<(), Notification> {
+        let rule = rule(code, fault);
+        if rule.treatment == Treatment::Reset {
+            // Which errors are told with the attribute: RFC 4271, section 6.3.
+            let data = match rule.subcode {
+                1 | 10 | 11 => Bytes::new(),
+                _ => Bytes::copy_from_slice(attribute),
+            };
+            return Err(Notification {
+                data,
+                ..Notification::new(3, rule.subcode)
+            });
+        }
+        self.faults.push(Found {
+            code,
+            fault,
+            treatment: rule.treatment,
+            source: rule.source,
+        });
+        Ok(())
+    }
+
+    /// Puts together what was read; an error ends the session.
+    fn finish(
+        mut self,
+        parts: &Parts<'_>,
+        body: Vec<Nlri>,
+        update: &mut Update,
+    ) -> Result<(), Notification> {
+        for &code in self.values.join_as4() {
+            self.note(code, Fault::Outdated, &[])?;
+        }
+        let only_unreach = self.seen == Seen::only(code::MP_UNREACH_NLRI);
+        if let Some(Unreach { family, nlri }) = &mut self.unreach {
+            let empty = nlri.is_empty() && parts.withdrawn.is_empty() && parts.announced.is_empty();
+            update.end_of_rib = (empty && only_unreach).then_some(*family);
+            update.withdrawn.append(nlri);
+        }
+        self.expect(&body)?;
+        self.faults.sort_by_key(|found| Reverse(found.treatment));
+        update.malformed = self.faults.iter().map(Found::text).collect();
+        let strongest = self.faults.first().map(|found| found.treatment);
+        if strongest != Some(Treatment::Withdraw) {
+            self.usable(body, update);
+            return Ok(());
+        }
+        let unread = self.seen.contains(code::MP_REACH_NLRI) && self.reach.is_none();
+        let reached = self.reach.as_ref().is_some_and(|reach| !reach.nlri.is_empty());
+        if parts.announced.is_empty() && !unread && !reached && !only_unreach {
+            return Err(Notification::new(3, rule(0, Fault::NoPrefixes).subcode));
+        }
+        self.unusable(body, update);
+        Ok(())
+    }
+
+    /// What must be there if there are prefixes, and next hops that are some.
+    fn expect(&mut self, body: &[Nlri]) -> Result<(), Notification> {
+        if body.is_empty() && self.reach.is_none() {
+            return Ok(());
+        }
+        for code in [code::ORIGIN, code::AS_PATH, code::NEXT_HOP] {
+            // NEXT_HOP is that of the body's prefixes alone (RFC 4760, section 3).
+            if !self.seen.contains(code) && (code != code::NEXT_HOP || !body.is_empty()) {
+                self.note(code, Fault::Missing, &[])?;
+            }
+        }
+        let of_body = self.values.next_hop.filter(|_| !body.is_empty());
+        if of_body.is_some_and(|address| !is_usable(address.into())) {
+            self.note(code::NEXT_HOP, Fault::NextHop, &[])?;
+        }
+        let of_reach = self.reach.as_ref().map(|reach| reach.next_hop);
+        if of_reach.is_some_and(|address| !is_usable(address)) {
+            self.note(code::MP_REACH_NLRI, Fault::NextHop, &[])?;
+        }
+        Ok(())
+    }
+
+    fn usable(self, body: Vec<Nlri>, update: &mut Update) {
+        let reach = self.reach.filter(|reach| !reach.nlri.is_empty());
+        let next_hop = self.values.next_hop.filter(|_| !body.is_empty());
+        let mut set = self.values.set;
+        if let Some(next_hop) = next_hop {
+            set.next_hop = next_hop.into();
+            if let Some(reach) = reach {
+                update.announce(Arc::new(set.clone()), body);
+                update.announce(Arc::new(reach.attributes(set)), reach.nlri);
+            } else {
+                update.announce(Arc::new(set), body);
+            }
+        } else if let Some(reach) = reach {
+            update.announce(Arc::new(reach.attributes(set)), reach.nlri);
+        }
+    }
+
+    fn unusable(self, body: Vec<Nlri>, update: &mut Update) {
+        let mut nlri = body;
+        nlri.extend(self.reach.into_iter().flat_map(|reach| reach.nlri));
+        if nlri.is_empty() {
+            return;
+        }
+        let as_set = self.faults.iter().any(|found| found.fault == Fault::AsSet);
+        update.unusable = Some(Unusable {
+            nlri,
+            reason: if as_set { AS_SET } else { MALFORMED },
+            as_path: self.values.as_path_text(),
+            communities: self.values.set.community_texts(),
+        });
+    }
 }
