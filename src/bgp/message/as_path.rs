@@ -22,12 +22,16 @@ fn segments(mut bytes: &[u8], width: usize) -> impl Iterator<Item = Result<Segme
             return None;
         }
         let segment = match bytes {
-            [kind @ AS_SET..=AS_CONFED_SET, count @ 1..=u8::MAX, rest @ ..] => {
-                rest.split_at_checked(usize::from(*count) * width).map(|(members, rest)| {
+            [
+                kind @ AS_SET..=AS_CONFED_SET,
+                count @ 1..=u8::MAX,
+                rest @ ..,
+            ] => rest
+                .split_at_checked(usize::from(*count) * width)
+                .map(|(members, rest)| {
                     bytes = rest;
                     (*kind, members)
-                })
-            }
+                }),
             _ => None,
         };
         if segment.is_none() {

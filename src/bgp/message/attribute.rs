@@ -220,7 +220,10 @@ fn address(value: &[u8]) -> Result<Ipv4Addr, Fault> {
 }
 
 /// A list of items of the same size, at least one.
-fn list<const SIZE: usize, T>(value: &[u8], item: impl Fn([u8; SIZE]) -> T) -> Result<Vec<T>, Fault> {
+fn list<const SIZE: usize, T>(
+    value: &[u8],
+    item: impl Fn([u8; SIZE]) -> T,
+) -> Result<Vec<T>, Fault> {
     match value.as_chunks::<SIZE>() {
         (chunks, []) if !chunks.is_empty() => Ok(chunks.iter().map(|&chunk| item(chunk)).collect()),
         _ => Err(Fault::Length),

@@ -58,7 +58,10 @@ fn read_capabilities(list: &[Capability]) -> Result<Capabilities, Notification> 
                     restarting: *restart_state,
                     notification: *notification,
                     time: *restart_time,
-                    families: families.iter().filter_map(|f| family(f.afi, f.safi)).collect(),
+                    families: families
+                        .iter()
+                        .filter_map(|f| family(f.afi, f.safi))
+                        .collect(),
                     preserved: preserved.filter_map(|f| family(f.afi, f.safi)).collect(),
                 });
             }
@@ -72,30 +75,43 @@ fn read_capabilities(list: &[Capability]) -> Result<Capabilities, Notification> 
             }
             Capability::ExtendedNextHop(list) => {
                 let entries = list.iter().map(|entry| {
-                    (entry.nlri_afi as u16, entry.nlri_safi as u16, entry.next_hop_afi as u16)
+                    (
+                        entry.nlri_afi as u16,
+                        entry.nlri_safi as u16,
+                        entry.next_hop_afi as u16,
+                    )
                 });
                 read_extended_next_hop(&mut read, entries);
             }
             Capability::AddPath(list) => {
-                let entries = list.iter().map(|entry| {
-                    (entry.afi as u16, entry.safi as u8, entry.send_receive as u8)
-                });
+                let entries = list
+                    .iter()
+                    .map(|entry| (entry.afi as u16, entry.safi as u8, entry.send_receive as u8));
                 read_add_path(&mut read, entries);
             }
             // With an entry the codec does not know; the others count all the same.
-            Capability::Unknown { code: EXTENDED_NEXT_HOP, data } => {
+            Capability::Unknown {
+                code: EXTENDED_NEXT_HOP,
+                data,
+            } => {
                 let entries = data.as_chunks::<6>().0.iter().map(|&[a, b, c, d, e, f]| {
                     let pair = u16::from_be_bytes;
                     (pair([a, b]), pair([c, d]), pair([e, f]))
                 });
                 read_extended_next_hop(&mut read, entries);
             }
-            Capability::Unknown { code: ADD_PATH, data } => {
+            Capability::Unknown {
+                code: ADD_PATH,
+                data,
+            } => {
                 let entries = data.as_chunks::<4>().0.iter();
-                let entries = entries.map(|&[a, b, safi, mode]| (u16::from_be_bytes([a, b]), safi, mode));
+                let entries =
+                    entries.map(|&[a, b, safi, mode]| (u16::from_be_bytes([a, b]), safi, mode));
                 read_add_path(&mut read, entries);
             }
-            Capability::Unknown { code: BFD_STRICT, .. } => read.bfd_strict = true,
+            Capability::Unknown {
+                code: BFD_STRICT, ..
+            } => read.bfd_strict = true,
             other => read.ignored.push(other.code()),
         }
     }
@@ -130,7 +146,9 @@ fn read_add_path(read: &mut Capabilities, entries: impl Iterator<Item = (u16, u8
 }
 
 fn role_from(role: BgpRole) -> Option<Role> {
-    Role::ALL.into_iter().find(|ours| ours.code() == role.to_u8())
+    Role::ALL
+        .into_iter()
+        .find(|ours| ours.code() == role.to_u8())
 }
 
 /// Writes our OPEN (version 4, all capabilities we have).
@@ -160,22 +178,29 @@ fn write_capabilities(open: &Open) -> Vec<Capability> {
         list.push(Capability::RouteRefresh);
     }
     if ours.extended_next_hop {
-        list.push(Capability::ExtendedNextHop(vec![wire::ExtendedNextHopFamily {
-            nlri_afi: Afi::Ipv4,
-            nlri_safi: Safi::Unicast,
-            next_hop_afi: Afi::Ipv6,
-        }]));
+        list.push(Capability::ExtendedNextHop(vec![
+            wire::ExtendedNextHopFamily {
+                nlri_afi: Afi::Ipv4,
+                nlri_safi: Safi::Unicast,
+                next_hop_afi: Afi::Ipv6,
+            },
+        ]));
     }
     if ours.extended_message {
         list.push(Capability::ExtendedMessage);
     }
-    list.extend(ours.role.and_then(|role| BgpRole::from_u8(role.code())).map(|role| Capability::Role { role }));
+    list.extend(
+        ours.role
+            .and_then(|role| BgpRole::from_u8(role.code()))
+            .map(|role| Capability::Role { role }),
+    );
     if let Some(restart) = ours.graceful_restart {
-        let families = pairs(restart.families).map(|((afi, safi), family)| wire::GracefulRestartFamily {
-            afi,
-            safi,
-            forwarding_preserved: restart.preserved.contains(family),
-        });
+        let families =
+            pairs(restart.families).map(|((afi, safi), family)| wire::GracefulRestartFamily {
+                afi,
+                safi,
+                forwarding_preserved: restart.preserved.contains(family),
+            });
         list.push(Capability::GracefulRestart {
             restart_state: restart.restarting,
             notification: restart.notification,

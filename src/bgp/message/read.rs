@@ -258,7 +258,10 @@ impl<'a> Reader<'a> {
             return Ok(());
         }
         let unread = self.seen.contains(code::MP_REACH_NLRI) && self.reach.is_none();
-        let reached = self.reach.as_ref().is_some_and(|reach| !reach.nlri.is_empty());
+        let reached = self
+            .reach
+            .as_ref()
+            .is_some_and(|reach| !reach.nlri.is_empty());
         if parts.announced.is_empty() && !unread && !reached && !only_unreach {
             return Err(Notification::new(3, rule(0, Fault::NoPrefixes).subcode));
         }

@@ -1,13 +1,9 @@
 //! Messages there and back, faulty headers, faulty attributes.
 
-use ipnet::Ipv4Net;
-use proptest::collection::{btree_set, vec};
-use proptest::option;
-use proptest::prelude::*;
-
 use super::*;
-use crate::bgp::attributes::{LargeCommunity, Origin, UnknownAttribute};
+use crate::bgp::attributes::UnknownAttribute;
 use crate::bgp::family::Families;
+use ipnet::Ipv4Net;
 
 const EXTERNAL: Dialect = Dialect::plain(false);
 const INTERNAL: Dialect = Dialect::plain(true);
@@ -127,13 +123,9 @@ fn keepalive_refresh_and_notification_there_and_back() {
     let mut out = BytesMut::new();
     let notification = Notification::shutdown("maintenance");
     write_keepalive(&mut out);
-    write_route_refresh(&mut out, Family::Ipv4Unicast, 0);
+    let refresh = RouteRefresh::new(Family::Ipv4Unicast, RouteRefresh::REQUEST);
+    write_route_refresh(&mut out, Family::Ipv4Unicast, RouteRefresh::REQUEST);
     write_notification(&mut out, &notification);
-    let refresh = RouteRefresh {
-        afi: 1,
-        safi: 1,
-        subtype: 0,
-    };
     let expected = vec![
         Message::Keepalive,
         Message::RouteRefresh(refresh),
@@ -233,7 +225,7 @@ fn malformed_attributes_get_the_treatment_of_rfc_7606() {
 
 #[test]
 fn a_path_with_a_set_is_unusable_and_still_told() {
-    // 64500 {64501,64502}; a set alone; a confederation's set, which the codec does not keep.
+    // 64500 {64501,64502}; a set alone; a confederation's set.
     let paths: [(&[u8], &str); 3] = [
         (
             &[
@@ -242,7 +234,7 @@ fn a_path_with_a_set_is_unusable_and_still_told() {
             "64500 {64501,64502}",
         ),
         (&[1, 1, 0, 0, 0xfb, 0xf4], "{64500}"),
-        (&[4, 1, 0, 0, 0xfb, 0xf4], ""),
+        (&[4, 1, 0, 0, 0xfb, 0xf4], "[64500]"),
     ];
     let communities = [0xc0, 8, 4, 0x1f, 0x8b, 0x1f, 0x47];
     for (path, text) in paths {
@@ -277,8 +269,11 @@ fn an_as_set_of_our_own_is_written_as_rfc_4271_has_it() {
         four_octet: false,
         ..EXTERNAL
     };
-    let refused = write_announcements(&mut out, &set, &[net("198.51.100.0/24")], two_octets);
-    assert!(refused.is_err());
+    let mut out = BytesMut::new();
+    write_announcements(&mut out, &set, &[net("198.51.100.0/24")], two_octets).expect("fits");
+    let read = &updates(&out, two_octets)[0];
+    let unusable = read.unusable.as_ref().expect("unusable");
+    assert_eq!(unusable.as_path, "64500 {64501,23456}");
 }
 
 #[test]
@@ -293,19 +288,25 @@ fn an_external_peer_has_no_say_in_local_preference() {
 }
 
 #[test]
-fn attributes_the_codec_knows_and_we_do_not_are_passed_on() {
-    // ONLY_TO_CUSTOMER (RFC 9234), and one nobody knows, non-transitive.
-    let otc = [0xc0, 35, 4, 0, 0, 0x1f, 0x8b];
+fn attributes_nobody_knows_are_passed_on_if_they_are_transitive() {
+    let transitive = [0xc0, 221, 2, 7, 7];
     let non_transitive = [0x80, 222, 1, 1];
-    let attributes = [&good()[..], &otc, &non_transitive].concat();
+    let otc = [0xc0, 35, 4, 0, 0, 0x1f, 0x8b];
+    let attributes = [&good()[..], &transitive, &non_transitive, &otc].concat();
     let read = updates(&update(&attributes, &NLRI), EXTERNAL).remove(0);
     let set = only(&read).0;
-    let expected = UnknownAttribute {
+    let mut expected = UnknownAttribute {
         flags: 0xc0,
-        code: 35,
-        value: Bytes::from_static(&[0, 0, 0x1f, 0x8b]),
+        code: 221,
+        value: Bytes::from_static(&[7, 7]),
     };
-    assert_eq!(set.unknown, [expected]);
+    assert_eq!(set.unknown, [expected.clone()]);
+    assert_eq!(set.only_to_customer, Some(8075));
+    // Whoever passes it on says that somebody on the way did not know it.
+    let mut out = BytesMut::new();
+    write_announcements(&mut out, set, &[net("198.51.100.0/24")], EXTERNAL).expect("fits");
+    expected.flags = 0xe0;
+    assert_eq!(only(&updates(&out, EXTERNAL)[0]).0.unknown, [expected]);
 }
 
 #[test]
@@ -329,134 +330,4 @@ fn what_cannot_be_written_is_said_and_nothing_is_written() {
     assert!(out.is_empty());
 }
 
-fn prefix() -> impl Strategy<Value = Nlri> {
-    (any::<u32>(), 0..=32_u8).prop_map(|(address, length)| {
-        let net = Ipv4Net::new(Ipv4Addr::from(address), length).expect("a length up to 32");
-        IpNet::V4(net.trunc()).into()
-    })
-}
-
-fn unknown() -> impl Strategy<Value = UnknownAttribute> {
-    // Optional, transitive, and partial, as everyone who does not know it must pass it on.
-    (200..250_u8, vec(any::<u8>(), 0..300)).prop_map(|(code, value)| UnknownAttribute {
-        flags: 0xe0,
-        code,
-        value: value.into(),
-    })
-}
-
-fn large() -> impl Strategy<Value = LargeCommunity> {
-    any::<(u32, u32, u32)>().prop_map(|(global, local_1, local_2)| LargeCommunity {
-        global,
-        local_1,
-        local_2,
-    })
-}
-
-prop_compose! {
-    fn attributes()(
-        origin in prop_oneof![Just(Origin::Igp), Just(Origin::Egp), Just(Origin::Incomplete)],
-        as_path in vec(1..=u32::MAX, 0..300),
-        (next_hop, med, local_pref) in (1..0x7f00_0000_u32, option::of(any::<u32>()), option::of(any::<u32>())),
-        atomic_aggregate in any::<bool>(),
-        aggregator in option::of((1..=u32::MAX, any::<u32>())),
-        communities in vec(any::<u32>(), 0..40),
-        extended_communities in vec(any::<u64>(), 0..20),
-        large_communities in btree_set(large(), 0..20),
-        originator_id in option::of(any::<u32>()),
-        cluster_list in vec(any::<u32>(), 0..5),
-        unknown in option::of(unknown()),
-        partial in any::<[bool; 4]>(),
-    ) -> Attributes {
-        let present = [
-            (7, aggregator.is_some()),
-            (8, !communities.is_empty()),
-            (16, !extended_communities.is_empty()),
-            (32, !large_communities.is_empty()),
-        ];
-        let partial = present.iter().zip(partial).filter(|((_, there), partial)| *there && *partial);
-        Attributes {
-            origin,
-            as_path,
-            as_set: Vec::new(),
-            next_hop: Ipv4Addr::from(next_hop).into(),
-            link_local: None,
-            only_to_customer: None,
-            med,
-            local_pref,
-            atomic_aggregate,
-            aggregator: aggregator.map(|(asn, id)| (asn, id.into())),
-            partial: partial.map(|((code, _), _)| *code).collect(),
-            communities,
-            extended_communities,
-            large_communities: large_communities.into_iter().collect(),
-            originator_id: originator_id.map(Into::into),
-            cluster_list: cluster_list.into_iter().map(Into::into).collect(),
-            unknown: unknown.into_iter().collect(),
-        }
-    }
-}
-
-proptest! {
-    #[test]
-    fn announcements_there_and_back(
-        set in attributes(),
-        prefixes in vec(prefix(), 1..2000),
-        four_octet in any::<bool>(),
-    ) {
-        let dialect = Dialect { four_octet, ..INTERNAL };
-        let mut out = BytesMut::new();
-        write_announcements(&mut out, &set, &prefixes, dialect).expect("fits");
-        let read = updates(&out, dialect);
-        let back: Vec<Nlri> = read.iter().flat_map(|u| only(u).1.to_vec()).collect();
-        prop_assert_eq!(back, prefixes);
-        for update in read {
-            prop_assert!(update.malformed.is_empty(), "{:?}", update.malformed);
-            prop_assert_eq!(only(&update).0, &set);
-        }
-    }
-
-    #[test]
-    fn withdrawals_there_and_back(prefixes in vec(prefix(), 1..3000)) {
-        let mut out = BytesMut::new();
-        write_withdrawals(&mut out, &prefixes, EXTERNAL);
-        let back: Vec<Nlri> = updates(&out, EXTERNAL).into_iter().flat_map(|u| u.withdrawn).collect();
-        prop_assert_eq!(back, prefixes);
-    }
-
-    /// However a stream is cut, the same messages come out.
-    #[test]
-    fn cuts_do_not_matter(set in attributes(), prefixes in vec(prefix(), 1..500), cuts in vec(1..700_usize, 1..20)) {
-        let mut out = BytesMut::new();
-        write_keepalive(&mut out);
-        write_announcements(&mut out, &set, &prefixes, INTERNAL).expect("fits");
-        write_end_of_rib(&mut out, Family::Ipv4Unicast);
-        let whole = read_all(&out, INTERNAL).expect("well-formed");
-        let mut framer = Framer::default();
-        let mut pieces = Vec::new();
-        let mut rest = &out[..];
-        for cut in cuts.iter().cycle() {
-            let (piece, left) = rest.split_at((*cut).min(rest.len()));
-            rest = left;
-            framer.push(piece);
-            while let Some(message) = framer.next(INTERNAL).expect("well-formed") {
-                pieces.push(message);
-            }
-            if rest.is_empty() {
-                break;
-            }
-        }
-        prop_assert_eq!(pieces, whole);
-    }
-
-    /// Whatever is inside, an UPDATE is read, treated, or refused with an UPDATE error.
-    #[test]
-    fn any_update_body_is_answered(attributes in vec(any::<u8>(), 0..200), nlri in vec(any::<u8>(), 0..50), four_octet in any::<bool>(), internal in any::<bool>()) {
-        let mut framer = Framer::default();
-        framer.push(&update(&attributes, &nlri));
-        match framer.next(Dialect { four_octet, ..Dialect::plain(internal) }) {
-            Ok(message) => prop_assert!(matches!(message, Some(Message::Update(u)) if u.announced.iter().all(|a| !a.nlri.is_empty()))),
-            Err(notification) => prop_assert_eq!(notification.code, 3),
-        }
-    }
-}
+mod properties;

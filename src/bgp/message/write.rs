@@ -14,8 +14,7 @@ mod attributes;
 
 pub use super::open::write_open;
 use super::{
-    Dialect, HEADER, KEEPALIVE, MAX_LENGTH, NOTIFICATION, Nlri, ROUTE_REFRESH, UPDATE,
-    code, nlri,
+    Dialect, HEADER, KEEPALIVE, MAX_LENGTH, NOTIFICATION, Nlri, ROUTE_REFRESH, UPDATE, code, nlri,
 };
 use crate::bgp::attributes::Attributes;
 use crate::bgp::family::Family;

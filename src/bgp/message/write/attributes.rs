@@ -74,7 +74,11 @@ struct Block<'a> {
 impl Block<'_> {
     /// Flags, type code and length of an attribute we know.
     fn head(&mut self, code: u8, length: usize) -> Result<(), Unwritable> {
-        let partial = if self.set.partial.contains(&code) { code::PARTIAL } else { 0 };
+        let partial = if self.set.partial.contains(&code) {
+            code::PARTIAL
+        } else {
+            0
+        };
         self.head_with(code::flags(code).unwrap_or(0) | partial, code, length)
     }
 
@@ -125,7 +129,8 @@ impl Block<'_> {
             self.out.extend(asn.to_be_bytes());
         } else {
             self.head(code::AGGREGATOR, 6)?;
-            self.out.extend(u16::try_from(asn).unwrap_or(AS_TRANS).to_be_bytes());
+            self.out
+                .extend(u16::try_from(asn).unwrap_or(AS_TRANS).to_be_bytes());
         }
         self.out.extend(router.octets());
         Ok(())
@@ -150,7 +155,11 @@ impl Block<'_> {
     fn unknown(&mut self, codes: RangeInclusive<u8>) -> Result<(), Unwritable> {
         let set = self.set;
         for attribute in set.unknown.iter().filter(|a| codes.contains(&a.code)) {
-            let partial = if code::flags(attribute.code).is_some() { 0 } else { code::PARTIAL };
+            let partial = if code::flags(attribute.code).is_some() {
+                0
+            } else {
+                code::PARTIAL
+            };
             let flags = attribute.flags & !code::EXTENDED_LENGTH | partial;
             self.head_with(flags, attribute.code, attribute.value.len())?;
             self.out.extend_from_slice(&attribute.value);
