@@ -42,9 +42,9 @@ fn segments(mut bytes: &[u8], width: usize) -> impl Iterator<Item = Result<Segme
 }
 
 fn members(bytes: &[u8], width: usize) -> impl Iterator<Item = u32> {
-    bytes.chunks_exact(width).map(|asn| match asn {
-        &[a, b, c, d] => u32::from_be_bytes([a, b, c, d]),
-        &[a, b] => u16::from_be_bytes([a, b]).into(),
+    bytes.chunks_exact(width).map(|asn| match *asn {
+        [a, b, c, d] => u32::from_be_bytes([a, b, c, d]),
+        [a, b] => u16::from_be_bytes([a, b]).into(),
         _ => 0,
     })
 }

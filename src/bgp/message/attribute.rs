@@ -112,7 +112,9 @@ impl<'a> Values<'a> {
             }
             code::AS4_PATH => self.as4_path = Some(as_path::read_as4(value)?),
             code::AS4_AGGREGATOR => self.as4_aggregator = Some(aggregator(value)?),
-            code::IPV6_EXTENDED_COMMUNITIES if value.is_empty() || value.len() % 20 != 0 => {
+            code::IPV6_EXTENDED_COMMUNITIES
+                if value.is_empty() || !value.len().is_multiple_of(20) =>
+            {
                 return Err(Fault::Length);
             }
             _ => return self.keep(raw),
