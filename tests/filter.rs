@@ -18,7 +18,9 @@ use peerlab::kernel::bpf::programs::{Pattern, flow_hash, udp_to_ports};
 use peerlab::kernel::filter::{DataPath, Direction, Fault, clear_faults, queue_clsact, set_faults};
 use peerlab::kernel::namespace::Namespace;
 use peerlab::kernel::netlink::Netlink;
-use peerlab::kernel::socket::{Received, SLOW_PROTOCOLS_ADDRESS, Socket, bgp_connect, bgp_listen};
+use peerlab::kernel::socket::{
+    Reach, Received, SLOW_PROTOCOLS_ADDRESS, Socket, bgp_connect, bgp_listen,
+};
 use peerlab::time::Clock;
 
 mod bed;
@@ -443,8 +445,9 @@ fn reach(bed: &Bed) -> Result<[bool; 8], Failed> {
 
 /// Whether a BGP connection comes up from the left to the right.
 fn connects(bed: &Bed) -> Result<bool, Failed> {
-    let listener = bed.right.router.run(|| bgp_listen(RIGHT.into(), true))??;
-    let socket = bed.left.router.run(|| bgp_connect(LEFT.into(), true))??;
+    let (left, right) = (&bed.left.router, &bed.right.router);
+    let listener = right.run(|| bgp_listen(RIGHT.into(), 0, Reach::Link, &[]))??;
+    let socket = left.run(|| bgp_connect(LEFT.into(), 0, Reach::Link, None))??;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;

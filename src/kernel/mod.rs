@@ -19,6 +19,7 @@ pub mod outside;
 pub mod pressure;
 pub mod priority;
 pub mod process;
+pub mod protection;
 pub mod route;
 pub mod socket;
 pub mod sysctl;

@@ -5,7 +5,7 @@
 //!
 //! - LACP: an AF_PACKET socket that sees only Slow Protocols frames of one link (IEEE 802.1AX, section 6.2.7).
 //! - BFD: UDP ports 3784 and 49152 and up, TTL 255 (RFC 5881, sections 4 and 5).
-//! - BGP: TCP port 179, TTL 1 for a neighbour on the same link.
+//! - BGP: TCP port 179, with TTL security and TCP MD5 signatures on demand (`bgp.rs`).
 //! - Probes and taps: UDP, and copies of frames as a link sends and receives them.
 //!
 //! **Invariant:** everything received carries the kernel's receive time.
@@ -14,7 +14,7 @@
 
 use std::io::{self, IoSliceMut};
 use std::mem::size_of;
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use nix::errno::Errno;
@@ -23,6 +23,11 @@ use nix::sys::socket::{
 };
 use nix::sys::time::TimeSpec;
 use socket2::{Domain, Protocol, Type};
+
+mod bgp;
+
+pub(super) use bgp::set_md5;
+pub use bgp::{MD5_KEY_MAX, Md5, Reach, address, bgp_accepted, bgp_connect, bgp_listen};
 
 use super::bpf::Program;
 use super::bpf::programs::SLOW_PROTOCOLS;
@@ -248,44 +253,6 @@ impl AsFd for Socket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.inner.as_fd()
     }
-}
-
-/// Listens for BGP at a local address. Accepted connections inherit the TTL and send at once.
-///
-/// `single_hop` sets the TTL to 1, for neighbours on the same link (RFC 4271 says nothing; every router does it).
-/// For tokio: `tokio::net::TcpListener::from_std`.
-pub fn bgp_listen(local: IpAddr, single_hop: bool) -> Result<TcpListener, SocketError> {
-    let trying = Trying(|| format!("BGP at {local}"));
-    let inner = bgp_socket(&trying, local, single_hop)?;
-    trying.step("bind", inner.bind(&SocketAddr::new(local, BGP_PORT).into()))?;
-    trying.step("listen", inner.listen(64))?;
-    Ok(inner.into())
-}
-
-/// A socket for a BGP connection from a local address, bound and not yet connected.
-///
-/// For tokio: `tokio::net::TcpSocket::from_std_stream`, then `connect`.
-pub fn bgp_connect(local: IpAddr, single_hop: bool) -> Result<TcpStream, SocketError> {
-    let trying = Trying(|| format!("BGP from {local}"));
-    let inner = bgp_socket(&trying, local, single_hop)?;
-    trying.step("bind", inner.bind(&SocketAddr::new(local, 0).into()))?;
-    Ok(inner.into())
-}
-
-fn bgp_socket<F: Fn() -> String>(
-    trying: &Trying<F>,
-    local: IpAddr,
-    single_hop: bool,
-) -> Result<socket2::Socket, SocketError> {
-    let domain = Domain::for_address(SocketAddr::new(local, 0));
-    let inner = trying.socket(domain, Type::STREAM, Some(Protocol::TCP))?;
-    trying.step("reuse the address", inner.set_reuse_address(true))?;
-    trying.step("send at once", inner.set_tcp_nodelay(true))?;
-    trying.network_control(&inner, local)?;
-    if single_hop {
-        trying.hops(&inner, local, 1)?;
-    }
-    Ok(inner)
 }
 
 /// Half a second of probes of 16 flows at 1 ms, many times over.

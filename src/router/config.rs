@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::secret::Secret;
 use crate::bgp::attributes::{LargeCommunity, Origin};
 use crate::bgp::family::Family;
 use crate::bgp::message::Capabilities;
@@ -87,6 +88,11 @@ pub struct SessionSpec {
     pub record_routes: bool,
     /// Begin administratively shut down: the session waits for [`super::Input::StartSession`].
     pub start_stopped: bool,
+    /// The key with which every segment is signed, both ways (RFC 2385).
+    pub md5: Option<Secret>,
+    /// Hear the neighbour only from at most so many hops away, 1 being on the link (RFC 5082). The neighbour must send
+    /// with TTL 255.
+    pub ttl_security: Option<u8>,
 }
 
 impl SessionSpec {
@@ -130,6 +136,8 @@ impl SessionSpec {
             next_hop_self: false,
             record_routes: false,
             start_stopped: false,
+            md5: None,
+            ttl_security: None,
         }
     }
 }

@@ -14,6 +14,8 @@
 mod alarm;
 mod connection;
 mod handle;
+mod listening;
+mod silence;
 mod sockets;
 
 use std::io;
@@ -28,7 +30,7 @@ use self::alarm::Alarm;
 use self::connection::{Connection, Lingering, Stage};
 use self::handle::Event;
 pub use self::handle::RouterHandle;
-use self::sockets::{listen, watch};
+use self::listening::{listen, watch};
 use super::{Fib as RouteChange, Input, Output, Router, RouterConfig, SessionIndex, SessionSpec};
 use crate::bgp::session::State;
 use crate::kernel::namespace::{Namespace, NamespaceError};
@@ -83,8 +85,8 @@ pub struct Driver {
     fib: Fib,
     recorder: Recorder,
     events: mpsc::UnboundedReceiver<Event>,
-    /// `None` while the router is down.
-    listener: Option<TcpListener>,
+    /// None while the router is down.
+    listeners: Vec<TcpListener>,
     accept_again: Option<At>,
     connections: Vec<Connection>,
     lingering: Vec<Lingering>,
@@ -107,8 +109,10 @@ impl Driver {
         seed: u64,
         recorder: Recorder,
     ) -> Result<(Driver, RouterHandle), DriverError> {
-        let (interfaces, netlink, listener) = namespace.run(|| -> Result<_, DriverError> {
-            Ok((interfaces(&config)?, Netlink::open()?, listen()?))
+        let (interfaces, netlink, listeners) = namespace.run(|| -> Result<_, DriverError> {
+            let interfaces = interfaces(&config)?;
+            let listeners = listen(&config, &interfaces)?;
+            Ok((interfaces, Netlink::open()?, listeners))
         })??;
         let sessions = config.sessions.iter().map(|session| session.name.clone());
         let (handle, events) = RouterHandle::new(&config.name, sessions.collect());
@@ -119,7 +123,7 @@ impl Driver {
             fib: Fib::new(netlink)?,
             recorder,
             events,
-            listener: Some(watch(listener)?),
+            listeners: watch(listeners)?,
             accept_again: None,
             connections: Vec::new(),
             lingering: Vec::new(),
@@ -283,7 +287,7 @@ impl Driver {
     fn crash(&mut self) {
         tracing::debug!("crashes");
         self.input(Input::Crash);
-        self.listener = None;
+        self.listeners.clear();
         self.accept_again = None;
         self.lingering.drain(..).for_each(Lingering::vanish);
         self.fib.clear();
@@ -291,20 +295,24 @@ impl Driver {
     }
 
     fn boot(&mut self) {
-        if self.listener.is_some() {
+        if !self.listeners.is_empty() {
             return;
         }
         tracing::debug!("boots");
-        let listener = self.namespace.run(listen).map_err(DriverError::from);
-        match listener.and_then(|made| watch(made?)) {
-            Ok(listener) => self.listener = Some(listener),
+        let (config, interfaces) = (self.router.config(), &self.interfaces);
+        let made = self.namespace.run(|| listen(config, interfaces));
+        match made
+            .map_err(DriverError::from)
+            .and_then(|made| watch(made?))
+        {
+            Ok(listeners) => self.listeners = listeners,
             Err(error) => self.errored(&error),
         }
         self.input(Input::Start);
     }
 
     fn shut_down(&mut self, reason: &str, done: oneshot::Sender<()>) {
-        self.listener = None;
+        self.listeners.clear();
         for place in 0..self.interfaces.len() {
             let session = SessionIndex(place as u16);
             self.input(Input::Stop { session, reason });
@@ -318,8 +326,10 @@ impl Driver {
         let deadline = self.router.deadline();
         let now = self.recorder.clock().now();
         let lingering = self.lingering.iter().map(|lingering| lingering.until);
+        let attempts = self.connections.iter().filter_map(Connection::until);
         let next = deadline
             .into_iter()
+            .chain(attempts)
             .chain(self.accept_again)
             .chain(lingering)
             .min();

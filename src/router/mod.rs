@@ -13,6 +13,7 @@ mod import;
 mod io;
 mod loss;
 mod peer;
+mod secret;
 mod table;
 
 use std::collections::VecDeque;
@@ -25,6 +26,7 @@ pub use config::{
     Originated, OriginatedAttributes, RouterConfig, Scope, SessionIndex, SessionSpec, Sessions,
 };
 pub use io::{Conn, Direction, Fib, Input, NextHop, Output};
+pub use secret::{Secret, SecretError};
 pub use table::{AdjRibIn, Advertised, LocRib, Received, Selected};
 
 use crate::bgp::attributes::AttributeSets;

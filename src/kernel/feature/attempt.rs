@@ -2,8 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::net::TcpListener;
-use std::os::fd::AsRawFd;
+use std::net::Ipv4Addr;
 use std::thread;
 
 use netlink_packet_route::RouteNetlinkMessage;
@@ -19,6 +18,7 @@ use crate::kernel::link::{LOOPBACK, VethEnd, add_veth, set_up};
 use crate::kernel::namespace::Namespace;
 use crate::kernel::netlink::{Netlink, NetlinkError};
 use crate::kernel::priority;
+use crate::kernel::socket::{Md5, set_md5};
 
 /// Indexes of the two ends of a cable that later attempts use.
 const NEAR: u32 = 10;
@@ -313,29 +313,13 @@ fn new_link(site: &mut Site, message: LinkMessage) -> Result<String, String> {
 }
 
 fn tcp_md5(site: &mut Site) -> Result<String, String> {
+    let key = Md5 {
+        peer: Ipv4Addr::new(192, 0, 2, 1).into(),
+        key: b"key",
+    };
     let set = || -> io::Result<()> {
-        let listener = TcpListener::bind("127.0.0.1:0")?;
-        // `struct tcp_md5sig`: sockaddr_storage (128), flags, prefix length, key length (2), interface (4), key (80).
-        let mut option = [0_u8; 216];
-        option[..2].copy_from_slice(&(libc::AF_INET as u16).to_ne_bytes());
-        option[4..8].copy_from_slice(&[192, 0, 2, 1]);
-        option[130..132].copy_from_slice(&3_u16.to_ne_bytes());
-        option[136..139].copy_from_slice(b"key");
-        // SAFETY: the pointer and the length are those of an array that outlives the call.
-        let result = unsafe {
-            libc::setsockopt(
-                listener.as_raw_fd(),
-                libc::IPPROTO_TCP,
-                libc::TCP_MD5SIG,
-                option.as_ptr().cast(),
-                option.len() as libc::socklen_t,
-            )
-        };
-        if result == 0 {
-            Ok(())
-        } else {
-            Err(io::Error::last_os_error())
-        }
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?;
+        set_md5(&socket, key, 0)
     };
     match site.place.run(set) {
         Ok(Ok(())) => Ok(String::new()),

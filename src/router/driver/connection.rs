@@ -12,6 +12,7 @@ use nix::sys::socket::{setsockopt, sockopt};
 use socket2::SockRef;
 use tokio::net::TcpStream;
 
+use super::silence::Silence;
 use crate::router::{Conn, SessionIndex};
 use crate::time::At;
 
@@ -23,6 +24,16 @@ pub(super) struct Connection {
     pub(super) session: SessionIndex,
     pub(super) conn: Conn,
     pub(super) stage: Stage,
+    /// How long an attempt may stay without an answer, when there may be a reason worth telling.
+    pub(super) silence: Option<Silence>,
+}
+
+impl Connection {
+    /// When to look at an attempt without an answer.
+    pub(super) fn until(&self) -> Option<At> {
+        let waits = matches!(self.stage, Stage::Connecting(_));
+        self.silence.as_ref().filter(|_| waits).map(|s| s.until)
+    }
 }
 
 /// How far a connection has come.

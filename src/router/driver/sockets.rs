@@ -1,14 +1,17 @@
 //! What a router's sockets tell it, and what it does with them.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpSocket, TcpStream};
 
+use super::Driver;
 use super::connection::{Connection, Open, Stage};
-use super::{Driver, DriverError};
-use crate::kernel::socket::{BGP_PORT, SocketError, bgp_connect, bgp_listen};
+use super::listening::{key, reach, scope};
+use super::silence::{self, Silence};
+use crate::kernel::protection::Dropped;
+use crate::kernel::socket::{BGP_PORT, SocketError, address, bgp_accepted, bgp_connect};
 use crate::router::{Conn, Direction, Input, SessionIndex};
 use crate::time::At;
 
@@ -20,38 +23,40 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 impl Driver {
     pub(super) fn poll_accept(&mut self, cx: &mut Context<'_>) -> bool {
         let mut busy = false;
-        for _ in 0..ACCEPTS {
-            let Some(listener) = self
-                .listener
-                .as_ref()
-                .filter(|_| self.accept_again.is_none())
-            else {
-                break;
-            };
-            match listener.poll_accept(cx) {
-                Poll::Ready(Ok((stream, remote))) => self.accept(stream, remote),
-                Poll::Ready(Err(_)) => {
-                    self.accept_again = Some(self.recorder.clock().now() + ACCEPT_PAUSE);
+        for place in 0..self.listeners.len() {
+            for _ in 0..ACCEPTS {
+                if self.accept_again.is_some() {
+                    return busy;
                 }
-                Poll::Pending => break,
+                // An input may have taken the router down.
+                let Some(listener) = self.listeners.get(place) else {
+                    return busy;
+                };
+                match listener.poll_accept(cx) {
+                    Poll::Ready(Ok((stream, remote))) => self.accept(stream, remote),
+                    Poll::Ready(Err(_)) => {
+                        self.accept_again = Some(self.recorder.clock().now() + ACCEPT_PAUSE);
+                    }
+                    Poll::Pending => break,
+                }
+                busy = true;
             }
-            busy = true;
         }
         busy
     }
 
     /// Keeps a connection of a neighbour that has no other incoming one; drops any other.
     fn accept(&mut self, stream: TcpStream, remote: SocketAddr) {
-        let (Ok(SocketAddr::V4(local)), SocketAddr::V4(remote)) = (stream.local_addr(), remote)
-        else {
+        let Ok(local) = stream.local_addr() else {
             return;
         };
-        let Some(session) = self
-            .router
-            .session_for((*local.ip()).into(), (*remote.ip()).into())
-        else {
+        let Some(session) = self.session_of(local, remote) else {
             return;
         };
+        let reach = reach(&self.router.config().sessions[session.index()]);
+        if bgp_accepted(&stream, remote.ip(), reach).is_err() {
+            return;
+        }
         let taken = self.connections.iter().any(|connection| {
             connection.session == session
                 && connection.conn.direction == Direction::Incoming
@@ -70,6 +75,7 @@ impl Driver {
             session,
             conn,
             stage,
+            silence: None,
         });
         self.input(Input::Connected { session, conn });
     }
@@ -89,16 +95,21 @@ impl Driver {
     }
 
     fn poll_connecting(&mut self, cx: &mut Context<'_>, place: usize) -> bool {
+        let now = self.recorder.clock().now();
         let connection = &mut self.connections[place];
         let (session, conn) = (connection.session, connection.conn);
         let result = match &mut connection.stage {
             Stage::Connecting(attempt) => match attempt.as_mut().poll(cx) {
                 Poll::Ready(result) => result.map_err(|error| error.to_string()),
-                Poll::Pending => return false,
+                Poll::Pending => match &connection.silence {
+                    Some(silence) if silence.until <= now => Err(self.silent(place)),
+                    Some(_) | None => return false,
+                },
             },
             Stage::Refused(why) => Err(std::mem::take(why)),
             Stage::Open(_) | Stage::Gone => return false,
         };
+        let connection = &mut self.connections[place];
         match result {
             Ok(stream) => {
                 connection.stage = Stage::Open(Open::new(stream));
@@ -183,19 +194,35 @@ impl Driver {
         local: IpAddr,
         remote: IpAddr,
     ) {
-        let socket = self.namespace.run(|| bgp_connect(local, true));
+        let spec = &self.router.config().sessions[session.index()];
+        let interface = self.interfaces[session.index()];
+        let scope = scope(remote, interface);
+        let silence = silence::patience(spec);
+        let socket = self.namespace.run(|| {
+            let before = silence.and_then(|_| Dropped::here().ok());
+            let socket = bgp_connect(local, scope, reach(spec), key(spec))?;
+            Ok::<_, SocketError>((socket, before))
+        });
+        let mut before = None;
         let stage = match socket {
-            Ok(Ok(socket)) => {
-                let attempt = TcpSocket::from_std_stream(socket).connect((remote, BGP_PORT).into());
+            Ok(Ok((socket, counted))) => {
+                before = counted;
+                let to = address(remote, BGP_PORT, scope);
+                let attempt = TcpSocket::from_std_stream(socket).connect(to);
                 Stage::Connecting(Box::pin(attempt))
             }
             Ok(Err(error)) => Stage::Refused(error.to_string()),
             Err(error) => Stage::Refused(error.to_string()),
         };
+        let silence = silence.map(|patience| Silence {
+            until: self.recorder.clock().now() + patience,
+            before,
+        });
         self.connections.push(Connection {
             session,
             conn,
             stage,
+            silence,
         });
     }
 
@@ -222,13 +249,4 @@ impl Driver {
             .find(|connection| connection.session == session && connection.conn == conn)
             .map(|connection| &mut connection.stage)
     }
-}
-
-/// Listens in the namespace of this thread.
-pub(super) fn listen() -> Result<std::net::TcpListener, SocketError> {
-    bgp_listen(IpAddr::V4(Ipv4Addr::UNSPECIFIED), true)
-}
-
-pub(super) fn watch(listener: std::net::TcpListener) -> Result<TcpListener, DriverError> {
-    TcpListener::from_std(listener).map_err(DriverError::Runtime)
 }
