@@ -54,7 +54,7 @@ fn peer_routes(metro: &Metro, connection: &str) -> BTreeMap<IpNet, Vec<u32>> {
     let table = router.adj_rib_in(session).expect("a session");
     let routes = table.iter();
     routes
-        .map(|(prefix, route)| (prefix, route.attributes.as_path.clone()))
+        .filter_map(|route| Some((route.prefix, route.attributes?.as_path.clone())))
         .collect()
 }
 
