@@ -6,7 +6,7 @@
 //!
 //! 1. [`capabilities`] and `open`: what both ends can do, and the [`Dialect`] that follows.
 //! 2. `read`: an UPDATE's parts and faults; `attribute`, `as_path`, `multiprotocol`, `nlri`: what is in them.
-//! 3. `write`: messages of ours; many prefixes to an UPDATE.
+//! 3. `write`: messages of ours; many prefixes to an UPDATE. [`malformed`]: UPDATEs with one thing broken.
 //!
 //! **Invariant:** whatever bytes come in, the answer is messages or one [`Notification`], and at most one
 //! incomplete message (4,096 bytes; 65,535 where RFC 8654 was negotiated) is kept.
@@ -26,6 +26,7 @@ mod attribute;
 mod capabilities;
 pub mod code;
 pub mod faults;
+pub mod malformed;
 mod multiprotocol;
 mod nlri;
 mod open;

@@ -26,10 +26,11 @@ macro_rules! attributes {
             }
         }
 
-        /// The name of an attribute, as the RFCs write it: `MP_REACH_NLRI`, `attribute 99`.
+        /// The name of an attribute, as the RFCs write it: `MP_REACH_NLRI`, `attribute 99`; `UPDATE` for none.
         pub fn name(code: u8) -> Cow<'static, str> {
             Cow::Borrowed(match code {
                 $($code => stringify!($name),)*
+                super::faults::MESSAGE => "UPDATE",
                 _ => return Cow::Owned(format!("attribute {code}")),
             })
         }

@@ -102,10 +102,13 @@ impl fmt::Display for Fault {
     }
 }
 
+/// Stands in the place of a type code for what is wrong with no attribute, but with the message.
+pub const MESSAGE: u8 = 0;
+
 /// One row: this fault in this attribute is treated so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rule {
-    /// Type code of the attribute; `None`: any other, or the message itself.
+    /// Type code of the attribute, or [`MESSAGE`]; `None`: any other attribute.
     pub attribute: Option<u8>,
     /// What is wrong with it.
     pub fault: Fault,
@@ -146,9 +149,10 @@ use Treatment::{Discard, Reset, Withdraw};
 /// All of it. The first row that fits counts.
 #[rustfmt::skip]
 pub const RULES: &[Rule] = &[
-    any(F::Parts, Reset, 1, "RFC 4271, section 6.3"),
-    any(F::Prefixes, Reset, 10, "RFC 7606, section 5.3"),
-    any(F::NoPrefixes, Reset, 1, "RFC 7606, section 5.2"),
+    row(MESSAGE, F::Parts, Reset, 1, "RFC 4271, section 6.3"),
+    row(MESSAGE, F::Prefixes, Reset, 10, "RFC 7606, section 5.3"),
+    row(MESSAGE, F::NoPrefixes, Reset, 1, "RFC 7606, section 5.2"),
+    row(MESSAGE, F::Family, Discard, 0, "RFC 4760, section 8"),
     any(F::Missing, Withdraw, 3, "RFC 7606, section 3.d"),
     any(F::Unrecognized, Reset, 2, "RFC 4271, section 6.3"),
     row(code::MP_REACH_NLRI, F::Overrun, Reset, 1, "RFC 7606, section 3.j"),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::attribute::{Raw, Values};
-use super::faults::{Fault, Treatment, rule};
+use super::faults::{Fault, MESSAGE, Rule, Treatment, rule};
 use super::multiprotocol::{Reach, Unreach, is_usable};
 use super::{Announced, Dialect, Nlri, Unusable, Update, code, nlri};
 use crate::bgp::attributes::Attributes;
@@ -38,14 +38,14 @@ impl Before {
 }
 
 /// The parts of an UPDATE (RFC 4271, section 4.3).
-struct Parts<'a> {
-    withdrawn: &'a [u8],
-    attributes: &'a [u8],
-    announced: &'a [u8],
+pub(super) struct Parts<'a> {
+    pub withdrawn: &'a [u8],
+    pub attributes: &'a [u8],
+    pub announced: &'a [u8],
 }
 
 /// `None` if the lengths do not fit into the message.
-fn parts(body: &[u8]) -> Option<Parts<'_>> {
+pub(super) fn parts(body: &[u8]) -> Option<Parts<'_>> {
     let (length, rest) = body.split_first_chunk()?;
     let (withdrawn, rest) = rest.split_at_checked(u16::from_be_bytes(*length).into())?;
     let (length, rest) = rest.split_first_chunk()?;
@@ -63,46 +63,63 @@ pub(super) fn read_update(
     dialect: Dialect,
     before: &mut Before,
 ) -> Result<Update, Notification> {
-    let of_message = |fault| Notification::new(3, rule(0, fault).subcode);
+    let of_message = |fault| Notification::new(3, rule(MESSAGE, fault).subcode);
     let parts = parts(body).ok_or_else(|| of_message(Fault::Parts))?;
     let ipv4 = |bytes: &[u8]| {
-        let mut prefixes = Vec::new();
         let with_path_id = dialect.add_path_receive.contains(Family::Ipv4Unicast);
-        match nlri::read(bytes, Family::Ipv4Unicast, with_path_id, &mut prefixes) {
-            Err(_) => Err(of_message(Fault::Prefixes)),
-            // Prefixes of a family that was not negotiated are none of ours.
-            Ok(()) if !dialect.families.contains(Family::Ipv4Unicast) => Ok(Vec::new()),
-            Ok(()) => Ok(prefixes),
-        }
+        let mut prefixes = Vec::new();
+        nlri::read(bytes, Family::Ipv4Unicast, with_path_id, &mut prefixes)
+            .map_err(|_| of_message(Fault::Prefixes))?;
+        Ok(prefixes)
     };
     let mut update = Update {
         withdrawn: ipv4(parts.withdrawn)?,
         ..Update::default()
     };
-    let body_nlri = ipv4(parts.announced)?;
-    if body.len() == 4 && dialect.families.contains(Family::Ipv4Unicast) {
+    let mut announced = ipv4(parts.announced)?;
+    let foreign = !dialect.families.contains(Family::Ipv4Unicast);
+    if foreign && body.len() > 4 + parts.attributes.len() {
+        // Prefixes of a family that was not negotiated are none of ours.
+        update.withdrawn.clear();
+        announced.clear();
+        update
+            .malformed
+            .push(Found::new(MESSAGE, Fault::Family).text());
+    }
+    if body.len() == 4 && !foreign {
         update.end_of_rib = Some(Family::Ipv4Unicast);
     }
-    if parts.attributes.is_empty() && body_nlri.is_empty() {
-        return Ok(update);
+    read_attributes(&parts, announced, dialect, before, &mut update)?;
+    Ok(update)
+}
+
+fn read_attributes(
+    parts: &Parts<'_>,
+    announced: Vec<Nlri>,
+    dialect: Dialect,
+    before: &mut Before,
+    update: &mut Update,
+) -> Result<(), Notification> {
+    if parts.attributes.is_empty() && announced.is_empty() {
+        return Ok(());
     }
-    if !body_nlri.is_empty()
+    if !announced.is_empty()
         && let Some(attributes) = before.recall(parts.attributes, dialect)
     {
-        update.announce(attributes, body_nlri);
-        return Ok(update);
+        update.announce(attributes, announced);
+        return Ok(());
     }
     let mut reader = Reader::new(dialect);
     reader.read(parts.attributes)?;
     let of_body_alone = reader.reach.is_none() && reader.unreach.is_none();
-    reader.finish(&parts, body_nlri, &mut update)?;
+    reader.finish(parts, announced, update)?;
     if let [announced] = update.announced.as_slice()
         && of_body_alone
         && update.malformed.is_empty()
     {
         before.remember(parts.attributes, dialect, &announced.attributes);
     }
-    Ok(update)
+    Ok(())
 }
 
 impl Update {
@@ -115,15 +132,27 @@ impl Update {
 struct Found {
     code: u8,
     fault: Fault,
-    treatment: Treatment,
-    source: &'static str,
+    rule: &'static Rule,
 }
 
 impl Found {
+    fn new(code: u8, fault: Fault) -> Found {
+        Found {
+            code,
+            fault,
+            rule: rule(code, fault),
+        }
+    }
+
     /// `ORIGIN: wrong length: treat-as-withdraw (RFC 7606, section 7.1)`.
     fn text(&self) -> String {
-        let (name, source) = (code::name(self.code), self.source);
-        format!("{name}: {}: {} ({source})", self.fault, self.treatment)
+        let (
+            name,
+            Rule {
+                treatment, source, ..
+            },
+        ) = (code::name(self.code), self.rule);
+        format!("{name}: {}: {treatment} ({source})", self.fault)
     }
 }
 
@@ -212,24 +241,20 @@ impl<'a> Reader<'a> {
 
     /// Notes a fault of an attribute; an error if it ends the session.
     fn note(&mut self, code: u8, fault: Fault, attribute: &[u8]) -> Result<(), Notification> {
-        let rule = rule(code, fault);
-        if rule.treatment == Treatment::Reset {
+        let found = Found::new(code, fault);
+        let subcode = found.rule.subcode;
+        if found.rule.treatment == Treatment::Reset {
             // Which errors are told with the attribute: RFC 4271, section 6.3.
-            let data = match rule.subcode {
+            let data = match subcode {
                 1 | 10 | 11 => Bytes::new(),
                 _ => Bytes::copy_from_slice(attribute),
             };
             return Err(Notification {
                 data,
-                ..Notification::new(3, rule.subcode)
+                ..Notification::new(3, subcode)
             });
         }
-        self.faults.push(Found {
-            code,
-            fault,
-            treatment: rule.treatment,
-            source: rule.source,
-        });
+        self.faults.push(found);
         Ok(())
     }
 
@@ -250,9 +275,10 @@ impl<'a> Reader<'a> {
             update.withdrawn.append(nlri);
         }
         self.expect(&body)?;
-        self.faults.sort_by_key(|found| Reverse(found.treatment));
-        update.malformed = self.faults.iter().map(Found::text).collect();
-        let strongest = self.faults.first().map(|found| found.treatment);
+        self.faults
+            .sort_by_key(|found| Reverse(found.rule.treatment));
+        update.malformed.extend(self.faults.iter().map(Found::text));
+        let strongest = self.faults.first().map(|found| found.rule.treatment);
         if strongest != Some(Treatment::Withdraw) {
             self.usable(body, update);
             return Ok(());
@@ -263,7 +289,10 @@ impl<'a> Reader<'a> {
             .as_ref()
             .is_some_and(|reach| !reach.nlri.is_empty());
         if parts.announced.is_empty() && !unread && !reached && !only_unreach {
-            return Err(Notification::new(3, rule(0, Fault::NoPrefixes).subcode));
+            return Err(Notification::new(
+                3,
+                rule(MESSAGE, Fault::NoPrefixes).subcode,
+            ));
         }
         self.unusable(body, update);
         Ok(())

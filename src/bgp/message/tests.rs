@@ -330,4 +330,5 @@ fn what_cannot_be_written_is_said_and_nothing_is_written() {
     assert!(out.is_empty());
 }
 
+mod faults;
 mod properties;

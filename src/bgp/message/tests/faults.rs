@@ -1,0 +1,212 @@
+//! RFC 7606: every row of the table is met by a malformed UPDATE, gets its treatment, and stands in the documentation.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use super::*;
+use crate::bgp::message::faults::{Fault, RULES, Rule, Treatment, rule};
+use crate::bgp::message::malformed::{MALFORMATIONS, Malformation, write_malformed};
+
+/// The sessions a malformation can be tried in: external and internal, with old and new speakers, with and without IPv4.
+fn dialects() -> impl Iterator<Item = Dialect> {
+    (0..8).map(|bits| Dialect {
+        internal: bits & 1 != 0,
+        four_octet: bits & 2 != 0,
+        families: if bits & 4 == 0 {
+            Family::ALL.into_iter().collect()
+        } else {
+            Family::Ipv6Unicast.into()
+        },
+        ..EXTERNAL
+    })
+}
+
+/// A route of a family, with every attribute a malformation may need a good one of.
+fn route(family: Family) -> (Attributes, Nlri) {
+    let (next_hop, prefix): (std::net::IpAddr, _) = match family {
+        Family::Ipv4Unicast => (
+            "192.0.2.1".parse().expect("an address"),
+            net("198.51.100.0/24"),
+        ),
+        Family::Ipv6Unicast => (
+            "2001:db8::1".parse().expect("an address"),
+            net("2001:db8:1::/48"),
+        ),
+    };
+    let mut set = Attributes::originated(next_hop);
+    set.as_path = vec![64500];
+    set.communities = vec![8075 << 16 | 8007];
+    (set, prefix)
+}
+
+/// What became of a route that was announced with a malformation.
+fn outcome(
+    malformation: &Malformation,
+    family: Family,
+    dialect: Dialect,
+) -> Result<(Update, Nlri), Notification> {
+    let (set, prefix) = route(family);
+    let mut out = BytesMut::new();
+    write_malformed(&mut out, malformation, &set, &[prefix], dialect).expect("fits");
+    let mut framer = Framer::default();
+    framer.push(&out);
+    match framer.next(dialect)? {
+        Some(Message::Update(update)) => Ok((*update, prefix)),
+        other => panic!("not an UPDATE: {other:?}"),
+    }
+}
+
+/// Whether an outcome is what a row says.
+fn is_treated(outcome: &Result<(Update, Nlri), Notification>, rule: &Rule, name: &str) -> bool {
+    match (outcome, rule.treatment) {
+        (Err(notification), Treatment::Reset) => {
+            (notification.code, notification.subcode) == (3, rule.subcode)
+        }
+        (Ok((update, prefix)), Treatment::Withdraw) => {
+            let unusable = update.unusable.as_ref();
+            unusable.is_some_and(|u| u.nlri.contains(prefix))
+                && update.announced.is_empty()
+                && update
+                    .malformed
+                    .iter()
+                    .any(|text| text.starts_with(name) && text.contains(rule.source))
+        }
+        (Ok((update, prefix)), Treatment::Discard) => {
+            let family_of_its_own = rule.fault == Fault::Family && update.announced.is_empty();
+            let announced = update.announced.iter().any(|a| a.nlri.contains(prefix));
+            (announced || family_of_its_own)
+                && update.unusable.is_none()
+                && update
+                    .malformed
+                    .iter()
+                    .any(|text| text.starts_with(name) && text.contains(rule.source))
+        }
+        _ => false,
+    }
+}
+
+#[test]
+fn every_malformation_is_treated_as_its_row_says() {
+    for malformation in MALFORMATIONS {
+        let rule = rule(malformation.attribute, malformation.fault);
+        let name = format!(
+            "{}: {}",
+            code::name(malformation.attribute),
+            malformation.fault
+        );
+        let mut met = 0;
+        for dialect in dialects() {
+            for family in Family::ALL {
+                let outcome = outcome(malformation, family, dialect);
+                met += usize::from(is_treated(&outcome, rule, &name));
+            }
+        }
+        assert!(
+            met > 0,
+            "{} is never treated as {rule:?}",
+            malformation.name
+        );
+    }
+}
+
+#[test]
+fn every_row_is_met() {
+    for row in RULES {
+        let mut malformations = MALFORMATIONS.iter();
+        let met = malformations.any(|m| rule(m.attribute, m.fault) == row);
+        assert!(met, "no malformation meets {row:?}");
+    }
+}
+
+#[test]
+fn names_are_unique() {
+    for malformation in MALFORMATIONS {
+        let found = Malformation::named(malformation.name).expect("there");
+        assert_eq!(found.fault, malformation.fault, "{}", malformation.name);
+    }
+}
+
+#[test]
+fn the_notification_carries_what_section_6_3_asks_for() {
+    let notification = |name: &str| {
+        let malformation = Malformation::named(name).expect("there");
+        let dialect = dialects().next().expect("one");
+        outcome(malformation, Family::Ipv6Unicast, dialect).expect_err("a reset")
+    };
+    let data = |name: &str| notification(name).data.to_vec();
+    // The erroneous attribute, with flags, type code and length.
+    assert_eq!(data("well-known-unrecognized"), [0x50, 99, 0, 1, 1]);
+    assert_eq!(data("mp-unreach-length"), [0x90, 15, 0, 2, 0, 2]);
+    // Nothing, where nothing is asked for.
+    assert_eq!(data("nlri-length"), []);
+    assert_eq!(data("mp-reach-repeated"), []);
+}
+
+#[test]
+fn the_strongest_treatment_counts_and_is_told_first() {
+    // A repeated ORIGIN is discarded, a short MED withdraws.
+    let repeated = [&good()[..], &ORIGIN, &[0x80, 4, 3, 0, 0, 0]].concat();
+    let read = updates(&update(&repeated, &NLRI), EXTERNAL).remove(0);
+    assert!(read.unusable.is_some());
+    let expected = [
+        "MULTI_EXIT_DISC: wrong length: treat-as-withdraw (RFC 7606, section 7.4)",
+        "ORIGIN: repeated: attribute discard (RFC 7606, section 3.g)",
+    ];
+    assert_eq!(read.malformed, expected);
+}
+
+#[test]
+fn withdrawals_beside_a_malformed_announcement_count() {
+    let mut body = vec![0, 4, 24, 203, 0, 113];
+    let attributes = [&[0x40, 1, 1, 9][..], &AS_PATH, &NEXT_HOP].concat();
+    body.extend((attributes.len() as u16).to_be_bytes());
+    body.extend(attributes);
+    body.extend(NLRI);
+    let read = updates(&framed(2, &body), EXTERNAL).remove(0);
+    assert_eq!(read.withdrawn, [net("203.0.113.0/24")]);
+    assert_eq!(
+        read.unusable.expect("unusable").nlri,
+        [net("198.51.100.0/24")]
+    );
+}
+
+/// The table as it stands in the documentation.
+fn document() -> String {
+    let mut text = String::from(
+        "# Malformed UPDATEs\n\n\
+         How the routers of a lab treat what a neighbour must not send: RFC 7606, and what came after it. The table is\n\
+         `src/bgp/message/faults.rs`; a test prints it here (`REFRESH=1 cargo test --lib message::tests::faults`) and meets every row with a\n\
+         malformed UPDATE of the last column (`src/bgp/message/malformed.rs`). Where RFC 7606 lets a speaker disable one address family,\n\
+         the session is reset. The number is the subcode of the UPDATE Message Error (RFC 4271, section 6.3) of a reset.\n\n\
+         | attribute | fault | treatment | source | tried with |\n|---|---|---|---|---|\n",
+    );
+    for row in RULES {
+        let attribute = row.attribute.map_or("any".into(), code::name);
+        let tried = MALFORMATIONS
+            .iter()
+            .filter(|m| rule(m.attribute, m.fault) == row);
+        let tried: Vec<String> = tried.map(|m| format!("`{}`", m.name)).collect();
+        let treatment = match row.treatment {
+            Treatment::Reset => format!("{}, 3/{}", row.treatment, row.subcode),
+            _ => row.treatment.to_string(),
+        };
+        let _ = writeln!(
+            text,
+            "| {attribute} | {} | {treatment} | {} | {} |",
+            row.fault,
+            row.source,
+            tried.join(", ")
+        );
+    }
+    text
+}
+
+#[test]
+fn the_documentation_has_the_table() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/malformed-updates.md");
+    if std::env::var_os("REFRESH").is_some() {
+        std::fs::write(&path, document()).expect("writable");
+    }
+    let written = std::fs::read_to_string(&path).expect("docs/malformed-updates.md");
+    assert_eq!(written, document(), "REFRESH=1 writes it anew");
+}
