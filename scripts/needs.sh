@@ -26,7 +26,7 @@ needs() {
   # A daemon of the package must not run on the host: peerlab starts its own, in its own namespaces.
   if command -v systemctl >/dev/null 2>&1 && [ -d /run/systemd/system ]; then
     local unit
-    for unit in bird frr stayrtr; do
+    for unit in bird frr stayrtr gobgpd openbgpd exabgp; do
       "${sudo[@]}" systemctl disable --now "$unit" >/dev/null 2>&1 || true
     done
   fi

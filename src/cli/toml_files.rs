@@ -109,7 +109,10 @@ mod tests {
                 "topologies/bindings/one-metro-bird-rpki.toml",
                 "topologies/bindings/one-metro-bird-without-bfd.toml",
                 "topologies/bindings/one-metro-bird.toml",
+                "topologies/bindings/one-metro-exabgp.toml",
                 "topologies/bindings/one-metro-frr.toml",
+                "topologies/bindings/one-metro-gobgp.toml",
+                "topologies/bindings/one-metro-openbgpd.toml",
                 "topologies/profiles/exchange-route-server.toml",
                 "topologies/profiles/voice.toml",
             ]

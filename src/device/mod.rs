@@ -10,7 +10,7 @@
 //! | FRR | `zebra`, then `bgpd`, `bfdd`, `staticd`, then `vtysh -b` | `vtysh -C` |
 //! | GoBGP | `gobgpd` | `gobgpd -d` |
 //! | OpenBGPD | `bgpd` | `bgpd -n` |
-//! | ExaBGP | `exabgp` | `exabgp --test` |
+//! | ExaBGP | `exabgp` | `exabgp --validate` |
 //!
 //! All are told to run as the user they were installed for, and do, as far as they can see: in their place this user is
 //! root, as only one user exists in the lab of an ordinary user.

@@ -35,11 +35,24 @@ impl Rehearsal {
         ))
     }
 
+    /// A daemon that has BFD uses it as it is configured; with one that has none, nothing passes but what passes without.
     fn without_bfd(&self, binding: &Binding) -> Option<String> {
-        let (connection, router) = self.real(&self.scenario.without_bfd, binding)?;
-        Some(format!(
-            "it wants `{connection}` without BFD, but `{router}` does what its own configuration says"
-        ))
+        let without = &self.scenario.without_bfd;
+        self.topology.connections.iter().find_map(|connection| {
+            let (name, router) = (&connection.name, &connection.router);
+            let Device::Daemon { daemon, .. } = binding.device(router) else {
+                return None;
+            };
+            match (daemon.has_bfd(), without.contains(name)) {
+                (true, true) => Some(format!(
+                    "it wants `{name}` without BFD, but `{router}` does what its own configuration says"
+                )),
+                (false, false) => Some(format!(
+                    "it wants BFD on `{name}`, but {daemon}, which plays `{router}`, has none"
+                )),
+                (true, false) | (false, true) => None,
+            }
+        })
     }
 
     fn announces(&self, binding: &Binding) -> Option<String> {

@@ -292,3 +292,21 @@ fn what_only_an_export_policy_decides_is_not_asked_of_a_real_router() {
         assert!(said.contains(why) && said.contains("ams-pe-2"), "{said}");
     }
 }
+
+#[test]
+fn a_daemon_without_bfd_fits_only_where_none_is_wanted() {
+    let unfit = |scenario: &str, binding: &str| {
+        let path = std::path::Path::new(scenario);
+        let binding = format!("topologies/bindings/one-metro-{binding}.toml");
+        let binding = crate::binding::load(std::path::Path::new(&binding), None).expect("shipped");
+        load(path, None).expect("shipped").unfit(&binding)
+    };
+    for daemon in ["gobgp", "openbgpd", "exabgp"] {
+        assert_eq!(unfit("scenarios/bfd/never-configured.toml", daemon), None);
+        let why = unfit("scenarios/bring-up.toml", daemon).expect(daemon);
+        assert!(why.contains("which plays `ams-pe-1`, has none"), "{why}");
+    }
+    assert_eq!(unfit("scenarios/bring-up.toml", "frr"), None);
+    let why = unfit("scenarios/bfd/never-configured.toml", "frr").expect("FRR has BFD");
+    assert!(why.contains("its own configuration"), "{why}");
+}

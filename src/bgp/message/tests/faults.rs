@@ -138,8 +138,8 @@ fn the_notification_carries_what_section_6_3_asks_for() {
     assert_eq!(data("well-known-unrecognized"), [0x50, 99, 0, 1, 1]);
     assert_eq!(data("mp-unreach-length"), [0x90, 15, 0, 2, 0, 2]);
     // Nothing, where nothing is asked for.
-    assert_eq!(data("nlri-length"), []);
-    assert_eq!(data("mp-reach-repeated"), []);
+    assert_eq!(data("nlri-length"), Vec::<u8>::new());
+    assert_eq!(data("mp-reach-repeated"), Vec::<u8>::new());
 }
 
 #[test]

@@ -1,0 +1,81 @@
+//! Our router against five independent implementations of BGP: the matrix of interoperability.
+//!
+//! Each trial is one scene with one daemon, started by the code that starts it in a lab, and fills some cells of the
+//! matrix. With `PEERLAB_MATRIX=FILE` the matrix is printed when all are played, and written to the file as Markdown; then
+//! a cell that is missed fails nothing here: `scripts/interop` shows it.
+
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Trial};
+use peerlab::kernel::enter::enter;
+
+#[path = "interop/bed.rs"]
+mod bed;
+#[path = "interop/daemons/mod.rs"]
+mod daemons;
+#[path = "interop/scenes.rs"]
+mod scenes;
+#[path = "interop/sheet.rs"]
+mod sheet;
+
+use daemons::{DUTS, Dut};
+use scenes::{NOT_YET, SCENES, play};
+
+/// Where the matrix goes, when it is wanted.
+const MATRIX: &str = "PEERLAB_MATRIX";
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    // All bind to fixed ports of their own namespaces, but share the cores.
+    arguments.test_threads = Some(1);
+    let cannot = match enter() {
+        Ok(entered) => {
+            entered.signals.release();
+            None
+        }
+        Err(error) => Some(error.to_string()),
+    };
+    let trials = DUTS.iter().flat_map(trials).map(|trial| match &cannot {
+        None => trial,
+        Some(why) => trial.with_kind(why).with_ignored_flag(true),
+    });
+    let conclusion = libtest_mimic::run(&arguments, trials.collect());
+    let Some(file) = std::env::var_os(MATRIX) else {
+        return conclusion.exit_code();
+    };
+    for (row, dut) in NOT_YET
+        .iter()
+        .flat_map(|row| DUTS.iter().map(move |dut| (row, dut)))
+    {
+        let why = "the simulated router cannot do it yet".to_owned();
+        sheet::mark(*row, dut.daemon, sheet::Cell::Blocked(why));
+    }
+    let matrix = sheet::matrix();
+    println!("{}", matrix.text());
+    match std::fs::write(&file, matrix.markdown()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{}: {error}", file.display());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn trials(dut: &'static Dut) -> Vec<Trial> {
+    let lack = dut.lack();
+    let trial = |(name, scene): &(&str, scenes::Scene)| {
+        let (scene, lack) = (*scene, lack.clone());
+        let shown = format!("{}::{name}", dut.daemon.key());
+        // In a matrix, what is not installed is blocked; in a test run, it is ignored.
+        let wanted = std::env::var_os(MATRIX).is_some();
+        let trial = Trial::test(shown, {
+            let lack = lack.clone();
+            move || play(dut, scene, lack)
+        });
+        match lack {
+            Some(why) if !wanted => trial.with_kind(why).with_ignored_flag(true),
+            _ => trial,
+        }
+    };
+    SCENES.iter().map(trial).collect()
+}
