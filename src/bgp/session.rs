@@ -239,6 +239,7 @@ impl Session {
             Input::InterfaceDown => {
                 self.interface_up = false;
                 self.block("interface down");
+                self.void_restart("interface down");
             }
             Input::RequestRefresh { family } => self.request_refresh(family),
             Input::MarkRefresh { family, mark } => self.mark_refresh(family, mark),

@@ -95,13 +95,13 @@ impl Session {
         self.void_restart("crash");
     }
 
+    /// Ends what is under way, and waits for the path.
     pub(super) fn block(&mut self, why: &'static str) {
         self.failures = 0;
         if !matches!(self.run, Run::Stopped | Run::Held(_)) {
             self.run = Run::Blocked;
         }
         self.both(Event::InterfaceDown, why);
-        self.void_restart(why);
     }
 
     pub(super) fn unblock(&mut self, why: &'static str) {

@@ -135,7 +135,27 @@ fn the_c_bit_decides_what_a_loss_of_bfd_means() {
             control_plane_independent,
         });
         assert_eq!(kept(&bench).is_some(), outlived);
+        let over = |o: &Output| matches!(o, Output::RestartOver { .. });
+        assert!(!bench.outputs.iter().any(over), "nothing was kept before");
     }
+    // Also where the session does not even connect without BFD.
+    let mut bench = Bench::new(|c| {
+        (c.bfd_strict, c.wait_for_bfd) = (true, true);
+        c.capabilities.graceful_restart = Some(graceful());
+        c.options.bfd_check_control_plane = true;
+    });
+    bench.input(Input::Start);
+    bench.input(Input::BfdUp);
+    let conn = bench.connect();
+    bench.open(conn, |o| o.capabilities.graceful_restart = Some(graceful()));
+    bench.bytes(conn, &keepalive_bytes());
+    bench.take();
+    bench.input(BFD_DOWN);
+    assert!(kept(&bench).is_some());
+    assert_eq!(bench.session.status().activity, Activity::WaitsForBfd);
+    bench.take();
+    bench.pass(Duration::from_secs(120));
+    assert!(matches!(bench.outputs[..], [Output::RestartOver { .. }]));
 }
 
 #[test]

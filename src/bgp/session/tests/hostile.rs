@@ -194,6 +194,25 @@ fn a_flood_of_connections_ends_in_one() {
 }
 
 #[test]
+fn one_octet_a_second_does_not_keep_a_session_established() {
+    let (mut bench, conn) = Bench::established(|_| {});
+    // One long UPDATE, whose end the hold timer does not wait for.
+    let mut update = vec![0xff; 16];
+    update.extend([0x10, 0, 2]);
+    update.resize(4096, 0);
+    for octet in update.iter().take(179) {
+        bench.bytes(conn, &[*octet]);
+        bench.pass(ms(1_000));
+        bench.check();
+    }
+    assert_eq!(bench.state(), State::Established);
+    bench.take();
+    bench.bytes(conn, &[0]);
+    bench.pass(ms(1_000));
+    assert_eq!(bench.notified(), Some((4, 0)));
+}
+
+#[test]
 fn one_octet_now_and_then_does_not_keep_a_session_half_open_for_ever() {
     let mut bench = Bench::new(|c| c.passive = true);
     bench.input(Input::Start);
