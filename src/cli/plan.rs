@@ -59,7 +59,7 @@ fn interfaces(topology: &Topology, layout: &Layout, path: &Path) -> String {
         );
     }
     let bfd = topology.profile.bfd;
-    let bgp = topology.profile.bgp;
+    let bgp = topology.profile.bgp.timers;
     let _ = writeln!(
         text,
         "# BFD {:?} x {}, BGP keepalive {:?} hold {:?}",

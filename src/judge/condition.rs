@@ -22,9 +22,16 @@ pub const INTERNET: &str = "internet";
 /// Whether `what` holds. Only for expectations on the state; traffic and quiet are judged elsewhere.
 pub fn holds(what: &Expect, state: &State, topology: &Topology) -> bool {
     match what {
-        Expect::Session { sessions, up } => each(topology, sessions, |c, name| {
-            let session = state.session(&c.edge, name);
+        Expect::Session {
+            sessions,
+            up,
+            reason,
+            at,
+        } => each(topology, sessions, |c, name| {
+            let session = state.session(at.as_ref().unwrap_or(&c.edge), name);
+            let says = |words: &String| session.is_some_and(|s| s.why.contains(words.as_str()));
             session.is_some_and(|session| session.established()) == *up
+                && reason.as_ref().is_none_or(says)
         }),
         Expect::Lag { connections, up } => each(topology, connections, |c, _| {
             state.lag_up(&c.edge, &c.name) == *up
@@ -339,7 +346,7 @@ fn routes(state: &State, c: &Connection, session: &str, direction: RouteDirectio
 /// How a connection is, in respect of what is expected.
 fn connection_words(what: &Expect, state: &State, c: &Connection, name: &str) -> String {
     match what {
-        Expect::Session { .. } => session_words(state, c, name),
+        Expect::Session { at, .. } => session_words(state, at.as_ref().unwrap_or(&c.edge), name),
         Expect::Lag { .. } => {
             let up = state.lag_up(&c.edge, &c.name);
             format!("lag {} is {}", c.name, words::up_down(up))
@@ -360,8 +367,8 @@ fn connection_words(what: &Expect, state: &State, c: &Connection, name: &str) ->
     }
 }
 
-fn session_words(state: &State, c: &Connection, name: &str) -> String {
-    match state.session(&c.edge, name) {
+fn session_words(state: &State, router: &str, name: &str) -> String {
+    match state.session(router, name) {
         None => format!("session {name} was never seen"),
         Some(session) if session.why.is_empty() || session.established() => {
             format!("session {name} is {}", session.state)

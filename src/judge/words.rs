@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::record::Fact;
 use crate::scenario::{
     Act, Announcement, Expect, Expectation, FaultKind, PrefixExpected, PrefixObject,
-    RouteDirection, Speaker, Step, Target,
+    RouteDirection, SessionOrder, Speaker, Step, Target,
 };
 
 /// A duration as people say it: three digits at most, and the unit.
@@ -85,6 +85,15 @@ pub fn step(step: &Step) -> String {
         Act::Withdraw { by, prefix, from } => {
             format!("{}withdraw {prefix} on {}", speaker(*by), list(from))
         }
+        Act::Sessions { order, sessions } => {
+            let order = match order {
+                SessionOrder::Drain => "drain",
+                SessionOrder::Shutdown { .. } => "shut down",
+                SessionOrder::Start => "start",
+                SessionOrder::Refresh => "refresh",
+            };
+            format!("{order} {}", list(sessions))
+        }
         Act::Request(asked) => request::words(asked),
         Act::Set(setting) => request::setting(setting),
         Act::Hold { time, .. } => format!("hold {}", duration(*time)),
@@ -93,8 +102,17 @@ pub fn step(step: &Step) -> String {
 
 fn expect(what: &Expect) -> String {
     match what {
-        Expect::Session { sessions, up } => {
-            format!("session {} {}", list(sessions), up_down(*up))
+        Expect::Session {
+            sessions,
+            up,
+            reason,
+            at,
+        } => {
+            let at = at.as_ref().map(|at| format!(" at {at}"));
+            let reason = reason.as_ref().map(|reason| format!(" ({reason})"));
+            let more: Vec<String> = [at, reason].into_iter().flatten().collect();
+            let (names, more) = (list(sessions), more.concat());
+            format!("session {names} {}{more}", up_down(*up))
         }
         Expect::Lag { connections, up } => format!("lag {} {}", list(connections), up_down(*up)),
         Expect::Member {

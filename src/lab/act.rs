@@ -65,6 +65,10 @@ impl Lab {
                 self.set_microsoft_routes(*count)?;
                 Ok(Acted::Done)
             }
+            Act::Sessions { order, sessions } => {
+                self.order_sessions(order, sessions)?;
+                Ok(Acted::Done)
+            }
             Act::Request(request) => {
                 self.request(request)?;
                 Ok(Acted::Done)

@@ -174,9 +174,9 @@ impl Lab {
                 import,
                 export,
             } => {
-                let (import, export) = (Arc::new(import), Arc::new(export));
-                for (router, session) in self.sessions(&connection) {
-                    router.set_policy(session, Some(import.clone()), Some(export.clone()));
+                self.orders.set_policies(&connection, import, export);
+                for family in Family::ALL {
+                    self.tell_policies(&session_name(&connection, family));
                 }
             }
             Output::Session {

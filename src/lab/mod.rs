@@ -18,6 +18,7 @@ mod questions;
 mod registries;
 pub mod routers;
 mod served;
+mod sessions;
 mod traffic;
 pub mod window;
 
@@ -36,6 +37,7 @@ pub use self::error::LabError;
 use self::microsoft_routes::MicrosoftRoutes;
 use self::registries::Registries;
 use self::served::Served;
+use self::sessions::Orders;
 use crate::bgp::family::Family;
 use crate::binding::{Binding, Device};
 use crate::device::{self, Ended, Running};
@@ -83,6 +85,8 @@ pub struct Lab {
     served: Served,
     /// Connections on which the edge runs no BGP.
     silent: BTreeSet<String>,
+    /// What was ordered of the edges' sessions.
+    orders: Orders,
     /// Connections whose sessions are taken down at these moments.
     draining: BTreeMap<String, At>,
     probe: Probe,
@@ -141,6 +145,7 @@ impl Lab {
         );
         let begin = microsoft::begin(&mut provider, scenario.onboarded, &mut configs);
         let silent = microsoft::silent(&configs);
+        let orders = Orders::new(&configs, &provider);
         for (seed, config) in configs.into_iter().enumerate() {
             let name = config.name.clone();
             let place = shared(&network, &name)?;
@@ -181,6 +186,7 @@ impl Lab {
             registries,
             served,
             silent,
+            orders,
             draining: BTreeMap::new(),
             probe,
             devices,
@@ -227,10 +233,13 @@ impl Lab {
                     continue;
                 }
                 for family in Family::ALL {
-                    let Some(session) = handle.session(&session_name(&connection.name, family))
-                    else {
+                    let name = session_name(&connection.name, family);
+                    let Some(session) = handle.session(&name) else {
                         continue;
                     };
+                    if self.orders.is_shut(&name) {
+                        continue;
+                    }
                     match self.silent.contains(&connection.name) {
                         true => handle.stop_session(session, microsoft::NOT_PROVISIONED),
                         false => handle.start_session(session),

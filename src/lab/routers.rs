@@ -8,8 +8,10 @@ use ipnet::IpNet;
 
 use super::microsoft_routes;
 use crate::bgp::attributes::Community;
-use crate::bgp::family::Family;
+use crate::bgp::family::{Families, Family};
+use crate::bgp::message::{Capabilities, GracefulRestart, Role};
 use crate::bgp::policy::{Change, Match, Policy, PrefixSet, Rule, Verdict};
+use crate::bgp::session::Options;
 use crate::plan::microsoft;
 use crate::plan::of_topology::{
     CORE_INTERNET, CORE_ROUTER_ID, ConnectionLayout, EdgeLayout, INTERNET_ROUTER_ID, Ipv6Link,
@@ -17,9 +19,10 @@ use crate::plan::of_topology::{
 };
 use crate::provider::routing::{self, Inputs};
 use crate::router::{
-    Originated, OriginatedAttributes, RouterConfig, Scope, SessionIndex, SessionSpec, Sessions,
+    Originated, OriginatedAttributes, RouterConfig, Scope, Secret, SessionIndex, SessionSpec,
+    Sessions,
 };
-use crate::topology::{BgpTimers, Topology, session_name};
+use crate::topology::{self, AddPath, BgpSettings, BgpTimers, Topology, session_name};
 
 /// Microsoft's AS number.
 pub const MICROSOFT_ASN: u32 = 8075;
@@ -132,6 +135,60 @@ fn plain<'a>(
     })
 }
 
+/// A session with what a file says of it.
+fn with(settings: &BgpSettings, family: Family, spec: SessionSpec) -> SessionSpec {
+    let options = &settings.options;
+    let families = Families::from(family);
+    let restart = options.graceful_restart.map(|time| GracefulRestart {
+        restarting: false,
+        notification: true,
+        time: u16::try_from(time.as_secs()).unwrap_or(u16::MAX),
+        families,
+        preserved: families,
+    });
+    let can = |ways: [AddPath; 2]| match options.add_path {
+        Some(way) if ways.contains(&way) => families,
+        Some(_) | None => Families::NONE,
+    };
+    let capabilities = Capabilities {
+        four_octet: options.four_octet_asn,
+        route_refresh: options.route_refresh,
+        enhanced_route_refresh: options.enhanced_route_refresh,
+        extended_message: options.extended_messages,
+        bfd_strict: options.bfd_strict,
+        graceful_restart: restart,
+        role: options.role.map(role),
+        add_path_receive: can([AddPath::Receive, AddPath::Both]),
+        add_path_send: can([AddPath::Send, AddPath::Both]),
+        ..spec.capabilities
+    };
+    SessionSpec {
+        timers: settings.timers,
+        passive: options.passive,
+        md5: options
+            .md5
+            .as_ref()
+            .and_then(|key| Secret::new(key.0.as_bytes()).ok()),
+        ttl_security: options.ttl_security.then_some(1),
+        options: Options {
+            require_role: options.require_role,
+            ..spec.options
+        },
+        capabilities,
+        ..spec
+    }
+}
+
+fn role(role: topology::Role) -> Role {
+    match role {
+        topology::Role::Provider => Role::Provider,
+        topology::Role::RouteServer => Role::RouteServer,
+        topology::Role::RouteServerClient => Role::RouteServerClient,
+        topology::Role::Customer => Role::Customer,
+        topology::Role::Peer => Role::Peer,
+    }
+}
+
 /// The sessions over the links that are chosen.
 fn over(links: &[Link<'_>], chosen: impl Fn(&Link<'_>) -> bool) -> Sessions {
     let places = (0..).zip(links).filter(|(_, link)| chosen(link));
@@ -174,14 +231,18 @@ pub fn edge(topology: &Topology, layout: &Layout, edge: &EdgeLayout) -> RouterCo
                 ..link.plain_session(MICROSOFT_ASN)
             };
         }
-        SessionSpec {
+        let spec = SessionSpec {
             use_bfd: true,
             bfd_strict: true,
-            timers: topology.profile.bgp,
             import: Arc::clone(&import),
             scope: Scope::Own,
             record_routes: true,
             ..link.session(topology.peer.asn)
+        };
+        let mut connections = topology.connections.iter();
+        match connections.find(|connection| connection.name == link.name) {
+            Some(connection) => with(&connection.bgp, link.family, spec),
+            None => spec,
         }
     });
     let routes = microsoft::routes(layout.microsoft_routes, layout.region(&edge.metro));
@@ -288,6 +349,11 @@ pub fn peer(
         let connection = connections.find(|connection| connection.name == name);
         connection.map(|connection| routing::of_peer(topology, connection))
     };
+    let mut routers = topology.routers.iter();
+    let settings = routers.find(|router| router.name == peer.name);
+    let settings = settings
+        .map(|router| router.bgp.clone())
+        .unwrap_or_default();
     let links = Family::ALL.into_iter().flat_map(of_family);
     let sessions = links.map(|link| match link.name {
         "core" => SessionSpec {
@@ -296,13 +362,13 @@ pub fn peer(
         },
         connection => {
             let (import, export) = policies(connection).unwrap_or_default();
-            SessionSpec {
+            let spec = SessionSpec {
                 import: Arc::new(import),
                 export: Arc::new(export),
                 use_bfd: !without_bfd.iter().any(|without| without == connection),
-                timers: topology.profile.bgp,
                 ..link.session(MICROSOFT_ASN)
-            }
+            };
+            with(&settings, link.family, spec)
         }
     });
     RouterConfig {

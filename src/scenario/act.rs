@@ -4,6 +4,7 @@ mod fault;
 mod onboard;
 mod prefix;
 mod route;
+mod session;
 mod setting;
 
 use std::time::Duration;
@@ -50,6 +51,18 @@ pub(super) fn parse(raw: &RawStep, stage: &mut Stage<'_>, mistakes: &mut Mistake
     }
     if let Some(raw) = &raw.withdraw {
         return route::withdraw(raw, stage, mistakes);
+    }
+    if let Some(names) = &raw.drain {
+        return session::drain(names, stage, mistakes);
+    }
+    if let Some(raw) = &raw.shutdown {
+        return session::shutdown(raw, stage, mistakes);
+    }
+    if let Some(names) = &raw.start {
+        return session::start(names, stage, mistakes);
+    }
+    if let Some(names) = &raw.refresh {
+        return session::refresh(names, stage, mistakes);
     }
     if let Some(raw) = &raw.set {
         return setting::set(raw, stage, mistakes);

@@ -83,8 +83,16 @@ fn layer(
     let named = named?;
     Some(match subject {
         "session" => Expect::Session {
+            at: match &raw.at {
+                Some(at) => Some(router_of(at, &named, stage, mistakes)?),
+                None => None,
+            },
             sessions: named,
             up,
+            reason: match &raw.reason {
+                Some(reason) => Some(words(reason, mistakes)?),
+                None => None,
+            },
         },
         "lag" => Expect::Lag {
             connections: named,
@@ -95,6 +103,41 @@ fn layer(
             up,
         },
     })
+}
+
+/// The router of the peer at which all of these sessions end.
+fn router_of(
+    at: &Located<Names>,
+    sessions: &[String],
+    stage: &Stage<'_>,
+    mistakes: &mut Mistakes,
+) -> Option<String> {
+    let connections = stage.topology.connections.iter();
+    let ends = connections.filter(|c| c.sessions().any(|name| sessions.contains(&name)));
+    let mut routers: Vec<&str> = ends.map(|connection| connection.router.as_str()).collect();
+    routers.dedup();
+    let located = at.value.located(at.span);
+    match (located.as_slice(), routers.as_slice()) {
+        ([one], [router]) => one_of(one, "router at the other end", &[router], mistakes),
+        _ => {
+            let message = "a session is looked at from one router of the peer";
+            let diagnostic = mistakes.error(at.span, message, "not possible for all of them");
+            mistakes.push(diagnostic.help("write an expectation for each router"));
+            None
+        }
+    }
+}
+
+/// A text that is looked for in another.
+fn words(text: &Located<Names>, mistakes: &mut Mistakes) -> Option<String> {
+    match &text.value {
+        Names::One(words) => Some(words.clone()),
+        Names::Several(_) => {
+            let message = "a session ends for one reason";
+            mistakes.push(mistakes.error(text.span, message, "one text"));
+            None
+        }
+    }
 }
 
 fn member(
@@ -201,6 +244,7 @@ fn companions_of(subject: &str) -> &'static [&'static str] {
         "route" => &[
             "from", "to", "at", "state", "reason", "count", "within", "for",
         ],
+        "session" => &["state", "reason", "at", "within", "for"],
         "path" => &["via", "within", "for"],
         "traffic" => &[
             "interrupted-at-most",

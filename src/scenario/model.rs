@@ -49,6 +49,13 @@ pub enum Act {
         /// Connections on whose sessions it is withdrawn.
         from: Vec<String>,
     },
+    /// Order something of BGP sessions, at the Microsoft edge.
+    Sessions {
+        /// What.
+        order: SessionOrder,
+        /// As in [`Expect::Session`].
+        sessions: Vec<String>,
+    },
     /// Ask the Microsoft side for something, or let its people decide.
     Request(Request),
     /// Change something around the lab.
@@ -60,6 +67,22 @@ pub enum Act {
         /// Why.
         reason: String,
     },
+}
+
+/// What is ordered of a BGP session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SessionOrder {
+    /// Graceful shutdown (RFC 8326): its routes become the last resort, both ways, and it stays up.
+    Drain,
+    /// Shut it down by hand, with words for the peer (RFC 9003).
+    Shutdown {
+        /// At most 255 bytes.
+        text: String,
+    },
+    /// Start it again, no longer drained.
+    Start,
+    /// Ask the peer for its routes again (RFC 2918).
+    Refresh,
 }
 
 /// Who announces or withdraws.
@@ -174,6 +197,10 @@ pub enum Expect {
         sessions: Vec<String>,
         /// `up` is Established, `down` is anything else.
         up: bool,
+        /// Why it left its last state, or a part of it.
+        reason: Option<String>,
+        /// As this simulated router of the peer sees it, not the edge.
+        at: Option<String>,
     },
     /// The LAG of each of these connections has carrier, or not, at the edge.
     Lag {

@@ -30,6 +30,10 @@ pub(super) struct Stage<'a> {
     pub microsoft_routes: u16,
     /// Connections that have cables and were not removed.
     pub cabled: Vec<String>,
+    /// Sessions that were drained.
+    pub drained: Vec<String>,
+    /// Sessions that were shut down.
+    pub shut: Vec<String>,
     /// Prefixes that were registered, or tried to be.
     pub registered: Vec<String>,
     /// Prefixes that were activated, or tried to be.
@@ -67,6 +71,8 @@ impl<'a> Stage<'a> {
             microsoft_prefixes: Vec::new(),
             microsoft_routes: topology.profile.routes,
             cabled: Vec::new(),
+            drained: Vec::new(),
+            shut: Vec::new(),
             registries: Vec::new(),
             dead: Vec::new(),
         };

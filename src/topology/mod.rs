@@ -6,6 +6,7 @@
 //! **Invariant:** names refer to things that exist; lists are in file order; no I/O but reading the file and those it names.
 
 mod addresses;
+mod bgp;
 mod numbers;
 mod parse;
 mod policy;
@@ -27,6 +28,7 @@ use serde::Deserialize;
 
 use crate::policy::Policies;
 
+pub use bgp::{AddPath, BgpOptions, BgpSettings, BgpTimers, Password, Role};
 pub use parse::{load, parse, parse_kept};
 pub use policy::{
     ActiveGate, AfterVerified, ForeignOrigin, Overlap, Policy, Rpki, SameName, ShortPrefix, Weight,
@@ -169,6 +171,8 @@ pub struct Router {
     pub metro: String,
     /// Its policies towards Microsoft, when it is simulated.
     pub policies: PeerPolicies,
+    /// Its sessions with Microsoft, when it is simulated.
+    pub bgp: BgpSettings,
 }
 
 /// Names of the policies of a peer's router towards Microsoft; without one, everything is accepted, or announced.
@@ -201,6 +205,8 @@ pub struct Connection {
     pub ipv6: Option<SessionAddresses<Ipv6Addr>>,
     /// Policies of the peer's router here, when it is simulated: its own where the connection has none.
     pub policies: PeerPolicies,
+    /// The edge's sessions here.
+    pub bgp: BgpSettings,
 }
 
 /// The session addresses of a connection, allocated by Microsoft.
@@ -279,8 +285,8 @@ pub struct Profile {
     pub registers: Registers,
     /// BFD of both ends when simulated.
     pub bfd: BfdTimers,
-    /// BGP timers of both ends when simulated.
-    pub bgp: BgpTimers,
+    /// Sessions of the edges; the peer's simulated routers have the same timers.
+    pub bgp: BgpSettings,
     /// LACP of the Microsoft side and of a line card run for a peer's router.
     pub lacp: LacpSettings,
     /// Number of routes Microsoft announces on each IPv4 session.
@@ -333,17 +339,6 @@ pub struct BfdTimers {
     pub interval: Duration,
     /// Detect multiplier.
     pub multiplier: NonZeroU8,
-}
-
-/// BGP timers (RFC 4271, section 10).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BgpTimers {
-    /// Keepalive time.
-    pub keepalive: Duration,
-    /// Hold time, at least 3 s.
-    pub hold: Duration,
-    /// ConnectRetryTime.
-    pub connect_retry: Duration,
 }
 
 /// LACP settings of a line card (IEEE 802.1AX).

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::raw::{
-    RawBfd, RawBgp, RawConnection, RawDocumentationNumbers, RawEndpoint, RawLacp, RawLacpMode,
-    RawLacpRate, RawMembers, RawMicrosoft, RawPeer, RawPeerAsn, RawService, RawTopology,
+    RawBfd, RawConnection, RawDocumentationNumbers, RawEndpoint, RawLacp, RawLacpMode, RawLacpRate,
+    RawMembers, RawMicrosoft, RawPeer, RawPeerAsn, RawService, RawTopology,
 };
 use super::{
-    BfdTimers, BgpTimers, Connection, Endpoint, LacpSettings, Metro, Peer, PeerAsn, PeerPolicies,
+    BfdTimers, BgpSettings, Connection, Endpoint, LacpSettings, Metro, Peer, PeerAsn, PeerPolicies,
     Policy, Profile, Router, Service, Topology, addresses, profile, registry, rules,
 };
 use crate::policy::Policies;
@@ -69,6 +69,8 @@ fn model(raw: &RawTopology, source: &Arc<Source>, mistakes: &mut Mistakes) -> Op
         Some(microsoft) => with_microsoft(profile, microsoft, &policies, mistakes),
         None => profile,
     });
+    let bgp = profile.as_ref().map(|profile| profile.bgp.clone());
+    let bgp = bgp.unwrap_or_default();
     let peer = peer(raw.peer.as_ref(), mistakes);
     let metros = raw.metro.0.iter().map(|(name, metro)| Metro {
         name: name.value.clone(),
@@ -85,11 +87,14 @@ fn model(raw: &RawTopology, source: &Arc<Source>, mistakes: &mut Mistakes) -> Op
                     name: name.value.clone(),
                     metro: metro.value.clone(),
                     policies: peer_policies(&router.import, &router.export, &policies, mistakes),
+                    bgp: bgp.of_the_peer().with(router.bgp.as_ref(), mistakes),
                 })
         })
         .collect();
     let connections: Vec<Option<Connection>> = (raw.connection.0.iter())
-        .map(|(name, connection)| self::connection(name, connection, raw, &policies, mistakes))
+        .map(|(name, connection)| {
+            self::connection(name, connection, raw, (&policies, &bgp), mistakes)
+        })
         .collect();
     let endpoints: Vec<Option<Endpoint>> = (raw.endpoint.0.iter())
         .map(|(name, endpoint)| self::endpoint(name, endpoint, &raw.router, mistakes))
@@ -177,7 +182,7 @@ pub(super) fn with_microsoft(
         profile.bfd = bfd_timers(&bfd.value, profile.bfd, mistakes);
     }
     if let Some(bgp) = &microsoft.bgp {
-        profile.bgp = bgp_timers(bgp, profile.bgp, mistakes);
+        profile.bgp = profile.bgp.with(Some(bgp), mistakes);
     }
     if let Some(lacp) = &microsoft.lacp {
         profile.lacp = lacp_settings(&lacp.value, profile.lacp, mistakes);
@@ -236,37 +241,6 @@ fn bfd_timers(raw: &RawBfd, default: BfdTimers, mistakes: &mut Mistakes) -> BfdT
     timers
 }
 
-fn bgp_timers(raw: &Located<RawBgp>, default: BgpTimers, mistakes: &mut Mistakes) -> BgpTimers {
-    let value = |key: Option<Located<crate::source::Duration>>, default| {
-        key.map_or(default, |key| key.value.0)
-    };
-    let raw_timers = &raw.value;
-    let timers = BgpTimers {
-        keepalive: value(raw_timers.keepalive, default.keepalive),
-        hold: value(raw_timers.hold, default.hold),
-        connect_retry: value(raw_timers.connect_retry, default.connect_retry),
-    };
-    if let Some(hold) = raw_timers.hold {
-        let seconds = timers.hold.as_secs();
-        if timers.hold.subsec_nanos() != 0 || !(3..=65_535).contains(&seconds) {
-            let message = format!("a hold time of {} is not possible", in_words(timers.hold));
-            let diagnostic = mistakes.error(hold.span, message, "whole seconds, 3s to 65535s");
-            mistakes.push(diagnostic.note("RFC 4271, section 4.2"));
-        }
-    }
-    if timers.keepalive.is_zero() || timers.keepalive >= timers.hold {
-        let span = raw_timers.keepalive.map_or(raw.span, |key| key.span);
-        let message = format!(
-            "the keepalive time of {} does not keep a hold time of {} alive",
-            in_words(timers.keepalive),
-            in_words(timers.hold)
-        );
-        let diagnostic = mistakes.error(span, message, "shorter than the hold time, and not zero");
-        mistakes.push(diagnostic.note("RFC 4271, section 10, suggests a third of the hold time"));
-    }
-    timers
-}
-
 fn lacp_settings(raw: &RawLacp, default: LacpSettings, mistakes: &mut Mistakes) -> LacpSettings {
     if let Some(min_links) = raw.min_links
         && !(1..=8).contains(&min_links.value)
@@ -285,7 +259,7 @@ fn connection(
     name: &Located<String>,
     raw: &RawConnection,
     file: &RawTopology,
-    policies: &Policies,
+    (policies, bgp): (&Policies, &BgpSettings),
     mistakes: &mut Mistakes,
 ) -> Option<Connection> {
     let owner = format!("connection `{}`", name.value);
@@ -314,6 +288,7 @@ fn connection(
         addresses: addresses?,
         ipv6,
         policies: peer_policies(&raw.import, &raw.export, policies, mistakes),
+        bgp: bgp.with(raw.bgp.as_ref(), mistakes),
     })
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::parse::{stem, with_microsoft};
 use super::raw::{RawMicrosoft, RawProfile, RawProfileFile};
 use super::{
-    BfdTimers, BgpTimers, LacpSettings, Policy, Profile, Registers, SessionAddressProvider,
+    BfdTimers, BgpSettings, LacpSettings, Policy, Profile, Registers, SessionAddressProvider,
 };
 use crate::policy::Policies;
 use crate::source::{Diagnostics, Located, Mistakes, Source, Span, list, read};
@@ -116,11 +116,7 @@ fn blank() -> Profile {
             interval: Duration::ZERO,
             multiplier: NonZeroU8::MIN,
         },
-        bgp: BgpTimers {
-            keepalive: Duration::ZERO,
-            hold: Duration::ZERO,
-            connect_retry: Duration::ZERO,
-        },
+        bgp: BgpSettings::default(),
         lacp: LacpSettings {
             fast: true,
             active: true,

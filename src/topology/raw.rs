@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
+use super::bgp::RawBgp;
 use super::policy::{
     ActiveGate, AfterVerified, ForeignOrigin, Overlap, Rpki, SameName, ShortPrefix, Weight,
 };
@@ -173,7 +174,7 @@ pub(super) struct RawRpkiServer {
 pub(super) struct RawMicrosoft {
     /// BFD timers.
     pub bfd: Option<Located<RawBfd>>,
-    /// BGP timers.
+    /// BGP sessions of the edges. The peer's simulated routers have the same timers.
     pub bgp: Option<Located<RawBgp>>,
     /// LACP settings.
     pub lacp: Option<Located<RawLacp>>,
@@ -235,18 +236,6 @@ pub(super) struct RawBfd {
     pub multiplier: Option<Located<u8>>,
 }
 
-/// BGP timers (RFC 4271, section 10).
-#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(super) struct RawBgp {
-    /// Keepalive time. The voice profile has 60 s.
-    pub keepalive: Option<Located<Duration>>,
-    /// Hold time, at least 3 s. The voice profile has 180 s.
-    pub hold: Option<Located<Duration>>,
-    /// Time between attempts to connect. The voice profile has 5 s.
-    pub connect_retry: Option<Located<Duration>>,
-}
-
 /// LACP settings (IEEE 802.1AX).
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -295,6 +284,8 @@ pub(super) struct RawRouter {
     /// The metro it stands in.
     #[schemars(required)]
     pub metro: Option<Located<String>>,
+    /// What its sessions with Microsoft do when it is simulated.
+    pub bgp: Option<Located<RawBgp>>,
     /// When simulated: the policy for what it receives from Microsoft; without one it takes everything.
     pub import: Option<Located<String>>,
     /// When simulated: the policy for what it announces to Microsoft; without one it announces everything it has.
@@ -321,6 +312,8 @@ pub(super) struct RawConnection {
     /// Session subnet of an IPv6 session: a /127 (peer even, Microsoft odd), or one down to /64 (peer first, Microsoft
     /// second). Without it the connection has no IPv6 session.
     pub ipv6: Option<Located<Ipv6Prefix>>,
+    /// What the edge's sessions do here otherwise than elsewhere.
+    pub bgp: Option<Located<RawBgp>>,
     /// The simulated router's policy for what it receives here, instead of the router's own.
     pub import: Option<Located<String>>,
     /// The simulated router's policy for what it announces here, instead of the router's own.

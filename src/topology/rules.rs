@@ -4,10 +4,10 @@
 
 use std::sync::Arc;
 
-use super::numbers;
 use super::parse::members;
 use super::profile::supplied;
 use super::raw::{RawConnection, RawMembers, RawTopology};
+use super::{bgp, numbers};
 use crate::source::{Bandwidth, Located, Mistakes, Source, Span};
 
 /// Names that the lab uses for parts of its own, and words of the scenario file.
@@ -22,6 +22,7 @@ pub(super) fn check(raw: &RawTopology, mistakes: &mut Mistakes) {
     bandwidth(raw, mistakes);
     services(raw, mistakes);
     min_links(raw, mistakes);
+    bgp::somebody_connects(raw, mistakes);
     numbers::check(raw, mistakes);
 }
 

@@ -13,7 +13,7 @@ use crate::source::{Duration, Located, Names};
 #[schemars(extend("oneOf" = SUBJECTS.map(|subject| json!({ "required": [subject] }))))]
 pub(in crate::scenario) struct RawExpect {
     /// BGP sessions: a name, a list, or "all". "ams-1" is the IPv4 session of that connection, "ams-1/ipv6" its IPv6
-    /// session. With `state = "up"` or `"down"`.
+    /// session. With `state = "up"` or `"down"`, `reason`, `at`.
     pub session: Option<Located<Names>>,
     /// LAGs, by connection. With `state = "up"` or `"down"`.
     pub lag: Option<Located<Names>>,
@@ -55,11 +55,12 @@ pub(in crate::scenario) struct RawExpect {
     #[schemars(extend("enum" = names::LEARNED_TYPES))]
     pub learned_type: Option<Located<String>>,
     /// With a prefix: all of these are among the checks that it did not pass. With a refused `route`: why. With an
-    /// `event`: its summary, or a part of it.
+    /// `event`: its summary, or a part of it. With a `session`: what it says of its last change, or a part of it.
     pub reason: Option<Located<Names>>,
     /// With a prefix: the heading of the message that the portal shows first.
     pub message: Option<Located<String>>,
-    /// With a prefix and `reason`: exactly these connections are at fault. With `route`: "internet".
+    /// With a prefix and `reason`: exactly these connections are at fault. With `route`: "internet". With `session`: as this
+    /// simulated router of the peer sees it.
     pub at: Option<Located<Names>>,
     /// With `event`: what it is about, for example a prefix.
     pub of: Option<Located<String>>,

@@ -72,6 +72,14 @@ pub(super) struct RawStep {
     pub announce: Option<Located<RawAnnounce>>,
     /// Withdraw a prefix of the peer, or of Microsoft.
     pub withdraw: Option<Located<RawWithdraw>>,
+    /// Graceful shutdown (RFC 8326) of sessions by Microsoft: they stay up, and traffic leaves them. A name, a list, or "all".
+    pub drain: Option<Located<Names>>,
+    /// Shut sessions down at Microsoft's edges.
+    pub shutdown: Option<Located<RawShutdown>>,
+    /// Start sessions that were shut down or drained: a name, a list, or "all".
+    pub start: Option<Located<Names>>,
+    /// Let Microsoft ask for the peer's routes again (RFC 2918), on these sessions: a name, a list, or "all".
+    pub refresh: Option<Located<Names>>,
     /// Onboarding, where `onboarded = false`: "all", or one thing by hand.
     pub onboard: Option<Located<TextOr<RawOnboard>>>,
     /// Create a registered prefix.
@@ -98,7 +106,7 @@ pub(super) struct RawStep {
 }
 
 /// The keys of [`RawStep`] that do something.
-pub(super) const VERBS: [&str; 17] = [
+pub(super) const VERBS: [&str; 21] = [
     "settle",
     "send",
     "stop",
@@ -106,6 +114,10 @@ pub(super) const VERBS: [&str; 17] = [
     "repair",
     "announce",
     "withdraw",
+    "drain",
+    "shutdown",
+    "start",
+    "refresh",
     "onboard",
     "register",
     "unregister",
@@ -237,6 +249,17 @@ pub(super) struct RawWithdraw {
     pub by: Option<Located<RawSpeaker>>,
     /// Connections on whose sessions of the prefix's family: a name, a list, or "all" (the default).
     pub from: Option<Located<Names>>,
+}
+
+/// Sessions that are shut down.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RawShutdown {
+    /// Which: a name such as "ams-1" or "ams-1/ipv6", a list, or "all".
+    #[schemars(required)]
+    pub session: Option<Located<Names>>,
+    /// What the peer is told (RFC 9003); "maintenance" if not given.
+    pub text: Option<Located<String>>,
 }
 
 /// A pause.

@@ -1,0 +1,180 @@
+//! What Microsoft's people do to BGP sessions: drain, shut down, start, ask for routes again.
+//!
+//! **Invariant:** a drained session has the policies of its connection, and tells and takes routes as a last resort besides
+//! (RFC 8326), whatever becomes of these policies meanwhile.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::{Lab, LabError};
+use crate::bgp::attributes::Community;
+use crate::bgp::policy::{Change, Policy, Rule, Verdict};
+use crate::provider::Provider;
+use crate::router::driver::RouterHandle;
+use crate::router::{RouterConfig, SessionIndex};
+use crate::scenario::SessionOrder;
+use crate::topology::of_session;
+
+/// GRACEFUL_SHUTDOWN (RFC 8326, section 5).
+const GRACEFUL_SHUTDOWN: u32 = 0xffff_0000;
+
+/// What was ordered for the edges' sessions with the peer.
+#[derive(Debug, Default)]
+pub(super) struct Orders {
+    /// What is accepted on a connection and what is announced there, when it is not drained.
+    policies: BTreeMap<String, Policies>,
+    /// Sessions by name.
+    drained: BTreeSet<String>,
+    /// Sessions by name.
+    shut: BTreeSet<String>,
+}
+
+/// Import and export.
+type Policies = (Arc<Policy>, Arc<Policy>);
+
+impl Orders {
+    /// None, on the policies with which the edges begin.
+    pub fn new(configs: &[RouterConfig], provider: &Provider) -> Orders {
+        let mut policies = BTreeMap::new();
+        for config in configs {
+            for session in &config.sessions {
+                let (connection, _) = of_session(&session.name);
+                if provider.edge(connection) == Some(&config.name) {
+                    let both = (Arc::clone(&session.import), Arc::clone(&session.export));
+                    policies.insert(connection.to_owned(), both);
+                }
+            }
+        }
+        Orders {
+            policies,
+            ..Orders::default()
+        }
+    }
+
+    /// Whether a session was shut down by hand.
+    pub fn is_shut(&self, session: &str) -> bool {
+        self.shut.contains(session)
+    }
+
+    /// The policies of a connection are others from now on.
+    pub fn set_policies(&mut self, connection: &str, import: Policy, export: Policy) {
+        let both = (Arc::new(import), Arc::new(export));
+        self.policies.insert(connection.to_owned(), both);
+    }
+
+    /// The policies that a session has now.
+    pub fn policies(&self, session: &str) -> Option<Policies> {
+        let (import, export) = self.policies.get(of_session(session).0)?;
+        Some(match self.drained.contains(session) {
+            false => (Arc::clone(import), Arc::clone(export)),
+            true => {
+                let last_resort = Change::LocalPref(0);
+                let told = Change::AddCommunity(Community::Standard(GRACEFUL_SHUTDOWN));
+                let import = then(Policy::clone(import), last_resort);
+                (
+                    Arc::new(import),
+                    Arc::new(then(Policy::clone(export), told)),
+                )
+            }
+        })
+    }
+}
+
+/// The policy, with a change of everything it accepts after all others.
+fn then(mut policy: Policy, change: Change) -> Policy {
+    let accepts = policy.rules.iter_mut();
+    let accepts = accepts.filter(|rule| rule.verdict == Some(Verdict::Accept));
+    accepts.for_each(|rule| rule.change.push(change.clone()));
+    if policy.otherwise == Verdict::Accept {
+        policy.rules.push(Rule::accept(Vec::new(), vec![change]));
+    }
+    policy
+}
+
+impl Lab {
+    /// Does what is ordered on sessions of the edges.
+    ///
+    /// # Errors
+    /// There is no such session.
+    pub(super) fn order_sessions(
+        &mut self,
+        order: &SessionOrder,
+        sessions: &[String],
+    ) -> Result<(), LabError> {
+        for name in sessions {
+            match order {
+                SessionOrder::Drain => {
+                    self.orders.drained.insert(name.clone());
+                }
+                SessionOrder::Shutdown { .. } => {
+                    self.orders.shut.insert(name.clone());
+                }
+                SessionOrder::Start => {
+                    self.orders.drained.remove(name);
+                    self.orders.shut.remove(name);
+                }
+                SessionOrder::Refresh => {}
+            }
+            let found = self.edge_session(name);
+            let unplanned = || LabError::Unplanned(format!("session {name}"));
+            let (router, session) = found.ok_or_else(unplanned)?;
+            match order {
+                SessionOrder::Drain => self.tell_policies(name),
+                SessionOrder::Shutdown { text } => router.stop_session(session, text),
+                SessionOrder::Start => {
+                    self.tell_policies(name);
+                    router.start_session(session);
+                }
+                SessionOrder::Refresh => router.request_refresh(session),
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives a session the policies it is to have now, if there is such a session.
+    pub(super) fn tell_policies(&self, name: &str) {
+        let found = self.edge_session(name).zip(self.orders.policies(name));
+        if let Some(((router, session), (import, export))) = found {
+            router.set_policy(session, Some(import), Some(export));
+        }
+    }
+
+    /// The edge's router and the session of a name.
+    fn edge_session(&self, name: &str) -> Option<(&RouterHandle, SessionIndex)> {
+        let edge = self.provider.edge(of_session(name).0)?;
+        let router = self.routers.get(edge)?;
+        Some((router, router.session(name)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bgp::attributes::Attributes;
+    use crate::bgp::policy::Match;
+
+    #[test]
+    fn a_drained_session_refuses_what_it_refused_and_prefers_nothing() {
+        let long = Match::PrefixLength(25..=32);
+        let mine = Match::PrefixLength(24..=24);
+        let policy = Policy::new(
+            vec![
+                Rule::reject(vec![long], "too-long"),
+                Rule::accept(vec![mine], vec![Change::LocalPref(300)]),
+            ],
+            Verdict::Accept,
+        );
+        let drained = then(policy, Change::LocalPref(0));
+        let route = Attributes::originated(std::net::Ipv4Addr::LOCALHOST);
+        let of = |prefix: &str| {
+            let prefix: ipnet::Ipv4Net = prefix.parse().expect("a prefix");
+            let shaped = drained.evaluate(prefix, &route);
+            shaped.map(|route| route.local_pref).map_err(Clone::clone)
+        };
+        assert_eq!(of("198.51.100.0/24"), Ok(Some(0)));
+        assert_eq!(of("198.51.0.0/16"), Ok(Some(0)), "accepted by no rule");
+        assert_eq!(of("198.51.100.0/25"), Err("too-long".into()));
+        let deny = then(Policy::deny_all(), Change::LocalPref(0));
+        assert_eq!(deny, Policy::deny_all());
+    }
+}

@@ -1,0 +1,334 @@
+//! What a BGP session is told by a file: the keys of `[microsoft.bgp]`, `[connection.NAME.bgp]` and `[router.NAME.bgp]`.
+//!
+//! The first are those of all edges, the second those of one connection's edge, where it does otherwise. The third are
+//! those of a simulated router of the peer, which has the edges' timers and none of their options unless it says so.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::raw::RawTopology;
+use crate::source::{Duration as RawDuration, Located, Mistakes, in_words};
+
+/// The longest key of TCP MD5 that Linux takes (`TCP_MD5SIG_MAXKEYLEN`).
+const MD5_LONGEST: usize = 80;
+/// The longest restart time that a capability can tell (RFC 4724, section 3), seconds.
+const RESTART_LONGEST: u64 = 4095;
+
+/// The timers and options of a session at one of its ends.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct BgpSettings {
+    /// Its timers.
+    pub timers: BgpTimers,
+    /// Everything else.
+    pub options: BgpOptions,
+}
+
+/// BGP timers (RFC 4271, section 10).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BgpTimers {
+    /// Keepalive time; of no use without a hold time.
+    pub keepalive: Duration,
+    /// Hold time, at least 3 s; zero is none: the session never ends for being silent.
+    pub hold: Duration,
+    /// ConnectRetryTime.
+    pub connect_retry: Duration,
+}
+
+impl Default for BgpTimers {
+    /// ExpressRoute's times; nothing is published for AS8075.
+    fn default() -> BgpTimers {
+        BgpTimers {
+            keepalive: Duration::from_secs(60),
+            hold: Duration::from_secs(180),
+            connect_retry: Duration::from_secs(5),
+        }
+    }
+}
+
+/// What a session does besides what every session does.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BgpOptions {
+    /// Wait for the neighbour to connect.
+    pub passive: bool,
+    /// Key of TCP MD5 (RFC 2385).
+    pub md5: Option<Password>,
+    /// Send with TTL 255 and accept nothing below it (RFC 5082).
+    pub ttl_security: bool,
+    /// Announce four-octet AS numbers (RFC 6793); off only to play an old speaker.
+    pub four_octet_asn: bool,
+    /// Announce route refresh (RFC 2918).
+    pub route_refresh: bool,
+    /// Announce enhanced route refresh (RFC 7313).
+    pub enhanced_route_refresh: bool,
+    /// Announce messages of up to 65,535 octets (RFC 8654).
+    pub extended_messages: bool,
+    /// Announce BFD strict mode (draft-ietf-idr-bgp-bfd-strict-mode).
+    pub bfd_strict: bool,
+    /// Announce graceful restart (RFC 4724) with this restart time.
+    pub graceful_restart: Option<Duration>,
+    /// BGP role (RFC 9234).
+    pub role: Option<Role>,
+    /// Refuse a neighbour that says no role.
+    pub require_role: bool,
+    /// Several paths of a prefix (RFC 7911).
+    pub add_path: Option<AddPath>,
+}
+
+impl Default for BgpOptions {
+    /// What a session of the voice profile does.
+    fn default() -> BgpOptions {
+        BgpOptions {
+            passive: false,
+            md5: None,
+            ttl_security: false,
+            four_octet_asn: true,
+            route_refresh: true,
+            enhanced_route_refresh: false,
+            extended_messages: false,
+            bfd_strict: false,
+            graceful_restart: None,
+            role: None,
+            require_role: false,
+            add_path: None,
+        }
+    }
+}
+
+/// A secret: it is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Password(pub String);
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Password(…)")
+    }
+}
+
+/// A BGP role (RFC 9234, section 4.1): what the end that says it is to the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// Of a customer.
+    Provider,
+    /// Of a client.
+    RouteServer,
+    /// Of a route server.
+    RouteServerClient,
+    /// Of a provider.
+    Customer,
+    /// Of a peer.
+    Peer,
+}
+
+/// Which way several paths of a prefix are told (RFC 7911).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum AddPath {
+    /// They can be received.
+    Receive,
+    /// They can be sent.
+    Send,
+    /// Both.
+    Both,
+}
+
+/// Timers and options of a BGP session.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RawBgp {
+    /// Keepalive time. The voice profile has 60 s.
+    pub keepalive: Option<Located<RawDuration>>,
+    /// Hold time, at least 3 s, or "0s" for none. The voice profile has 180 s.
+    pub hold: Option<Located<RawDuration>>,
+    /// Time between attempts to connect. The voice profile has 5 s.
+    pub connect_retry: Option<Located<RawDuration>>,
+    /// Wait for the neighbour to connect, and never connect first.
+    pub passive: Option<Located<bool>>,
+    /// Key of TCP MD5 (RFC 2385), which both ends must have; it is never shown.
+    pub md5: Option<Located<String>>,
+    /// TTL security (RFC 5082), which both ends must have.
+    pub ttl_security: Option<Located<bool>>,
+    /// Announce four-octet AS numbers (RFC 6793); true if not given.
+    pub four_octet_asn: Option<Located<bool>>,
+    /// Announce route refresh (RFC 2918); true if not given.
+    pub route_refresh: Option<Located<bool>>,
+    /// Announce enhanced route refresh (RFC 7313).
+    pub enhanced_route_refresh: Option<Located<bool>>,
+    /// Announce messages of up to 65,535 octets (RFC 8654).
+    pub extended_messages: Option<Located<bool>>,
+    /// Announce BFD strict mode (draft-ietf-idr-bgp-bfd-strict-mode). Edges wait for BFD with or without it.
+    pub bfd_strict: Option<Located<bool>>,
+    /// Announce graceful restart (RFC 4724), with this restart time.
+    pub graceful_restart: Option<Located<RawDuration>>,
+    /// BGP role (RFC 9234): what this end is to the other.
+    pub role: Option<Located<Role>>,
+    /// Refuse a neighbour that says no role (RFC 9234, section 4.2).
+    pub require_role: Option<Located<bool>>,
+    /// Several paths of a prefix (RFC 7911).
+    pub add_path: Option<Located<AddPath>>,
+}
+
+impl BgpSettings {
+    /// These, where the file does not say otherwise.
+    pub(super) fn with(
+        &self,
+        raw: Option<&Located<RawBgp>>,
+        mistakes: &mut Mistakes,
+    ) -> BgpSettings {
+        let Some(raw) = raw else {
+            return self.clone();
+        };
+        BgpSettings {
+            timers: self.timers.with(raw, mistakes),
+            options: self.options.with(&raw.value, mistakes),
+        }
+    }
+
+    /// What the peer's simulated routers have: the same times, and options of their own.
+    pub(super) fn of_the_peer(&self) -> BgpSettings {
+        BgpSettings {
+            timers: self.timers,
+            options: BgpOptions::default(),
+        }
+    }
+}
+
+impl BgpTimers {
+    fn with(self, raw: &Located<RawBgp>, mistakes: &mut Mistakes) -> BgpTimers {
+        let value =
+            |key: Option<Located<RawDuration>>, default| key.map_or(default, |key| key.value.0);
+        let given = &raw.value;
+        let timers = BgpTimers {
+            keepalive: value(given.keepalive, self.keepalive),
+            hold: value(given.hold, self.hold),
+            connect_retry: value(given.connect_retry, self.connect_retry),
+        };
+        if let Some(hold) = given.hold {
+            let seconds = timers.hold.as_secs();
+            let right = seconds == 0 || (3..=65_535).contains(&seconds);
+            if timers.hold.subsec_nanos() != 0 || !right {
+                let message = format!("a hold time of {} is not possible", in_words(timers.hold));
+                let label = "whole seconds, 3s to 65535s, or 0s for none";
+                let diagnostic = mistakes.error(hold.span, message, label);
+                mistakes.push(diagnostic.note("RFC 4271, section 4.2"));
+            }
+        }
+        if timers.hold.is_zero() {
+            if let Some(keepalive) = given.keepalive {
+                let message = "without a hold time nothing is kept alive";
+                let diagnostic = mistakes.error(keepalive.span, message, "of no use");
+                mistakes.push(diagnostic.note("RFC 4271, section 4.4"));
+            }
+        } else if timers.keepalive.is_zero() || timers.keepalive >= timers.hold {
+            let span = given.keepalive.map_or(raw.span, |key| key.span);
+            let message = format!(
+                "the keepalive time of {} does not keep a hold time of {} alive",
+                in_words(timers.keepalive),
+                in_words(timers.hold)
+            );
+            let label = "shorter than the hold time, and not zero";
+            let diagnostic = mistakes.error(span, message, label);
+            let note = "RFC 4271, section 10, suggests a third of the hold time";
+            mistakes.push(diagnostic.note(note));
+        }
+        timers
+    }
+}
+
+impl BgpOptions {
+    fn with(&self, raw: &RawBgp, mistakes: &mut Mistakes) -> BgpOptions {
+        fn or<T: Copy>(key: Option<Located<T>>, default: T) -> T {
+            key.map_or(default, |key| key.value)
+        }
+        let options = BgpOptions {
+            passive: or(raw.passive, self.passive),
+            md5: match &raw.md5 {
+                Some(key) => Some(password(key, mistakes)),
+                None => self.md5.clone(),
+            },
+            ttl_security: or(raw.ttl_security, self.ttl_security),
+            four_octet_asn: or(raw.four_octet_asn, self.four_octet_asn),
+            route_refresh: or(raw.route_refresh, self.route_refresh),
+            enhanced_route_refresh: or(raw.enhanced_route_refresh, self.enhanced_route_refresh),
+            extended_messages: or(raw.extended_messages, self.extended_messages),
+            bfd_strict: or(raw.bfd_strict, self.bfd_strict),
+            graceful_restart: match raw.graceful_restart {
+                Some(time) => Some(restart_time(time, mistakes)),
+                None => self.graceful_restart,
+            },
+            role: raw.role.map(|role| role.value).or(self.role),
+            require_role: or(raw.require_role, self.require_role),
+            add_path: raw.add_path.map(|way| way.value).or(self.add_path),
+        };
+        // Where neither is said, the mistake was told where they come from.
+        if options.enhanced_route_refresh
+            && !options.route_refresh
+            && let Some(key) = raw.enhanced_route_refresh.or(raw.route_refresh)
+        {
+            let message = "enhanced route refresh is an addition to route refresh";
+            let diagnostic = mistakes.error(key.span, message, "not one without the other");
+            mistakes.push(diagnostic.note("RFC 7313, section 3.1"));
+        }
+        if options.require_role
+            && options.role.is_none()
+            && let Some(key) = raw.require_role
+        {
+            let message = "a role is required of the neighbour, but this end says none";
+            let diagnostic = mistakes.error(key.span, message, "nothing to compare it with");
+            mistakes.push(diagnostic.help("write `role = \"peer\"`"));
+        }
+        options
+    }
+}
+
+fn password(key: &Located<String>, mistakes: &mut Mistakes) -> Password {
+    let length = key.value.len();
+    if !(1..=MD5_LONGEST).contains(&length) {
+        let message = format!("a key of {length} bytes is not possible");
+        // The diagnostic shows the line, but this one has no secret worth keeping.
+        let label = format!("1 to {MD5_LONGEST} bytes");
+        mistakes.push(mistakes.error(key.span, message, label));
+    }
+    Password(key.value.clone())
+}
+
+fn restart_time(time: Located<RawDuration>, mistakes: &mut Mistakes) -> Duration {
+    let value = time.value.0;
+    if value.subsec_nanos() != 0 || !(1..=RESTART_LONGEST).contains(&value.as_secs()) {
+        let message = format!("a restart time of {} is not possible", in_words(value));
+        let label = format!("whole seconds, 1s to {RESTART_LONGEST}s");
+        let diagnostic = mistakes.error(time.span, message, label);
+        mistakes.push(diagnostic.note("RFC 4724, section 3"));
+    }
+    value
+}
+
+/// Two ends that both wait never meet.
+pub(super) fn somebody_connects(raw: &RawTopology, mistakes: &mut Mistakes) {
+    let passive = |bgp: &Option<Located<RawBgp>>| bgp.as_ref().and_then(|bgp| bgp.value.passive);
+    let microsoft = raw.microsoft.as_ref().and_then(|m| passive(&m.bgp));
+    for (name, connection) in &raw.connection.0 {
+        let router = connection.router.as_ref().and_then(|router| {
+            let mut routers = raw.router.0.iter();
+            routers.find(|(other, _)| other.value == router.value)
+        });
+        let edge = passive(&connection.bgp).or(microsoft);
+        let peer = router.and_then(|(_, router)| passive(&router.bgp));
+        if let (Some(edge), Some(peer)) = (edge, peer)
+            && edge.value
+            && peer.value
+        {
+            let message = format!(
+                "both ends of `{}` wait for the other to connect",
+                name.value
+            );
+            let source = Arc::clone(mistakes.source());
+            let diagnostic = mistakes.error(edge.span, message, "the edge is passive");
+            mistakes.push(diagnostic.at(&source, peer.span, "so is the router"));
+        }
+    }
+}
