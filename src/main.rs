@@ -52,10 +52,10 @@ enum Command {
     },
     /// Say what this machine can do, what each missing thing means, and how to get it.
     Doctor,
-    /// Print the JSON Schema of a kind of file.
+    /// Print the JSON Schema of a kind of file, or of what `show --json` prints.
     Schema {
-        /// topology, binding or scenario.
-        kind: cli::check::Kind,
+        /// Of what.
+        of: cli::schema::Of,
     },
 }
 
@@ -77,7 +77,7 @@ fn main() -> ExitCode {
         Command::Report { folder, arm: true } => cli::report::arm(&folder),
         Command::Report { folder, arm: false } => cli::report::report(&folder),
         Command::Doctor => cli::doctor::doctor(),
-        Command::Schema { kind } => cli::schema::print(kind),
+        Command::Schema { of } => cli::schema::print(of),
     };
     ExitCode::from(number)
 }

@@ -77,8 +77,18 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "binding", "device", "judge", "kernel", "lab", "record", "registry", "scenario", "time",
         ],
     ),
-    ("view", &["record", "router", "time"]),
-    ("kept", &["kernel", "lab", "router", "source", "view"]),
+    (
+        "view",
+        &[
+            "bgp", "lacp", "line", "record", "router", "time", "topology",
+        ],
+    ),
+    (
+        "kept",
+        &[
+            "bgp", "kernel", "lab", "line", "router", "source", "time", "topology", "view",
+        ],
+    ),
     (
         "cli",
         &[

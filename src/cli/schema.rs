@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use super::check::Kind;
-use crate::{binding, scenario, topology};
+use crate::{binding, scenario, topology, view};
 
 /// The JSON Schema of a kind of file, as pretty-printed JSON with a final newline.
 pub fn schema(kind: Kind) -> String {
@@ -14,16 +14,39 @@ pub fn schema(kind: Kind) -> String {
         Kind::Profile => topology::profile_schema(),
     };
     without_null(&mut schema);
-    let mut text = serde_json::to_string_pretty(&schema).unwrap_or_default();
-    text.push('\n');
-    text
+    pretty(&schema)
+}
+
+/// What has a schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Of {
+    /// A topology file.
+    Topology,
+    /// A binding file.
+    Binding,
+    /// A scenario file.
+    Scenario,
+    /// What `peerlab show --json` prints.
+    Show,
 }
 
 /// Prints the schema; returns the exit number.
-pub fn print(kind: Kind) -> u8 {
+pub fn print(of: Of) -> u8 {
+    let text = match of {
+        Of::Topology => schema(Kind::Topology),
+        Of::Binding => schema(Kind::Binding),
+        Of::Scenario => schema(Kind::Scenario),
+        Of::Show => pretty(&view::schema()),
+    };
     // A closed pipe is the reader's wish.
-    let _ = write!(anstream::stdout(), "{}", schema(kind));
+    let _ = write!(anstream::stdout(), "{text}");
     0
+}
+
+fn pretty(schema: &serde_json::Value) -> String {
+    let mut text = serde_json::to_string_pretty(schema).unwrap_or_default();
+    text.push('\n');
+    text
 }
 
 /// TOML has no null: an optional key is absent. Removes what schemars says about null.

@@ -1,17 +1,22 @@
 //! `peerlab show`: what a kept lab looks like, as tables or as JSON.
 
-mod sessions;
+mod draw;
 mod table;
+#[cfg(test)]
+mod tests;
 
 use std::io::{self, IsTerminal, Write};
-use std::time::Duration;
+use std::ops::ControlFlow;
 
 use clap::Subcommand;
+use ipnet::IpNet;
+use serde::Serialize;
 
+use self::draw::RoutesOf;
 use super::{LAB_FAILED, WRONG_FILES, kept_error};
-use crate::judge::words;
-use crate::kept::{self, Answer, Kept, KeptError, Request};
+use crate::kept::{self, Answer, Kept, KeptError, Request, Table};
 use crate::kernel::terminal;
+use crate::view;
 
 /// Arguments of `peerlab show`.
 #[derive(Debug, clap::Args)]
@@ -19,10 +24,10 @@ pub struct ShowArguments {
     /// The lab, when several are up.
     #[arg(long, global = true, value_name = "NAME")]
     lab: Option<String>,
-    /// JSON instead of a table.
+    /// JSON instead of a table; `peerlab schema show` describes it.
     #[arg(long, global = true)]
     json: bool,
-    /// What to show.
+    /// What to show; without it, the lab at a glance.
     #[command(subcommand)]
     what: Option<What>,
 }
@@ -34,20 +39,61 @@ enum What {
         /// The router.
         router: Option<String>,
     },
+    /// One BGP session: state and why, timers, capabilities, counts, the last NOTIFICATIONs.
+    Session(Of),
+    /// The routes a router uses, and the step of the decision that chose each.
+    Routes {
+        /// The router.
+        router: String,
+    },
+    /// The routes received on a session, as they came.
+    Received(Of),
+    /// Those that import policy accepts, as it makes them.
+    Accepted(Of),
+    /// Those that are refused, with the reasons.
+    Refused(Of),
+    /// The routes advertised on a session.
+    Advertised(Of),
+    /// One route: all its attributes, who told it, and why each of them won or lost.
+    Route {
+        /// The router.
+        router: String,
+        /// The prefix, for example 198.51.100.0/24.
+        prefix: IpNet,
+    },
+    /// BFD sessions: states, intervals, packets.
+    Bfd {
+        /// The router.
+        router: Option<String>,
+    },
+    /// LAGs and their members: states, partners, LACPDUs.
+    Lacp {
+        /// The router.
+        router: Option<String>,
+    },
+    /// The policies of a session, as they are now.
+    Policy(Of),
+}
+
+/// A session of a router.
+#[derive(Debug, Clone, clap::Args)]
+struct Of {
+    /// The router.
+    router: String,
+    /// The session, by its connection's name; inside the WAN and the peer's core, the neighbour's.
+    session: String,
 }
 
 /// Shows what is asked for; returns the exit number.
 pub fn show(arguments: &ShowArguments) -> u8 {
-    let shown = kept::find(arguments.lab.as_deref()).and_then(|lab| {
-        let what = arguments.what.clone();
-        let what = what.unwrap_or(What::Sessions { router: None });
-        let mut page = Page::new(arguments.json);
-        what.show(&lab, &mut page)?;
-        Ok(page)
+    let mut page = Page::new(arguments.json);
+    let lab = kept::find(arguments.lab.as_deref());
+    let shown = lab.and_then(|lab| match arguments.what.clone() {
+        Some(what) => what.show(&lab, &mut page),
+        None => page.ask(&lab, &Request::Overview),
     });
     match shown {
-        // A closed pipe is the reader's wish.
-        Ok(page) => page.print().map_or(0, |()| 0),
+        Ok(()) => 0,
         Err(error) => {
             let number = match error {
                 KeptError::None { .. } | KeptError::Wrong { .. } => WRONG_FILES,
@@ -60,24 +106,60 @@ pub fn show(arguments: &ShowArguments) -> u8 {
 
 impl What {
     fn show(self, lab: &Kept, page: &mut Page) -> Result<(), KeptError> {
-        match self {
-            What::Sessions { router } => lab.ask(&Request::Sessions { router }, |answer| {
-                if let Answer::Sessions(sessions) = answer {
-                    page.show(&sessions, |page| {
-                        sessions::table(&sessions).write(&mut page.text, page.columns)
-                    });
+        let table = |of: Of, table| Request::Routes {
+            router: of.router,
+            table,
+            session: Some(of.session),
+        };
+        let request = match self {
+            What::Sessions { router } => Request::Sessions { router },
+            What::Session(Of { router, session }) => Request::Session { router, session },
+            What::Bfd { router } => Request::Bfd { router },
+            What::Lacp { router } => Request::Lacp { router },
+            What::Policy(Of { router, session }) => Request::Policy { router, session },
+            What::Route { router, prefix } => Request::Route { router, prefix },
+            What::Routes { router } => {
+                page.routes = RoutesOf::Used;
+                Request::Routes {
+                    router,
+                    table: Table::Used,
+                    session: None,
                 }
-            }),
+            }
+            What::Refused(of) => {
+                page.routes = RoutesOf::Refused;
+                table(of, Table::Refused)
+            }
+            What::Received(of) => table(of, Table::Received),
+            What::Accepted(of) => table(of, Table::Accepted),
+            What::Advertised(of) => table(of, Table::Advertised),
+        };
+        let streamed = matches!(request, Request::Routes { .. });
+        if streamed {
+            page.begin_routes();
         }
+        page.ask(lab, &request)?;
+        if streamed {
+            page.end_routes();
+            let _ = page.print();
+        }
+        Ok(())
     }
 }
 
-/// What is to be printed.
+/// What is printed.
 struct Page {
     json: bool,
     /// Columns of the terminal; none elsewhere, where no line is broken.
     columns: Option<usize>,
+    /// What was not printed yet.
     text: Vec<u8>,
+    /// Which routes come.
+    routes: RoutesOf,
+    /// How many came.
+    count: usize,
+    /// Widths of their columns so far.
+    widths: Vec<usize>,
 }
 
 impl Page {
@@ -88,30 +170,88 @@ impl Page {
             json,
             columns: columns.flatten(),
             text: Vec::new(),
+            routes: RoutesOf::Other,
+            count: 0,
+            widths: Vec::new(),
         }
     }
 
+    fn ask(&mut self, lab: &Kept, request: &Request) -> Result<(), KeptError> {
+        lab.ask(request, |answer| {
+            self.answer(answer);
+            self.print()
+        })
+    }
+
+    fn answer(&mut self, answer: Answer) {
+        match answer {
+            Answer::Overview(view) => self.show(&view, draw::overview),
+            Answer::Sessions(view) => self.show(view.as_slice(), draw::sessions),
+            Answer::Session(view) => self.show(view.as_ref(), draw::session),
+            Answer::Routes(view) => self.page(&view),
+            Answer::Route(view) => self.show(view.as_ref(), draw::route),
+            Answer::Bfd(view) => self.show(view.as_slice(), draw::bfd),
+            Answer::Lacp(view) => self.show(view.as_slice(), draw::lacp),
+            Answer::Policy(view) => self.show(&view, draw::policy),
+            Answer::Place | Answer::Wrong { .. } | Answer::End => {}
+        }
+    }
+
+    fn table(&mut self, table: &table::Table) -> io::Result<()> {
+        table.write(&mut self.text, self.columns).map(drop)
+    }
+
     /// As JSON, or as it is drawn.
-    fn show(
+    fn show<V: Serialize + ?Sized>(
         &mut self,
-        view: &impl serde::Serialize,
-        draw: impl FnOnce(&mut Page) -> io::Result<()>,
+        view: &V,
+        draw: impl FnOnce(&mut Page, &V) -> io::Result<()>,
     ) {
         // Memory takes everything, and every view is JSON.
         if self.json {
             let _ = serde_json::to_writer_pretty(&mut self.text, view);
             self.text.push(b'\n');
         } else {
-            let _ = draw(self);
+            let _ = draw(self, view);
         }
     }
 
-    fn print(&self) -> io::Result<()> {
-        anstream::stdout().write_all(&self.text)
+    /// A list in JSON is written as it comes: it may be long.
+    fn begin_routes(&mut self) {
+        if self.json {
+            self.text.extend_from_slice(b"[");
+        }
     }
-}
 
-/// Seconds as people write them.
-fn ago(seconds: f64) -> String {
-    words::duration(Duration::from_secs_f64(seconds.max(0.0)))
+    fn page(&mut self, routes: &[view::Route]) {
+        if self.json {
+            for route in routes {
+                let between: &[u8] = if self.count == 0 { b"\n  " } else { b",\n  " };
+                self.text.extend_from_slice(between);
+                let _ = serde_json::to_writer(&mut self.text, route);
+                self.count += 1;
+            }
+        } else {
+            let _ = draw::routes(self, routes);
+            self.count += routes.len();
+        }
+    }
+
+    fn end_routes(&mut self) {
+        if self.json {
+            self.text.extend_from_slice(b"\n]\n");
+        } else if self.count == 0 {
+            let _ = writeln!(self.text, "no routes");
+        }
+    }
+
+    /// Prints what is there. A closed pipe is the reader's wish: what follows is for nobody.
+    fn print(&mut self) -> ControlFlow<()> {
+        let printed = anstream::stdout().write_all(&self.text);
+        self.text.clear();
+        match printed {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(_) => ControlFlow::Break(()),
+        }
+    }
 }

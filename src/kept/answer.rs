@@ -3,13 +3,22 @@
 use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 
+use ipnet::IpNet;
+
+use super::protocol::Table;
 use super::{Answer, Request};
+use crate::bgp::family::Family;
 use crate::kernel::join::Namespaces;
+use crate::kernel::nexthop::Fib;
 use crate::lab::window::Window;
+use crate::line::End;
 use crate::router::driver::RouterHandle;
+use crate::router::{Router, SessionIndex};
 use crate::source::{closest, list};
-use crate::view::{self, History};
+use crate::topology::session_name;
+use crate::view::{self, ConnectionLine, History, Overview, RouterLine, routes};
 
 /// What answers are made from. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -18,36 +27,149 @@ pub(super) struct Known {
     pub history: Rc<RefCell<History>>,
 }
 
-/// An answer's line, and the namespaces that go with it.
-pub(super) type Line = (Answer, Option<Namespaces>);
+/// What is answered first, and what comes after it.
+pub(super) enum Reply {
+    /// One line, and the namespaces that go with it.
+    Line(Box<Answer>, Option<Namespaces>),
+    /// Routes, a page at a time.
+    Pages(Pages),
+}
 
 /// Nothing is there of that name.
 struct Absent {
     message: String,
-    help: String,
+    help: Option<String>,
 }
 
-impl From<Absent> for Line {
-    fn from(absent: Absent) -> Line {
-        let help = Some(absent.help);
-        let message = absent.message;
-        (Answer::Wrong { message, help }, None)
+impl From<Absent> for Reply {
+    fn from(Absent { message, help }: Absent) -> Reply {
+        Answer::Wrong { message, help }.into()
+    }
+}
+
+impl From<Answer> for Reply {
+    fn from(answer: Answer) -> Reply {
+        Reply::Line(Box::new(answer), None)
+    }
+}
+
+/// The routes of a table that were not sent yet. A page is looked at when the one before it was taken, so that a client
+/// that does not read costs the prefixes alone, and a slow one disturbs nobody.
+pub(super) struct Pages {
+    router: RouterHandle,
+    table: routes::Table,
+    prefixes: Arc<[IpNet]>,
+    next: usize,
+}
+
+impl Pages {
+    /// The next page; `None` after the last one.
+    pub async fn next(&mut self) -> Option<Answer> {
+        let (begin, end) = (self.next, self.prefixes.len().min(self.next + routes::PAGE));
+        if begin >= end {
+            return None;
+        }
+        self.next = end;
+        let (table, prefixes) = (self.table, self.prefixes.clone());
+        let look = move |router: &Router, _: &Fib| {
+            let page = prefixes.get(begin..end).unwrap_or_default();
+            routes::page(router, table, page)
+        };
+        self.router.inspect(look).await.map(Answer::Routes)
     }
 }
 
 impl Known {
     /// Answers one question.
-    pub async fn answer(&self, request: Request) -> Line {
-        self.try_answer(request).await.unwrap_or_else(Line::from)
+    pub async fn answer(&self, request: Request) -> Reply {
+        self.try_answer(request).await.unwrap_or_else(Reply::from)
     }
 
-    async fn try_answer(&self, request: Request) -> Result<Line, Absent> {
+    async fn try_answer(&self, request: Request) -> Result<Reply, Absent> {
         let answer = match request {
+            Request::Overview => Answer::Overview(self.overview().await),
             Request::Sessions { router } => Answer::Sessions(self.sessions(router).await?),
+            Request::Session { router, session } => {
+                let (handle, index) = self.session(&router, &session)?;
+                let now = self.window.clock.now();
+                let detail = handle.inspect(move |router, _| view::session(router, index, now));
+                let detail = detail.await.flatten().ok_or_else(|| ended(&router))?;
+                let told = detail.told(&self.history.borrow(), now);
+                Answer::Session(Box::new(told))
+            }
+            Request::Routes {
+                router,
+                table,
+                session,
+            } => return self.routes(&router, table, session.as_deref()).await,
+            Request::Route { router, prefix } => {
+                let handle = self.router(&router)?;
+                let detail = handle.inspect(move |router, _| view::route(router, &prefix));
+                let detail = detail.await.ok_or_else(|| ended(&router))?;
+                Answer::Route(Box::new(detail.ok_or_else(|| Absent {
+                    message: format!("`{router}` has no route to {prefix}"),
+                    help: Some(format!("`peerlab show routes {router}` lists what it has")),
+                })?))
+            }
+            Request::Bfd { router } => Answer::Bfd(self.bfd(router.as_deref()).await?),
+            Request::Lacp { router } => Answer::Lacp(self.lags(router.as_deref()).await?),
+            Request::Policy { router, session } => {
+                let (handle, index) = self.session(&router, &session)?;
+                let policies = handle.inspect(move |router, _| view::policies(router, index));
+                Answer::Policy(policies.await.flatten().ok_or_else(|| ended(&router))?)
+            }
             Request::Enter { place } => return self.place(&place),
             Request::Down => Answer::End,
         };
-        Ok((answer, None))
+        Ok(answer.into())
+    }
+
+    async fn overview(&self) -> Overview {
+        let sessions = self.sessions(None).await.unwrap_or_default();
+        let lags = self.lags(None).await.unwrap_or_default();
+        let bfd = self.bfd(None).await.unwrap_or_default();
+        let mut routers = Vec::new();
+        for (name, handle) in self.window.routers.iter() {
+            let look = |router: &Router, _: &Fib| (router.config().asn, router.loc_rib().len());
+            let looked = handle.inspect(look).await;
+            let own = sessions.iter().filter(|session| session.router == *name);
+            let states: Vec<&str> = own.map(|session| session.state.as_str()).collect();
+            routers.push(RouterLine {
+                router: name.clone(),
+                played_by: "peerlab".to_owned(),
+                asn: looked.map(|(asn, _)| asn),
+                established: states.iter().filter(|s| **s == "Established").count(),
+                sessions: states.len(),
+                routes: looked.map_or(0, |(_, routes)| routes),
+            });
+        }
+        routers.extend(
+            self.window
+                .devices
+                .iter()
+                .map(|(name, (daemon, _))| RouterLine {
+                    router: name.clone(),
+                    played_by: daemon.to_string(),
+                    asn: None,
+                    established: 0,
+                    sessions: 0,
+                    routes: 0,
+                }),
+        );
+        routers.sort_by(|a, b| a.router.cmp(&b.router));
+        let connections = self.window.layout.connections.iter().map(|connection| {
+            let (name, edge) = (&connection.name, &connection.edge.router);
+            let at_edge = |lag: &&view::Lag| lag.router == *edge && lag.connection == *name;
+            let lag = lags.iter().find(at_edge);
+            ConnectionLine::new((name, edge, &connection.peer.router), lag, &bfd, &sessions)
+        });
+        let now = self.window.clock.now();
+        Overview {
+            up_for: now.since(crate::time::At::ZERO).as_millis() as f64 / 1e3,
+            routers,
+            connections: connections.collect(),
+            failures: self.history.borrow().failures(now),
+        }
     }
 
     async fn sessions(&self, router: Option<String>) -> Result<Vec<view::Session>, Absent> {
@@ -66,6 +188,109 @@ impl Known {
         Ok(sessions)
     }
 
+    async fn routes(
+        &self,
+        router: &str,
+        table: Table,
+        session: Option<&str>,
+    ) -> Result<Reply, Absent> {
+        let handle = self.router(router)?;
+        let index = session.map(|session| self.session(router, session));
+        let index = index.transpose()?.map(|(_, index)| index);
+        let table = match (table, index) {
+            (Table::Used, _) => routes::Table::Used,
+            (Table::Received, Some(index)) => routes::Table::Received(index),
+            (Table::Accepted, Some(index)) => routes::Table::Accepted(index),
+            (Table::Refused, Some(index)) => routes::Table::Refused(index),
+            (Table::Advertised, Some(index)) => routes::Table::Advertised(index),
+            (_, None) => {
+                return Err(Absent {
+                    message: "this table belongs to a session, and none is named".to_owned(),
+                    help: None,
+                });
+            }
+        };
+        let prefixes = handle.inspect(move |router, _| routes::prefixes(router, table));
+        let mut prefixes = prefixes.await.ok_or_else(|| ended(router))?;
+        // A million takes a tenth of a second, in which nobody else need wait.
+        let sorted = tokio::task::spawn_blocking(move || {
+            prefixes.sort_unstable();
+            prefixes
+        });
+        Ok(Reply::Pages(Pages {
+            router: handle.clone(),
+            table,
+            prefixes: sorted.await.unwrap_or_default().into(),
+            next: 0,
+        }))
+    }
+
+    async fn lags(&self, router: Option<&str>) -> Result<Vec<view::Lag>, Absent> {
+        let mut lags = Vec::new();
+        for end in self.ends(router)? {
+            // An end without a LAG has no answer.
+            if let Ok(status) = self.window.line.inspect_lag(end.clone()).await {
+                let now = self.window.clock.now();
+                lags.push(view::lag(&end, &status, &self.history.borrow(), now));
+            }
+        }
+        Ok(lags)
+    }
+
+    async fn bfd(&self, router: Option<&str>) -> Result<Vec<view::Bfd>, Absent> {
+        let mut sessions = Vec::new();
+        for link in self.ends(router)? {
+            for family in Family::ALL {
+                let session = session_name(&link.connection, family);
+                let end = End {
+                    connection: session,
+                    ..link.clone()
+                };
+                if let Ok(status) = self.window.line.inspect_bfd(end.clone()).await {
+                    let now = self.window.clock.now();
+                    sessions.push(view::bfd(&end, &status, &self.history.borrow(), now));
+                }
+            }
+        }
+        Ok(sessions)
+    }
+
+    /// The ends of all connections, or of those at a router, Microsoft's first.
+    fn ends(&self, router: Option<&str>) -> Result<Vec<End>, Absent> {
+        let ends = self
+            .window
+            .layout
+            .connections
+            .iter()
+            .flat_map(|connection| {
+                [&connection.edge, &connection.peer].map(|end| End {
+                    router: end.router.clone(),
+                    connection: connection.name.clone(),
+                })
+            });
+        let all: Vec<End> = ends.collect();
+        let Some(router) = router else {
+            return Ok(all);
+        };
+        let own: Vec<End> = all
+            .iter()
+            .filter(|end| end.router == router)
+            .cloned()
+            .collect();
+        if own.is_empty() {
+            let mut names: Vec<&str> = all.iter().map(|end| end.router.as_str()).collect();
+            names.sort_unstable();
+            names.dedup();
+            return Err(absent(
+                "router with a connection",
+                "in this lab",
+                router,
+                &names,
+            ));
+        }
+        Ok(own)
+    }
+
     /// A simulated router.
     fn router(&self, name: &str) -> Result<&RouterHandle, Absent> {
         if let Some(router) = self.window.routers.get(name) {
@@ -74,42 +299,59 @@ impl Known {
         if let Some((device, _)) = self.window.devices.get(name) {
             return Err(Absent {
                 message: format!("`{name}` is played by {device}, which peerlab cannot look into"),
-                help: format!("ask it itself: `peerlab exec {name} -- COMMAND`"),
+                help: Some(format!("ask it itself: `peerlab exec {name} -- COMMAND`")),
             });
         }
-        let names = self.window.routers.keys().map(String::as_str);
-        Err(absent("router", name, names))
+        let names: Vec<&str> = self.window.routers.keys().map(String::as_str).collect();
+        Err(absent("router", "in this lab", name, &names))
     }
 
-    fn place(&self, name: &str) -> Result<Line, Absent> {
+    /// A session of a simulated router.
+    fn session(&self, router: &str, name: &str) -> Result<(&RouterHandle, SessionIndex), Absent> {
+        let handle = self.router(router)?;
+        let index = handle.session(name).ok_or_else(|| {
+            let names: Vec<&str> = handle.sessions().iter().map(String::as_str).collect();
+            absent("session", &format!("at `{router}`"), name, &names)
+        })?;
+        Ok((handle, index))
+    }
+
+    fn place(&self, name: &str) -> Result<Reply, Absent> {
         let Some(namespace) = self.window.namespaces.get(name) else {
-            let names = self.window.namespaces.keys().map(String::as_str);
-            return Err(absent("router or other place", name, names));
+            let names: Vec<&str> = self.window.namespaces.keys().map(String::as_str).collect();
+            return Err(absent("router or other place", "in this lab", name, &names));
         };
         let mut place = Namespaces::here(namespace).map_err(cannot_open)?;
         // A daemon has files of its own, and its tools look for its sockets there.
         if let Some((_, device)) = self.window.devices.get(name) {
             place.mount = device.mount_namespace().map_err(cannot_open)?;
         }
-        Ok((Answer::Place, Some(place)))
+        Ok(Reply::Line(Box::new(Answer::Place), Some(place)))
     }
 }
 
 fn cannot_open(error: io::Error) -> Absent {
     Absent {
         message: format!("the lab cannot open its namespaces: {error}"),
-        help: "it may have too many files open (`ulimit -n`)".to_owned(),
+        help: Some("it may have too many files open (`ulimit -n`)".to_owned()),
+    }
+}
+
+fn ended(router: &str) -> Absent {
+    Absent {
+        message: format!("`{router}` has ended: the lab is going down"),
+        help: None,
     }
 }
 
 /// The nearest name, or all there are.
-fn absent<'a>(kind: &str, name: &str, names: impl Iterator<Item = &'a str> + Clone) -> Absent {
-    let help = match closest(name, names.clone()) {
+fn absent(kind: &str, place: &str, name: &str, names: &[&str]) -> Absent {
+    let help = match closest(name, names.iter().copied()) {
         Some(near) => format!("did you mean `{near}`?"),
-        None => format!("there are {}", list(names)),
+        None => format!("there are {}", list(names.iter().copied())),
     };
     Absent {
-        message: format!("there is no {kind} `{name}` in this lab"),
-        help,
+        message: format!("there is no {kind} `{name}` {place}"),
+        help: Some(help),
     }
 }

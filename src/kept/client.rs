@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::{self, Write};
+use std::ops::ControlFlow;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
@@ -165,11 +166,15 @@ pub(super) fn choose(there: Vec<Kept>, asked: Option<&str>) -> Result<Kept, Kept
 }
 
 impl Kept {
-    /// Asks a question, and gives each line of the answer to `each`.
+    /// Asks a question, and gives each line of the answer to `each`, until that has enough.
     ///
     /// # Errors
     /// The lab does not answer, or says that something is wrong.
-    pub fn ask(&self, request: &Request, mut each: impl FnMut(Answer)) -> Result<(), KeptError> {
+    pub fn ask(
+        &self,
+        request: &Request,
+        mut each: impl FnMut(Answer) -> ControlFlow<()>,
+    ) -> Result<(), KeptError> {
         let (mut stream, _) = self.connect()?;
         self.say(&mut stream, request)?;
         self.hear(&stream, |answer, _| each(answer))
@@ -186,6 +191,7 @@ impl Kept {
         let mut found = None;
         self.hear(&stream, |_, passed| {
             found = found.take().or(Namespaces::of(std::mem::take(passed)));
+            ControlFlow::Continue(())
         })?;
         let nothing =
             io::Error::other("it passed no namespaces: too many open files, here or there");
@@ -202,7 +208,7 @@ impl Kept {
         // Held before it is asked, so that it is its end that is waited for, and no other process's.
         let process = Process::open(peer.pid).map_err(|error| self.broken(error))?;
         let asked = self.say(&mut stream, &Request::Down);
-        let asked = asked.and_then(|()| self.hear(&stream, |_, _| {}));
+        let asked = asked.and_then(|()| self.hear(&stream, |_, _| ControlFlow::Continue(())));
         if asked.is_ok() && process.wait(GOING_DOWN) {
             return Ok(());
         }
@@ -240,7 +246,7 @@ impl Kept {
     fn hear(
         &self,
         stream: &UnixStream,
-        mut each: impl FnMut(Answer, &mut Vec<OwnedFd>),
+        mut each: impl FnMut(Answer, &mut Vec<OwnedFd>) -> ControlFlow<()>,
     ) -> Result<(), KeptError> {
         let broken = |error| self.broken(error);
         let (mut text, mut passed) = (Vec::new(), Vec::new());
@@ -262,7 +268,11 @@ impl Kept {
                     Answer::Wrong { message, help } => {
                         return Err(KeptError::Wrong { message, help });
                     }
-                    answer => each(answer, &mut passed),
+                    answer => {
+                        if each(answer, &mut passed).is_break() {
+                            return Ok(());
+                        }
+                    }
                 }
                 begin = end + 1;
                 fresh = begin;

@@ -15,9 +15,10 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::{JoinHandle, spawn_local};
 use tokio::time::timeout;
 
-use super::answer::{Known, Line};
+use super::answer::{Known, Reply};
 use super::protocol::LONGEST_REQUEST;
 use super::{Answer, Request};
+use crate::kernel::join::Namespaces;
 use crate::kernel::unix::{self, Peer};
 use crate::lab::window::Window;
 use crate::view::History;
@@ -98,8 +99,15 @@ async fn serve(
     if request == Request::Down {
         let _ = end.send("`peerlab down`");
     }
-    let line = known.answer(request).await;
-    tell(&mut stream, line).await?;
+    match known.answer(request).await {
+        Reply::Line(answer, None) => say(&mut stream, &answer).await?,
+        Reply::Line(answer, Some(place)) => pass(&mut stream, &answer, &place).await?,
+        Reply::Pages(mut pages) => {
+            while let Some(page) = pages.next().await {
+                say(&mut stream, &page).await?;
+            }
+        }
+    }
     say(&mut stream, &Answer::End).await
 }
 
@@ -116,11 +124,8 @@ async fn question(stream: &mut UnixStream) -> io::Result<Option<Request>> {
 }
 
 /// Sends a line, the first bytes of it with the namespaces.
-async fn tell(stream: &mut UnixStream, (answer, place): Line) -> io::Result<()> {
-    let Some(place) = place else {
-        return say(stream, &answer).await;
-    };
-    let text = line(&answer)?;
+async fn pass(stream: &mut UnixStream, answer: &Answer, place: &Namespaces) -> io::Result<()> {
+    let text = line(answer)?;
     let passed = place.descriptors().map(AsFd::as_fd);
     let send = stream.async_io(Interest::WRITABLE, || unix::send(stream, &text, &passed));
     let sent = timeout(READING, send).await??;

@@ -8,12 +8,18 @@ use super::Lab;
 use crate::binding::Daemon;
 use crate::device::{Place, Running};
 use crate::kernel::namespace::Namespace;
+use crate::line::Asker;
+use crate::plan::of_topology::Layout;
 use crate::router::driver::RouterHandle;
 use crate::time::Clock;
 
 /// What may be looked at in a lab while it lives. Cheap to clone; asking it disturbs nobody.
 #[derive(Debug, Clone)]
 pub struct Window {
+    /// Its connections and names.
+    pub layout: Arc<Layout>,
+    /// Where LACP and BFD are asked.
+    pub line: Asker,
     /// The simulated routers, by name.
     pub routers: Arc<BTreeMap<String, RouterHandle>>,
     /// All network namespaces, by name.
@@ -32,6 +38,8 @@ impl Lab {
             (place.router.clone(), (device.daemon, place))
         };
         Window {
+            layout: self.layout.clone(),
+            line: self.line.asker(),
             routers: Arc::new(self.routers.clone()),
             namespaces: Arc::new(self.network.namespaces.clone()),
             clock: self.recorder.clock(),

@@ -2,6 +2,7 @@
 //! the carrier of the interface (RFC 5881).
 
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
@@ -102,6 +103,12 @@ pub enum BfdCommand {
 /// How a session is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BfdStatus {
+    /// Our address.
+    pub local: IpAddr,
+    /// The remote's address.
+    pub remote: IpAddr,
+    /// Our discriminator.
+    pub discriminator: NonZeroU32,
     /// Its state.
     pub state: State,
     /// Why it last changed.
@@ -126,6 +133,7 @@ pub(super) struct BfdLine {
     /// `None` when the session is only saying farewell.
     receive: Option<Socket>,
     send: Socket,
+    local: IpAddr,
     remote: SocketAddr,
     carrier: CarrierEvents,
     has_carrier: bool,
@@ -142,6 +150,7 @@ impl BfdLine {
             end: port.spec.end,
             receive: Some(port.receive),
             send: port.send,
+            local: port.spec.local,
             remote: SocketAddr::new(port.spec.remote, BFD_PORT),
             carrier: port.carrier,
             has_carrier: true,
@@ -218,6 +227,9 @@ impl BfdLine {
 
     pub fn status(&self) -> BfdStatus {
         BfdStatus {
+            local: self.local,
+            remote: self.remote.ip(),
+            discriminator: self.session.my_discriminator(),
             state: self.session.state(),
             diagnostic: self.session.diagnostic(),
             transmit_interval: self.session.transmit_interval(),

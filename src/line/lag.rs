@@ -10,7 +10,7 @@ use crate::kernel::link;
 use crate::kernel::namespace::Namespace;
 use crate::kernel::netlink::{Netlink, NetlinkError};
 use crate::kernel::socket::Socket;
-use crate::lacp::{Admin, Input, Lag, LagConfig, Output, PortStatus};
+use crate::lacp::{Admin, Counters, Input, Lag, LagConfig, Output, PortInfo, PortStatus};
 use crate::record::Fact;
 use crate::time::At;
 
@@ -85,6 +85,10 @@ pub struct LagStatus {
     pub carrier: bool,
     /// Its ports, in order.
     pub ports: Vec<PortStatus>,
+    /// What each says of itself.
+    pub actors: Vec<PortInfo>,
+    /// Frames of each.
+    pub counters: Vec<Counters>,
     /// Frames the kernel did not take, for example while a member was down.
     pub unsent: u64,
 }
@@ -200,6 +204,12 @@ impl LagLine {
             carrier: lag.carrier(),
             ports: (0..lag.port_count())
                 .filter_map(|n| lag.status(n))
+                .collect(),
+            actors: (0..lag.port_count())
+                .filter_map(|n| lag.actor(n).copied())
+                .collect(),
+            counters: (0..lag.port_count())
+                .filter_map(|n| lag.counters(n).copied())
                 .collect(),
             unsent: self.unsent,
         }

@@ -133,67 +133,21 @@ enum Command {
 /// The running thread. Dropping this ends it, with all sessions, silently.
 #[derive(Debug)]
 pub struct Line {
-    commands: mpsc::Sender<Command>,
-    wake: Arc<EventFd>,
+    asker: Asker,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Line {
-    /// Starts the thread. Facts go to `recorder`, what routers must learn to `events`.
-    ///
-    /// # Errors
-    /// When the kernel gives no thread or no descriptors.
-    pub fn start(
-        recorder: Recorder,
-        events: UnboundedSender<LineEvent>,
-    ) -> Result<Line, LineError> {
-        let wake = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)
-            .map_err(|errno| LineError::Start(errno.into()))?;
-        let wake = Arc::new(wake);
-        let (commands, orders) = mpsc::channel();
-        let thread =
-            thread::start(recorder, events, orders, Arc::clone(&wake)).map_err(LineError::Start)?;
-        Ok(Line {
-            commands,
-            wake,
-            thread: Some(thread),
-        })
-    }
+/// Where the thread is asked. Cheap to clone; once the thread has ended, no answer comes.
+#[derive(Debug, Clone)]
+pub struct Asker {
+    commands: mpsc::Sender<Command>,
+    wake: Arc<EventFd>,
+}
 
-    /// Runs a LAG from now on, every port dark until the kernel says otherwise. It replaces one at the same end.
-    pub fn add_lag(&self, port: LagPort) {
-        self.tell(Command::AddLag(Box::new(port)));
-    }
-
-    /// Ends a LAG as a line card without power does: nothing is said, the data path closes, carrier goes.
-    /// The answer comes when its sockets are closed.
-    pub fn remove_lag(&self, end: End) -> oneshot::Receiver<()> {
-        self.ask(|answer| Command::RemoveLag(end, answer))
-    }
-
-    /// Gives a command to a LAG.
-    pub fn lag(&self, end: End, command: lacp::Admin) {
-        self.tell(Command::Lag(end, command));
-    }
-
+impl Asker {
     /// How a LAG is; the answer never comes when there is none.
     pub fn inspect_lag(&self, end: End) -> oneshot::Receiver<LagStatus> {
         self.ask(|answer| Command::InspectLag(end, answer))
-    }
-
-    /// Runs a BFD session from now on. It replaces one at the same end.
-    pub fn add_bfd(&self, port: BfdPort) {
-        self.tell(Command::AddBfd(Box::new(port)));
-    }
-
-    /// Ends a BFD session. The answer comes when its address and port are free again.
-    pub fn remove_bfd(&self, end: End, farewell: Farewell) -> oneshot::Receiver<()> {
-        self.ask(|answer| Command::RemoveBfd(end, farewell, answer))
-    }
-
-    /// Gives a command to a BFD session.
-    pub fn bfd(&self, end: End, command: BfdCommand) {
-        self.tell(Command::Bfd(end, command));
     }
 
     /// How a BFD session is; the answer never comes when there is none.
@@ -214,9 +168,78 @@ impl Line {
     }
 }
 
+impl Line {
+    /// Starts the thread. Facts go to `recorder`, what routers must learn to `events`.
+    ///
+    /// # Errors
+    /// When the kernel gives no thread or no descriptors.
+    pub fn start(
+        recorder: Recorder,
+        events: UnboundedSender<LineEvent>,
+    ) -> Result<Line, LineError> {
+        let wake = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)
+            .map_err(|errno| LineError::Start(errno.into()))?;
+        let wake = Arc::new(wake);
+        let (commands, orders) = mpsc::channel();
+        let thread =
+            thread::start(recorder, events, orders, Arc::clone(&wake)).map_err(LineError::Start)?;
+        Ok(Line {
+            asker: Asker { commands, wake },
+            thread: Some(thread),
+        })
+    }
+
+    /// Where the thread is asked.
+    pub fn asker(&self) -> Asker {
+        self.asker.clone()
+    }
+
+    /// Runs a LAG from now on, every port dark until the kernel says otherwise. It replaces one at the same end.
+    pub fn add_lag(&self, port: LagPort) {
+        self.asker.tell(Command::AddLag(Box::new(port)));
+    }
+
+    /// Ends a LAG as a line card without power does: nothing is said, the data path closes, carrier goes.
+    /// The answer comes when its sockets are closed.
+    pub fn remove_lag(&self, end: End) -> oneshot::Receiver<()> {
+        self.asker.ask(|answer| Command::RemoveLag(end, answer))
+    }
+
+    /// Gives a command to a LAG.
+    pub fn lag(&self, end: End, command: lacp::Admin) {
+        self.asker.tell(Command::Lag(end, command));
+    }
+
+    /// How a LAG is; the answer never comes when there is none.
+    pub fn inspect_lag(&self, end: End) -> oneshot::Receiver<LagStatus> {
+        self.asker.inspect_lag(end)
+    }
+
+    /// Runs a BFD session from now on. It replaces one at the same end.
+    pub fn add_bfd(&self, port: BfdPort) {
+        self.asker.tell(Command::AddBfd(Box::new(port)));
+    }
+
+    /// Ends a BFD session. The answer comes when its address and port are free again.
+    pub fn remove_bfd(&self, end: End, farewell: Farewell) -> oneshot::Receiver<()> {
+        self.asker
+            .ask(|answer| Command::RemoveBfd(end, farewell, answer))
+    }
+
+    /// Gives a command to a BFD session.
+    pub fn bfd(&self, end: End, command: BfdCommand) {
+        self.asker.tell(Command::Bfd(end, command));
+    }
+
+    /// How a BFD session is; the answer never comes when there is none.
+    pub fn inspect_bfd(&self, end: End) -> oneshot::Receiver<BfdStatus> {
+        self.asker.inspect_bfd(end)
+    }
+}
+
 impl Drop for Line {
     fn drop(&mut self) {
-        self.tell(Command::Stop);
+        self.asker.tell(Command::Stop);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }

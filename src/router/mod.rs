@@ -11,6 +11,7 @@ pub mod driver;
 mod export;
 mod import;
 mod io;
+mod look;
 mod loss;
 mod peer;
 mod secret;
@@ -27,7 +28,7 @@ pub use config::{
 };
 pub use io::{Conn, Direction, Fib, Input, NextHop, Output};
 pub use secret::{Secret, SecretError};
-pub use table::{AdjRibIn, Advertised, LocRib, Received, Selected};
+pub use table::{AdjRibIn, Advertised, Explained, LocRib, Outcome, Received, Selected};
 
 use crate::bgp::attributes::AttributeSets;
 use crate::bgp::family::Family;
@@ -109,13 +110,6 @@ impl Router {
     /// Why a received route is not used, be it refused by policy or malformed (then it is not in Adj-RIB-In).
     pub fn refused(&self, session: SessionIndex, prefix: &IpNet) -> Option<&Reason> {
         self.adj_rib_in(session)?.refused(prefix)
-    }
-
-    /// All routes of a session that are not used, with the reason of each; in no order.
-    pub fn refusals(&self, session: SessionIndex) -> impl Iterator<Item = (IpNet, &Reason)> {
-        let routes = self.adj_rib_in(session).into_iter();
-        let routes = routes.flat_map(AdjRibIn::iter);
-        routes.filter_map(|route| Some((route.prefix, route.refused?)))
     }
 
     /// The routes received on a session.
@@ -408,4 +402,4 @@ impl Router {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,6 +1,6 @@
 //! Routers joined in memory, in virtual time.
 
-mod net;
+pub mod net;
 mod pair;
 mod policy;
 mod roles;

@@ -28,10 +28,6 @@ pub struct History {
 pub struct Past {
     /// The last changes of its state, the latest last: when, the new state, and why.
     changes: VecDeque<(At, String, String)>,
-    /// The last NOTIFICATION sent, in words.
-    sent: Option<(At, String)>,
-    /// The last NOTIFICATION received, in words.
-    received: Option<(At, String)>,
 }
 
 /// A change of state, or a message, seen from now.
@@ -58,13 +54,7 @@ impl History {
                 why,
             } => {
                 let past = self.bgp.entry((router.clone(), session.clone()));
-                let past = past.or_default();
-                past.changed(at, state, why);
-                if let Some(words) = why.strip_prefix("sent ") {
-                    past.sent = Some((at, words.to_owned()));
-                } else if let Some(words) = why.strip_prefix("received ") {
-                    past.received = Some((at, words.to_owned()));
-                }
+                past.or_default().changed(at, state, why);
             }
             Fact::Bfd {
                 router,
@@ -152,24 +142,6 @@ impl Past {
         let (at, _, why) = self.changes.back()?;
         Some((seconds(now.since(*at)), why))
     }
-
-    /// The last NOTIFICATION sent.
-    pub fn sent(&self, now: At) -> Option<Change> {
-        message(now, self.sent.as_ref(), "sent")
-    }
-
-    /// The last NOTIFICATION received.
-    pub fn received(&self, now: At) -> Option<Change> {
-        message(now, self.received.as_ref(), "received")
-    }
-}
-
-fn message(now: At, message: Option<&(At, String)>, state: &str) -> Option<Change> {
-    message.map(|(at, words)| Change {
-        ago: seconds(now.since(*at)),
-        state: state.to_owned(),
-        why: words.clone(),
-    })
 }
 
 /// Seconds, to the millisecond.

@@ -1,15 +1,58 @@
 //! What a lab looks like while it lives, as plain values: made from routers, LAGs and BFD sessions, sent as JSON, drawn as
 //! tables.
 //!
-//! Field names are those of the JSON (`peerlab show --json`), whose schema is [`schema`].
+//! Field names are those of the JSON that `peerlab show --json` prints; [`schema`] describes it.
 //!
-//! **Invariant:** a view is a copy: it holds nothing of the lab, and nothing of the lab changes by looking. What it is made
-//! from is bounded, and so is it.
+//! **Invariant:** a view is a copy: it holds nothing of the lab, and nothing of the lab changes by looking.
 
+mod attributes;
+mod bfd;
 mod history;
+mod lag;
+mod overview;
+mod policy;
+mod route;
+pub mod routes;
 mod session;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
+pub use attributes::Attributes;
+pub use bfd::{Bfd, bfd};
 pub use history::{Change, History, Past};
-pub use session::{Session, sessions};
+pub use lag::{Frames, Lag, Member, Port, lag};
+pub use overview::{ConnectionLine, Overview, RouterLine};
+pub use policy::{Policies, policies};
+pub use route::{Candidate, RouteDetail, Standing, Told, route};
+pub use routes::Route;
+pub use session::{Counters, Messages, Session, SessionDetail, Timers, session, sessions};
+
+use schemars::{JsonSchema, schema_for};
+
+/// What `peerlab show WHAT --json` prints, one property for each WHAT.
+#[derive(JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[expect(dead_code, reason = "only its schema is used")]
+struct Shown {
+    /// `peerlab show`.
+    overview: Overview,
+    /// `peerlab show sessions`.
+    sessions: Vec<Session>,
+    /// `peerlab show session`.
+    session: SessionDetail,
+    /// `peerlab show routes`, `received`, `accepted`, `refused` and `advertised`.
+    routes: Vec<Route>,
+    /// `peerlab show route`.
+    route: RouteDetail,
+    /// `peerlab show bfd`.
+    bfd: Vec<Bfd>,
+    /// `peerlab show lacp`.
+    lacp: Vec<Lag>,
+    /// `peerlab show policy`.
+    policy: Policies,
+}
+
+/// The JSON Schema of all that is shown.
+pub fn schema() -> serde_json::Value {
+    schema_for!(Shown).to_value()
+}

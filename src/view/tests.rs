@@ -1,1 +1,209 @@
-//! Views of routers made in memory.
+//! Views of routers joined in memory, as their JSON; and that it is what the schema says.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::{History, routes};
+use crate::bgp::policy::{Match, Policy, PrefixSet, Rule, Verdict};
+use crate::record::{Entry, Fact};
+use crate::router::tests::net::{Net, ms, net};
+use crate::router::{
+    Originated, OriginatedAttributes, Router, RouterConfig, SessionIndex, SessionSpec, Sessions,
+};
+use crate::time::At;
+
+const REFUSED: &str = "203.0.113.0/24";
+
+fn config(name: &str, asn: u32, id: u8, sessions: Vec<SessionSpec>) -> RouterConfig {
+    RouterConfig {
+        name: name.to_owned(),
+        asn,
+        router_id: Ipv4Addr::new(10, 0, 0, id),
+        sessions,
+        originate: Vec::new(),
+        multipath: 8,
+    }
+}
+
+/// One end of link `link`.
+fn end(name: &str, link: u8, side: u8, asn: u32) -> SessionSpec {
+    let address = |side| Ipv4Addr::new(10, 9, link, side);
+    SessionSpec::new(name, name, address(side), address(1 - side), 31, asn)
+}
+
+/// An edge that tells a route with this path behind its own AS.
+fn edge(n: u8, told: &[(&str, &[u32])]) -> RouterConfig {
+    let name = format!("ams-{n}");
+    let mut edge = config(&format!("edge-{n}"), 8075, n, vec![end(&name, n, 1, 64500)]);
+    edge.originate = told
+        .iter()
+        .map(|(prefix, path)| Originated {
+            prefix: net(prefix),
+            attributes: OriginatedAttributes {
+                as_path: path.to_vec(),
+                communities: vec![8075 << 16 | 8007],
+                ..OriginatedAttributes::default()
+            },
+            sessions: Sessions::All,
+        })
+        .collect();
+    edge
+}
+
+/// A router with two edges that tell it of the same prefixes: once the first one's path is shorter, once both are equal,
+/// once it is refused.
+pub(crate) fn two_edges() -> Net {
+    let told: [(&str, &[u32]); 3] = [
+        ("198.18.0.0/24", &[]),
+        ("198.18.1.0/24", &[]),
+        (REFUSED, &[65000]),
+    ];
+    let longer: [(&str, &[u32]); 2] = [("198.18.0.0/24", &[3356]), ("198.18.1.0/24", &[])];
+    let mut pe = config(
+        "pe",
+        64500,
+        9,
+        vec![end("ams-1", 1, 0, 8075), end("ams-2", 2, 0, 8075)],
+    );
+    let refused = PrefixSet::from_iter([net(REFUSED)]);
+    let policy = Policy::new(
+        vec![Rule::reject(
+            vec![Match::Prefix(Arc::new(refused))],
+            "not-microsofts",
+        )],
+        Verdict::Accept,
+    );
+    for session in &mut pe.sessions {
+        session.import = Arc::new(policy.clone());
+    }
+    let mut net = Net::new(vec![pe, edge(1, &told), edge(2, &longer)], ms(1));
+    net.start();
+    let done = |net: &Net| net.all_established();
+    assert!(net.run_until(ms(10_000), done), "all sessions are up");
+    net.run(ms(1_000));
+    net
+}
+
+fn pe(net: &Net) -> &Router {
+    &net.routers[net.named("pe")]
+}
+
+fn history(net: &Net) -> History {
+    let mut history = History::default();
+    for (at, fact) in &net.facts {
+        let (at, fact) = (*at, fact.clone());
+        history.take(&Entry { at, fact });
+    }
+    history
+}
+
+/// The JSON, which must be as the schema says.
+fn shown(what: &str, view: impl serde::Serialize) -> String {
+    let value = serde_json::to_value(view).expect("JSON");
+    let validator = jsonschema::validator_for(&super::schema()).expect("a JSON Schema");
+    // Each kind of view is a property of the schema's object, and the others may not be there.
+    let object = json!({ what: value });
+    let wrong: Vec<String> = validator
+        .iter_errors(&object)
+        .filter(|error| !error.instance_path().to_string().is_empty())
+        .map(|error| format!("{}: {error}", error.instance_path()))
+        .collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    serde_json::to_string_pretty(&value).expect("JSON")
+}
+
+#[test]
+fn sessions_and_one_in_full() {
+    let net = two_edges();
+    let (router, history, now) = (pe(&net), history(&net), net.now);
+    let told = |session: super::Session| session.told(&history, now);
+    let sessions: Vec<_> = super::sessions(router).into_iter().map(told).collect();
+    insta::assert_snapshot!(shown("sessions", sessions));
+    let session = super::session(router, SessionIndex(0), now).expect("a session");
+    insta::assert_snapshot!(shown("session", session.told(&history, now)));
+    assert_eq!(super::session(router, SessionIndex(2), now), None);
+}
+
+#[test]
+fn the_reason_of_a_choice_is_told_at_each_candidate() {
+    let net = two_edges();
+    let router = pe(&net);
+    for prefix in ["198.18.0.0/24", "198.18.1.0/24", REFUSED] {
+        let view = super::route(router, &prefix.parse().expect("a prefix"));
+        let view = view.expect("a route");
+        insta::assert_snapshot!(shown("route", view));
+    }
+    let unknown = "192.0.2.0/24".parse().expect("a prefix");
+    assert_eq!(super::route(router, &unknown), None);
+}
+
+#[test]
+fn a_route_of_ones_own_names_the_sessions_it_is_told_on() {
+    let net = two_edges();
+    let edge = &net.routers[net.named("edge-1")];
+    let view = super::route(edge, &"198.18.0.0/24".parse().expect("a prefix"));
+    let view = view.expect("a route");
+    assert_eq!(view.originated_on, ["ams-1"]);
+    assert_eq!(view.advertised.len(), 1);
+    assert!(view.candidates.is_empty());
+    shown("route", view);
+}
+
+#[test]
+fn every_table_has_its_routes_and_pages_leave_out_what_has_gone() {
+    let net = two_edges();
+    let router = pe(&net);
+    let first = SessionIndex(0);
+    let texts = |table| {
+        let mut prefixes = routes::prefixes(router, table);
+        prefixes.sort_unstable();
+        let page = routes::page(router, table, &prefixes);
+        shown("routes", &page);
+        let texts = page.into_iter().map(|route| route.prefix.to_string());
+        texts.collect::<Vec<_>>()
+    };
+    let both = ["198.18.0.0/24", "198.18.1.0/24"];
+    assert_eq!(texts(routes::Table::Used), both);
+    assert_eq!(texts(routes::Table::Accepted(first)), both);
+    assert_eq!(texts(routes::Table::Refused(first)), [REFUSED]);
+    let all = [both[0], both[1], REFUSED];
+    assert_eq!(texts(routes::Table::Received(first)), all);
+    let gone = "192.0.2.0/24".parse().expect("a prefix");
+    assert!(routes::page(router, routes::Table::Used, &[gone]).is_empty());
+    let refused = routes::page(
+        router,
+        routes::Table::Refused(first),
+        &[REFUSED.parse().expect("a prefix")],
+    );
+    insta::assert_snapshot!(shown("routes", refused));
+}
+
+#[test]
+fn the_history_stays_small() {
+    let mut history = History::default();
+    for n in 0..1000 {
+        let fact = Fact::Bgp {
+            router: "pe".to_owned(),
+            session: "ams-1".to_owned(),
+            state: "Idle".to_owned(),
+            why: format!("received Cease {n}"),
+        };
+        let at = At::from_millis(n);
+        history.take(&Entry { at, fact });
+    }
+    let (past, now) = (history.bgp("pe", "ams-1"), At::from_millis(1999));
+    assert_eq!(past.changes(now).len(), 8);
+    assert_eq!(past.last(now), Some((1.0, "received Cease 999")));
+    assert!(history.bgp("pe", "ams-2").changes(now).is_empty());
+}
+
+#[test]
+fn the_schema_describes_every_kind() {
+    let schema = super::schema();
+    let kinds = schema["properties"].as_object().expect("properties");
+    for kind in ["overview", "sessions", "session", "routes", "route", "bfd"] {
+        assert_ne!(kinds.get(kind), None::<&Value>, "{kind}");
+    }
+}

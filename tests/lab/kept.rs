@@ -109,6 +109,8 @@ fn whole_life(someone: &Someone) -> Result<(), Failed> {
     let established = json.iter().filter(|one| one["state"] == "Established");
     sessions.check(established.count() == 16, "16 sessions that are up")?;
 
+    shows_all(&up)?;
+
     up.exec("ams-pe-1", &["sh", "-c", "ip -br address; exit 7"])?
         .expect(7)?;
     let inside = up.exec("ams-pe-1", &["ip", "-br", "address", "show", "ams-1"])?;
@@ -142,6 +144,53 @@ fn whole_life(someone: &Someone) -> Result<(), Failed> {
     // Not soon: now.
     down.check(left::processes(&up.mark).is_empty(), "no process left")?;
     before.nothing_is_left(&up.mark)
+}
+
+/// Every kind of view is there, as a table and as JSON.
+fn shows_all(up: &Up) -> Result<(), Failed> {
+    let voice = "198.51.100.0/24";
+    for (what, words) in [
+        (&[][..], "ams-1 ams-edge-1 ams-pe-1 up 2/2 up Established"),
+        (&["session", "ams-edge-1", "ams-1"], "BFD strict"),
+        (&["routes", "wan"], "198.51.100.0/24"),
+        (&["received", "ams-pe-1", "ams-1"], "198.18.0.0/24"),
+        (&["accepted", "ams-edge-1", "ams-1"], "64500 8075:8007"),
+        (&["refused", "ams-edge-1", "ams-1"], "no routes"),
+        (&["advertised", "ams-pe-1", "ams-1"], voice),
+        (&["route", "wan", voice], "chosen over via ams-edge-2"),
+        (&["bfd", "ams-edge-1"], "192.0.2.0 up"),
+        (&["lacp", "ams-pe-1"], "CURRENT DISTRIBUTING"),
+        (&["policy", "ams-edge-1", "ams-1"], "reject bogon-prefix"),
+    ] {
+        let table = up.show(what)?;
+        table.expect(0)?;
+        table.expect_words(words)?;
+        let json = up.show(&[what, &["--json"]].concat())?;
+        json.expect(0)?;
+        serde_json::from_str::<serde_json::Value>(&json.words)?;
+    }
+    let all = up.show(&["routes", "core", "--json"])?;
+    let all: Vec<serde_json::Value> = serde_json::from_str(&all.words)?;
+    up.ended.check(all.len() == 280, "280 routes")?;
+    for (what, help) in [
+        (
+            &["session", "ams-edge-1", "ams-11"][..],
+            "did you mean `ams-1`?",
+        ),
+        (
+            &["route", "wan", "192.0.2.0/24"],
+            "`peerlab show routes wan` lists",
+        ),
+        (
+            &["bfd", "core"],
+            "there are `ams-edge-1`, `ams-edge-2`, `ams-pe-1`, `ams-pe-2`",
+        ),
+    ] {
+        let wrong = up.show(what)?;
+        wrong.expect(2)?;
+        wrong.expect_words(help)?;
+    }
+    Ok(())
 }
 
 /// Nothing of the other lab is left, and the first one is there.

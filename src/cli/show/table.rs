@@ -4,8 +4,10 @@ use std::io::Write;
 
 use anstyle::{AnsiColor, Style};
 
-const BOLD: Style = Style::new().bold();
-const DIM: Style = Style::new().dimmed();
+/// Of headings and titles.
+pub const BOLD: Style = Style::new().bold();
+/// Of what is beside the point.
+pub const DIM: Style = Style::new().dimmed();
 /// Between columns.
 const GAP: usize = 2;
 /// The last column is not made narrower than this.
@@ -27,7 +29,8 @@ pub enum Tone {
 }
 
 impl Tone {
-    fn style(self) -> Style {
+    /// Its colour.
+    pub fn style(self) -> Style {
         let colour = match self {
             Tone::Plain => return Style::new(),
             Tone::Dim => return DIM,
@@ -70,11 +73,21 @@ pub fn number(number: impl ToString) -> Cell {
     }
 }
 
+impl Cell {
+    /// In another colour.
+    pub fn toned(self, tone: Tone) -> Cell {
+        Cell { tone, ..self }
+    }
+}
+
 /// A table in the making.
 #[derive(Debug)]
 pub struct Table {
     heading: Vec<&'static str>,
+    headed: bool,
     rows: Vec<Vec<Cell>>,
+    /// Columns are at least this wide.
+    widths: Vec<usize>,
 }
 
 impl Table {
@@ -82,8 +95,27 @@ impl Table {
     pub fn new<const N: usize>(heading: [&'static str; N]) -> Table {
         Table {
             heading: heading.to_vec(),
+            headed: true,
             rows: Vec::new(),
+            widths: vec![0; N],
         }
+    }
+
+    /// Two columns without a heading.
+    pub fn bare() -> Table {
+        Table {
+            headed: false,
+            ..Table::new(["", ""])
+        }
+    }
+
+    /// Goes on where another one with the same columns ended, whose widths are given.
+    pub fn going_on(mut self, widths: &[usize]) -> Table {
+        self.headed = widths.is_empty();
+        if !self.headed {
+            self.widths = widths.to_vec();
+        }
+        self
     }
 
     /// One more row, with a cell for each column.
@@ -94,10 +126,19 @@ impl Table {
 
     /// Writes it, the last column broken so that lines have at most `columns`; without, no line is broken.
     ///
+    /// Returns the widths of its columns.
+    ///
     /// # Errors
     /// Those of the stream.
-    pub fn write(&self, out: &mut impl Write, columns: Option<usize>) -> std::io::Result<()> {
-        let mut widths: Vec<usize> = self.heading.iter().map(|h| h.chars().count()).collect();
+    pub fn write(
+        &self,
+        out: &mut impl Write,
+        columns: Option<usize>,
+    ) -> std::io::Result<Vec<usize>> {
+        let heads = self.heading.iter().zip(&self.widths);
+        let mut widths: Vec<usize> = heads
+            .map(|(head, width)| head.chars().count().max(*width))
+            .collect();
         for row in &self.rows {
             for (width, cell) in widths.iter_mut().zip(row) {
                 *width = (*width).max(cell.text.chars().count());
@@ -106,7 +147,18 @@ impl Table {
         let last = widths.len().saturating_sub(1);
         let before: usize = widths.iter().take(last).map(|width| width + GAP).sum();
         let room = columns.map(|columns| columns.saturating_sub(before).max(NARROWEST));
-        for (n, (head, width)) in self.heading.iter().zip(&widths).enumerate() {
+        if self.headed {
+            self.write_heading(out, &widths)?;
+        }
+        for row in &self.rows {
+            write_row(out, row, &widths, before, room)?;
+        }
+        Ok(widths)
+    }
+
+    fn write_heading(&self, out: &mut impl Write, widths: &[usize]) -> std::io::Result<()> {
+        let last = widths.len().saturating_sub(1);
+        for (n, (head, width)) in self.heading.iter().zip(widths).enumerate() {
             let right = self.rows.first().is_some_and(|row| row[n].right);
             let pad = width - head.chars().count();
             let (left, gap) = match (right, n == last) {
@@ -117,45 +169,40 @@ impl Table {
             };
             write!(out, "{:left$}{BOLD}{head}{BOLD:#}{:gap$}", "", "")?;
         }
-        writeln!(out)?;
-        for row in &self.rows {
-            self.write_row(out, row, &widths, before, room)?;
-        }
-        Ok(())
-    }
-
-    fn write_row(
-        &self,
-        out: &mut impl Write,
-        row: &[Cell],
-        widths: &[usize],
-        before: usize,
-        room: Option<usize>,
-    ) -> std::io::Result<()> {
-        let last = row.len().saturating_sub(1);
-        for (n, (cell, width)) in row.iter().zip(widths).enumerate() {
-            let style = cell.tone.style();
-            let lines = match room.filter(|_| n == last) {
-                Some(room) => broken(&cell.text, room),
-                None => vec![cell.text.clone()],
-            };
-            let Some((first, rest)) = lines.split_first() else {
-                continue;
-            };
-            let pad = width.saturating_sub(first.chars().count());
-            let (left, gap) = match (cell.right, n == last) {
-                (true, true) => (pad, 0),
-                (true, false) => (pad, GAP),
-                (false, true) => (0, 0),
-                (false, false) => (0, pad + GAP),
-            };
-            write!(out, "{:left$}{style}{first}{style:#}{:gap$}", "", "")?;
-            for line in rest {
-                write!(out, "\n{:before$}{style}{line}{style:#}", "")?;
-            }
-        }
         writeln!(out)
     }
+}
+
+fn write_row(
+    out: &mut impl Write,
+    row: &[Cell],
+    widths: &[usize],
+    before: usize,
+    room: Option<usize>,
+) -> std::io::Result<()> {
+    let last = row.len().saturating_sub(1);
+    for (n, (cell, width)) in row.iter().zip(widths).enumerate() {
+        let style = cell.tone.style();
+        let lines = match room.filter(|_| n == last) {
+            Some(room) => broken(&cell.text, room),
+            None => vec![cell.text.clone()],
+        };
+        let Some((first, rest)) = lines.split_first() else {
+            continue;
+        };
+        let pad = width.saturating_sub(first.chars().count());
+        let (left, gap) = match (cell.right, n == last) {
+            (true, true) => (pad, 0),
+            (true, false) => (pad, GAP),
+            (false, true) => (0, 0),
+            (false, false) => (0, pad + GAP),
+        };
+        write!(out, "{:left$}{style}{first}{style:#}{:gap$}", "", "")?;
+        for line in rest {
+            write!(out, "\n{:before$}{style}{line}{style:#}", "")?;
+        }
+    }
+    writeln!(out)
 }
 
 /// Words filled into lines of at most `width`; a longer word stands alone, unbroken.

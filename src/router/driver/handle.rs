@@ -88,6 +88,11 @@ impl RouterHandle {
         &self.name
     }
 
+    /// The names of its sessions, in the order of its configuration.
+    pub fn sessions(&self) -> &[String] {
+        &self.sessions
+    }
+
     /// The session of a name.
     pub fn session(&self, name: &str) -> Option<SessionIndex> {
         let place = self.sessions.iter().position(|session| session == name)?;

@@ -4,6 +4,7 @@
 //!
 //! **Invariant:** after each change of a prefix it is decided anew before anything else happens.
 
+mod explain;
 mod hops;
 mod paths;
 mod reasons;
@@ -12,6 +13,7 @@ mod views;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
+pub use self::explain::{Explained, Outcome};
 pub(super) use self::hops::SetId;
 use self::hops::{HopId, Hops};
 pub(super) use self::paths::{Fate, Path};

@@ -1,0 +1,157 @@
+//! Routes in lines, and one of them in full.
+
+use std::io::{self, Write};
+
+use super::Facts;
+use crate::cli::show::Page;
+use crate::cli::show::table::{BOLD, Table, Tone, number, text, toned};
+use crate::view::{Candidate, Route, RouteDetail, Standing};
+
+/// A line for each route; the last column is what the table is about.
+pub fn routes(page: &mut Page, view: &[Route]) -> io::Result<()> {
+    let what = page.routes;
+    let heading: [&'static str; 7] = match what {
+        RoutesOf::Used => [
+            "prefix",
+            "next hop",
+            "from",
+            "pref",
+            "MED",
+            "AS path",
+            "chosen as",
+        ],
+        RoutesOf::Refused => [
+            "prefix",
+            "next hop",
+            "communities",
+            "pref",
+            "MED",
+            "AS path",
+            "refused",
+        ],
+        RoutesOf::Other => [
+            "prefix",
+            "next hop",
+            "id",
+            "pref",
+            "MED",
+            "AS path",
+            "communities",
+        ],
+    };
+    let mut table = Table::new(heading).going_on(&page.widths);
+    for route in view {
+        let attributes = route.attributes.as_ref();
+        let next_hop = match route.next_hops.is_empty() {
+            true => attributes
+                .map(|a| a.next_hop.to_string())
+                .unwrap_or_default(),
+            false => route.next_hops.join(", "),
+        };
+        let path = attributes.map(|a| match a.as_path.as_str() {
+            "" => "internal".to_owned(),
+            path => path.to_owned(),
+        });
+        let communities = attributes.map(|a| a.communities.join(" "));
+        let communities = communities.unwrap_or_default();
+        let number_of = |of: Option<u32>| number(of.map(|n| n.to_string()).unwrap_or_default());
+        let reason = route.reason.clone().unwrap_or_default();
+        let (third, last) = match what {
+            RoutesOf::Used => (text(route.from.clone().unwrap_or_default()), text(reason)),
+            RoutesOf::Refused => (text(communities), toned(reason, Tone::Uneasy)),
+            RoutesOf::Other => (number_of(route.path_id), text(communities)),
+        };
+        table.row([
+            text(route.prefix.to_string()),
+            text(next_hop),
+            third,
+            number_of(attributes.and_then(|a| a.local_pref)),
+            number_of(attributes.and_then(|a| a.med)),
+            text(path.unwrap_or_default()),
+            last,
+        ]);
+    }
+    page.widths = table.write(&mut page.text, page.columns)?;
+    Ok(())
+}
+
+/// Which routes are drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RoutesOf {
+    /// Loc-RIB.
+    Used,
+    /// Refused ones.
+    Refused,
+    /// Adj-RIB-In or Adj-RIB-Out.
+    Other,
+}
+
+/// One route with everything about it.
+pub fn route(page: &mut Page, view: &RouteDetail) -> io::Result<()> {
+    writeln!(
+        page.text,
+        "{BOLD}{}{BOLD:#} in {}",
+        view.prefix, view.router
+    )?;
+    if !view.next_hops.is_empty() {
+        writeln!(
+            page.text,
+            "  in the kernel over {}",
+            view.next_hops.join(", ")
+        )?;
+    }
+    if !view.originated_on.is_empty() {
+        writeln!(
+            page.text,
+            "  originated here, towards {}",
+            view.originated_on.join(", ")
+        )?;
+    }
+    for candidate in &view.candidates {
+        draw_candidate(page, candidate)?;
+    }
+    for told in &view.advertised {
+        let mut facts = Facts::new(&format!("advertised on {}", told.session));
+        facts.attributes(&told.attributes);
+        writeln!(page.text)?;
+        facts.write(page)?;
+    }
+    Ok(())
+}
+
+fn draw_candidate(page: &mut Page, candidate: &Candidate) -> io::Result<()> {
+    let tone = match candidate.standing {
+        Standing::Best | Standing::Equal => Tone::Good,
+        Standing::Lost => Tone::Dim,
+        Standing::Unreachable | Standing::Refused => Tone::Uneasy,
+    };
+    let id = candidate.path_id.map(|id| format!(", path {id}"));
+    let title = format!(
+        "via {} ({}{})",
+        candidate.session,
+        candidate.neighbour,
+        id.unwrap_or_default()
+    );
+    let mut facts = Facts::new(&title);
+    let standing = match candidate.standing {
+        Standing::Best => "best",
+        Standing::Equal => "used, too",
+        Standing::Lost | Standing::Unreachable | Standing::Refused => "not used",
+    };
+    facts.toned(standing, candidate.why.clone(), tone);
+    if let Some(attributes) = &candidate.attributes {
+        facts.attributes(attributes);
+    }
+    if let Some(received) = &candidate.as_received {
+        let mut before = Facts::new("");
+        before.attributes(received);
+        let used = facts.lines.clone();
+        for (name, text, _) in before.lines {
+            if !used.iter().any(|(n, t, _)| *n == name && *t == text) {
+                facts.toned(&format!("{name} came as"), text, Tone::Dim);
+            }
+        }
+    }
+    writeln!(page.text)?;
+    facts.write(page)
+}

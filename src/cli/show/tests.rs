@@ -1,0 +1,63 @@
+//! What people see, without its colours, in a terminal of 100 columns.
+
+use super::{Page, RoutesOf, draw};
+use crate::router::SessionIndex;
+use crate::view::tests::two_edges;
+use crate::view::{self, routes};
+
+fn drawn(columns: Option<usize>, draw: impl FnOnce(&mut Page) -> std::io::Result<()>) -> String {
+    let mut page = Page {
+        columns,
+        ..Page::new(false)
+    };
+    draw(&mut page).expect("memory takes everything");
+    let text = String::from_utf8(page.text).expect("text");
+    anstream::adapter::strip_str(&text).to_string()
+}
+
+#[test]
+fn a_lab_in_tables() {
+    let net = two_edges();
+    let router = &net.routers[net.named("pe")];
+    let text = drawn(Some(100), |page| {
+        draw::sessions(page, &view::sessions(router))?;
+        let session = view::session(router, SessionIndex(0), net.now).expect("a session");
+        draw::session(page, &session)?;
+        for prefix in ["198.18.0.0/24", "203.0.113.0/24"] {
+            let route = view::route(router, &prefix.parse().expect("a prefix"));
+            draw::route(page, &route.expect("a route"))?;
+        }
+        draw::policy(page, &view::policies(router, SessionIndex(0)).expect("two"))
+    });
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn pages_of_one_table_stand_under_one_heading() {
+    let net = two_edges();
+    let router = &net.routers[net.named("pe")];
+    let text = drawn(Some(100), |page| {
+        page.routes = RoutesOf::Used;
+        for prefix in ["198.18.0.0/24", "198.18.1.0/24"] {
+            let prefix = prefix.parse().expect("a prefix");
+            draw::routes(page, &routes::page(router, routes::Table::Used, &[prefix]))?;
+        }
+        Ok(())
+    });
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn only_the_last_column_gives_way_and_only_on_a_terminal() {
+    let mut table = super::table::Table::new(["a", "why"]);
+    let words = "a reason that has more words than a narrow terminal has room for";
+    table.row([super::table::number(7), super::table::text(words)]);
+    let narrow = drawn(Some(30), |page| page.table(&table));
+    let lines: Vec<&str> = narrow.lines().collect();
+    assert!(
+        lines.iter().all(|line| line.chars().count() <= 30),
+        "{narrow}"
+    );
+    assert!(lines.len() > 3 && lines[2].starts_with("   "), "{narrow}");
+    assert_eq!(drawn(None, |page| page.table(&table)).lines().count(), 2);
+}

@@ -1,0 +1,75 @@
+//! BFD sessions.
+
+use std::net::IpAddr;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::history::{Change, History, seconds};
+use crate::line::{BfdStatus, End};
+use crate::time::At;
+
+/// A BFD session as one end sees it. Times are in seconds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Bfd {
+    /// The router at this end.
+    pub router: String,
+    /// The BGP session it guards: `ams-1`, or `ams-1/ipv6`.
+    pub session: String,
+    /// Our address.
+    pub local: IpAddr,
+    /// The remote's address.
+    pub remote: IpAddr,
+    /// `admin-down`, `down`, `init`, `up`.
+    pub state: String,
+    /// Why it last changed, in the words of RFC 5880.
+    pub diagnostic: String,
+    /// Since it came there.
+    pub since: Option<f64>,
+    /// Between packets we send, before jitter.
+    pub transmit_interval: f64,
+    /// The Detection Time; none before the first packet.
+    pub detection_time: Option<f64>,
+    /// Our discriminator.
+    pub discriminator: u32,
+    /// Control packets sent.
+    pub sent: u64,
+    /// Control packets accepted.
+    pub received: u64,
+    /// Packets discarded as section 6.8.6 wants.
+    pub discarded: u64,
+    /// Why the last of these was discarded.
+    pub last_discarded: Option<String>,
+    /// Packets from another address than the remote's.
+    pub foreign: u64,
+    /// Packets the kernel did not take, for example while there was no carrier.
+    pub unsent: u64,
+    /// The last changes of its state, the latest last.
+    pub changes: Vec<Change>,
+}
+
+/// A BFD session.
+pub fn bfd(end: &End, status: &BfdStatus, history: &History, now: At) -> Bfd {
+    let past = history.bfd(&end.router, &end.connection);
+    let counters = status.counters;
+    Bfd {
+        router: end.router.clone(),
+        session: end.connection.clone(),
+        local: status.local,
+        remote: status.remote,
+        state: status.state.name().to_owned(),
+        diagnostic: status.diagnostic.words().to_owned(),
+        since: past.last(now).map(|(since, _)| since),
+        transmit_interval: seconds(status.transmit_interval),
+        detection_time: status.detection_time.map(seconds),
+        discriminator: status.discriminator.get(),
+        sent: counters.sent,
+        received: counters.received,
+        discarded: counters.discarded,
+        last_discarded: counters.last_discarded.as_ref().map(ToString::to_string),
+        foreign: status.foreign,
+        unsent: status.unsent,
+        changes: past.changes(now),
+    }
+}

@@ -1,0 +1,128 @@
+//! LAGs and the LACP of their members.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::history::{Change, History};
+use crate::lacp::PortInfo;
+use crate::line::{End, LagStatus};
+use crate::time::At;
+
+/// An end of a LAG.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Lag {
+    /// The router at this end; the LAG is run by its line card.
+    pub router: String,
+    /// The connection.
+    pub connection: String,
+    /// Carrier.
+    pub up: bool,
+    /// Seconds since it changed.
+    pub since: Option<f64>,
+    /// Frames the kernel did not take.
+    pub unsent: u64,
+    /// Its members, in order.
+    pub members: Vec<Member>,
+    /// The last changes of its carrier, the latest last.
+    pub changes: Vec<Change>,
+}
+
+/// A member of a LAG, with the names of IEEE 802.1AX.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Member {
+    /// Counted from 1.
+    pub member: usize,
+    /// Light.
+    pub light: bool,
+    /// State of the receive machine.
+    pub receive: String,
+    /// State of the mux machine.
+    pub mux: String,
+    /// The selection logic's answer, with the obstacle if there is one.
+    pub selected: String,
+    /// Takes frames.
+    pub collecting: bool,
+    /// Sends frames.
+    pub distributing: bool,
+    /// What this end says of itself: system, key, port, state.
+    pub actor: Option<Port>,
+    /// What the other end said last; none while nothing was heard.
+    pub partner: Option<Port>,
+    /// How often the partner wants to hear from us: `fast` (1 s) or `slow` (30 s).
+    pub partner_wants: Option<String>,
+    /// Frames, since the member was made.
+    pub frames: Option<Frames>,
+}
+
+/// An end of a member in its LACPDUs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Port {
+    /// System priority and identifier, key, port priority and number.
+    pub port: String,
+    /// Bits of the state octet that are set, by their names.
+    pub state: String,
+}
+
+/// Frames of a member (aAggPortStats).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Frames {
+    /// LACPDUs sent.
+    pub lacpdus_sent: u64,
+    /// LACPDUs received.
+    pub lacpdus_received: u64,
+    /// Marker PDUs received, each of them answered.
+    pub markers_received: u64,
+    /// Frames that were no PDU.
+    pub illegal: u64,
+    /// Why the last of them was none.
+    pub last_illegal: Option<String>,
+}
+
+/// An end of a LAG.
+pub fn lag(end: &End, status: &LagStatus, history: &History, now: At) -> Lag {
+    let past = history.lag(&end.router, &end.connection);
+    let members = status.ports.iter().enumerate().map(|(n, port)| Member {
+        member: n + 1,
+        light: port.light,
+        receive: port.receive.to_string(),
+        mux: port.mux.to_string(),
+        selected: port.selected.to_string(),
+        collecting: port.collecting,
+        distributing: port.distributing,
+        actor: status.actors.get(n).map(Port::from),
+        partner: port.partner.as_ref().map(Port::from),
+        partner_wants: port.partner.as_ref().map(|partner| {
+            let fast = partner.state.has(crate::lacp::State::TIMEOUT);
+            if fast { "fast" } else { "slow" }.to_owned()
+        }),
+        frames: status.counters.get(n).map(|counters| Frames {
+            lacpdus_sent: counters.lacpdus_sent,
+            lacpdus_received: counters.lacpdus_received,
+            markers_received: counters.markers_received,
+            illegal: counters.illegal,
+            last_illegal: counters.last_illegal.as_ref().map(ToString::to_string),
+        }),
+    });
+    Lag {
+        router: end.router.clone(),
+        connection: end.connection.clone(),
+        up: status.carrier,
+        since: past.last(now).map(|(since, _)| since),
+        unsent: status.unsent,
+        members: members.collect(),
+        changes: past.changes(now),
+    }
+}
+
+impl From<&PortInfo> for Port {
+    fn from(info: &PortInfo) -> Port {
+        Port {
+            port: info.to_string(),
+            state: info.state.to_string(),
+        }
+    }
+}

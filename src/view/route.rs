@@ -1,0 +1,169 @@
+//! One route with all there is to know: who told it, what became of each, and whom it was told.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Attributes;
+use super::routes::name;
+use crate::router::{Outcome, Router, SessionIndex};
+
+/// A prefix as a router sees it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct RouteDetail {
+    /// The router.
+    pub router: String,
+    /// The prefix.
+    #[schemars(with = "String")]
+    pub prefix: IpNet,
+    /// The next hops in the kernel, as `ADDRESS INTERFACE`; none when no route is in use.
+    pub next_hops: Vec<String>,
+    /// The router announces it itself, whatever it learns: the sessions on which it does.
+    pub originated_on: Vec<String>,
+    /// What was received: the best first, then those equal to it, then those that lost, then those that cannot be used.
+    pub candidates: Vec<Candidate>,
+    /// Who was told, and what.
+    pub advertised: Vec<Told>,
+}
+
+/// A received route.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Candidate {
+    /// The session it came on.
+    pub session: String,
+    /// The neighbour's address.
+    pub neighbour: IpAddr,
+    /// Path identifier (RFC 7911), if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path_id: Option<u32>,
+    /// What became of it.
+    pub standing: Standing,
+    /// Why, in words: `chosen over via ams-2: shorter AS path`.
+    pub why: String,
+    /// As import policy made it; of a refused route as it came; none when its attributes were malformed.
+    pub attributes: Option<Attributes>,
+    /// As it came, where policy changed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub as_received: Option<Attributes>,
+}
+
+/// What became of a received route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Standing {
+    /// The best one.
+    Best,
+    /// Used together with the best one.
+    Equal,
+    /// Another one is better.
+    Lost,
+    /// Its next hop cannot be reached.
+    Unreachable,
+    /// Refused by policy, or malformed.
+    Refused,
+}
+
+/// What a neighbour was told.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Told {
+    /// On which session.
+    pub session: String,
+    /// What.
+    #[serde(flatten)]
+    pub attributes: Attributes,
+}
+
+/// What a router knows of a prefix; `None` when it has never heard of it.
+pub fn route(router: &Router, prefix: &IpNet) -> Option<RouteDetail> {
+    let explained = router.explain(prefix);
+    let others: Vec<String> = explained
+        .iter()
+        .filter(|path| matches!(path.outcome, Outcome::Lost(_) | Outcome::Equal))
+        .map(|path| name(router, path.session))
+        .collect();
+    let best = explained
+        .iter()
+        .find(|path| matches!(path.outcome, Outcome::Best(_)));
+    let best = best.map(|path| name(router, path.session));
+    let candidates: Vec<Candidate> = explained
+        .iter()
+        .map(|path| {
+            let spec = router.config().sessions.get(path.session.index());
+            let next_hop = path.attributes.map(|set| set.next_hop);
+            let (standing, why) = words(&path.outcome, best.as_deref(), &others, next_hop);
+            let as_received = path.received.filter(|received| {
+                let used = path.attributes.map(AsRef::as_ref);
+                used != Some(received.as_ref())
+            });
+            Candidate {
+                session: name(router, path.session),
+                neighbour: spec.map_or(IpAddr::from([0, 0, 0, 0]), |spec| spec.peer),
+                path_id: (path.path_id != 0).then_some(path.path_id),
+                standing,
+                why,
+                attributes: path.attributes.map(|set| Attributes::from(set.as_ref())),
+                as_received: as_received.map(|set| Attributes::from(set.as_ref())),
+            }
+        })
+        .collect();
+    let sessions = || (0..router.config().sessions.len() as u16).map(SessionIndex);
+    let advertised = sessions().filter_map(|session| {
+        let attributes = router.adj_rib_out(session)?.get(prefix)?;
+        Some(Told {
+            session: name(router, session),
+            attributes: attributes.as_ref().into(),
+        })
+    });
+    let advertised: Vec<Told> = advertised.collect();
+    let originated = sessions().filter(|session| router.originates(*session, prefix));
+    let originated_on: Vec<String> = originated.map(|session| name(router, session)).collect();
+    let known = !candidates.is_empty() || !advertised.is_empty() || !originated_on.is_empty();
+    let next_hops = router.loc_rib().get(prefix).map(|selected| {
+        let hops = selected.next_hops.iter();
+        hops.map(|hop| format!("{} {}", hop.gateway, hop.interface))
+            .collect()
+    });
+    known.then(|| RouteDetail {
+        router: router.config().name.clone(),
+        prefix: *prefix,
+        next_hops: next_hops.unwrap_or_default(),
+        originated_on,
+        candidates,
+        advertised,
+    })
+}
+
+fn words(
+    outcome: &Outcome<'_>,
+    best: Option<&str>,
+    others: &[String],
+    next_hop: Option<IpAddr>,
+) -> (Standing, String) {
+    let best = best.unwrap_or("another");
+    match outcome {
+        Outcome::Best(reason) if others.is_empty() => (Standing::Best, reason.to_string()),
+        Outcome::Best(reason) => {
+            let others = others.join(", ");
+            (
+                Standing::Best,
+                format!("chosen over via {others}: {reason}"),
+            )
+        }
+        Outcome::Equal => {
+            let why = format!("equal to via {best} but for the tie-break: both are used");
+            (Standing::Equal, why)
+        }
+        Outcome::Lost(reason) => (Standing::Lost, format!("lost to via {best}: {reason}")),
+        Outcome::Unreachable => {
+            let next_hop = next_hop.map_or_else(String::new, |hop| format!(" {hop}"));
+            let why = format!("next hop{next_hop} cannot be reached");
+            (Standing::Unreachable, why)
+        }
+        Outcome::Refused(reason) => (Standing::Refused, format!("refused: {reason}")),
+    }
+}

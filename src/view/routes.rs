@@ -1,0 +1,150 @@
+//! The routes of a table of a router, in one line each and a page at a time.
+//!
+//! A full table has a million routes, and the router's thread has other things to do: one question collects the prefixes
+//! (one pass over the table: about 20 ms for a million), the ones that follow look at [`PAGE`] of them each.
+
+use ipnet::IpNet;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Attributes;
+use crate::router::{Router, SessionIndex};
+
+/// Routes looked at in one question, which takes well under a millisecond.
+pub const PAGE: usize = 500;
+
+/// A table of a router.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Table {
+    /// The routes in use (Loc-RIB).
+    Used,
+    /// All routes received on a session (Adj-RIB-In).
+    Received(SessionIndex),
+    /// Those of them that import policy accepts.
+    Accepted(SessionIndex),
+    /// Those of them that are not used, and those that count as withdrawn because they are malformed (RFC 7606).
+    Refused(SessionIndex),
+    /// What the neighbour was told on a session (Adj-RIB-Out).
+    Advertised(SessionIndex),
+}
+
+/// A route in one line.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Route {
+    /// Prefix.
+    #[schemars(with = "String")]
+    pub prefix: IpNet,
+    /// Path identifier (RFC 7911), if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path_id: Option<u32>,
+    /// Of a route in use: the session it came from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// Of a route in use: the next hops in the kernel, as `ADDRESS INTERFACE`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub next_hops: Vec<String>,
+    /// Of a route in use: the step of the decision that chose it. Of a refused one: why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Its attributes; none when they were malformed.
+    #[serde(flatten)]
+    pub attributes: Option<Attributes>,
+}
+
+/// The prefixes of a table, in no order.
+pub fn prefixes(router: &Router, table: Table) -> Vec<IpNet> {
+    match table {
+        Table::Used => router.loc_rib().iter().map(|route| route.prefix).collect(),
+        Table::Advertised(session) => {
+            let told = router.adj_rib_out(session);
+            told.map_or_else(Vec::new, |told| {
+                told.iter().map(|(prefix, _)| prefix).collect()
+            })
+        }
+        Table::Received(session) | Table::Accepted(session) | Table::Refused(session) => {
+            let received = router.adj_rib_in(session);
+            let received = received.into_iter().flat_map(|rib| rib.iter());
+            let wanted = received.filter(|route| match table {
+                Table::Received(_) => route.attributes.is_some(),
+                Table::Accepted(_) => route.imported.is_some(),
+                _ => route.imported.is_none(),
+            });
+            let mut prefixes: Vec<IpNet> = wanted.map(|route| route.prefix).collect();
+            // Several paths of a prefix stand side by side.
+            prefixes.dedup();
+            prefixes
+        }
+    }
+}
+
+/// The routes of these prefixes. One that has gone since they were collected is left out.
+pub fn page(router: &Router, table: Table, prefixes: &[IpNet]) -> Vec<Route> {
+    let routes = prefixes.iter();
+    routes
+        .flat_map(|prefix| match table {
+            Table::Used => used(router, prefix).into_iter().collect(),
+            Table::Advertised(session) => {
+                let told = router.adj_rib_out(session).and_then(|rib| rib.get(prefix));
+                told.map(|told| plain(*prefix, told)).into_iter().collect()
+            }
+            Table::Received(session) | Table::Accepted(session) | Table::Refused(session) => {
+                received(router, table, session, prefix)
+            }
+        })
+        .collect()
+}
+
+fn used(router: &Router, prefix: &IpNet) -> Option<Route> {
+    let selected = router.loc_rib().get(prefix)?;
+    let hops = selected.next_hops.iter();
+    Some(Route {
+        from: Some(name(router, selected.from)),
+        next_hops: hops
+            .map(|hop| format!("{} {}", hop.gateway, hop.interface))
+            .collect(),
+        reason: Some(selected.reason.to_string()),
+        ..plain(*prefix, selected.attributes)
+    })
+}
+
+fn received(router: &Router, table: Table, session: SessionIndex, prefix: &IpNet) -> Vec<Route> {
+    let paths = router.adj_rib_in(session).into_iter();
+    let paths = paths.flat_map(|rib| rib.paths(prefix));
+    paths
+        .filter_map(|path| {
+            let (attributes, reason) = match table {
+                // As policy made it.
+                Table::Accepted(_) => (Some(path.imported?), None),
+                Table::Refused(_) if path.imported.is_some() => return None,
+                Table::Refused(_) => (path.attributes, path.refused),
+                _ => (Some(path.attributes?), None),
+            };
+            Some(Route {
+                prefix: *prefix,
+                path_id: (path.path_id != 0).then_some(path.path_id),
+                from: None,
+                next_hops: Vec::new(),
+                reason: reason.map(ToString::to_string),
+                attributes: attributes.map(|set| Attributes::from(set.as_ref())),
+            })
+        })
+        .collect()
+}
+
+fn plain(prefix: IpNet, attributes: &crate::bgp::attributes::Attributes) -> Route {
+    Route {
+        prefix,
+        path_id: None,
+        from: None,
+        next_hops: Vec::new(),
+        reason: None,
+        attributes: Some(attributes.into()),
+    }
+}
+
+/// A session's name.
+pub(super) fn name(router: &Router, session: SessionIndex) -> String {
+    let spec = router.config().sessions.get(session.index());
+    spec.map_or_else(String::new, |spec| spec.name.clone())
+}
