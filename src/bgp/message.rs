@@ -220,8 +220,8 @@ impl Framer {
 
     /// Type and length of the message at the front, once its header is there and in order (RFC 4271, section 6.1).
     fn header(&self, dialect: Dialect) -> Result<Option<(u8, usize)>, Notification> {
-        let present = &self.buffer[..self.buffer.len().min(16)];
-        if present.iter().any(|&byte| byte != 0xff) {
+        let present = self.buffer.len().min(16);
+        if self.buffer[..present] != [0xff; 16][..present] {
             return Err(Notification::new(1, 1));
         }
         let Some(&[high, low, kind]) = self.buffer.get(16..HEADER) else {

@@ -31,12 +31,25 @@ pub(super) fn read(
         }
         let (&length, rest) = bytes.split_first().ok_or(NotPrefixes)?;
         let octets = usize::from(length.div_ceil(8));
-        let (address, rest) = rest.split_at_checked(octets).ok_or(NotPrefixes)?;
-        bytes = rest;
-        let prefix = prefix(address, length, family).ok_or(NotPrefixes)?;
-        nlri.push(Nlri { prefix, path_id });
+        let prefix = match (family, rest.first_chunk()) {
+            // Whatever stands behind the prefix is masked away: nothing is copied octet by octet.
+            (Family::Ipv4Unicast, Some(four)) => ipv4(u32::from_be_bytes(*four), length),
+            _ => prefix(rest.get(..octets).ok_or(NotPrefixes)?, length, family),
+        };
+        bytes = rest.get(octets..).ok_or(NotPrefixes)?;
+        nlri.push(Nlri {
+            prefix: prefix.ok_or(NotPrefixes)?,
+            path_id,
+        });
     }
     Ok(())
+}
+
+fn ipv4(address: u32, length: u8) -> Option<IpNet> {
+    let beyond = 32_u32.checked_sub(length.into())?;
+    let mask = u32::MAX.checked_shl(beyond).unwrap_or(0);
+    let net = Ipv4Net::new(Ipv4Addr::from(address & mask), length).ok()?;
+    Some(IpNet::V4(net))
 }
 
 /// How many prefixes a list has, so that a table of them is made once.
@@ -56,9 +69,7 @@ fn prefix(address: &[u8], length: u8, family: Family) -> Option<IpNet> {
         Family::Ipv4Unicast => {
             let mut octets = [0; 4];
             octets.get_mut(..address.len())?.copy_from_slice(address);
-            let mask = u32::MAX.checked_shl(32 - u32::from(length)).unwrap_or(0);
-            let address = Ipv4Addr::from(u32::from_be_bytes(octets) & mask);
-            Ipv4Net::new(address, length).ok().map(IpNet::V4)
+            ipv4(u32::from_be_bytes(octets), length)
         }
         Family::Ipv6Unicast => {
             let mut octets = [0; 16];
@@ -75,12 +86,12 @@ pub(super) fn write(out: &mut impl BufMut, nlri: &Nlri, with_path_id: bool) {
         out.put_u32(nlri.path_id);
     }
     let length = nlri.prefix.prefix_len();
-    let octets = usize::from(length.div_ceil(8));
-    out.put_u8(length);
+    let mut bytes = [length; 17];
     match nlri.prefix {
-        IpNet::V4(net) => out.put_slice(&net.network().octets()[..octets]),
-        IpNet::V6(net) => out.put_slice(&net.network().octets()[..octets]),
+        IpNet::V4(net) => bytes[1..5].copy_from_slice(&net.network().octets()),
+        IpNet::V6(net) => bytes[1..].copy_from_slice(&net.network().octets()),
     }
+    out.put_slice(&bytes[..1 + usize::from(length.div_ceil(8))]);
 }
 
 /// The octets [`write()`] takes.

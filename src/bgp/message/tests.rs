@@ -331,4 +331,6 @@ fn what_cannot_be_written_is_said_and_nothing_is_written() {
 }
 
 mod faults;
+mod open;
 mod properties;
+mod updates;

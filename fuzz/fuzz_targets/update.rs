@@ -1,0 +1,79 @@
+//! A stream of BGP messages, in any dialect: whatever is announced can be announced again, and means the same.
+#![no_main]
+
+use bytes::BytesMut;
+use libfuzzer_sys::fuzz_target;
+use peerlab::bgp::family::{Families, Family};
+use peerlab::bgp::message::{
+    Dialect, Framer, Message, Update, write_announcements, write_withdrawals,
+};
+
+/// The first byte says which dialect; both directions have the same.
+fn dialect(bits: u8) -> Dialect {
+    let is_set = |bit: u8| bits & 1 << bit != 0;
+    let add_path = if is_set(0) { Families::IPV4 } else { Families::NONE };
+    Dialect {
+        four_octet: is_set(1),
+        internal: is_set(2),
+        extended_message: is_set(3),
+        extended_next_hop: is_set(4),
+        families: if is_set(5) {
+            Family::Ipv6Unicast.into()
+        } else {
+            Family::ALL.into_iter().collect()
+        },
+        add_path_receive: add_path,
+        add_path_send: add_path,
+        ..Dialect::plain(false)
+    }
+}
+
+fn announce_again(update: &Update, dialect: Dialect) {
+    for announced in &update.announced {
+        let mut out = BytesMut::new();
+        // Attributes that filled a whole message may be too long for one with MP_REACH_NLRI.
+        let written = write_announcements(&mut out, &announced.attributes, &announced.nlri, dialect);
+        if written.is_err() {
+            assert!(out.is_empty());
+            continue;
+        }
+        let mut framer = Framer::default();
+        framer.push(&out);
+        let mut prefixes = Vec::new();
+        while let Some(message) = framer.next(dialect).expect("our own message") {
+            let Message::Update(again) = message else {
+                panic!("not an UPDATE: {message:?}");
+            };
+            assert!(again.malformed.is_empty(), "{:?}", again.malformed);
+            for part in again.announced {
+                // Whoever passes on what it does not know sets the Partial bit.
+                assert_eq!(part.attributes.as_path, announced.attributes.as_path);
+                assert_eq!(part.attributes.next_hop, announced.attributes.next_hop);
+                assert_eq!(part.attributes.communities, announced.attributes.communities);
+                prefixes.extend(part.nlri);
+            }
+        }
+        assert_eq!(prefixes, announced.nlri);
+    }
+    write_withdrawals(&mut BytesMut::new(), &update.withdrawn, dialect);
+}
+
+fuzz_target!(|bytes: &[u8]| {
+    let Some((&bits, stream)) = bytes.split_first() else {
+        return;
+    };
+    let dialect = dialect(bits);
+    let mut framer = Framer::default();
+    for piece in stream.chunks(1 + usize::from(bits)) {
+        framer.push(piece);
+        loop {
+            match framer.next(dialect) {
+                Ok(Some(Message::Update(update))) => announce_again(&update, dialect),
+                Ok(Some(_)) => {}
+                Ok(None) => break,
+                Err(_) => return,
+            }
+        }
+        assert!(framer.pending() < if dialect.extended_message { 65_535 } else { 4096 });
+    }
+});
