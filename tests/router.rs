@@ -22,12 +22,14 @@ use peerlab::router::{Router, SessionIndex, Sessions};
 mod bed;
 #[path = "router/bird.rs"]
 mod bird;
+#[path = "router/hostile.rs"]
+mod hostile;
 #[path = "router/protection.rs"]
 mod protection;
 
 use bed::{
     Bed, EDGE_ASN, PATIENCE, PEER_ASN, address, all, both, config, edge_prefixes, expect, ip,
-    originated, peer_prefixes, routes, routes_of, run,
+    originated, peer_prefixes, routes, routes_of, routes_to, run,
 };
 use bird::{Calls, bird};
 
@@ -76,6 +78,7 @@ fn tests() -> Vec<Trial> {
     ]
     .into_iter()
     .chain(protection::tests())
+    .chain(hostile::tests())
     .collect()
 }
 

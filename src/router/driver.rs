@@ -1,9 +1,22 @@
 //! Gives a [`Router`] its sockets, its clock and its kernel routes.
 //!
 //! One task per router polls everything the router waits for in turns: what the lab tells it (BFD and carrier
-//! first of all), its timer, new connections, and each connection once. A turn reads at most 16 KiB from a
-//! connection, so that a neighbour that sends without end delays nobody else, and a task that has more to do
-//! yields to the tasks of other routers.
+//! first of all), its timer, new connections, and each connection once. When a task has read [`READ`] bytes, or had
+//! its turns, it yields to the tasks of other routers, and goes on with the connection after the last: a neighbour
+//! that sends without end delays nobody else.
+//!
+//! What a neighbour can make a router hold is bounded:
+//!
+//! | what | at most | where |
+//! |---|---|---|
+//! | incoming connections of a neighbour | 1 at a time, others are closed unread | `sockets.rs` |
+//! | connections of strangers | 0, closed unread | `sockets.rs` |
+//! | connections not yet accepted | 64 for each local address | `kernel/socket/bgp.rs` |
+//! | connections that are ending | 2 for each session, 1 s each | `sockets.rs` |
+//! | a connection without an OPEN | 4 minutes (open hold timer) | `bgp/session` |
+//! | bytes read and not worked off | [`READ`] for each router, and one message for each connection | here |
+//! | bytes to write that the neighbour does not read | 128 KiB and a few messages, for 8 minutes (RFC 9687) | `bgp/session` |
+//! | routes | `SessionSpec::maximum_prefixes` | `router` |
 //!
 //! After each input the kernel's routes are changed before anything else the router wants is done. A neighbour that
 //! BFD lost leaves them even before the router is told, and before any router works out what follows.
@@ -40,8 +53,8 @@ use crate::kernel::socket::SocketError;
 use crate::record::{Fact, Recorder};
 use crate::time::At;
 
-/// Bytes read from a connection in one turn.
-const READ: usize = 16 * 1024;
+/// Bytes read before a task yields: some 5,000 routes, which the kernel takes in 15 ms.
+const READ: usize = 64 * 1024;
 /// Turns before a task yields.
 const TURNS: usize = 4;
 
@@ -94,6 +107,10 @@ pub struct Driver {
     /// Serial of the last incoming connection.
     serial: u32,
     buffer: Box<[u8]>,
+    /// Bytes read since the task yielded.
+    read: usize,
+    /// The connection to begin with.
+    first: usize,
     outputs: Vec<Output>,
     /// A loss that the kernel's routes know of already, and the router not yet.
     put_off: Option<Event>,
@@ -130,6 +147,8 @@ impl Driver {
             alarm: Alarm::default(),
             serial: 0,
             buffer: vec![0; READ].into(),
+            read: 0,
+            first: 0,
             outputs: Vec::new(),
             put_off: None,
             ending: Ending::No,
@@ -157,6 +176,7 @@ impl Driver {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.read = 0;
         for _ in 0..TURNS {
             let mut busy = self.poll_events(cx);
             if self.put_off.is_some() {
@@ -171,6 +191,9 @@ impl Driver {
             }
             if !busy {
                 return Poll::Pending;
+            }
+            if self.read >= READ {
+                break;
             }
         }
         cx.waker().wake_by_ref();

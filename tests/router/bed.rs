@@ -147,7 +147,19 @@ pub fn routes_of(
     namespace: &Namespace,
     protocol: &str,
 ) -> Result<BTreeMap<String, Vec<String>>, Failed> {
-    let text = ip(namespace, &format!("-j -d route show proto {protocol}"))?;
+    shown(namespace, &format!("proto {protocol}"))
+}
+
+/// The kernel's BGP routes to what lies in a prefix.
+pub fn routes_to(
+    namespace: &Namespace,
+    prefix: &str,
+) -> Result<BTreeMap<String, Vec<String>>, Failed> {
+    shown(namespace, &format!("root {prefix} proto bgp"))
+}
+
+fn shown(namespace: &Namespace, which: &str) -> Result<BTreeMap<String, Vec<String>>, Failed> {
+    let text = ip(namespace, &format!("-j -d route show {which}"))?;
     let list: Vec<Value> = match text.trim() {
         "" => Vec::new(),
         text => serde_json::from_str(text)?,

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::future::Future;
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -18,6 +18,9 @@ use crate::time::At;
 
 /// How long the end of a connection may take: the neighbour should read our NOTIFICATION before a reset destroys it.
 const LINGER: Duration = Duration::from_secs(1);
+
+/// Pieces written with one system call.
+const PARTS: usize = 16;
 
 /// A connection of a session.
 pub(super) struct Connection {
@@ -70,19 +73,18 @@ impl Open {
     /// Gives the kernel what it takes. Ready with the number of bytes, never with 0.
     pub(super) fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let mut written = 0;
-        while let Some(front) = self.unwritten.front_mut() {
+        while !self.unwritten.is_empty() {
             match self.stream.poll_write_ready(cx) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Pending => break,
             }
-            match self.stream.try_write(front) {
+            let waiting = self.unwritten.iter().take(PARTS);
+            let parts: Vec<IoSlice<'_>> = waiting.map(|bytes| IoSlice::new(bytes)).collect();
+            match self.stream.try_write_vectored(&parts) {
                 Ok(count) => {
                     written += count;
-                    front.advance(count);
-                    if front.is_empty() {
-                        self.unwritten.pop_front();
-                    }
+                    self.advance(count);
                 }
                 // Readiness was stale; asking again waits for a new one.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -93,6 +95,18 @@ impl Open {
             Poll::Pending
         } else {
             Poll::Ready(Ok(written))
+        }
+    }
+
+    /// Takes what was written off the queue.
+    fn advance(&mut self, mut written: usize) {
+        while let Some(front) = self.unwritten.front_mut() {
+            if front.len() > written {
+                front.advance(written);
+                return;
+            }
+            written -= front.len();
+            self.unwritten.pop_front();
         }
     }
 

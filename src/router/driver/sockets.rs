@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use tokio::net::{TcpSocket, TcpStream};
 
-use super::Driver;
 use super::connection::{Connection, Open, Stage};
 use super::listening::{key, reach, scope};
 use super::silence::{self, Silence};
+use super::{Driver, READ};
 use crate::kernel::protection::Dropped;
 use crate::kernel::socket::{BGP_PORT, SocketError, address, bgp_accepted, bgp_connect};
 use crate::router::{Conn, Direction, Input, SessionIndex};
@@ -84,7 +84,9 @@ impl Driver {
     pub(super) fn poll_connections(&mut self, cx: &mut Context<'_>) -> bool {
         let mut busy = false;
         // Inputs append to the list and mark what is gone; nothing is taken off it before the end.
-        for place in 0..self.connections.len() {
+        let count = self.connections.len();
+        let first = self.first;
+        for place in (0..count).map(|step| (first + step) % count) {
             busy |= self.poll_connecting(cx, place);
             busy |= self.poll_write(cx, place);
             busy |= self.poll_read(cx, place);
@@ -151,9 +153,17 @@ impl Driver {
         let Stage::Open(open) = &mut connection.stage else {
             return false;
         };
-        match open.poll_read(cx, &mut self.buffer) {
+        let Some(room) = READ.checked_sub(self.read).filter(|room| *room > 0) else {
+            // There may be more: the task comes back.
+            return true;
+        };
+        let read = open.poll_read(cx, &mut self.buffer[..room]);
+        // Whoever comes after this one is first next time.
+        self.first = place + 1;
+        match read {
             Poll::Ready(Ok(0)) => self.lost(place, "closed by the peer"),
             Poll::Ready(Ok(length)) => {
+                self.read += length;
                 let now = self.recorder.clock().now();
                 let bytes = &self.buffer[..length];
                 self.router.handle(

@@ -1,0 +1,358 @@
+//! Neighbours that mean harm, against the real kernel: their own session suffers, nothing else does.
+//!
+//! The attacker has the link `l0` and the address of the neighbour of session `s0`. On `l1` an ordinary router is the
+//! neighbour of `s1`: under each attack it stays established, and what it announces reaches the edge's kernel.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use ipnet::IpNet;
+use libtest_mimic::{Failed, Trial};
+use peerlab::bgp::session::State;
+use peerlab::record::{Entry, Fact};
+use peerlab::router::driver::RouterHandle;
+use peerlab::router::{RouterConfig, SessionIndex, Sessions};
+use tokio::task::JoinHandle;
+
+use super::bed::{
+    Bed, PATIENCE, PEER_ASN, address, config, expect, originated, peer_prefixes, run,
+};
+use super::connections;
+
+/// What the process may grow by under attack, in MiB; far less than [`ATTACK`] routes without a limit would take.
+const GROWTH: usize = 96;
+/// Routes of an attacker.
+const ATTACK: u32 = 2_000_000;
+
+pub fn tests() -> Vec<Trial> {
+    vec![
+        Trial::test("hostile::a_thousand_connections", thousand_connections),
+        Trial::test("hostile::one_byte_at_a_time", one_byte_at_a_time),
+        Trial::test("hostile::never_reads", never_reads),
+        Trial::test("hostile::two_million_routes", two_million_routes),
+    ]
+}
+
+/// An attacker's thread; it ends soon after `stop` is set.
+type Attack = fn(&AtomicBool) -> std::io::Result<()>;
+
+struct Site {
+    bed: Bed,
+    edge: RouterHandle,
+    peer: RouterHandle,
+    resident: usize,
+}
+
+impl Site {
+    /// The edge with both sessions, and the ordinary neighbour of the second.
+    async fn new(adapt: impl Fn(&mut RouterConfig)) -> Result<Site, Failed> {
+        let mut bed = Bed::new()?;
+        let mut edge = config(true, |_| {});
+        edge.sessions[0].passive = true;
+        adapt(&mut edge);
+        let mut peer = config(false, |_| {});
+        peer.sessions.remove(0);
+        let (edge, peer) = (bed.start(edge)?, bed.start(peer)?);
+        let routes = super::all(peer_prefixes(), &["l1"]);
+        bed.until_routes(true, &routes).await?;
+        Ok(Site {
+            bed,
+            edge,
+            peer,
+            resident: resident()?,
+        })
+    }
+
+    fn attack(&self, attack: Attack) -> (Arc<AtomicBool>, JoinHandle<Result<(), String>>) {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (flag, namespace) = (Arc::clone(&stop), Arc::clone(&self.bed.peer));
+        let thread = tokio::task::spawn_blocking(move || {
+            let ended = namespace.run(|| attack(&flag));
+            ended
+                .map_err(|error| error.to_string())?
+                .map_err(|error| error.to_string())
+        });
+        (stop, thread)
+    }
+
+    /// Route changes of the ordinary neighbour get through, there and back.
+    async fn changes_get_through(&mut self) -> Result<Vec<Entry>, Failed> {
+        let mut seen = Vec::new();
+        let prefix: IpNet = "198.18.100.0/24".parse()?;
+        let mut routes = super::all(peer_prefixes(), &["l1"]);
+        for _ in 0..3 {
+            self.peer.announce(originated(prefix));
+            routes.insert(prefix.to_string(), vec!["l1".into()]);
+            seen.extend(self.until_peers_routes(&routes).await?);
+            self.peer.withdraw(prefix, Sessions::All);
+            routes.remove(&prefix.to_string());
+            seen.extend(self.until_peers_routes(&routes).await?);
+        }
+        Ok(seen)
+    }
+
+    /// Waits until the edge's kernel has exactly these routes over the second link.
+    async fn until_peers_routes(
+        &mut self,
+        wanted: &std::collections::BTreeMap<String, Vec<String>>,
+    ) -> Result<Vec<Entry>, Failed> {
+        let namespace = Arc::clone(&self.bed.edge);
+        let holds = async || {
+            // The attacker's routes are not looked at.
+            let mut routes = super::routes_to(&namespace, "198.18.0.0/16")?;
+            routes.retain(|_, via| via == &["l1"]);
+            Ok(routes == *wanted)
+        };
+        self.bed.until("the neighbour's routes", holds).await
+    }
+
+    /// Waits for a fact about the attacked session whose reason has these words.
+    async fn until_told(&mut self, words: &str) -> Result<Vec<Entry>, Failed> {
+        let mut seen = Vec::new();
+        loop {
+            let entry = tokio::time::timeout(PATIENCE, self.bed.facts.recv());
+            let entry = entry.await.map_err(|_| format!("nobody said {words:?}: {seen:#?}"))?;
+            let entry = entry.ok_or("no more facts")?;
+            let told = matches!(&entry.fact, Fact::Bgp { router, session, why, .. }
+                if router == "edge" && session == "s0" && why.contains(words));
+            seen.push(entry);
+            if told {
+                return Ok(seen);
+            }
+        }
+    }
+
+    /// Nothing happened to the other session, and the process did not grow beyond its bound.
+    async fn unharmed(mut self, mut seen: Vec<Entry>) -> Result<(), Failed> {
+        while let Ok(entry) = self.bed.facts.try_recv() {
+            seen.push(entry);
+        }
+        let harm: Vec<Entry> = seen
+            .into_iter()
+            .filter(|entry| match &entry.fact {
+                Fact::Bgp { session, .. } => session == "s1",
+                Fact::Errored { .. } => true,
+                _ => false,
+            })
+            .collect();
+        expect(harm, Vec::new())?;
+        let state = self
+            .edge
+            .inspect(|router, _| router.state(SessionIndex(1)))
+            .await;
+        expect(state, Some(State::Established))?;
+        let grown = resident()?.saturating_sub(self.resident);
+        if grown > GROWTH {
+            return Err(format!("the process grew by {grown} MiB, more than {GROWTH}").into());
+        }
+        Ok(())
+    }
+}
+
+/// Resident memory of this process in MiB.
+fn resident() -> Result<usize, Failed> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+    let kib = line.and_then(|line| line.split_whitespace().nth(1));
+    Ok(kib.ok_or("no VmRSS")?.parse::<usize>()? / 1024)
+}
+
+/// Plays an attack until the ordinary neighbour's changes got through.
+async fn withstand(
+    mut site: Site,
+    attack: Attack,
+    then: impl AsyncFnOnce(&mut Site) -> Result<Vec<Entry>, Failed>,
+) -> Result<(), Failed> {
+    let (stop, thread) = site.attack(attack);
+    let played = async {
+        let mut seen = site.changes_get_through().await?;
+        seen.extend(then(&mut site).await?);
+        seen.extend(site.changes_get_through().await?);
+        Ok::<_, Failed>(seen)
+    }
+    .await;
+    stop.store(true, Ordering::Relaxed);
+    thread.await??;
+    site.unharmed(played?).await
+}
+
+fn thousand_connections() -> Result<(), Failed> {
+    run(async {
+        let site = Site::new(|_| {}).await?;
+        let attack: Attack = |stop| {
+            let mut held = Vec::new();
+            // Four times 250 at once: the test has descriptors to pay for, too.
+            for _ in 0..4 {
+                held.clear();
+                for _ in 0..250 {
+                    held.push(connect()?);
+                }
+            }
+            while !stop.load(Ordering::Relaxed) {
+                std::thread::yield_now();
+            }
+            Ok(())
+        };
+        withstand(site, attack, async |site| {
+            // One of each neighbour at most; the rest is closed.
+            let namespace = Arc::clone(&site.bed.edge);
+            let deadline = tokio::time::Instant::now() + PATIENCE;
+            while connections(&namespace)? > 2 {
+                if tokio::time::Instant::now() > deadline {
+                    return Err("connections pile up".into());
+                }
+                tokio::task::yield_now().await;
+            }
+            Ok(Vec::new())
+        })
+        .await
+    })
+}
+
+fn one_byte_at_a_time() -> Result<(), Failed> {
+    run(async {
+        let site = Site::new(|edge| {
+            edge.sessions[0].timers.hold = Duration::from_secs(3);
+            edge.sessions[0].timers.keepalive = Duration::from_secs(1);
+        })
+        .await?;
+        let attack: Attack = |stop| {
+            let mut stream = establish()?;
+            // An UPDATE that never ends, and never is silent.
+            let update = update(&[]);
+            for byte in update.iter().cycle() {
+                // The edge gave up: so do we.
+                if stop.load(Ordering::Relaxed) || stream.write_all(&[*byte]).is_err() {
+                    break;
+                }
+                stream.set_read_timeout(Some(Duration::from_millis(300)))?;
+                let _ = stream.read(&mut [0; 4096]);
+            }
+            Ok(())
+        };
+        // Bytes are not messages (RFC 4271, section 6.5).
+        withstand(site, attack, async |site| site.until_told("Hold Timer").await).await
+    })
+}
+
+fn never_reads() -> Result<(), Failed> {
+    run(async {
+        let site = Site::new(|edge| {
+            // More than the kernel's buffers hold of it.
+            let to_victim = Sessions::Only(vec![SessionIndex(0)]);
+            for n in 0..100_000_u32 {
+                let address = std::net::Ipv4Addr::from(0x0b00_0000 + (n << 8));
+                let mut route = originated(IpNet::new_assert(address.into(), 24));
+                route.sessions = to_victim.clone();
+                route.attributes.med = Some(n);
+                edge.originate.push(route);
+            }
+        })
+        .await?;
+        let attack: Attack = |stop| {
+            let mut stream = establish()?;
+            // All of it again and again (RFC 2918), and not a byte is read.
+            stream.set_nonblocking(true)?;
+            let refresh = message(5, &[0, 1, 0, 1]).repeat(16);
+            while !stop.load(Ordering::Relaxed) {
+                let _ = stream.write(&refresh);
+                std::thread::yield_now();
+            }
+            Ok(())
+        };
+        withstand(site, attack, async |_| Ok(Vec::new())).await
+    })
+}
+
+fn two_million_routes() -> Result<(), Failed> {
+    run(async {
+        let site = Site::new(|edge| {
+            edge.sessions[0].maximum_prefixes = Some(MaximumPrefixes {
+                limit: 100_000,
+                warn_at: 80,
+                restart_after: None,
+            });
+        })
+        .await?;
+        let attack: Attack = |stop| {
+            let mut stream = establish()?;
+            for first in (0..ATTACK).step_by(1000) {
+                let prefixes: Vec<u32> = (first..first + 1000)
+                    .map(|n| 0x0b00_0000 + (n << 8))
+                    .collect();
+                if stream.write_all(&update(&prefixes)).is_err() {
+                    break;
+                }
+            }
+            while !stop.load(Ordering::Relaxed) {
+                std::thread::yield_now();
+            }
+            Ok(())
+        };
+        withstand(site, attack, async |site| {
+            site.until_told("Maximum Number of Prefixes").await
+        })
+        .await
+    })
+}
+
+/// A connection from the neighbour's address to the edge.
+fn connect() -> std::io::Result<TcpStream> {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?;
+    socket.set_recv_buffer_size(4096)?;
+    socket.bind(&SocketAddr::from((address(0, false), 0)).into())?;
+    socket.connect_timeout(&SocketAddr::from((address(0, true), 179)).into(), PATIENCE)?;
+    socket.set_tcp_nodelay(true)?;
+    Ok(socket.into())
+}
+
+/// A session that the edge takes for an ordinary one: OPEN and KEEPALIVE there and back.
+fn establish() -> std::io::Result<TcpStream> {
+    let mut stream = connect()?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    // Version, AS, hold time, identifier; capabilities: IPv4 unicast, four-octet AS, route refresh.
+    let mut open = vec![4];
+    open.extend((PEER_ASN as u16).to_be_bytes());
+    open.extend([0, 180, 10, 0, 0, 0]);
+    open.extend([16, 2, 14, 1, 4, 0, 1, 0, 1, 65, 4]);
+    open.extend(PEER_ASN.to_be_bytes());
+    open.extend([2, 0]);
+    stream.write_all(&message(1, &open))?;
+    stream.write_all(&message(4, &[]))?;
+    // OPEN and KEEPALIVE of the edge.
+    for _ in 0..2 {
+        let mut header = [0; 19];
+        stream.read_exact(&mut header)?;
+        let length = usize::from(u16::from_be_bytes([header[16], header[17]]));
+        stream.read_exact(&mut vec![0; length - 19])?;
+    }
+    Ok(stream)
+}
+
+/// A message with its header (RFC 4271, section 4.1).
+fn message(kind: u8, body: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![0xff; 16];
+    bytes.extend((19 + body.len() as u16).to_be_bytes());
+    bytes.push(kind);
+    bytes.extend(body);
+    bytes
+}
+
+/// An UPDATE that announces /24s.
+fn update(prefixes: &[u32]) -> Vec<u8> {
+    let mut attributes = vec![0x40, 1, 1, 0, 0x40, 2, 6, 2, 1];
+    attributes.extend(PEER_ASN.to_be_bytes());
+    attributes.extend([0x40, 3, 4]);
+    attributes.extend(address(0, false).octets());
+    let mut body = vec![0, 0];
+    body.extend((attributes.len() as u16).to_be_bytes());
+    body.extend(attributes);
+    for prefix in prefixes {
+        body.push(24);
+        body.extend(&prefix.to_be_bytes()[..3]);
+    }
+    message(2, &body)
+}
