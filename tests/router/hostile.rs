@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use ipnet::IpNet;
+use ipnet::Ipv4Net;
 use libtest_mimic::{Failed, Trial};
 use peerlab::bgp::session::State;
 use peerlab::record::{Entry, Fact};
@@ -24,15 +24,12 @@ use super::connections;
 
 /// What the process may grow by under attack, in MiB; far less than [`ATTACK`] routes without a limit would take.
 const GROWTH: usize = 96;
-/// Routes of an attacker.
-const ATTACK: u32 = 2_000_000;
 
 pub fn tests() -> Vec<Trial> {
     vec![
         Trial::test("hostile::a_thousand_connections", thousand_connections),
         Trial::test("hostile::one_byte_at_a_time", one_byte_at_a_time),
         Trial::test("hostile::never_reads", never_reads),
-        Trial::test("hostile::two_million_routes", two_million_routes),
     ]
 }
 
@@ -81,13 +78,13 @@ impl Site {
     /// Route changes of the ordinary neighbour get through, there and back.
     async fn changes_get_through(&mut self) -> Result<Vec<Entry>, Failed> {
         let mut seen = Vec::new();
-        let prefix: IpNet = "198.18.100.0/24".parse()?;
+        let prefix: Ipv4Net = "198.18.100.0/24".parse()?;
         let mut routes = super::all(peer_prefixes(), &["l1"]);
         for _ in 0..3 {
             self.peer.announce(originated(prefix));
             routes.insert(prefix.to_string(), vec!["l1".into()]);
             seen.extend(self.until_peers_routes(&routes).await?);
-            self.peer.withdraw(prefix, Sessions::All);
+            self.peer.withdraw(prefix.into(), Sessions::All);
             routes.remove(&prefix.to_string());
             seen.extend(self.until_peers_routes(&routes).await?);
         }
@@ -112,9 +109,12 @@ impl Site {
     /// Waits for a fact about the attacked session whose reason has these words.
     async fn until_told(&mut self, words: &str) -> Result<Vec<Entry>, Failed> {
         let mut seen = Vec::new();
+        let deadline = tokio::time::Instant::now() + PATIENCE;
         loop {
-            let entry = tokio::time::timeout(PATIENCE, self.bed.facts.recv());
-            let entry = entry.await.map_err(|_| format!("nobody said {words:?}: {seen:#?}"))?;
+            let entry = tokio::time::timeout_at(deadline, self.bed.facts.recv());
+            let entry = entry
+                .await
+                .map_err(|_| format!("nobody said {words:?}: {seen:#?}"))?;
             let entry = entry.ok_or("no more facts")?;
             let told = matches!(&entry.fact, Fact::Bgp { router, session, why, .. }
                 if router == "edge" && session == "s0" && why.contains(words));
@@ -234,7 +234,10 @@ fn one_byte_at_a_time() -> Result<(), Failed> {
             Ok(())
         };
         // Bytes are not messages (RFC 4271, section 6.5).
-        withstand(site, attack, async |site| site.until_told("Hold Timer").await).await
+        withstand(site, attack, async |site| {
+            site.until_told("hold timer expired").await
+        })
+        .await
     })
 }
 
@@ -245,7 +248,7 @@ fn never_reads() -> Result<(), Failed> {
             let to_victim = Sessions::Only(vec![SessionIndex(0)]);
             for n in 0..100_000_u32 {
                 let address = std::net::Ipv4Addr::from(0x0b00_0000 + (n << 8));
-                let mut route = originated(IpNet::new_assert(address.into(), 24));
+                let mut route = originated(Ipv4Net::new_assert(address, 24));
                 route.sessions = to_victim.clone();
                 route.attributes.med = Some(n);
                 edge.originate.push(route);
@@ -264,38 +267,6 @@ fn never_reads() -> Result<(), Failed> {
             Ok(())
         };
         withstand(site, attack, async |_| Ok(Vec::new())).await
-    })
-}
-
-fn two_million_routes() -> Result<(), Failed> {
-    run(async {
-        let site = Site::new(|edge| {
-            edge.sessions[0].maximum_prefixes = Some(MaximumPrefixes {
-                limit: 100_000,
-                warn_at: 80,
-                restart_after: None,
-            });
-        })
-        .await?;
-        let attack: Attack = |stop| {
-            let mut stream = establish()?;
-            for first in (0..ATTACK).step_by(1000) {
-                let prefixes: Vec<u32> = (first..first + 1000)
-                    .map(|n| 0x0b00_0000 + (n << 8))
-                    .collect();
-                if stream.write_all(&update(&prefixes)).is_err() {
-                    break;
-                }
-            }
-            while !stop.load(Ordering::Relaxed) {
-                std::thread::yield_now();
-            }
-            Ok(())
-        };
-        withstand(site, attack, async |site| {
-            site.until_told("Maximum Number of Prefixes").await
-        })
-        .await
     })
 }
 

@@ -21,6 +21,17 @@ pub struct AdjRibOut {
     count: usize,
     queue: VecDeque<Number>,
     end_of_rib: bool,
+    refresh: Refresh,
+}
+
+/// How far sending everything again has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Refresh {
+    #[default]
+    No,
+    Under,
+    /// It was asked for once more, or a thousand times more, before the neighbour had read the first answer.
+    Again,
 }
 
 /// What a neighbour was told about a prefix.
@@ -70,7 +81,14 @@ impl AdjRibOut {
 
     /// Everything is to be sent again (RFC 2918). What was told stays known, so that a route which is gone by then
     /// is still withdrawn; but it equals no shared set any more.
+    ///
+    /// A neighbour that asks faster than it reads is answered once more when it has read the answer before.
     pub fn resend(&mut self) {
+        if self.refresh != Refresh::No {
+            self.refresh = Refresh::Again;
+            return;
+        }
+        self.refresh = Refresh::Under;
         let unlike_any = Arc::new(Attributes::originated(Ipv4Addr::UNSPECIFIED));
         for number in self.told.numbers() {
             let told = self.told.place(number);
@@ -81,6 +99,9 @@ impl AdjRibOut {
             if !std::mem::replace(&mut told.queued, true) {
                 self.queue.push_back(number);
             }
+        }
+        if self.queue.is_empty() {
+            self.refresh = Refresh::No;
         }
     }
 
@@ -124,6 +145,9 @@ impl AdjRibOut {
         if self.queue.is_empty() {
             // A large burst is over: give its memory back.
             self.queue.shrink_to(64);
+            if std::mem::take(&mut self.refresh) == Refresh::Again {
+                self.resend();
+            }
         }
         changes
     }
@@ -257,6 +281,24 @@ mod tests {
         assert_eq!(changes.announced, [(a, vec![net(1).into()])]);
         assert_eq!(changes.withdrawn, [net(2).into()]);
         assert_eq!(out.out.len(), 1);
+    }
+
+    #[test]
+    fn refreshes_asked_for_before_the_answer_was_read_are_answered_once() {
+        let a = set(1);
+        let mut out = Out::queued(&[1, 2]);
+        out.changes(100, |_| Some(a.clone()));
+        for _ in 0..1000 {
+            out.out.resend();
+        }
+        for _ in 0..2 {
+            let changes = out.changes(100, |_| Some(a.clone()));
+            assert_eq!(changes.announced.len(), 1);
+        }
+        assert!(!out.out.is_pending());
+        // With nothing to send the next one is no repetition.
+        out.out.resend();
+        assert!(out.out.is_pending());
     }
 
     #[test]
