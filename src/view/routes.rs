@@ -1,7 +1,7 @@
 //! The routes of a table of a router, in one line each and a page at a time.
 //!
 //! A full table has a million routes, and the router's thread has other things to do: one question collects the prefixes
-//! (one pass over the table: about 20 ms for a million), the ones that follow look at [`PAGE`] of them each.
+//! (one pass over the table), the ones that follow look at [`PAGE`] of them each.
 
 use ipnet::IpNet;
 use schemars::JsonSchema;
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::Attributes;
 use crate::router::{Router, SessionIndex};
 
-/// Routes looked at in one question, which takes well under a millisecond.
+/// Routes looked at in one question.
 pub const PAGE: usize = 500;
 
 /// A table of a router.

@@ -233,7 +233,7 @@ pub fn session(page: &mut Page, view: &SessionDetail) -> io::Result<()> {
     facts.add(
         "so far",
         format!(
-            "established {} times, lost {} times; {} connections tried, {} accepted",
+            "times established: {}, lost: {}; connections tried: {}, accepted: {}",
             view.counters.established,
             view.counters.lost,
             view.counters.attempts,

@@ -180,6 +180,8 @@ fn write_row(
     before: usize,
     room: Option<usize>,
 ) -> std::io::Result<()> {
+    // Spaces that are due before the next text; none is written at the end of a line.
+    let mut due = 0;
     let last = row.len().saturating_sub(1);
     for (n, (cell, width)) in row.iter().zip(widths).enumerate() {
         let style = cell.tone.style();
@@ -191,13 +193,13 @@ fn write_row(
             continue;
         };
         let pad = width.saturating_sub(first.chars().count());
-        let (left, gap) = match (cell.right, n == last) {
-            (true, true) => (pad, 0),
-            (true, false) => (pad, GAP),
-            (false, true) => (0, 0),
-            (false, false) => (0, pad + GAP),
-        };
-        write!(out, "{:left$}{style}{first}{style:#}{:gap$}", "", "")?;
+        let (left, right) = if cell.right { (pad, 0) } else { (0, pad) };
+        due += left;
+        if !first.is_empty() {
+            write!(out, "{:due$}{style}{first}{style:#}", "")?;
+            due = 0;
+        }
+        due += right + GAP;
         for line in rest {
             write!(out, "\n{:before$}{style}{line}{style:#}", "")?;
         }
