@@ -30,7 +30,8 @@ fuzz_target!(|body: &[u8]| {
     if let Some(restart) = &mut open.capabilities.graceful_restart {
         restart.preserved = restart.preserved.and(restart.families);
     }
-    if !families.is_empty() && open.asn != 0 && (open.capabilities.four_octet || open.asn < 65_536) {
+    if !families.is_empty() && open.asn != 0 && (open.capabilities.four_octet || open.asn < 65_536)
+    {
         assert_eq!(read(&out), Some(open));
     }
 });

@@ -19,5 +19,8 @@ fuzz_target!(|bytes: &[u8]| {
     let topology = draw(topology::parse_kept(&source));
     draw(binding::parse(&source, topology.as_ref()));
     draw(topology::profile::parse(&source));
-    draw(scenario::parse_kept(&Source::new("scenario.toml", steps), &source));
+    draw(scenario::parse_kept(
+        &Source::new("scenario.toml", steps),
+        &source,
+    ));
 });

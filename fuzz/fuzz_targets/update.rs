@@ -11,7 +11,11 @@ use peerlab::bgp::message::{
 /// The first byte says which dialect; both directions have the same.
 fn dialect(bits: u8) -> Dialect {
     let is_set = |bit: u8| bits & 1 << bit != 0;
-    let add_path = if is_set(0) { Families::IPV4 } else { Families::NONE };
+    let add_path = if is_set(0) {
+        Families::IPV4
+    } else {
+        Families::NONE
+    };
     Dialect {
         four_octet: is_set(1),
         internal: is_set(2),
@@ -32,7 +36,8 @@ fn announce_again(update: &Update, dialect: Dialect) {
     for announced in &update.announced {
         let mut out = BytesMut::new();
         // Attributes that filled a whole message may be too long for one with MP_REACH_NLRI.
-        let written = write_announcements(&mut out, &announced.attributes, &announced.nlri, dialect);
+        let written =
+            write_announcements(&mut out, &announced.attributes, &announced.nlri, dialect);
         if written.is_err() {
             assert!(out.is_empty());
             continue;
@@ -49,7 +54,10 @@ fn announce_again(update: &Update, dialect: Dialect) {
                 // Whoever passes on what it does not know sets the Partial bit.
                 assert_eq!(part.attributes.as_path, announced.attributes.as_path);
                 assert_eq!(part.attributes.next_hop, announced.attributes.next_hop);
-                assert_eq!(part.attributes.communities, announced.attributes.communities);
+                assert_eq!(
+                    part.attributes.communities,
+                    announced.attributes.communities
+                );
                 prefixes.extend(part.nlri);
             }
         }
@@ -74,6 +82,13 @@ fuzz_target!(|bytes: &[u8]| {
                 Err(_) => return,
             }
         }
-        assert!(framer.pending() < if dialect.extended_message { 65_535 } else { 4096 });
+        assert!(
+            framer.pending()
+                < if dialect.extended_message {
+                    65_535
+                } else {
+                    4096
+                }
+        );
     }
 });
