@@ -100,6 +100,8 @@ mod tests {
                 "topologies/exchange-route-server.toml",
                 "topologies/one-metro-dual-stack.toml",
                 "topologies/one-metro-peer-policies.toml",
+                "topologies/one-metro-session-mismatches.toml",
+                "topologies/one-metro-session-options.toml",
                 "topologies/one-metro-short-memory.toml",
                 "topologies/one-metro-strict.toml",
                 "topologies/one-metro-without-registry.toml",

@@ -7,6 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::microsoft_routes;
+use super::sessions::GRACEFUL_SHUTDOWN;
 use crate::bgp::attributes::Community;
 use crate::bgp::family::{Families, Family};
 use crate::bgp::message::{Capabilities, GracefulRestart, Role};
@@ -362,6 +363,10 @@ pub fn peer(
         },
         connection => {
             let (import, export) = policies(connection).unwrap_or_default();
+            let import = match import == Policy::default() {
+                true => honour_graceful_shutdown(),
+                false => import,
+            };
             let spec = SessionSpec {
                 import: Arc::new(import),
                 export: Arc::new(export),
@@ -379,6 +384,13 @@ pub fn peer(
         originate: Vec::new(),
         multipath: MULTIPATH,
     }
+}
+
+/// What a router does that has no policy: everything is accepted, what is about to go as the last resort (RFC 8326).
+fn honour_graceful_shutdown() -> Policy {
+    let about_to_go = Match::Community(Community::Standard(GRACEFUL_SHUTDOWN).into());
+    let rule = Rule::accept(vec![about_to_go], vec![Change::LocalPref(0)]);
+    Policy::new(vec![rule], Verdict::Accept)
 }
 
 /// The rest of the peer's network: iBGP with each of its routers, eBGP with the internet, its transit; origin of the

@@ -16,7 +16,7 @@ use crate::scenario::SessionOrder;
 use crate::topology::of_session;
 
 /// GRACEFUL_SHUTDOWN (RFC 8326, section 5).
-const GRACEFUL_SHUTDOWN: u32 = 0xffff_0000;
+pub(super) const GRACEFUL_SHUTDOWN: u32 = 0xffff_0000;
 
 /// What was ordered for the edges' sessions with the peer.
 #[derive(Debug, Default)]

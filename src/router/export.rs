@@ -12,6 +12,7 @@ use super::table::{Path, Table};
 use crate::bgp::attributes::{
     AttributeSets, Attributes, NO_ADVERTISE, NO_EXPORT, NO_EXPORT_SUBCONFED,
 };
+use crate::bgp::family::{Families, Family};
 use crate::bgp::message::{self, Dialect, Nlri};
 use crate::bgp::policy::Shapes;
 use crate::bgp::rib::AdjRibOut;
@@ -30,6 +31,8 @@ pub(super) fn flush(
 ) -> bool {
     let mut wrote = false;
     while peer.rib_out.is_pending() && peer.session.room() > 0 {
+        let negotiated = peer.session.negotiated();
+        let families = negotiated.map_or(Families::NONE, |n| n.dialect.families);
         // The same set leaves in the same shape; a pin and a learned route never share one.
         let mut shapes = Shapes::default();
         let Peer {
@@ -41,6 +44,9 @@ pub(super) fn flush(
             ..
         } = peer;
         let changes = rib_out.changes(BATCH, &table.numbers, |number, prefix| {
+            if !families.contains(Family::of(prefix)) {
+                return None;
+            }
             let (source, own) = match pins.get(number) {
                 Some(Some(Pin::Withdrawn)) => return None,
                 Some(Some(Pin::Announced(set))) => (set, true),

@@ -1,10 +1,10 @@
 //! Which scenarios a binding fits. A scenario may tell simulated routers what a real one decides by its configuration.
 
 use super::act::PEERING_SERVICE;
-use super::{Act, Announcement, Rehearsal, Speaker};
+use super::{Act, Announcement, Expect, Rehearsal, Speaker};
 use crate::binding::{Binding, Device};
 use crate::registry::special;
-use crate::topology::{PeerPolicies, Topology};
+use crate::topology::{BgpOptions, PeerPolicies, Topology};
 
 impl Rehearsal {
     /// Why this scenario says little about the routers of `binding`, if so: they are not in its topology, or it wants them
@@ -19,6 +19,8 @@ impl Rehearsal {
         }
         self.without_bfd(binding)
             .or_else(|| self.with_policy(binding))
+            .or_else(|| self.with_options(binding))
+            .or_else(|| self.looks_from(binding))
             .or_else(|| self.announces(binding))
     }
 
@@ -32,6 +34,33 @@ impl Rehearsal {
         let router = &router.name;
         Some(format!(
             "its topology gives `{router}` a policy, but `{router}` does what its own configuration says"
+        ))
+    }
+
+    fn with_options(&self, binding: &Binding) -> Option<String> {
+        let mut routers = self.topology.routers.iter();
+        let router = routers.find(|router| {
+            router.bgp.options != BgpOptions::default()
+                && *binding.device(&router.name) != Device::Simulated
+        })?;
+        let router = &router.name;
+        Some(format!(
+            "its topology gives the sessions of `{router}` options, but `{router}` does what its own configuration says"
+        ))
+    }
+
+    fn looks_from(&self, binding: &Binding) -> Option<String> {
+        let expectations = self.scenario.steps.iter().flat_map(|step| &step.expect);
+        let router = expectations
+            .into_iter()
+            .find_map(|expect| match &expect.what {
+                Expect::Session {
+                    at: Some(router), ..
+                } if *binding.device(router) != Device::Simulated => Some(router),
+                _ => None,
+            })?;
+        Some(format!(
+            "it looks at a session as `{router}` sees it, and only a simulated router tells"
         ))
     }
 

@@ -16,17 +16,11 @@ pub(super) const TABLE: &[Requirement] = &[
     row(
         "POL-02",
         Fact,
-        NotYet,
+        Live,
         "POL",
         "IPv4 and IPv6 sessions are expected in each location.",
     ),
-    row(
-        "POL-03",
-        MustNot,
-        NotYet,
-        "POL",
-        "TCP MD5 is not supported.",
-    ),
+    row("POL-03", MustNot, Live, "POL", "TCP MD5 is not supported."),
     row(
         "FLT-04",
         Must,

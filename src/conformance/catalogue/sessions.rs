@@ -23,7 +23,7 @@ pub(super) const TABLE: &[Requirement] = &[
     older(
         "ADR-06",
         Fact,
-        NotYet,
+        Files,
         "PWSH; EX; ERROUT",
         "IPv6 session subnets are between /64 and /127.",
     ),
@@ -108,9 +108,9 @@ pub(super) const TABLE: &[Requirement] = &[
     ),
     unpublished(
         "FLT-07",
-        NotYet,
+        Played,
         "",
-        "How long an unregistered prefix may be is not published; /24 is assumed.",
+        "How long an unregistered prefix may be is not published; /24 is assumed, of IPv6 /48.",
     ),
     row(
         "QOS-01",
