@@ -12,6 +12,7 @@
 //! 4. [`record`]: the facts, which every room from here on tells, and which alone are judged.
 //! 5. [`plan`] and [`kernel`]: the network as ordered work, and the hands that do it.
 //! 6. [`router`]: one simulated router, BGP + BFD + RIB joined; its driver is the only I/O.
+//!    [`monitor`]: what its monitored sessions tell, as MRT and BMP.
 //! 7. [`mod@line`]: the thread that owns every LACP and BFD session.
 //! 8. [`device`] and [`probe`]: what plays a router; traffic that measures.
 //! 9. [`lab`] and [`run`]: a topology that is alive; a scenario played on it.
@@ -41,6 +42,7 @@ pub mod lab;
 pub mod lacp;
 pub mod line;
 pub mod measure;
+pub mod monitor;
 pub mod plan;
 pub mod policy;
 pub mod probe;

@@ -7,7 +7,7 @@
 
 mod host;
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -18,7 +18,7 @@ use crate::binding::{Binding, Device};
 use crate::device::{self, DeviceError};
 use crate::judge::settle::{PHASES, Phase};
 use crate::judge::{Findings, Judge};
-use crate::lab::{Acted, Lab, LabError};
+use crate::lab::{Acted, Besides, Lab, LabError};
 use crate::record::{Entry, Fact, LinesError, Recorder, SourceText};
 use crate::registry::live::Servers;
 use crate::scenario::{Act, Rehearsal};
@@ -63,13 +63,13 @@ pub enum Ending {
 
 /// Plays a scenario from the building of its lab to its end.
 ///
-/// `interrupted` becomes ready with the name of the signal that asks the run to end. Frames are captured into a folder
-/// in `pcap`, named after the scenario. Registries that are servers are asked by `servers`.
+/// `interrupted` becomes ready with the name of the signal that asks the run to end. What is kept
+/// besides the record goes into folders named after the scenario. Registries that are servers are asked by `servers`.
 pub async fn play(
     rehearsal: &Rehearsal,
     sources: &Sources,
     servers: &Servers,
-    pcap: Option<&Path>,
+    besides: &Besides,
     audience: &mut dyn Audience,
     interrupted: &mut UnboundedReceiver<&'static str>,
 ) -> (Findings, Ending) {
@@ -87,8 +87,13 @@ pub async fn play(
         ending: Ending::Played,
         kept: false,
     };
-    let pcap = pcap.map(|folder| folder.join(&rehearsal.scenario.name));
-    match stage.whole(rehearsal, servers, pcap.as_deref()).await {
+    let own = |folder: &PathBuf| folder.join(&rehearsal.scenario.name);
+    let besides = Besides {
+        pcap: besides.pcap.as_ref().map(own),
+        mrt: besides.mrt.as_ref().map(own),
+        bmp: besides.bmp.clone(),
+    };
+    match stage.whole(rehearsal, servers, &besides).await {
         Ok(()) => {}
         Err(error) if error.is_lack() => stage.blocked(error.to_string()),
         Err(error) => stage.recorder.now(Fact::Errored {
@@ -162,7 +167,7 @@ impl Stage<'_> {
         &mut self,
         rehearsal: &Rehearsal,
         servers: &Servers,
-        pcap: Option<&Path>,
+        besides: &Besides,
     ) -> Result<(), LabError> {
         let up = Lab::up(
             &rehearsal.topology,
@@ -170,7 +175,7 @@ impl Stage<'_> {
             &rehearsal.scenario,
             servers,
             &self.recorder,
-            pcap,
+            besides,
         );
         let lab = tokio::select! {
             biased;

@@ -22,6 +22,8 @@ mod kept;
 mod kills;
 #[path = "lab/left.rs"]
 mod left;
+#[path = "lab/monitoring.rs"]
+mod monitoring;
 #[path = "lab/noise.rs"]
 mod noise;
 #[path = "lab/parallel.rs"]
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
         signals::trials(),
         circumstances::trials(),
         frames::trials(),
+        monitoring::trials(),
         internet::trials(),
         noise::trials(),
         agreement::trials(),

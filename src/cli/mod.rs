@@ -2,6 +2,7 @@
 //!
 //! **Invariant:** every subcommand returns an exit number of ARCHITECTURE.md's table; none ends the process itself.
 
+mod bmp;
 pub mod check;
 pub mod doctor;
 pub mod down;

@@ -3,16 +3,17 @@
 pub(super) mod files;
 pub(super) mod gallery;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::task::LocalSet;
 
 use self::files::Loaded;
 use self::gallery::Gallery;
-use super::{LAB_FAILED, WRONG_FILES, signals};
+use super::{LAB_FAILED, WRONG_FILES, bmp, fail, signals};
 use crate::device::DeviceError;
 use crate::kernel::enter::{self, HeldSignals};
+use crate::lab::Besides;
 use crate::registry::live::Servers;
 use crate::registry::service::Reach;
 use crate::report::{Played, Report};
@@ -28,13 +29,17 @@ pub struct RunArguments {
     /// scenarios that it fits are played.
     #[arg(long, value_name = "FILE")]
     pub binding: Option<PathBuf>,
-    /// Write record.jsonl, report.json and junit.xml into this folder.
+    /// Write record.jsonl, report.json and junit.xml into this folder, and what the edges heard and had as MRT:
+    /// SCENARIO/updates.EDGE.mrt and SCENARIO/rib.EDGE.mrt.
     #[arg(long, value_name = "DIR")]
     pub report: Option<PathBuf>,
     /// Capture the frames on the members' cables, as they are at Microsoft's end, into this
     /// folder: SCENARIO/CONNECTION.MEMBER.pcap.
     #[arg(long, value_name = "DIR")]
     pub pcap: Option<PathBuf>,
+    /// Tell the monitoring of the edges' sessions to the BMP collector at this address (RFC 7854).
+    #[arg(long, value_name = "HOST:PORT")]
+    pub bmp: Option<String>,
 }
 
 /// Plays the scenarios and returns the exit number.
@@ -50,6 +55,10 @@ pub fn run(arguments: &RunArguments) -> u8 {
         anstream::eprintln!("error: {error}");
         return WRONG_FILES;
     }
+    let collector = match bmp::resolve(arguments.bmp.as_deref()) {
+        Ok(collector) => collector,
+        Err(mistake) => return fail(mistake, WRONG_FILES),
+    };
     let record = match arguments
         .report
         .as_deref()
@@ -63,10 +72,11 @@ pub fn run(arguments: &RunArguments) -> u8 {
         }
     };
     let servers = servers(&loaded);
-    let (held, servers) = match enter::enter() {
+    let (held, servers, bmp) = match enter::enter() {
         Ok(entered) => {
             let outside = Reach::Outside(Arc::new(entered.outside));
-            (entered.signals, servers.over(outside))
+            let bmp = bmp::over(&outside, collector);
+            (entered.signals, servers.over(outside), bmp)
         }
         Err(error) => {
             anstream::eprintln!("error: failed to {error}");
@@ -82,7 +92,12 @@ pub fn run(arguments: &RunArguments) -> u8 {
     let runtime = runtime.map_err(|error| format!("start the runtime: {error}"));
     match gallery.and_then(|gallery| Ok((gallery, runtime?))) {
         Ok((gallery, runtime)) => {
-            let played = play_all(loaded, &servers, gallery, arguments.pcap.as_deref(), held);
+            let besides = Besides {
+                pcap: arguments.pcap.clone(),
+                mrt: arguments.report.clone(),
+                bmp,
+            };
+            let played = play_all(loaded, &servers, gallery, &besides, held);
             runtime.block_on(LocalSet::new().run_until(played))
         }
         Err(error) => {
@@ -114,7 +129,7 @@ async fn play_all(
     loaded: Loaded,
     servers: &Servers,
     mut gallery: Gallery,
-    pcap: Option<&Path>,
+    besides: &Besides,
     held: HeldSignals,
 ) -> u8 {
     let (_, mut interrupted) = signals::heard();
@@ -133,7 +148,7 @@ async fn play_all(
             rehearsal,
             sources,
             servers,
-            pcap,
+            besides,
             &mut gallery,
             &mut interrupted,
         )

@@ -13,14 +13,14 @@ use tokio::task::{LocalSet, spawn_local};
 use super::check::Kind;
 use super::run::files::{host, sources};
 use super::run::gallery::Gallery;
-use super::{LAB_FAILED, WRONG_FILES, fail, signals, toml_files};
+use super::{LAB_FAILED, WRONG_FILES, bmp, fail, signals, toml_files};
 use crate::judge::{Judge, Verdict};
 use crate::kept::{self, Name, Server};
 use crate::kernel::background::{self, Front};
 use crate::kernel::enter::{self, HeldSignals};
 use crate::kernel::outside::Outside;
 use crate::kernel::unix;
-use crate::lab::Lab;
+use crate::lab::{Besides, Lab};
 use crate::record::{Entry, Fact, LinesError};
 use crate::registry::live::Servers;
 use crate::registry::service::Reach;
@@ -41,6 +41,9 @@ pub struct UpArguments {
     /// The lab's name, by which the other commands know it; without it, the topology's.
     #[arg(long)]
     pub name: Option<String>,
+    /// Tell the monitoring of the edges' sessions to the BMP collector at this address (RFC 7854).
+    #[arg(long, value_name = "HOST:PORT")]
+    pub bmp: Option<String>,
     /// Stay in the foreground until Ctrl-C.
     #[arg(long)]
     pub foreground: bool,
@@ -59,6 +62,10 @@ pub fn up(arguments: &UpArguments) -> u8 {
         anstream::eprintln!("error: {error}");
         return WRONG_FILES;
     }
+    let collector = match bmp::resolve(arguments.bmp.as_deref()) {
+        Ok(collector) => collector,
+        Err(mistake) => return fail(mistake, WRONG_FILES),
+    };
     let sources = sources(&rehearsal, arguments.binding.as_deref(), &host());
     let servers = Servers::resolve(rehearsal.topology.peer.registry.servers());
     let alone = kept::labs().is_ok_and(|labs| labs.is_empty());
@@ -107,8 +114,14 @@ pub fn up(arguments: &UpArguments) -> u8 {
         front,
         outside: outside.clone(),
     };
-    let servers = servers.over(Reach::Outside(outside));
-    let kept = keep(&rehearsal, &sources, &servers, keeping, entered.signals);
+    let reach = Reach::Outside(outside);
+    let besides = Besides {
+        bmp: bmp::over(&reach, collector),
+        ..Besides::default()
+    };
+    let files = (&rehearsal, &sources);
+    let servers = servers.over(reach);
+    let kept = keep(files, &servers, &besides, keeping, entered.signals);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
@@ -152,9 +165,9 @@ struct Keeping {
 }
 
 async fn keep(
-    rehearsal: &Rehearsal,
-    sources: &Sources,
+    (rehearsal, sources): (&Rehearsal, &Sources),
     servers: &Servers,
+    besides: &Besides,
     keeping: Keeping,
     held: HeldSignals,
 ) -> u8 {
@@ -181,7 +194,7 @@ async fn keep(
         rehearsal,
         sources,
         servers,
-        None,
+        besides,
         &mut keeper,
         &mut interrupted,
     )

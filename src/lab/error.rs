@@ -1,6 +1,7 @@
 //! Why a lab could not be built or acted on.
 
 use super::capture::CaptureError;
+use super::monitoring::MonitoringError;
 use crate::device::DeviceError;
 use crate::kernel::apply::BuildError;
 use crate::kernel::enter::EnterError;
@@ -48,6 +49,9 @@ pub enum LabError {
     /// Frames could not be captured.
     #[error(transparent)]
     Capture(#[from] CaptureError),
+    /// The edges cannot be monitored.
+    #[error(transparent)]
+    Monitoring(#[from] MonitoringError),
     /// A registry's file is not what it was when the topology was read.
     #[error("read a registry: {}", .0.render(false))]
     Registry(#[from] Diagnostics),

@@ -13,6 +13,7 @@ mod error;
 pub mod line_cards;
 mod microsoft;
 pub mod microsoft_routes;
+pub mod monitoring;
 mod needs;
 mod questions;
 mod registries;
@@ -23,7 +24,7 @@ mod traffic;
 pub mod window;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use ipnet::IpNet;
@@ -35,6 +36,7 @@ use self::capture::Capture;
 use self::control_plane::ControlPlane;
 pub use self::error::LabError;
 use self::microsoft_routes::MicrosoftRoutes;
+use self::monitoring::{Collector, Monitoring};
 use self::registries::Registries;
 use self::served::Served;
 use self::sessions::Orders;
@@ -92,12 +94,24 @@ pub struct Lab {
     probe: Probe,
     devices: Vec<Running>,
     _watcher: Watcher,
+    monitoring: Option<Monitoring>,
     _capture: Option<Capture>,
+}
+
+/// What is kept or told besides the record.
+#[derive(Debug, Clone, Default)]
+pub struct Besides {
+    /// A folder for the frames on the members' cables.
+    pub pcap: Option<PathBuf>,
+    /// A folder for the edges' traces and table dumps.
+    pub mrt: Option<PathBuf>,
+    /// Where the edges' monitoring is told.
+    pub bmp: Option<Collector>,
 }
 
 impl Lab {
     /// Asks the registries that are servers, then builds and starts everything. Must be called inside a tokio
-    /// `LocalSet`. Frames are captured into the folder `pcap` if it is given.
+    /// `LocalSet`.
     ///
     /// # Errors
     /// What the kernel refused, or a device in its own words; nothing of the lab is left then.
@@ -107,7 +121,7 @@ impl Lab {
         scenario: &Scenario,
         servers: &Servers,
         recorder: &Recorder,
-        pcap: Option<&Path>,
+        besides: &Besides,
     ) -> Result<Lab, LabError> {
         let sources = &topology.peer.registry;
         let questions = questions::of(topology, scenario);
@@ -124,7 +138,8 @@ impl Lab {
                 cables.port(connection, false)?;
             }
         }
-        let capture = pcap
+        let capture = besides.pcap.as_deref();
+        let capture = capture
             .map(|folder| Capture::start(folder, &layout, &network, recorder))
             .transpose()?;
         let (watcher, carriers) =
@@ -146,6 +161,7 @@ impl Lab {
         let begin = microsoft::begin(&mut provider, scenario.onboarded, &mut configs);
         let silent = microsoft::silent(&configs);
         let orders = Orders::new(&configs, &provider);
+        let monitoring = monitoring(&layout, besides, &mut configs, recorder)?;
         for (seed, config) in configs.into_iter().enumerate() {
             let name = config.name.clone();
             let place = shared(&network, &name)?;
@@ -157,6 +173,10 @@ impl Lab {
             let dark: Vec<&str> = dark.map(|connection| connection.name.as_str()).collect();
             let handle =
                 control_plane.start_router(place, config, seed as u64, recorder.clone(), &dark)?;
+            let monitored = layout.edges.iter().position(|edge| edge.name == name);
+            if let (Some(monitoring), Some(number)) = (&monitoring, monitored) {
+                monitoring.follow(number, &handle);
+            }
             routers.insert(name, handle);
         }
         control_plane.follow_line(events, routers.clone());
@@ -191,6 +211,7 @@ impl Lab {
             probe,
             devices,
             _watcher: watcher,
+            monitoring,
             _capture: capture,
         };
         for output in begin {
@@ -203,6 +224,8 @@ impl Lab {
     /// Ends probes, sessions and threads; devices are killed and the namespaces go with the last of them.
     pub async fn down(self) {
         tracing::debug!("taking the lab down");
+        // First: what the edges have at the end, before their neighbours go.
+        drop(self.monitoring);
         // A probe thread that is gone has nothing left to stop.
         let _ = self.probe.stop_all().await;
         for device in self.devices {
@@ -287,6 +310,31 @@ pub fn simulated(
         }),
     ];
     around.into_iter().chain(edges).chain(peers).collect()
+}
+
+/// The monitoring of the edges' sessions with the peer, if it is wanted: its routers are the edges in their order.
+fn monitoring(
+    layout: &Layout,
+    besides: &Besides,
+    configs: &mut [RouterConfig],
+    recorder: &Recorder,
+) -> Result<Option<Monitoring>, LabError> {
+    if besides.mrt.is_none() && besides.bmp.is_none() {
+        return Ok(None);
+    }
+    let mut edges = Vec::new();
+    for edge in &layout.edges {
+        let config = configs.iter_mut().find(|config| config.name == edge.name);
+        let config = config.ok_or_else(|| LabError::Unplanned(format!("router {}", edge.name)))?;
+        let own = config.asn;
+        for session in &mut config.sessions {
+            session.monitor = session.peer_asn != own;
+        }
+        edges.push(config.clone());
+    }
+    let (folder, collector) = (besides.mrt.as_deref(), besides.bmp.clone());
+    let monitoring = Monitoring::start(edges, folder, collector, recorder)?;
+    Ok(Some(monitoring))
 }
 
 /// What the kernel's routes and links are watched for: the ways to the endpoints, to Teams, and to what steps announce.

@@ -456,6 +456,17 @@ pub enum Fact {
         /// What it asked for.
         question: String,
     },
+    /// A router's BMP collector heard of it, or was lost.
+    Collector {
+        /// The router.
+        router: String,
+        /// The collector's address.
+        address: String,
+        /// `connected` or `lost`.
+        event: String,
+        /// Why it was lost.
+        text: String,
+    },
     /// The lab failed.
     Errored {
         /// What was tried, on what, why it failed, what to do.

@@ -120,6 +120,16 @@ impl<W: Write> Terminal<W> {
                     self.line(&format!("{:15}{DIM}{line}{DIM:#}", ""));
                 }
             }
+            Fact::Collector {
+                router,
+                address,
+                event,
+                text,
+            } if event == "lost" => {
+                self.line(&format!(
+                    "  {router} lost its BMP collector {address}: {text}"
+                ));
+            }
             Fact::Interrupted { signal } => self.line(&format!("  ended by {signal}")),
             Fact::Errored { text } => {
                 let style = style(Verdict::Errored);

@@ -86,6 +86,8 @@ pub struct SessionSpec {
     pub next_hop_self: bool,
     /// Record each received and withdrawn route, and what import policy made of it.
     pub record_routes: bool,
+    /// Tell every message, and every change of Adj-RIB-In ([`super::Monitored`]).
+    pub monitor: bool,
     /// Begin administratively shut down: the session waits for [`super::Input::StartSession`].
     pub start_stopped: bool,
     /// The key with which every segment is signed, both ways (RFC 2385).
@@ -135,6 +137,7 @@ impl SessionSpec {
             scope: Scope::All,
             next_hop_self: false,
             record_routes: false,
+            monitor: false,
             start_stopped: false,
             md5: None,
             ttl_security: None,

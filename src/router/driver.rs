@@ -41,8 +41,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use self::alarm::Alarm;
 use self::connection::{Connection, Lingering, Stage};
-use self::handle::Event;
-pub use self::handle::RouterHandle;
+use self::handle::{Event, Tap};
+pub use self::handle::{RouterHandle, Tapped};
 use self::listening::{listen, watch};
 use super::{Fib as RouteChange, Input, Output, Router, RouterConfig, SessionIndex, SessionSpec};
 use crate::bgp::session::State;
@@ -112,6 +112,8 @@ pub struct Driver {
     /// The connection to begin with.
     first: usize,
     outputs: Vec<Output>,
+    /// Where monitored sessions are heard, if they are.
+    tap: Option<Tap>,
     /// A loss that the kernel's routes know of already, and the router not yet.
     put_off: Option<Event>,
     ending: Ending,
@@ -150,6 +152,7 @@ impl Driver {
             read: 0,
             first: 0,
             outputs: Vec::new(),
+            tap: None,
             put_off: None,
             ending: Ending::No,
         };
@@ -161,7 +164,7 @@ impl Driver {
         // A SYN into a dark interface is lost, and with it a second.
         while let Ok(event) = self.events.try_recv() {
             match event {
-                Event::Interface { .. } => self.event(event),
+                Event::Interface { .. } | Event::Tap(_) => self.event(event),
                 later => {
                     self.put_off = Some(later);
                     break;
@@ -302,6 +305,7 @@ impl Driver {
             }),
             Event::Crash => self.crash(),
             Event::Boot => self.boot(),
+            Event::Tap(tap) => self.tap = Some(tap),
             Event::Inspect(question) => question(&self.router, &self.fib),
             Event::Shutdown { reason, done } => self.shut_down(&reason, done),
         }
@@ -407,6 +411,15 @@ impl Driver {
                     abort,
                 } => self.close(now, session, conn, abort),
                 Output::Fact(fact) => self.recorder.at(now, fact),
+                Output::Monitored(monitored) => {
+                    if let Some(Tap { router, taps }) = &self.tap {
+                        let _ = taps.send(Tapped {
+                            router: *router,
+                            at: now,
+                            monitored: *monitored,
+                        });
+                    }
+                }
                 // Done above.
                 Output::Fib(_) => {}
             }

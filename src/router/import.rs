@@ -9,6 +9,7 @@ use ipnet::IpNet;
 
 use super::Router;
 use super::io::NextHop;
+use super::monitored::Observed;
 use super::table::{Fate, Path, same};
 use crate::bgp::attributes::Attributes;
 use crate::bgp::message::{Nlri, Unusable, Update};
@@ -63,6 +64,7 @@ impl Router {
                 router: self.config.name.clone(),
                 session: self.peers[index].spec.name.clone(),
             });
+            self.monitor(index, || Observed::EndOfRib);
         }
     }
 
@@ -112,6 +114,11 @@ impl Router {
         let number = self.table.numbers.number(prefix);
         let records = self.peers[index].spec.record_routes;
         let told = records.then(|| (path.imported.clone(), path.fate));
+        self.monitor(index, || Observed::Route {
+            nlri,
+            received: path.received.clone(),
+            imported: path.imported.clone(),
+        });
         let imported = path.imported.as_ref().map(Arc::as_ptr);
         let before = self.table.put(number, path);
         let old = before.path.as_ref();
@@ -193,6 +200,7 @@ impl Router {
                 self.decide(number, before.was_best);
             }
             self.record_withdrawn(index, nlri.prefix, why);
+            self.monitor(index, || Observed::gone(nlri));
         }
     }
 
@@ -209,6 +217,7 @@ impl Router {
                 self.decide(number, before.was_best);
             }
             self.record_withdrawn(index, prefix, why);
+            self.monitor(index, || Observed::gone(nlri));
         }
         if self.peers[index].spec.record_routes {
             let (as_path, communities) = (of.as_path.clone(), of.communities.clone());

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use ipnet::IpNet;
 
 use super::config::{Originated, SessionIndex, Sessions};
+use super::monitored::Monitored;
 use crate::bgp::policy::Policy;
 pub use crate::bgp::session::{Conn, Direction};
 use crate::record::Fact;
@@ -166,6 +167,8 @@ pub enum Output {
     },
     /// Change the kernel's routes.
     Fib(Fib),
+    /// Something observed on a session with [`super::SessionSpec::monitor`], at the `now` of the `handle` that caused it.
+    Monitored(Box<Monitored>),
     /// A fact for the record, observed at the `now` of the `handle` that caused it.
     Fact(Fact),
 }

@@ -13,6 +13,7 @@ mod import;
 mod io;
 mod look;
 mod loss;
+mod monitored;
 mod peer;
 mod secret;
 mod table;
@@ -21,12 +22,14 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use ipnet::IpNet;
 
 pub use config::{
     Originated, OriginatedAttributes, RouterConfig, Scope, SessionIndex, SessionSpec, Sessions,
 };
 pub use io::{Conn, Direction, Fib, Input, NextHop, Output};
+pub use monitored::{Monitored, Observed};
 pub use secret::{Secret, SecretError};
 pub use table::{AdjRibIn, Advertised, Explained, LocRib, Outcome, Received, Selected};
 
@@ -52,6 +55,8 @@ pub struct Router {
     /// Of the present input: kernel routes go out before messages, facts last.
     messages: Vec<Output>,
     facts: Vec<Fact>,
+    /// Of the monitored sessions, in the order in which it happened.
+    monitored: Vec<Output>,
 }
 
 impl Router {
@@ -72,6 +77,7 @@ impl Router {
             outputs: VecDeque::new(),
             messages: Vec::new(),
             facts: Vec::new(),
+            monitored: Vec::new(),
         };
         router.pin_configured();
         router
@@ -163,13 +169,21 @@ impl Router {
                 session,
                 conn,
                 bytes,
-            } => self.one(now, session, To::Bytes { conn, bytes }),
+            } => {
+                self.monitor(session.index(), || Observed::Received {
+                    conn,
+                    bytes: Bytes::copy_from_slice(bytes),
+                });
+                self.one(now, session, To::Bytes { conn, bytes });
+            }
             Input::Written {
                 session,
                 conn,
                 bytes,
             } => self.one(now, session, To::Written { conn, bytes }),
             Input::Closed { session, conn, why } => {
+                let by_peer = true;
+                self.monitor(session.index(), || Observed::Closed { conn, by_peer });
                 self.one(now, session, To::Closed { conn, why });
             }
             Input::BfdUp { session } => self.one(now, session, To::BfdUp),
@@ -325,6 +339,7 @@ impl Router {
         }
         self.outputs.extend(self.messages.drain(..));
         self.outputs.extend(self.facts.drain(..).map(Output::Fact));
+        self.outputs.extend(self.monitored.drain(..));
         if self.table.numbers.is_sweep_due() {
             let Router { table, peers, .. } = self;
             table.sweep(|number| peers.iter().any(|peer| peer.needs(number)));
@@ -354,6 +369,7 @@ impl Router {
         use session::Output as Of;
         let session = self.peers[index].index;
         while let Some(output) = self.peers[index].session.poll() {
+            self.monitor_output(index, &output);
             let spec = &self.peers[index].spec;
             match output {
                 Of::Connect { conn } => self.messages.push(Output::Connect {

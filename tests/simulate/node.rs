@@ -423,6 +423,7 @@ impl Node {
                 abort,
             } => self.tcp.close(now, (session, conn), abort),
             Output::Fact(fact) => self.out.push(Emit::Fact(fact)),
+            Output::Monitored(_) => {}
             Output::Fib(_) => unreachable!("done before"),
         }
     }

@@ -171,6 +171,12 @@ pub(super) fn fact(fact: &Fact) -> Option<String> {
             text,
             ..
         } => format!("{registry} {source} {event}{}", because(text)),
+        Fact::Collector {
+            router,
+            address,
+            event,
+            text,
+        } => format!("{router}: BMP collector {address} {event}{}", because(text)),
         Fact::RegistryAsked {
             registry,
             by,

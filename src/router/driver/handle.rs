@@ -8,10 +8,28 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::bgp::policy::Policy;
 use crate::kernel::nexthop::Fib;
-use crate::router::{Originated, Router, SessionIndex, Sessions};
+use crate::router::{Monitored, Originated, Router, SessionIndex, Sessions};
+use crate::time::At;
 
 /// A question about a router, answered between two of its inputs.
 pub(super) type Question = Box<dyn FnOnce(&Router, &Fib) + Send>;
+
+/// Something observed on a monitored session of a router.
+#[derive(Debug)]
+pub struct Tapped {
+    /// The number given with [`RouterHandle::tap`].
+    pub router: usize,
+    /// When.
+    pub at: At,
+    /// What.
+    pub monitored: Monitored,
+}
+
+/// Where monitored sessions are heard.
+pub(super) struct Tap {
+    pub(super) router: usize,
+    pub(super) taps: mpsc::UnboundedSender<Tapped>,
+}
 
 /// What the lab tells a router.
 pub(super) enum Event {
@@ -47,6 +65,7 @@ pub(super) enum Event {
     Crash,
     Boot,
     Inspect(Question),
+    Tap(Tap),
     Shutdown {
         reason: String,
         done: oneshot::Sender<()>,
@@ -193,6 +212,11 @@ impl RouterHandle {
             let _ = answer.send(question(router, fib));
         })));
         answered.await.ok()
+    }
+
+    /// Tells what is observed on its monitored sessions from now on, under this number.
+    pub fn tap(&self, router: usize, taps: mpsc::UnboundedSender<Tapped>) {
+        self.tell(Event::Tap(Tap { router, taps }));
     }
 
     /// Shuts all sessions down, removes all kernel routes, and ends. Returns when that is done, at most about a second later.

@@ -11,7 +11,8 @@ use ipnet::IpNet;
 use crate::bgp::session::State;
 use crate::record::Fact;
 use crate::router::{
-    Conn, Direction, Fib, Input, NextHop, Output, Router, RouterConfig, SessionIndex, SessionSpec,
+    Conn, Direction, Fib, Input, Monitored, NextHop, Output, Router, RouterConfig, SessionIndex,
+    SessionSpec,
 };
 use crate::time::At;
 
@@ -34,6 +35,8 @@ pub struct Net {
     /// Kernel changes with their moments.
     pub fib_log: Vec<(At, usize, Fib)>,
     pub facts: Vec<(At, Fact)>,
+    /// What monitored sessions told, by router.
+    pub monitored: Vec<(usize, Monitored)>,
     delay: Duration,
     queue: BTreeMap<(At, u64), Event>,
     sequence: u64,
@@ -66,6 +69,7 @@ impl Net {
             fibs: vec![BTreeMap::new(); count],
             fib_log: Vec::new(),
             facts: Vec::new(),
+            monitored: Vec::new(),
             delay,
             queue: BTreeMap::new(),
             sequence: 0,
@@ -266,6 +270,7 @@ impl Net {
                 self.fib_log.push((self.now, router, fib));
             }
             Output::Fact(fact) => self.facts.push((self.now, fact)),
+            Output::Monitored(monitored) => self.monitored.push((router, *monitored)),
         }
     }
 

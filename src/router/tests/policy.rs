@@ -9,7 +9,8 @@ use crate::bgp::policy::{Change, Match, Policy, Rule, Verdict};
 use crate::bgp::session::State;
 use crate::record::Fact;
 use crate::router::{
-    Input, Originated, OriginatedAttributes, RouterConfig, SessionIndex, SessionSpec, Sessions,
+    Input, Observed, Originated, OriginatedAttributes, RouterConfig, SessionIndex, SessionSpec,
+    Sessions,
 };
 
 const PEER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 0);
@@ -366,4 +367,45 @@ fn a_session_can_begin_shut_down_and_stays_so_until_it_is_started() {
     net.input(edge, Input::Start);
     net.run(ms(60_000));
     assert_eq!(net.state("edge", "ams-1"), State::Idle);
+}
+
+#[test]
+fn a_monitored_session_tells_its_messages_and_its_routes_before_and_after_policy() {
+    let mut net = pair(|_, edge| edge.sessions[0].monitor = true);
+    let told = |net: &Net| {
+        let mut routes = std::collections::BTreeMap::new();
+        for (router, monitored) in &net.monitored {
+            assert_eq!(*router, 1, "the other one is not monitored");
+            if let Observed::Route {
+                nlri,
+                received,
+                imported,
+            } = &monitored.what
+            {
+                let received = received.as_ref().map(|set| set.med);
+                let imported = imported.as_ref().map(|set| set.med);
+                routes.insert(nlri.prefix.to_string(), (received, imported));
+            }
+        }
+        routes
+    };
+    let both = [
+        (A.to_owned(), (Some(Some(10)), Some(Some(10)))),
+        (B.to_owned(), (Some(None), Some(None))),
+    ];
+    assert_eq!(told(&net), both.into());
+    let rule = Rule::accept(vec![Match::PrefixLength(0..=24)], vec![Change::Med(None)]);
+    let policy = Policy::new(vec![rule], Verdict::Reject("too-long".into()));
+    set(&mut net, "edge", Some(policy), None);
+    assert_eq!(told(&net)[A], (Some(Some(10)), Some(None)));
+    let states = net.monitored.iter().filter_map(|(_, m)| match &m.what {
+        Observed::State(state) => Some(*state),
+        _ => None,
+    });
+    assert_eq!(states.last(), Some(State::Established));
+    let opens = net.monitored.iter().filter(|(_, m)| match &m.what {
+        Observed::Received { bytes, .. } | Observed::Sent { bytes, .. } => bytes[18] == 1,
+        _ => false,
+    });
+    assert!(opens.count() >= 2, "both OPENs are told");
 }

@@ -281,6 +281,14 @@ pub(super) fn variants() -> Vec<BoxedStrategy<Fact>> {
                 },
             )
             .boxed(),
+        (text(), text(), text(), text())
+            .prop_map(|(router, address, event, text)| Fact::Collector {
+                router,
+                address,
+                event,
+                text,
+            })
+            .boxed(),
         (text(), text(), text())
             .prop_map(|(registry, by, question)| Fact::RegistryAsked {
                 registry,
@@ -487,10 +495,11 @@ pub(super) fn number(fact: &Fact) -> usize {
         Fact::Registry { .. } => 39,
         Fact::RegistryAsked { .. } => 40,
         Fact::RegisteredAsn { .. } => 41,
+        Fact::Collector { .. } => 42,
     }
 }
 
-pub(super) const VARIANTS: usize = 42;
+pub(super) const VARIANTS: usize = 43;
 
 pub(super) fn entries() -> impl Strategy<Value = Vec<Entry>> {
     let fact = Union::new(variants());
