@@ -47,6 +47,8 @@ pub struct Bed {
     pub seen: Vec<Entry>,
     pub folder: TempDir,
     pub dut: &'static Dut,
+    /// The daemon was told to speak IPv6.
+    ipv6: bool,
     pub device: Option<Running>,
     pub router: Option<RouterHandle>,
 }
@@ -75,6 +77,7 @@ impl Bed {
             seen: Vec::new(),
             folder: tempfile::tempdir()?,
             dut,
+            ipv6: false,
             device: None,
             router: None,
         })
@@ -83,6 +86,7 @@ impl Bed {
     /// Starts the daemon as a lab does, or says why it cannot play what is wished.
     pub async fn daemon(&mut self, wish: &Wish) -> Result<(), Failed> {
         self.check(wish)?;
+        self.ipv6 = wish.ipv6;
         self.boot_daemon().await
     }
 
@@ -102,7 +106,7 @@ impl Bed {
         let daemon = self.dut.daemon;
         let running = device::start("dut", daemon, &config, &self.peer, &self.recorder, ended)?;
         self.device = Some(running);
-        for command in (self.dut.originate)() {
+        for command in (self.dut.originate)(self.ipv6) {
             let command: Vec<&str> = command.iter().map(String::as_str).collect();
             self.until("the daemon takes a route", async |bed| {
                 bed.ask(&command).await.map(|_| true).or(Ok(false))
@@ -198,7 +202,11 @@ impl Bed {
     /// What the daemon heard from us.
     pub async fn heard(&self) -> Result<Vec<Heard>, Failed> {
         let (command, read) = self.dut.heard;
-        Ok(read(&self.ask(command).await?))
+        let mut command = command.to_vec();
+        if self.ipv6 {
+            command.extend(self.dut.heard_ipv6);
+        }
+        Ok(read(&self.ask(&command).await?))
     }
 
     /// UPDATE messages the daemon has received, and sent.
@@ -256,6 +264,24 @@ impl Bed {
             since,
             |fact| matches!(fact, Fact::Bgp { state, .. } if state == "Established"),
         )
+        .await
+    }
+
+    /// Waits until three attempts came to nothing: one that succeeds does so at once.
+    pub async fn never_established(&mut self, since: usize) -> Result<(), Failed> {
+        self.until("three attempts in vain", async |bed| {
+            let states = bed.seen[since..]
+                .iter()
+                .filter_map(|entry| match &entry.fact {
+                    Fact::Bgp { state, .. } => Some(state.as_str()),
+                    _ => None,
+                });
+            let states: Vec<&str> = states.collect();
+            if states.contains(&"Established") {
+                return Err("Established all the same".into());
+            }
+            Ok(states.iter().filter(|state| **state == "Connect").count() > 3)
+        })
         .await
     }
 

@@ -3,6 +3,7 @@
 use libtest_mimic::Failed;
 use peerlab::device::DeviceError;
 use peerlab::record::Fact;
+use peerlab::router::Secret;
 use tokio::task::LocalSet;
 
 use crate::bed::{Bed, DUT_ASN, SESSION};
@@ -19,18 +20,24 @@ pub enum Scene {
     Routes,
     Restarts,
     Bfd,
+    Ipv6,
+    Md5,
+    Ttl,
 }
 
 /// All scenes by name.
-pub const SCENES: [(&str, Scene); 4] = [
+pub const SCENES: [(&str, Scene); 7] = [
     ("it_connects", Scene::Calls),
     ("routes_and_words", Scene::Routes),
     ("restarts", Scene::Restarts),
     ("bfd", Scene::Bfd),
+    ("ipv6", Scene::Ipv6),
+    ("md5", Scene::Md5),
+    ("ttl_security", Scene::Ttl),
 ];
 
 /// What no scene plays, as our routers cannot do it yet.
-pub const NOT_YET: [Row; 4] = [Row::Ipv6, Row::Md5, Row::Ttl, Row::Shutdown];
+pub const NOT_YET: [Row; 1] = [Row::Shutdown];
 
 impl Scene {
     fn rows(self) -> &'static [Row] {
@@ -49,6 +56,9 @@ impl Scene {
             ],
             Scene::Restarts => &[Row::ItRestarts, Row::WeRestart],
             Scene::Bfd => &[Row::Bfd],
+            Scene::Ipv6 => &[Row::Ipv6],
+            Scene::Md5 => &[Row::Md5],
+            Scene::Ttl => &[Row::Ttl],
         }
     }
 }
@@ -70,6 +80,9 @@ pub fn play(dut: &'static Dut, scene: Scene, lack: Option<String>) -> Result<(),
             Scene::Routes => routes(&mut bed, &mut cells).await,
             Scene::Restarts => restarts(&mut bed, &mut cells).await,
             Scene::Bfd => bfd(&mut bed, &mut cells).await,
+            Scene::Ipv6 => ipv6(&mut bed, &mut cells).await,
+            Scene::Md5 => md5(&mut bed, &mut cells).await,
+            Scene::Ttl => ttl_security(&mut bed, &mut cells).await,
         };
         bed.end().await;
         played
@@ -327,6 +340,68 @@ async fn bfd(bed: &mut Bed, cells: &mut Cells) -> Result<(), Failed> {
         |fact| matches!(fact, Fact::Bgp { state, .. } if state == "Idle"),
     )
     .await?;
+    cells.met();
+    Ok(())
+}
+
+/// The same routes over IPv6, with their communities.
+async fn ipv6(bed: &mut Bed, cells: &mut Cells) -> Result<(), Failed> {
+    let wish = Wish {
+        ipv6: true,
+        ..Wish::default()
+    };
+    bed.edge(true, |_| {})?;
+    bed.daemon(&wish).await?;
+    bed.all_in(true, 0).await?;
+    bed.all_out(true).await?;
+    cells.met();
+    Ok(())
+}
+
+/// With the same key on both sides there is a session; a key that only we change ends it.
+async fn md5(bed: &mut Bed, cells: &mut Cells) -> Result<(), Failed> {
+    let key = "voice";
+    let wish = Wish {
+        md5: Some(key),
+        ..Wish::default()
+    };
+    if cells.refused(bed, &wish, "TCP MD5") {
+        return Ok(());
+    }
+    let right = Secret::new(key.as_bytes())?;
+    bed.daemon(&wish).await?;
+    bed.edge(false, |session| session.md5 = Some(right.clone()))?;
+    bed.all_in(false, 0).await?;
+    // The daemon signs, too: without the key nothing of it is heard, and it hears nothing.
+    if let Some(router) = bed.router.take() {
+        router.shutdown("another key").await;
+    }
+    let since = bed.seen.len();
+    bed.edge(false, |_| {})?;
+    bed.never_established(since).await?;
+    cells.met();
+    Ok(())
+}
+
+/// Both send with TTL 255 and want it.
+async fn ttl_security(bed: &mut Bed, cells: &mut Cells) -> Result<(), Failed> {
+    let wish = Wish {
+        ttl: true,
+        ..Wish::default()
+    };
+    if cells.refused(bed, &wish, "TTL security") {
+        return Ok(());
+    }
+    bed.daemon(&wish).await?;
+    bed.edge(false, |session| session.ttl_security = Some(1))?;
+    bed.all_in(false, 0).await?;
+    // Our usual TTL of 1 is from far away, as the daemon sees it.
+    if let Some(router) = bed.router.take() {
+        router.shutdown("from far away").await;
+    }
+    let since = bed.seen.len();
+    bed.edge(false, |_| {})?;
+    bed.never_established(since).await?;
     cells.met();
     Ok(())
 }

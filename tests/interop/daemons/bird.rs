@@ -14,6 +14,7 @@ pub const DUT: Dut = Dut {
     config,
     originate: nothing,
     heard: (&["birdc", "show route all protocol edge"], heard),
+    heard_ipv6: &[],
     updates: (&["birdc", "show protocols all edge"], updates),
     refresh: Ok(&["birdc", "reload in edge"]),
     refuses: None,

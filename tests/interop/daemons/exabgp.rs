@@ -14,6 +14,7 @@ pub const DUT: Dut = Dut {
     config,
     originate: nothing,
     heard: (&["exabgpcli", "show", "adj-rib", "in", "extensive"], heard),
+    heard_ipv6: &[],
     updates: (&["exabgpcli", "show", "neighbor", "extensive"], updates),
     refresh: Ok(&["exabgpcli", "announce", "route-refresh", "ipv4", "unicast"]),
     refuses: None,

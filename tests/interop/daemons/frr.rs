@@ -24,6 +24,7 @@ pub const DUT: Dut = Dut {
         ],
         heard,
     ),
+    heard_ipv6: &[],
     updates: (&["vtysh", "-c", "show bgp neighbors json"], updates),
     refresh: Ok(&["vtysh", "-c", "clear bgp * soft in"]),
     refuses: None,

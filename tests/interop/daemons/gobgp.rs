@@ -15,6 +15,7 @@ pub const DUT: Dut = Dut {
     config,
     originate,
     heard: (&["gobgp", "-j", "global", "rib"], heard),
+    heard_ipv6: &["-a", "ipv6"],
     updates: (&["gobgp", "-j", "neighbor"], updates),
     refresh: Err("GoBGP 3.10 never asks: it keeps what it received"),
     refuses: None,
@@ -51,24 +52,22 @@ fn config(wish: &Wish, _: &Path) -> String {
 }
 
 /// Its configuration has no routes.
-fn originate() -> Vec<Vec<String>> {
+fn originate(ipv6: bool) -> Vec<Vec<String>> {
     let add = |prefix: ipnet::IpNet| {
-        let words =
-            format!("gobgp global rib add {prefix} community 64500:100 large-community 64500:1:2");
+        let family = if ipv6 { "ipv6" } else { "ipv4" };
+        let communities = "community 64500:100 large-community 64500:1:2";
+        let words = format!("gobgp global rib add {prefix} {communities} -a {family}");
         words.split(' ').map(str::to_owned).collect()
     };
-    theirs(false).into_iter().map(add).collect()
+    theirs(ipv6).into_iter().map(add).collect()
 }
 
 fn heard(words: &str) -> Vec<Heard> {
     let table: Value = serde_json::from_str(words).unwrap_or_default();
     let mut heard = Vec::new();
     for (prefix, paths) in table.as_object().into_iter().flatten() {
-        let foreign = |path: &&Value| {
-            path["neighbor-ip"]
-                .as_str()
-                .is_some_and(|ip| ip.ends_with(".1"))
-        };
+        let ours = ["10.0.0.1", "2001:db8::3"];
+        let foreign = |path: &&Value| ours.iter().any(|ip| path["neighbor-ip"] == *ip);
         for path in paths.as_array().into_iter().flatten().filter(foreign) {
             let mut communities = Vec::new();
             for attribute in path["attrs"].as_array().into_iter().flatten() {

@@ -58,9 +58,11 @@ pub struct Dut {
     /// Its configuration; files it needs beside it go into the folder.
     pub config: fn(&Wish, &Path) -> String,
     /// What makes it announce its routes, where its configuration cannot.
-    pub originate: fn() -> Vec<Vec<String>>,
+    pub originate: fn(bool) -> Vec<Vec<String>>,
     /// The routes it has from us.
     pub heard: Question<Vec<Heard>>,
+    /// What makes the question one of IPv6.
+    pub heard_ipv6: &'static [&'static str],
     /// UPDATE messages, or routes in them, it received from us and sent to us.
     pub updates: Question<Option<(u64, u64)>>,
     /// Makes it ask us for our routes again; why it cannot.
@@ -90,6 +92,6 @@ impl Dut {
     }
 }
 
-fn nothing() -> Vec<Vec<String>> {
+fn nothing(_: bool) -> Vec<Vec<String>> {
     Vec::new()
 }

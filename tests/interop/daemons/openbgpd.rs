@@ -15,6 +15,7 @@ pub const DUT: Dut = Dut {
     config,
     originate: nothing,
     heard: (&["bgpctl", "-j", "show", "rib", "detail"], heard),
+    heard_ipv6: &[],
     updates: (&["bgpctl", "-j", "show", "neighbor"], updates),
     refresh: Ok(&["bgpctl", "neighbor", "10.0.0.1", "refresh"]),
     // Seen with 7.7, which says the same to BIRD's ROUTE-REFRESH.
