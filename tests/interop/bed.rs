@@ -267,22 +267,24 @@ impl Bed {
         .await
     }
 
-    /// Waits until three attempts came to nothing: one that succeeds does so at once.
-    pub async fn never_established(&mut self, since: usize) -> Result<(), Failed> {
-        self.until("three attempts in vain", async |bed| {
-            let states = bed.seen[since..]
-                .iter()
-                .filter_map(|entry| match &entry.fact {
-                    Fact::Bgp { state, .. } => Some(state.as_str()),
-                    _ => None,
-                });
-            let states: Vec<&str> = states.collect();
-            if states.contains(&"Established") {
-                return Err("Established all the same".into());
-            }
-            Ok(states.iter().filter(|state| **state == "Connect").count() > 3)
-        })
-        .await
+    /// Waits until the kernel drops segments of ours where the daemon is, by one of its counters (`nstat`).
+    pub async fn drops(&mut self, counter: &str) -> Result<(), Failed> {
+        let before = self.counter(counter)?;
+        self.until(counter, async |bed| Ok(bed.counter(counter)? > before))
+            .await
+    }
+
+    /// A counter of /proc/net/netstat: a line of names, then one of numbers.
+    fn counter(&self, name: &str) -> Result<u64, Failed> {
+        let read = || std::fs::read_to_string("/proc/thread-self/net/netstat");
+        let text = self.peer.run(read)??;
+        let mut lines = text.lines().filter(|line| line.starts_with("TcpExt:"));
+        let (names, numbers) = lines.next().zip(lines.next()).ok_or("no TcpExt")?;
+        let mut both = names.split(' ').zip(numbers.split(' '));
+        let found = both
+            .find(|(found, _)| *found == name)
+            .ok_or("no such counter")?;
+        Ok(found.1.parse()?)
     }
 
     /// Waits until the daemon has all 280 routes.
