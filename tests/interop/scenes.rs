@@ -394,6 +394,10 @@ async fn ttl_security(bed: &mut Bed, cells: &mut Cells) -> Result<(), Failed> {
     bed.daemon(&wish).await?;
     bed.edge(false, |session| session.ttl_security = Some(1))?;
     bed.all_in(false, 0).await?;
+    if let Some(why) = bed.dut.far {
+        cells.next(Cell::Blocked(why.to_owned()));
+        return Ok(());
+    }
     if let Some(router) = bed.router.take() {
         router.shutdown("from far away").await;
     }

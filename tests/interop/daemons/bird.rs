@@ -18,6 +18,7 @@ pub const DUT: Dut = Dut {
     updates: (&["birdc", "show protocols all edge"], updates),
     refresh: Ok(&["birdc", "reload in edge"]),
     refuses: None,
+    far: None,
     deaf: None,
     shutdown: Ok(&["birdc", "disable edge \"day work\""]),
 };

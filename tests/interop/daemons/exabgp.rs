@@ -18,6 +18,7 @@ pub const DUT: Dut = Dut {
     updates: (&["exabgpcli", "show", "neighbor", "extensive"], updates),
     refresh: Ok(&["exabgpcli", "announce", "route-refresh", "ipv4", "unicast"]),
     refuses: None,
+    far: Some("ExaBGP 4.2 sends with TTL 255, but takes connections with any"),
     deaf: Some("ExaBGP 4.2 fails to decode a NOTIFICATION with a text (a TypeError of Python 3)"),
     shutdown: Err("ExaBGP 4.2 sends no text with a teardown"),
 };

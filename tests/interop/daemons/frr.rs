@@ -28,6 +28,7 @@ pub const DUT: Dut = Dut {
     updates: (&["vtysh", "-c", "show bgp neighbors json"], updates),
     refresh: Ok(&["vtysh", "-c", "clear bgp * soft in"]),
     refuses: None,
+    far: None,
     deaf: None,
     shutdown: Ok(&[
         "vtysh",

@@ -19,6 +19,7 @@ pub const DUT: Dut = Dut {
     updates: (&["gobgp", "-j", "neighbor"], updates),
     refresh: Err("GoBGP 3.10 never asks: it keeps what it received"),
     refuses: None,
+    far: None,
     deaf: None,
     shutdown: Err("GoBGP 3.10 logs the text of `disable --reason`, but sends its Cease without it"),
 };

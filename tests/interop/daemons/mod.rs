@@ -69,6 +69,8 @@ pub struct Dut {
     pub refresh: Result<&'static [&'static str], &'static str>,
     /// What it says instead of telling its routes again when we ask.
     pub refuses: Option<&'static str>,
+    /// Why it hears also what comes from far away.
+    pub far: Option<&'static str>,
     /// Why it cannot show the words with which we end a session.
     pub deaf: Option<&'static str>,
     /// Makes it end the session with words of its own; why it cannot.

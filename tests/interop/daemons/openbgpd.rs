@@ -20,6 +20,7 @@ pub const DUT: Dut = Dut {
     refresh: Ok(&["bgpctl", "neighbor", "10.0.0.1", "refresh"]),
     // Seen with 7.7, which says the same to BIRD's ROUTE-REFRESH.
     refuses: Some("route refresh: AID IPv4 unicast not negotiated"),
+    far: None,
     deaf: None,
     shutdown: Ok(&["bgpctl", "neighbor", "10.0.0.1", "down", "day work"]),
 };
