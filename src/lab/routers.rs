@@ -53,12 +53,25 @@ struct Link<'a> {
     prefix_len: u8,
 }
 
+/// No family outlives a restart, but end-of-RIB is sent and understood (RFC 4724, section 3). FRR sends its own only to
+/// neighbours that announce as much.
+const END_OF_RIB: GracefulRestart = GracefulRestart {
+    restarting: false,
+    notification: false,
+    time: 0,
+    families: Families::NONE,
+    preserved: Families::NONE,
+};
+
 impl Link<'_> {
     /// Its session, as [`SessionSpec::new`] has it.
     fn session(&self, asn: u32) -> SessionSpec {
         let name = session_name(self.name, self.family);
         let (local, remote) = (self.local, self.remote);
-        SessionSpec::new(&name, self.interface, local, remote, self.prefix_len, asn)
+        let mut session =
+            SessionSpec::new(&name, self.interface, local, remote, self.prefix_len, asn);
+        session.capabilities.graceful_restart = Some(END_OF_RIB);
+        session
     }
 
     /// Its session, of a network with itself or with the internet.
@@ -157,7 +170,7 @@ fn with(settings: &BgpSettings, family: Family, spec: SessionSpec) -> SessionSpe
         enhanced_route_refresh: options.enhanced_route_refresh,
         extended_message: options.extended_messages,
         bfd_strict: options.bfd_strict,
-        graceful_restart: restart,
+        graceful_restart: restart.or(spec.capabilities.graceful_restart),
         role: options.role.map(role),
         add_path_receive: can([AddPath::Receive, AddPath::Both]),
         add_path_send: can([AddPath::Send, AddPath::Both]),
