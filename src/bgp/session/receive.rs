@@ -24,7 +24,10 @@ impl Session {
             match machine.framer.next(dialect) {
                 Ok(Some(message)) => self.message(side, message),
                 Ok(None) => break,
-                Err(notification) => self.refuse(side, notification, None),
+                Err(notification) => {
+                    self.refuse(side, notification, None);
+                    break;
+                }
             }
         }
     }

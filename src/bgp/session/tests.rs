@@ -193,16 +193,9 @@ impl Bench {
         self.input(Input::Bytes { conn, bytes });
     }
 
-    /// The neighbour's OPEN, as a value.
+    /// The neighbour's OPEN.
     fn open(&mut self, conn: Conn, change: impl FnOnce(&mut Open)) {
-        let mut open = neighbour_open();
-        change(&mut open);
-        self.session.now = self.now;
-        let message = Message::Open(open);
-        self.session.message(conn.direction, message);
-        self.session.settle();
-        self.outputs
-            .extend(std::iter::from_fn(|| self.session.poll()));
+        self.bytes(conn, &open_bytes(change));
     }
 
     /// Established with an OPEN of the neighbour's that may have anything; the neighbour connects to a passive session.

@@ -217,7 +217,9 @@ fn all_notifications() {
         (|b| b.pass(Duration::from_secs(240)), 4, 0, &[]),
     ];
     // In Established.
-    let established: [(Provoke, u8, u8, &[u8]); 9] = [
+    let established: [(Provoke, u8, u8, &[u8]); 11] = [
+        (|b| hear(b, &LONG_MARK), 7, 1, &LONG_MARK),
+        (|b| hear(b, &SHORT_UPDATE), 3, 1, &[]),
         (|b| b.pass(Duration::from_secs(180)), 4, 0, &[]),
         (|b| hear(b, &open_bytes(|_| {})), 5, 3, &[]),
         (|b| b.input(Input::Stop { reason: "bye" }), 6, 2, b"\x03bye"),
@@ -269,6 +271,18 @@ fn all_notifications() {
         assert_eq!(bench.notified(), Some((code, subcode)));
     }
 }
+
+/// The beginning of a refresh (RFC 7313), one octet too long.
+const LONG_MARK: [u8; 24] = [
+    0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+    0, 24, 5, 0, 1, 1, 1, 0,
+];
+
+/// An UPDATE that says it withdraws more than it has.
+const SHORT_UPDATE: [u8; 23] = [
+    0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+    0, 23, 2, 0, 9, 0, 0,
+];
 
 /// A message header of a length and type, and nothing else.
 fn header(length: u8, kind: u8) -> Vec<u8> {
