@@ -111,6 +111,7 @@ mod tests {
                 "topologies/bindings/one-metro-bird-rpki.toml",
                 "topologies/bindings/one-metro-bird-without-bfd.toml",
                 "topologies/bindings/one-metro-bird.toml",
+                "topologies/bindings/one-metro-dual-stack-bird.toml",
                 "topologies/bindings/one-metro-exabgp.toml",
                 "topologies/bindings/one-metro-frr.toml",
                 "topologies/bindings/one-metro-gobgp.toml",
