@@ -14,6 +14,8 @@ use crate::play::{BIRD, Someone};
 
 /// The binding whose BIRD has no BFD.
 const BIRD_WITHOUT_BFD: &str = "topologies/bindings/one-metro-bird-without-bfd.toml";
+/// The binding that lets FRR play the peer's routers of the one-metro topology.
+const FRR: &str = "topologies/bindings/one-metro-frr.toml";
 /// The exit number of a run on a host that was too slow or too noisy.
 const INCONCLUSIVE: Option<i32> = Some(5);
 
@@ -30,6 +32,14 @@ const ALSO_WITH_BIRD: [&str; 8] = [
 ];
 /// Ports and sessions are held down, policies and registries are served: with the rights of any user.
 const ALSO_AS_ORDINARY_USER: [&str; 2] = ["onboarding/by-hand", "prefixes/rpki-invalid"];
+
+/// FRR shows that another daemon's processes, BFD and timing fit in the lab as BIRD's do.
+const ALSO_WITH_FRR: [&str; 4] = [
+    "bgp/short-silence",
+    "failover/light",
+    "failover/silent-connection",
+    "lag/member-lost",
+];
 
 /// How a scenario is played.
 struct Way {
@@ -58,9 +68,18 @@ fn ways(name: &str) -> Vec<Way> {
             cannot: unfit(name, binding).or_else(no_bird),
         }
     };
+    let frr = |ordinary| Way {
+        binding: Some(FRR),
+        ordinary,
+        cannot: unfit(name, FRR).or_else(no_frr),
+    };
     let folders = ["egress/", "onboarding/", "prefixes/", "routes/"];
     if !folders.iter().any(|folder| name.starts_with(folder)) {
-        return vec![simulated(false), simulated(true), bird(false), bird(true)];
+        let mut ways = vec![simulated(false), simulated(true), bird(false), bird(true)];
+        if ALSO_WITH_FRR.contains(&name) {
+            ways.extend([frr(false), frr(true)]);
+        }
+        return ways;
     }
     let mut ways = vec![simulated(false)];
     if ALSO_AS_ORDINARY_USER.contains(&name) {
@@ -90,7 +109,8 @@ pub fn trials() -> Vec<Trial> {
     collect(&root, &root, &mut scenarios);
     scenarios.sort();
     assert!(scenarios.len() >= 50, "found {} scenarios", scenarios.len());
-    for name in ALSO_WITH_BIRD.iter().chain(&ALSO_AS_ORDINARY_USER) {
+    let also = ALSO_WITH_BIRD.iter().chain(&ALSO_AS_ORDINARY_USER);
+    for name in also.chain(&ALSO_WITH_FRR) {
         assert!(scenarios.iter().any(|known| known == name), "no {name}");
     }
     let nobody = Someone::no_ordinary();
@@ -101,7 +121,11 @@ pub fn trials() -> Vec<Trial> {
             if way.ordinary && !geteuid().is_root() {
                 continue;
             }
-            let device = way.binding.map_or("simulated", |_| "bird");
+            let device = match way.binding {
+                None => "simulated",
+                Some(FRR) => "frr",
+                Some(_) => "bird",
+            };
             let mut shown = format!("scenario::{device}::{name}");
             let mut cannot = way.cannot;
             if way.ordinary {
@@ -139,6 +163,12 @@ pub fn no_bird() -> Option<String> {
         .env("PATH", path)
         .output();
     found.is_err().then(|| "BIRD is not installed".to_owned())
+}
+
+/// Why FRR cannot be tried here.
+fn no_frr() -> Option<String> {
+    let found = Path::new("/usr/lib/frr/bgpd").is_file();
+    (!found).then(|| "FRR is not installed".to_owned())
 }
 
 /// Scenario files below a folder, by their names without `.toml`.
