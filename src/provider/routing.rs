@@ -11,7 +11,7 @@ use ipnet::{IpNet, Ipv4Net};
 
 use crate::bgp::origin_validation::VrpTable;
 use crate::bgp::policy::{Policy, PrefixRange};
-use crate::plan::of_topology::MICROSOFT_RANGE;
+use crate::plan::of_topology::{MICROSOFT_RANGE, MICROSOFT_RANGE_IPV6};
 use crate::policy::{Circumstance, Meaning};
 use crate::registry::special::{self, AsnUse};
 use crate::topology::{Connection, Rpki, Service, Topology};
@@ -151,15 +151,20 @@ fn known_to_all(topology: &Topology, own_asn: u32) -> Meaning {
         AsnUse::Documentation => !public,
         AsnUse::Private | AsnUse::Service => false,
     };
-    let prefixes = topology.endpoints.iter().map(|endpoint| endpoint.prefix);
+    let endpoints = topology.endpoints.iter();
+    let peers = endpoints.flat_map(|endpoint| {
+        let ipv6 = endpoint.ipv6.map(|ipv6| IpNet::V6(ipv6.prefix));
+        [IpNet::V4(endpoint.prefix)].into_iter().chain(ipv6)
+    });
+    let microsoft_ranges = [MICROSOFT_RANGE.into(), MICROSOFT_RANGE_IPV6.into()];
     let microsoft = MICROSOFT_ASNS.map(|asn| asn..=asn);
     let peer = topology.peer.asn..=topology.peer.asn;
     Meaning {
         own_asn,
         prefixes: BTreeMap::from([
             ("bogons", or_longer(special::bogons(public))),
-            ("peer", exactly(&prefixes.collect::<Vec<_>>())),
-            ("microsoft", or_longer([MICROSOFT_RANGE.into()])),
+            ("peer", peers.map(PrefixRange::exact).collect()),
+            ("microsoft", or_longer(microsoft_ranges)),
         ]),
         asns: BTreeMap::from([
             ("private", asns(|usage| usage == AsnUse::Private)),
