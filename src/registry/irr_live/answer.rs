@@ -235,9 +235,7 @@ impl Conversation {
                     found = Some(self.objects(irr).filter(matches).collect::<Vec<_>>());
                 }
                 // How much RIPE tells about persons and with which remarks: there are none here.
-                _ if flag.len() > 1
-                    && flag[1..].chars().all(|c| "rFBG".contains(c))
-                    && flag.starts_with('-') => {}
+                _ if flag.strip_prefix('-').is_some_and(is_of_no_consequence) => {}
                 _ if flag.starts_with('-') => {
                     return Err(format!("Unrecognised flag: {}", flag.escape_debug()));
                 }
@@ -414,6 +412,10 @@ fn prefix_of(text: &str) -> Result<IpNet, String> {
     prefix.map(|prefix: IpNet| prefix.trunc())
 }
 
+fn is_of_no_consequence(letters: &str) -> bool {
+    !letters.is_empty() && letters.chars().all(|c| "rFBG".contains(c))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -555,6 +557,8 @@ source: RADB
         assert!(!irrd("-s RIPE -T route -x 198.51.100.0/24").contains("AS64500"));
         assert_eq!(irrd("-x"), "%% Missing argument for -x\n\n\n");
         assert_eq!(irrd("-z"), "%% Unrecognised flag: -z\n\n\n");
+        // Nor does a word that is not ASCII confuse it.
+        assert!(irrd("\u{fffd}").ends_with('\n'));
         assert_eq!(irrd(""), none);
     }
 
