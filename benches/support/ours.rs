@@ -11,7 +11,7 @@ use peerlab::lab::control_plane::ControlPlane;
 use peerlab::line::{BfdPort, BfdSpec, End, Line};
 use peerlab::record::{Entry, Recorder};
 use peerlab::router::{
-    Originated, OriginatedAttributes, RouterConfig, Scope, SessionSpec, Sessions,
+    Originated, OriginatedAttributes, RouterConfig, RouterOptions, Scope, SessionSpec, Sessions,
 };
 use peerlab::time::Clock;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -90,6 +90,7 @@ fn configuration(pair: usize, side: usize) -> RouterConfig {
             })
             .collect(),
         multipath: 2,
+        options: RouterOptions::default(),
     }
 }
 

@@ -5,7 +5,8 @@ use std::net::{Ipv4Addr, TcpStream};
 use std::time::Duration;
 
 use peerlab::router::{
-    Conn, Direction, Input, Originated, Output, Router, RouterConfig, SessionIndex, SessionSpec,
+    Conn, Direction, Input, Originated, Output, Router, RouterConfig, RouterOptions, SessionIndex,
+    SessionSpec,
 };
 use peerlab::time::Clock;
 
@@ -34,6 +35,7 @@ pub fn router(asn: u32, neighbours: &[(Ipv4Addr, Ipv4Addr, u32)], own: Vec<Origi
             .collect(),
         originate: own,
         multipath: 2,
+        options: RouterOptions::default(),
     };
     Router::new(config, 1)
 }

@@ -102,6 +102,19 @@ impl Attributes {
             .chain(extended.map(Community::Extended))
     }
 
+    /// Bytes of memory it takes, about: itself, its lists, and its place among shared ones.
+    pub fn size(&self) -> usize {
+        let words = self.as_path.len() + self.as_set.len() + self.communities.len();
+        let unknown: usize = self.unknown.iter().map(|u| u.value.len() + 64).sum();
+        size_of::<Attributes>()
+            + 32
+            + 4 * (words + self.cluster_list.len())
+            + 8 * self.extended_communities.len()
+            + 12 * self.large_communities.len()
+            + unknown
+            + self.partial.len()
+    }
+
     /// Whether a community is there.
     pub fn has_community(&self, community: Community) -> bool {
         match community {
@@ -224,11 +237,15 @@ pub const NO_ADVERTISE: u32 = 0xffff_ff02;
 /// NO_EXPORT_SUBCONFED (RFC 1997): not to be told external peers.
 pub const NO_EXPORT_SUBCONFED: u32 = 0xffff_ff03;
 
+/// GRACEFUL_SHUTDOWN (RFC 8326): the route is about to go.
+pub const GRACEFUL_SHUTDOWN: u32 = 0xffff_0000;
+
 /// All attribute sets in use in a router, each once.
 #[derive(Debug, Default)]
 pub struct AttributeSets {
     sets: Set<Arc<Attributes>>,
     sweep_at: usize,
+    bytes: usize,
 }
 
 impl AttributeSets {
@@ -251,11 +268,23 @@ impl AttributeSets {
     fn keep(&mut self, shared: Arc<Attributes>) -> Arc<Attributes> {
         if self.sets.len() >= self.sweep_at {
             // Sets no route holds any more are dropped whenever the table would double.
-            self.sets.retain(|set| Arc::strong_count(set) > 1);
-            self.sweep_at = (self.sets.len() * 2).max(1024);
+            self.sweep();
         }
+        self.bytes += shared.size();
         self.sets.insert(shared.clone());
         shared
+    }
+
+    /// Drops the sets that no route holds any more.
+    pub fn sweep(&mut self) {
+        self.sets.retain(|set| Arc::strong_count(set) > 1);
+        self.sweep_at = (self.sets.len() * 2).max(1024);
+        self.bytes = self.sets.iter().map(|set| set.size()).sum();
+    }
+
+    /// Bytes of memory the sets take, about.
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Number of sets kept, those no longer used but not yet swept included.

@@ -86,13 +86,22 @@ impl fmt::Display for Reason {
     }
 }
 
+/// Which routes are used together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Multipath {
+    /// How many at most; 0 counts as 1.
+    pub limit: usize,
+    /// Also those from another neighbouring AS, if their paths are of equal length.
+    pub other_neighbours: bool,
+}
+
 /// Chooses among candidates, each known by a key. `equal` holds the keys of all; what is left of it are the best one
-/// and those equal to it, the best first, at most `limit` (and at least one) of them.
+/// and those used together with it, the best first.
 ///
 /// Returns the step that decided; `None` when there is no candidate.
 pub fn choose<'a, K: Copy>(
     equal: &mut Vec<K>,
-    limit: usize,
+    multipath: Multipath,
     candidate: impl Fn(K) -> Candidate<'a>,
 ) -> Option<Reason> {
     let mut decided = Reason::OnlyRoute;
@@ -101,8 +110,31 @@ pub fn choose<'a, K: Copy>(
     if let Some(&second) = rest.first() {
         decided = tie_break(&candidate(first), &candidate(second));
     }
-    equal.truncate(limit.max(1));
+    if !multipath.other_neighbours {
+        let neighbour = candidate(first).neighbour_as();
+        equal.retain(|&k| candidate(k).neighbour_as() == neighbour);
+    }
+    equal.truncate(multipath.limit.max(1));
     Some(decided)
+}
+
+/// Puts candidates in the order of preference, the best first, and keeps `limit` of them: each is the best of those
+/// that remain without the ones before it.
+pub fn rank<'a, K: Copy + PartialEq>(
+    keys: &mut Vec<K>,
+    limit: usize,
+    candidate: impl Fn(K) -> Candidate<'a>,
+) {
+    let mut rest = std::mem::take(keys);
+    while keys.len() < limit {
+        let mut equal = rest.clone();
+        eliminate(&mut equal, &candidate, |_, _| {});
+        let Some(&best) = equal.first() else {
+            return;
+        };
+        rest.retain(|&k| k != best);
+        keys.push(best);
+    }
 }
 
 /// For each candidate why it lost; `None` for the best one.

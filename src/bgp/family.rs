@@ -73,6 +73,9 @@ impl Families {
     /// IPv4 unicast alone: what a session carries that says nothing (RFC 4760, section 8).
     pub const IPV4: Families = Families(1);
 
+    /// All of them.
+    pub const ALL: Families = Families(3);
+
     /// Whether a family is in the set.
     pub fn contains(self, family: Family) -> bool {
         self.0 & family.bit() != 0
@@ -86,6 +89,11 @@ impl Families {
     /// The set and a family.
     pub const fn with(self, family: Family) -> Families {
         Families(self.0 | family.bit())
+    }
+
+    /// Takes a family out.
+    pub fn remove(&mut self, family: Family) {
+        self.0 &= !family.bit();
     }
 
     /// What both sets have.

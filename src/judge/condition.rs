@@ -98,6 +98,7 @@ pub fn matters(fact: &Fact) -> bool {
             | Fact::Bfd { .. }
             | Fact::Bgp { .. }
             | Fact::RouteCount { .. }
+            | Fact::MaximumPrefixes { .. }
             | Fact::RouteReceived { .. }
             | Fact::RouteWithdrawn { .. }
             | Fact::KernelRoute { .. }

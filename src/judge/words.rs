@@ -372,6 +372,12 @@ pub fn fact(fact: &Fact) -> Option<String> {
             received,
             advertised,
         } => format!("{router}: {session}: {received} routes received, {advertised} advertised"),
+        Fact::MaximumPrefixes {
+            router,
+            session,
+            received,
+            limit,
+        } => format!("{router}: {session} has brought {received} routes of {limit} it may"),
         Fact::KernelRoute {
             router,
             prefix,

@@ -20,8 +20,8 @@ use crate::plan::of_topology::{
 };
 use crate::provider::routing::{self, Inputs};
 use crate::router::{
-    Originated, OriginatedAttributes, RouterConfig, Scope, Secret, SessionIndex, SessionSpec,
-    Sessions,
+    Originated, OriginatedAttributes, RouterConfig, RouterOptions, Scope, Secret, SessionIndex,
+    SessionSpec, Sessions,
 };
 use crate::topology::{self, AddPath, BgpSettings, BgpTimers, Topology, session_name};
 
@@ -275,6 +275,7 @@ pub fn edge(topology: &Topology, layout: &Layout, edge: &EdgeLayout) -> RouterCo
         originate: originate.filter(goes_somewhere).collect(),
         sessions: sessions.collect(),
         multipath: MULTIPATH,
+        options: RouterOptions::default(),
     }
 }
 
@@ -339,6 +340,7 @@ pub fn wan(layout: &Layout) -> RouterConfig {
         sessions: sessions.collect(),
         originate: aggregates.into_iter().filter(goes_somewhere).collect(),
         multipath: MULTIPATH,
+        options: RouterOptions::default(),
     }
 }
 
@@ -396,6 +398,7 @@ pub fn peer(
         sessions: sessions.collect(),
         originate: Vec::new(),
         multipath: MULTIPATH,
+        options: RouterOptions::default(),
     }
 }
 
@@ -452,6 +455,7 @@ pub fn core(
         sessions: sessions.collect(),
         originate: originate.filter(goes_somewhere).collect(),
         multipath: MULTIPATH,
+        options: RouterOptions::default(),
     }
 }
 
@@ -522,6 +526,7 @@ pub fn internet(topology: &Topology, layout: &Layout) -> RouterConfig {
         sessions: sessions.collect(),
         originate: Vec::new(),
         multipath: 1,
+        options: RouterOptions::default(),
     }
 }
 

@@ -39,6 +39,7 @@ fn config() -> RouterConfig {
         sessions: vec![spec("ams-1", 0), spec("ams-3", 4)],
         originate: Vec::new(),
         multipath: 1,
+        options: crate::router::RouterOptions::default(),
     }
 }
 

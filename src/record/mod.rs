@@ -162,6 +162,17 @@ pub enum Fact {
         /// Routes in Adj-RIB-Out.
         advertised: u32,
     },
+    /// A session brought more routes than a share of what it may bring, or than all of it: then it is ended.
+    MaximumPrefixes {
+        /// Router.
+        router: String,
+        /// Session as in [`Fact::Bgp`].
+        session: String,
+        /// Routes in Adj-RIB-In.
+        received: u32,
+        /// How many it may bring.
+        limit: u32,
+    },
     /// A route entered or changed in an Adj-RIB-In of the Microsoft side (edges and WAN) or of the internet.
     RouteReceived {
         /// Router.

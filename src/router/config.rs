@@ -40,6 +40,44 @@ pub struct RouterConfig {
     pub originate: Vec<Originated>,
     /// How many equal paths are installed at most; 1 means one path.
     pub multipath: usize,
+    /// What most routers leave as it is.
+    pub options: RouterOptions,
+}
+
+/// What most routers leave as it is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RouterOptions {
+    /// Paths through other neighbouring ASes count as equal when they are as long.
+    pub multipath_relax: bool,
+    /// The cluster of a route reflector (RFC 4456); its BGP Identifier unless given.
+    pub cluster_id: Option<Ipv4Addr>,
+    /// How long a router that has restarted waits for its neighbours' routes before it chooses (RFC 4724, section 4.1).
+    pub selection_deferral: Duration,
+    /// Bytes of memory the routes may take, about. The session that takes most is ended when it is more
+    /// (Cease / Out of Resources).
+    pub memory: usize,
+}
+
+impl Default for RouterOptions {
+    fn default() -> RouterOptions {
+        RouterOptions {
+            multipath_relax: true,
+            cluster_id: None,
+            selection_deferral: Duration::from_secs(120),
+            memory: 512 << 20,
+        }
+    }
+}
+
+/// How many routes a session may bring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MaximumPrefixes {
+    /// So many; with one more the session is ended (Cease / Maximum Number of Prefixes Reached).
+    pub limit: u32,
+    /// From this share on, in percent, it is told once.
+    pub warn_at: u8,
+    /// How long the session rests then; `None` until it is started by hand.
+    pub restart_after: Option<Duration>,
 }
 
 /// One BGP session with a directly connected neighbour.
@@ -84,6 +122,16 @@ pub struct SessionSpec {
     pub scope: Scope,
     /// Put our own address into NEXT_HOP (iBGP; eBGP always does).
     pub next_hop_self: bool,
+    /// iBGP: the neighbour is a client of this route reflector (RFC 4456).
+    pub reflector_client: bool,
+    /// How many routes the neighbour may bring; `None` is any number, within [`RouterOptions::memory`].
+    pub maximum_prefixes: Option<MaximumPrefixes>,
+    /// MinRouteAdvertisementInterval (RFC 4271, section 9.2.1.1); zero is off. It holds back withdrawals, too.
+    pub advertisement_interval: Duration,
+    /// eBGP: a route with the community GRACEFUL_SHUTDOWN gets local preference 0 (RFC 8326, section 4).
+    pub honour_graceful_shutdown: bool,
+    /// How many paths of a prefix are told at most where several are negotiated (RFC 7911).
+    pub add_paths: usize,
     /// Record each received and withdrawn route, and what import policy made of it.
     pub record_routes: bool,
     /// Tell every message, and every change of Adj-RIB-In ([`super::Monitored`]).
@@ -136,6 +184,11 @@ impl SessionSpec {
             export: Arc::default(),
             scope: Scope::All,
             next_hop_self: false,
+            reflector_client: false,
+            maximum_prefixes: None,
+            advertisement_interval: Duration::ZERO,
+            honour_graceful_shutdown: true,
+            add_paths: 8,
             record_routes: false,
             monitor: false,
             start_stopped: false,
@@ -150,7 +203,7 @@ impl SessionSpec {
 pub enum Scope {
     /// Routes the router originates for this session.
     Own,
-    /// Routes the router originates for this session, and its best learned routes (never iBGP to iBGP).
+    /// Routes the router originates for this session, and its best learned routes (iBGP to iBGP only by reflection).
     All,
 }
 

@@ -303,6 +303,16 @@ impl Driver {
                 session,
                 reason: &reason,
             }),
+            Event::GracefulShutdown {
+                session,
+                after,
+                reason,
+            } => self.input(Input::GracefulShutdown {
+                session,
+                after,
+                reason: &reason,
+            }),
+            Event::Restart { preserved } => self.input(Input::Restart { preserved }),
             Event::Crash => self.crash(),
             Event::Boot => self.boot(),
             Event::Tap(tap) => self.tap = Some(tap),
@@ -439,6 +449,10 @@ impl Driver {
                 self.fib.replace_all(&from, &to);
             }
             RouteChange::Remove { prefix } => self.fib.remove(prefix),
+            RouteChange::Keep => self.fib.keep(),
+            RouteChange::Sweep => {
+                self.fib.sweep();
+            }
         }
     }
 

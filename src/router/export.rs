@@ -1,90 +1,100 @@
-//! What a session's neighbour is told about a prefix (RFC 4271, sections 5.1 and 9.1.3).
+//! What a session's neighbour is told about a prefix (RFC 4271, sections 5.1 and 9.1.3; RFC 4456 for reflection).
 //!
-//! **Invariant:** a route learned by iBGP is not told to another iBGP neighbour.
+//! **Invariant:** a route learned by iBGP is told to another iBGP neighbour only if one of the two is a client.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use bytes::BytesMut;
+use ipnet::IpNet;
 
-use super::config::{Scope, SessionIndex};
+use super::config::Scope;
+use super::otc;
 use super::peer::{Peer, Pin};
 use super::table::{Path, Table};
 use crate::bgp::attributes::{
-    AttributeSets, Attributes, NO_ADVERTISE, NO_EXPORT, NO_EXPORT_SUBCONFED,
+    AttributeSets, Attributes, Community, GRACEFUL_SHUTDOWN, NO_ADVERTISE, NO_EXPORT,
+    NO_EXPORT_SUBCONFED,
 };
-use crate::bgp::family::{Families, Family};
+use crate::bgp::family::Families;
 use crate::bgp::message::{self, Dialect, Nlri};
 use crate::bgp::policy::Shapes;
 use crate::bgp::rib::AdjRibOut;
-use crate::bgp::rib::numbers::Numbers;
+use crate::bgp::rib::numbers::{Number, Numbers};
+use crate::time::At;
 
 /// How many prefixes are looked at between two looks at the room to write.
 const BATCH: usize = 4096;
+/// Attribute flag (RFC 4271, section 4.3): somebody on the way did not understand the attribute.
+const PARTIAL: u8 = 0x20;
+
+/// What the sessions of a router have in common.
+#[derive(Clone, Copy)]
+pub(super) struct Ground<'a> {
+    pub table: &'a Table,
+    pub relations: &'a [Relation],
+    pub asn: u32,
+    pub cluster_id: Ipv4Addr,
+}
+
+/// What a neighbour is to the router.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Relation {
+    /// iBGP.
+    pub internal: bool,
+    /// A client of this route reflector.
+    pub client: bool,
+}
 
 /// Writes what a neighbour must be told, as far as there is room. True when something was written.
 pub(super) fn flush(
     peer: &mut Peer,
-    peers_internal: &[bool],
-    asn: u32,
-    table: &Table,
+    ground: Ground<'_>,
     sets: &mut AttributeSets,
+    now: At,
 ) -> bool {
     let mut wrote = false;
+    if peer.advertise_at.is_some_and(|at| at > now) {
+        return false;
+    }
+    let mut announced = false;
     while peer.rib_out.is_pending() && peer.session.room() > 0 {
-        let negotiated = peer.session.negotiated();
-        let families = negotiated.map_or(Families::NONE, |n| n.dialect.families);
-        // The same set leaves in the same shape; a pin and a learned route never share one.
-        let mut shapes = Shapes::default();
-        let Peer {
-            rib_out,
-            pins,
-            spec,
-            internal,
-            index,
-            ..
-        } = peer;
-        let changes = rib_out.changes(BATCH, &table.numbers, |number, prefix| {
-            if !families.contains(Family::of(prefix)) {
-                return None;
-            }
-            let (source, own) = match pins.get(number) {
-                Some(Some(Pin::Withdrawn)) => return None,
-                Some(Some(Pin::Announced(set))) => (set, true),
-                Some(None) | None => {
-                    let best = table.best(number)?;
-                    let set = learned(best, *index, spec.scope, *internal, peers_internal)?;
-                    (set, false)
-                }
-            };
-            let shaped = shapes.shape(&spec.export, *prefix, source, |applied| {
-                let mut set = Attributes::clone(source);
-                if !own && !*internal {
-                    // Section 5.1.4: a MED of one neighbouring AS is not told another.
-                    set.med = None;
-                }
-                applied.change(&mut set);
-                if *internal {
-                    inwards(&mut set, own || spec.next_hop_self, spec.local);
-                } else {
-                    outwards(&mut set, asn, spec.local);
-                }
-                sets.share(set)
-            });
-            shaped.ok()
+        let mut rib_out = std::mem::take(&mut peer.rib_out);
+        let mut export = Export {
+            peer,
+            ground,
+            sets,
+            several: rib_out.several(),
+            shapes: Shapes::default(),
+        };
+        let changes = rib_out.changes(BATCH, &ground.table.numbers, |number, prefix, routes| {
+            export.routes(number, prefix, routes);
         });
+        peer.rib_out = rib_out;
         let Some((out, dialect)) = peer.session.writer() else {
             break;
         };
         message::write_withdrawals(out, &changes.withdrawn, dialect);
         for (set, nlri) in &changes.announced {
-            announce(out, set, nlri, dialect, &mut peer.rib_out, &table.numbers);
+            announce(
+                out,
+                set,
+                nlri,
+                dialect,
+                &mut peer.rib_out,
+                &ground.table.numbers,
+            );
         }
+        announced |= !changes.announced.is_empty();
         if peer.rib_out.take_end_of_rib() {
             for family in dialect.families.iter() {
                 message::write_end_of_rib(out, family);
             }
         }
         wrote = true;
+    }
+    if announced && !peer.rib_out.is_pending() {
+        peer.advertise_at = peer.next_advertisement(now);
     }
     wrote
 }
@@ -105,44 +115,145 @@ fn announce(
     }
 }
 
-/// The attributes of a learned route, if the session may hear of it.
-fn learned<'a>(
-    best: &'a Path,
-    to: SessionIndex,
-    scope: Scope,
-    to_internal: bool,
-    peers_internal: &[bool],
-) -> Option<&'a Arc<Attributes>> {
-    // Room for route reflection (RFC 4456): here is where a client would make a difference.
-    let from_internal = peers_internal.get(best.session.index()).copied()?;
-    let set = best.imported.as_ref()?;
-    let communities = &set.communities;
-    let stays_inside = communities
-        .iter()
-        .any(|&c| c == NO_EXPORT || c == NO_EXPORT_SUBCONFED);
-    if scope != Scope::All
-        || best.session == to
-        || (from_internal && to_internal)
-        || communities.contains(&NO_ADVERTISE)
-        || (stays_inside && !to_internal)
-    {
-        return None;
+/// One look at what a neighbour is told.
+struct Export<'a> {
+    peer: &'a Peer,
+    ground: Ground<'a>,
+    sets: &'a mut AttributeSets,
+    /// Families in which several paths of a prefix are told.
+    several: Families,
+    /// The same set leaves in the same shape; a pin and a learned route never share one.
+    shapes: Shapes,
+}
+
+impl Export<'_> {
+    /// The routes to a prefix that the neighbour is told, with their path identifiers.
+    fn routes(&mut self, number: Number, prefix: &IpNet, routes: &mut Vec<(u32, Arc<Attributes>)>) {
+        let (peer, table) = (self.peer, self.ground.table);
+        if !peer.families.contains(number.family()) {
+            return;
+        }
+        match peer.pin(number) {
+            Some(Pin::Withdrawn) => {}
+            Some(Pin::Announced(set)) => {
+                let shaped = self.shaped(prefix, set, true);
+                // Paths of others have identifiers from 1 on.
+                routes.extend(shaped.map(|set| (0, set)));
+            }
+            None if peer.spec.scope != Scope::All => {}
+            None if self.several.contains(number.family()) => {
+                for (path_id, path) in table.ranked(number, peer.spec.add_paths) {
+                    routes.extend(self.told(prefix, path).map(|set| (path_id, set)));
+                }
+            }
+            None => {
+                let told = table.best(number).and_then(|path| self.told(prefix, path));
+                routes.extend(told.map(|set| (0, set)));
+            }
+        }
     }
-    Some(set)
+
+    /// A learned route as the neighbour is told of it, if it may hear of it.
+    fn told(&mut self, prefix: &IpNet, path: &Path) -> Option<Arc<Attributes>> {
+        let Ground { relations, .. } = self.ground;
+        let from = relations.get(path.session.index())?;
+        let to = relations.get(self.peer.index.index())?;
+        let set = path.imported.as_ref()?;
+        let has = |community: u32| set.communities.contains(&community);
+        let reflects = from.internal && to.internal;
+        if path.session == self.peer.index
+            || (reflects && !from.client && !to.client)
+            || has(NO_ADVERTISE)
+            || (!to.internal && (has(NO_EXPORT) || has(NO_EXPORT_SUBCONFED)))
+        {
+            return None;
+        }
+        if !reflects {
+            return self.shaped(prefix, set, false);
+        }
+        let reflected = self.reflected(set, path);
+        self.shaped(prefix, &reflected, false)
+    }
+
+    /// RFC 4456, section 8: who brought the route into the AS, and through which clusters it went.
+    fn reflected(&mut self, set: &Arc<Attributes>, path: &Path) -> Arc<Attributes> {
+        let mut reflected = Attributes::clone(set);
+        let source = self.ground.table.sources.get(path.session.index());
+        let originator = source.map(|source| source.peer_id);
+        reflected.originator_id = reflected.originator_id.or(originator);
+        reflected.cluster_list.insert(0, self.ground.cluster_id);
+        self.sets.share(reflected)
+    }
+
+    /// As export policy and the kind of neighbour make it; `None` when policy refuses it or it would be a leak.
+    fn shaped(
+        &mut self,
+        prefix: &IpNet,
+        source: &Arc<Attributes>,
+        own: bool,
+    ) -> Option<Arc<Attributes>> {
+        let Export {
+            peer,
+            ground,
+            sets,
+            shapes,
+            ..
+        } = self;
+        let (spec, internal) = (&peer.spec, peer.internal);
+        let role = spec.capabilities.role.filter(|_| !internal);
+        if role.is_some_and(|role| !otc::may_be_told(role, source)) {
+            return None;
+        }
+        let shaped = shapes.shape(&spec.export, *prefix, source, |applied| {
+            let mut set = Attributes::clone(source);
+            if !own {
+                for unknown in &mut set.unknown {
+                    unknown.flags |= PARTIAL;
+                }
+            }
+            if !own && !internal {
+                // Section 5.1.4: a MED of one neighbouring AS is not told another.
+                set.med = None;
+            }
+            applied.change(&mut set);
+            if let Some(role) = role {
+                otc::egress(role, ground.asn, &mut set);
+            }
+            if peer.draining.is_some() {
+                set.add_community(Community::Standard(GRACEFUL_SHUTDOWN));
+                set.local_pref = Some(0);
+            }
+            if internal {
+                let reflected = set.cluster_list.first() == Some(&ground.cluster_id);
+                inwards(
+                    &mut set,
+                    own || (spec.next_hop_self && !reflected),
+                    spec.local,
+                );
+            } else {
+                outwards(&mut set, ground.asn, spec.local);
+            }
+            sets.share(set)
+        });
+        shaped.ok()
+    }
 }
 
 /// Towards a neighbour of our own AS.
-fn inwards(set: &mut Attributes, next_hop_self: bool, local: std::net::IpAddr) {
+fn inwards(set: &mut Attributes, next_hop_self: bool, local: IpAddr) {
     set.local_pref.get_or_insert(100);
+    // RFC 2545, section 3: a link-local next hop is of no use on another link.
+    set.link_local = None;
     if next_hop_self {
         set.next_hop = local;
     }
 }
 
 /// Towards a neighbour of another AS.
-fn outwards(set: &mut Attributes, asn: u32, local: std::net::IpAddr) {
+fn outwards(set: &mut Attributes, asn: u32, local: IpAddr) {
     set.as_path.insert(0, asn);
     set.next_hop = local;
+    set.link_local = None;
     set.local_pref = None;
     set.originator_id = None;
     set.cluster_list.clear();

@@ -3,6 +3,7 @@
 //!
 //! **Invariant:** whatever was announced and not withdrawn is in Adj-RIB-In, or in the list of refused routes, or both.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
@@ -10,11 +11,23 @@ use ipnet::IpNet;
 use super::Router;
 use super::io::NextHop;
 use super::monitored::Observed;
+use super::otc::{self, Ingress};
 use super::table::{Fate, Path, same};
-use crate::bgp::attributes::Attributes;
+use crate::bgp::attributes::{Attributes, GRACEFUL_SHUTDOWN};
 use crate::bgp::message::{Nlri, Unusable, Update};
 use crate::bgp::policy::{MALFORMED, OWN_AS, Reason, Shapes};
+use crate::bgp::rib::numbers::Number;
 use crate::record::Fact;
+
+/// The receiver's own cluster is in the CLUSTER_LIST (RFC 4456, section 8).
+pub const OWN_CLUSTER: &str = "own-cluster-in-list";
+/// A provider's, peer's or route server's route where none may come from (RFC 9234, section 5).
+pub const ROUTE_LEAK: &str = "route-leak-otc";
+/// More paths of one prefix than are kept.
+pub const TOO_MANY_PATHS: &str = "too-many-paths";
+
+/// How many paths of a prefix are kept of one neighbour (RFC 7911).
+const PATHS: usize = 64;
 
 /// What is worked out once for routes that share their attributes.
 #[derive(Default)]
@@ -27,6 +40,9 @@ struct Shared {
 impl Router {
     /// Works an UPDATE into the Adj-RIB-In.
     pub(super) fn update(&mut self, index: usize, update: Update) {
+        if self.peers[index].ended {
+            return;
+        }
         for nlri in update.withdrawn {
             self.withdraw(index, nlri, "withdrawn by the peer");
         }
@@ -59,13 +75,15 @@ impl Router {
                 }
             }
         }
-        if update.end_of_rib.is_some() {
+        if let Some(family) = update.end_of_rib {
             self.facts.push(Fact::EndOfRib {
                 router: self.config.name.clone(),
                 session: self.peers[index].spec.name.clone(),
             });
             self.monitor(index, || Observed::EndOfRib);
+            self.ended_rib(index, family);
         }
+        self.limit_prefixes(index);
     }
 
     /// Import policy was changed: what was received is decided anew.
@@ -93,6 +111,8 @@ impl Router {
             Some((MALFORMED, "AS path does not begin with the peer's AS"))
         } else if peer.internal && set.originator_id == Some(self.config.router_id) {
             Some((OWN_AS, "our own route, reflected"))
+        } else if peer.internal && set.cluster_list.contains(&self.cluster_id()) {
+            Some((OWN_CLUSTER, "went through our own cluster"))
         } else {
             None
         }
@@ -112,6 +132,15 @@ impl Router {
         let mut path = Path::new(self.peers[index].index, path_id, fate);
         (path.received, path.imported) = (Some(set.clone()), imported);
         let number = self.table.numbers.number(prefix);
+        if self.peers[index].add_path.contains(number.family()) && self.are_too_many(number, &path)
+        {
+            let (as_path, communities) = (set.as_path_text(), set.community_texts());
+            let reason = Reason::Borrowed(TOO_MANY_PATHS);
+            if self.peers[index].spec.record_routes {
+                self.record_refused(index, prefix, as_path, communities, &reason);
+            }
+            return;
+        }
         let records = self.peers[index].spec.record_routes;
         let told = records.then(|| (path.imported.clone(), path.fate));
         self.monitor(index, || Observed::Route {
@@ -144,16 +173,39 @@ impl Router {
         if set.as_path.contains(&self.config.asn) {
             return Err(Reason::Borrowed(OWN_AS));
         }
-        let policy = &self.peers[index].spec.import;
-        let shaped = shared.shapes.shape(policy, prefix, set, |applied| {
-            if applied.is_nothing() {
+        let peer = &self.peers[index];
+        let spec = &peer.spec;
+        let role = spec.capabilities.role.filter(|_| !peer.internal);
+        let otc = role.map_or(Ingress::Keep, |role| otc::ingress(role, spec.peer_asn, set));
+        if otc == Ingress::Leak {
+            return Err(Reason::Borrowed(ROUTE_LEAK));
+        }
+        // RFC 8326, section 4: at either end, whoever knows that the route is about to go takes any other.
+        let tagged = !peer.internal && spec.honour_graceful_shutdown;
+        let tagged = tagged && set.communities.contains(&GRACEFUL_SHUTDOWN);
+        let goes = peer.draining.is_some() || tagged;
+        let shaped = shared.shapes.shape(&spec.import, prefix, set, |applied| {
+            if applied.is_nothing() && otc == Ingress::Keep && !goes {
                 return set.clone();
             }
             let mut changed = Attributes::clone(set);
             applied.change(&mut changed);
+            if let Ingress::Add(asn) = otc {
+                changed.only_to_customer = Some(asn);
+            }
+            if goes {
+                changed.local_pref = Some(0);
+            }
             self.sets.share(changed)
         });
         shaped.map_err(Clone::clone)
+    }
+
+    fn are_too_many(&self, number: Number, path: &Path) -> bool {
+        let paths = self.table.paths(number);
+        let ids = paths.filter(|other| other.session == path.session);
+        let ids: Vec<u32> = ids.map(|other| other.path_id).collect();
+        ids.len() >= PATHS && !ids.contains(&path.path_id)
     }
 
     fn resolved(&mut self, index: usize, set: &Arc<Attributes>, shared: &mut Shared) -> Fate {
@@ -172,13 +224,18 @@ impl Router {
     /// Where packets go for a route's NEXT_HOP; `None` when it cannot be reached or is ourselves (RFC 4271, section 5.1.3).
     fn resolve(&self, index: usize, attributes: &Attributes) -> Option<NextHop> {
         let peer = self.peers.get(index)?;
-        let gateway = attributes.next_hop;
-        // Gap: a next hop behind another link is not decided anew when only that link changes.
-        let over = if peer.subnet.contains(&gateway) {
-            peer
-        } else {
-            self.peers.iter().find(|p| p.subnet.contains(&gateway))?
+        let sharing = |address: &IpAddr| {
+            // The neighbour's own link first: others may have the same link-local addresses.
+            let link_local = matches!(address, IpAddr::V6(a) if a.is_unicast_link_local());
+            if peer.subnet.contains(address) || link_local {
+                return Some(peer);
+            }
+            self.peers.iter().find(|p| p.subnet.contains(address))
         };
+        // Gap: a next hop behind another link is not decided anew when only that link changes.
+        let link_local = attributes.link_local.map(IpAddr::V6);
+        let mut addresses = std::iter::once(attributes.next_hop).chain(link_local);
+        let (gateway, over) = addresses.find_map(|a| Some((a, sharing(&a)?)))?;
         if self.peers.iter().any(|p| p.spec.local == gateway) {
             return None;
         }

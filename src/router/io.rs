@@ -2,12 +2,14 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use ipnet::IpNet;
 
 use super::config::{Originated, SessionIndex, Sessions};
 use super::monitored::Monitored;
+use crate::bgp::family::Families;
 use crate::bgp::policy::Policy;
 pub use crate::bgp::session::{Conn, Direction};
 use crate::record::Fact;
@@ -128,6 +130,23 @@ pub enum Input<'a> {
         /// Which session.
         session: SessionIndex,
     },
+    /// Take a session out of use gracefully (RFC 8326): its routes are announced again with GRACEFUL_SHUTDOWN, those
+    /// received get local preference 0, and after some time it is shut down as by [`Input::Stop`].
+    /// [`Input::StartSession`] takes that back.
+    GracefulShutdown {
+        /// Which session.
+        session: SessionIndex,
+        /// Until it is shut down.
+        after: Duration,
+        /// Text for the neighbour.
+        reason: &'a str,
+    },
+    /// The router's BGP restarts, and the kernel goes on forwarding (RFC 4724, section 4.1): everything it learned is
+    /// forgotten, connections vanish, kernel routes stay until routes are chosen anew.
+    Restart {
+        /// The families whose forwarding is preserved.
+        preserved: Families,
+    },
     /// The router dies: everything it learned is forgotten, connections vanish without NOTIFICATION. What it was told to
     /// do stays, as a configuration does.
     Crash,
@@ -202,6 +221,10 @@ pub enum Fib {
         /// Prefix.
         prefix: IpNet,
     },
+    /// The router restarts: the routes stay as they are until they are replaced, or until [`Fib::Sweep`].
+    Keep,
+    /// Routes from before [`Fib::Keep`] that were not replaced since are gone.
+    Sweep,
 }
 
 /// One way to forward packets.

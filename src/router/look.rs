@@ -17,7 +17,7 @@ impl Router {
     pub fn explain(&self, prefix: &IpNet) -> Vec<Explained<'_>> {
         let number = self.table.numbers.find(prefix);
         number.map_or_else(Vec::new, |number| {
-            self.table.explain(number, self.config.multipath)
+            self.table.explain(number, self.multipath())
         })
     }
 

@@ -3,10 +3,12 @@
 //! **Invariant:** the kernel leaves the lost next hops before anything is decided anew.
 
 use super::io::{Fib, Output};
-use super::table::SetId;
+use super::table::{Path, SetId};
 use super::{Router, SessionIndex};
+use crate::bgp::family::{Families, Family};
 use crate::bgp::hash::Map;
 use crate::bgp::rib::numbers::Number;
+use crate::bgp::session::Graceful;
 
 /// Prefixes by the sets of next hops they left, and those they joined.
 #[derive(Default)]
@@ -15,22 +17,68 @@ struct Moves {
 }
 
 impl Router {
-    /// A session is lost: the kernel leaves its next hops at once, then each prefix is decided anew.
-    pub(super) fn void(&mut self, index: usize, why: &str) {
+    /// A session is down. What is graceful stays as stale; the kernel leaves the next hops of a session that is lost
+    /// altogether at once, then each prefix is decided anew.
+    pub(super) fn down(&mut self, index: usize, why: &str, graceful: Option<Graceful>) {
         let peer = &mut self.peers[index];
         peer.up = false;
-        peer.rib_out.clear();
+        peer.reset(Families::NONE);
+        let kept = graceful.map_or(Families::NONE, |graceful| graceful.families);
+        let session = peer.index;
+        if kept.is_empty() {
+            return self.void(index, why);
+        }
+        // What was stale already has had its time (RFC 4724, section 4.2).
+        for family in Family::ALL {
+            if kept.contains(family) {
+                self.sweep_stale(index, family, why);
+            } else {
+                self.drop_paths(index, why, |number, _| number.family() == family);
+            }
+        }
+        self.table.mark_stale(session, kept);
+    }
+
+    /// All routes of a session are void.
+    pub(super) fn void(&mut self, index: usize, why: &str) {
         if self.table.sources[index].held == 0 {
             return;
         }
         let session = self.peers[index].index;
         self.outputs
             .push_back(Output::Fib(Fib::NextHopDown { session }));
+        let moves = self.take_paths(index, why, |_, _| true);
+        self.tell_moves(Some(session), moves);
+    }
+
+    /// Stale routes of a session that did not come again are gone.
+    pub(super) fn sweep_stale(&mut self, index: usize, family: Family, why: &str) {
+        self.drop_paths(index, why, |number, path| {
+            path.stale && number.family() == family
+        });
+    }
+
+    fn drop_paths(&mut self, index: usize, why: &str, lost: impl Fn(Number, &Path) -> bool) {
+        if self.table.sources[index].held > 0 {
+            let moves = self.take_paths(index, why, lost);
+            self.tell_moves(None, moves);
+        }
+    }
+
+    /// Takes paths of a session out, and decides their prefixes anew.
+    fn take_paths(
+        &mut self,
+        index: usize,
+        why: &str,
+        lost: impl Fn(Number, &Path) -> bool,
+    ) -> Moves {
+        let session = self.peers[index].index;
         let mut moves = Moves::default();
         for number in self.table.all() {
             let (mut found, mut was_best) = (false, false);
             loop {
-                let before = self.table.take_if(number, |path| path.session == session);
+                let meant = |path: &Path| path.session == session && lost(number, path);
+                let before = self.table.take_if(number, meant);
                 if before.path.is_none() {
                     break;
                 }
@@ -45,14 +93,17 @@ impl Router {
                 }
             }
         }
-        self.tell_moves(session, moves);
+        moves
     }
 
     /// Decides anew for a prefix without telling the kernel yet.
     fn leave(&mut self, number: Number, was_best: bool, moves: &mut Moves) {
+        if self.deferral.is_some() {
+            return;
+        }
         let before = self.table.set(number);
         self.table.hops.hold(before);
-        let decided = self.table.decide(number, was_best, self.config.multipath);
+        let decided = self.table.decide(number, was_best, self.multipath());
         if let Some((from, to)) = decided.moved {
             let hops = &mut self.table.hops;
             let numbers = moves.by_sets.entry((from, to)).or_insert_with(|| {
@@ -70,8 +121,8 @@ impl Router {
         }
     }
 
-    /// Tells the kernel what it does not know from the loss of the next hops alone.
-    fn tell_moves(&mut self, lost: SessionIndex, moves: Moves) {
+    /// Tells the kernel what it does not know from the loss of a session's next hops alone.
+    fn tell_moves(&mut self, lost: Option<SessionIndex>, moves: Moves) {
         let mut moves: Vec<_> = moves.by_sets.into_iter().collect();
         moves.sort_unstable_by_key(|(_, numbers)| numbers.first().copied());
         let mut targets: Map<SetId, u32> = Map::default();
@@ -81,13 +132,13 @@ impl Router {
         for ((from, to), numbers) in &moves {
             let hops = |set: &SetId| self.table.hops.of(*set).cloned();
             let (before, after) = (hops(from), hops(to));
-            let is_lost = |hop: &super::NextHop| hop.session == lost;
+            let is_lost = |hop: &super::NextHop| Some(hop.session) == lost;
             let (Some(before), Some(after)) = (before, after) else {
                 self.tell_each(numbers, *to);
                 continue;
             };
             let left = before.iter().filter(|hop| !is_lost(hop));
-            if left.eq(after.iter()) {
+            if lost.is_some() && left.eq(after.iter()) {
                 // The kernel has done so already.
                 continue;
             }

@@ -11,36 +11,44 @@ pub mod driver;
 mod export;
 mod import;
 mod io;
+mod limits;
 mod look;
 mod loss;
 mod monitored;
+mod otc;
 mod peer;
+mod restart;
 mod secret;
 mod table;
 
 use std::collections::VecDeque;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use ipnet::IpNet;
 
 pub use config::{
-    Originated, OriginatedAttributes, RouterConfig, Scope, SessionIndex, SessionSpec, Sessions,
+    MaximumPrefixes, Originated, OriginatedAttributes, RouterConfig, RouterOptions, Scope,
+    SessionIndex, SessionSpec, Sessions,
 };
+pub use import::{OWN_CLUSTER, ROUTE_LEAK, TOO_MANY_PATHS};
 pub use io::{Conn, Direction, Fib, Input, NextHop, Output};
 pub use monitored::{Monitored, Observed};
 pub use secret::{Secret, SecretError};
 pub use table::{AdjRibIn, Advertised, Explained, LocRib, Outcome, Received, Selected};
 
 use crate::bgp::attributes::AttributeSets;
+use crate::bgp::decision::Multipath;
 use crate::bgp::family::Family;
 use crate::bgp::policy::{Policy, Reason};
 use crate::bgp::rib::numbers::Number;
 use crate::bgp::session::{self, State};
 use crate::record::Fact;
 use crate::time::At;
+use export::{Ground, Relation};
 use peer::{Peer, Pin};
+use restart::Deferral;
 use table::{SetId, Source, Table};
 
 /// One simulated router.
@@ -48,9 +56,15 @@ use table::{SetId, Source, Table};
 pub struct Router {
     config: RouterConfig,
     peers: Vec<Peer>,
-    internal: Vec<bool>,
+    relations: Vec<Relation>,
     table: Table,
     sets: AttributeSets,
+    /// No routes are chosen yet after a restart.
+    deferral: Option<Deferral>,
+    /// The moment of the present input.
+    now: At,
+    /// A session was ended for what it brought, and has not been drained.
+    ended: bool,
     outputs: VecDeque<Output>,
     /// Of the present input: kernel routes go out before messages, facts last.
     messages: Vec<Output>,
@@ -69,11 +83,14 @@ impl Router {
         let mut table = Table::default();
         table.sources = peers.iter().map(Source::of).collect();
         let mut router = Router {
-            internal: peers.iter().map(|p| p.internal).collect(),
+            relations: peers.iter().map(Peer::relation).collect(),
             peers,
             config,
             table,
             sets: AttributeSets::default(),
+            deferral: None,
+            now: At::ZERO,
+            ended: false,
             outputs: VecDeque::new(),
             messages: Vec::new(),
             facts: Vec::new(),
@@ -141,20 +158,28 @@ impl Router {
 
     /// When [`Input::Deadline`] is due next.
     pub fn deadline(&self) -> Option<At> {
-        self.peers.iter().filter_map(|p| p.session.deadline()).min()
+        let sessions = self.peers.iter().filter_map(|p| p.session.deadline());
+        let peers = self.peers.iter().filter_map(Peer::deadline);
+        let deferral = self.deferral.iter().map(|deferral| deferral.until);
+        sessions.chain(peers).chain(deferral).min()
     }
 
     /// Takes what happened at `now`. Outputs wait in [`Router::poll`]. An input for a session that does not exist is ignored.
     pub fn handle(&mut self, now: At, input: Input<'_>) {
         use session::Input as To;
+        self.now = now;
         match input {
             Input::Start => self.all(now, |p| (!p.stopped).then_some(To::Start)),
-            Input::Deadline => self.all(now, |p| {
-                let due = p.session.deadline().is_some_and(|at| at <= now);
-                due.then_some(To::Deadline)
-            }),
+            Input::Deadline => {
+                self.all(now, |p| {
+                    let due = p.session.deadline().is_some_and(|at| at <= now);
+                    due.then_some(To::Deadline)
+                });
+                self.stop_drained(now);
+            }
             Input::StartSession { session } => {
                 self.set_stopped(session, false);
+                self.undrain_session(session.index());
                 self.one(now, session, To::Start);
             }
             Input::Stop { session, reason } => {
@@ -220,9 +245,28 @@ impl Router {
                     self.one(now, session, To::RequestRefresh { family });
                 }
             }
+            Input::GracefulShutdown {
+                session,
+                after,
+                reason,
+            } => self.drain_session(session.index(), now + after, reason),
+            Input::Restart { preserved } => self.restart(now, preserved),
             Input::Crash => self.crash(now),
         }
-        self.converge();
+        self.converge(now);
+    }
+
+    /// The cluster of this reflector (RFC 4456, section 7).
+    fn cluster_id(&self) -> Ipv4Addr {
+        let given = self.config.options.cluster_id;
+        given.unwrap_or(self.config.router_id)
+    }
+
+    fn multipath(&self) -> Multipath {
+        Multipath {
+            limit: self.config.multipath,
+            other_neighbours: self.config.options.multipath_relax,
+        }
     }
 
     fn one(&mut self, now: At, session: SessionIndex, input: session::Input<'_>) {
@@ -293,6 +337,7 @@ impl Router {
     }
 
     fn crash(&mut self, now: At) {
+        self.deferral = None;
         self.all(now, |_| Some(session::Input::Crash));
         for number in self.table.clear() {
             let prefix = self.table.numbers.prefix(number);
@@ -302,7 +347,10 @@ impl Router {
 
     /// Decides anew for a prefix; `was_best` when its best path was changed or taken.
     fn decide(&mut self, number: Number, was_best: bool) {
-        let decided = self.table.decide(number, was_best, self.config.multipath);
+        if self.deferral.is_some() {
+            return;
+        }
+        let decided = self.table.decide(number, was_best, self.multipath());
         if let Some((_, set)) = decided.moved {
             self.outputs.push_back(Output::Fib(self.fib(number, set)));
         }
@@ -326,12 +374,15 @@ impl Router {
     }
 
     /// Tells the neighbours what changed, and lines the outputs up.
-    fn converge(&mut self) {
-        let asn = self.config.asn;
-        for index in 0..self.peers.len() {
-            let peer = &mut self.peers[index];
-            if export::flush(peer, &self.internal, asn, &self.table, &mut self.sets) {
-                self.drain(index);
+    fn converge(&mut self, now: At) {
+        self.select_when_due(now);
+        self.limit_memory();
+        if std::mem::take(&mut self.ended) {
+            (0..self.peers.len()).for_each(|index| self.drain(index));
+        }
+        if self.deferral.is_none() {
+            for index in 0..self.peers.len() {
+                self.flush(now, index);
             }
         }
         for index in 0..self.peers.len() {
@@ -343,6 +394,21 @@ impl Router {
         if self.table.numbers.is_sweep_due() {
             let Router { table, peers, .. } = self;
             table.sweep(|number| peers.iter().any(|peer| peer.needs(number)));
+        }
+    }
+
+    /// Writes what a neighbour must be told, as far as there is room.
+    fn flush(&mut self, now: At, index: usize) {
+        let ground = Ground {
+            table: &self.table,
+            relations: &self.relations,
+            asn: self.config.asn,
+            cluster_id: self.cluster_id(),
+        };
+        let mut wrote = export::flush(&mut self.peers[index], ground, &mut self.sets, now);
+        wrote |= self.mark_refreshed(now, index);
+        if wrote {
+            self.drain(index);
         }
     }
 
@@ -394,16 +460,14 @@ impl Router {
                     state: to.to_string(),
                     why,
                 }),
-                Of::Established(negotiated) => {
-                    self.peers[index].up = true;
-                    self.table.sources[index].peer_id = negotiated.peer_id;
-                    self.advertise_all(index);
-                }
+                Of::Established(negotiated) => self.established(index, &negotiated),
                 Of::Update(update) => self.update(index, *update),
-                Of::RefreshRequested { .. } => self.peers[index].rib_out.resend(),
-                // Gap: nothing is kept as stale.
-                Of::Down { why, .. } => self.void(index, &why),
-                Of::RefreshMarked { .. } | Of::RestartOver { .. } => {}
+                Of::RefreshRequested { family, demarcated } => {
+                    self.refresh(self.now, index, family, demarcated);
+                }
+                Of::RefreshMarked { family, mark } => self.refresh_marked(index, family, mark),
+                Of::Down { why, graceful } => self.down(index, &why, graceful),
+                Of::RestartOver { why } => self.restart_over(index, &why),
             }
         }
     }
@@ -411,7 +475,6 @@ impl Router {
     /// The initial table for a neighbour, and the marker behind it.
     fn advertise_all(&mut self, index: usize) {
         let peer = &mut self.peers[index];
-        peer.rib_out.clear();
         peer.queue_all(&self.table);
         peer.rib_out.owe_end_of_rib();
     }

@@ -4,13 +4,18 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 
 use super::config::{OriginatedAttributes, RouterConfig, Scope, SessionIndex, SessionSpec};
+use super::export::Relation;
 use super::table::Table;
 use crate::bgp::attributes::Attributes;
+use crate::bgp::family::Families;
 use crate::bgp::rib::AdjRibOut;
 use crate::bgp::rib::numbers::{Number, Numbered};
 use crate::bgp::session::{Session, SessionConfig, Timers};
+use crate::time::At;
 
 /// One session of a router, with its tables.
 #[derive(Debug)]
@@ -18,6 +23,7 @@ pub(super) struct Peer {
     pub index: SessionIndex,
     pub spec: SessionSpec,
     pub session: Session,
+    rng: StdRng,
     pub rib_out: AdjRibOut,
     /// Routes originated or withheld on this session, whatever routing says.
     pub pins: Numbered<Option<Pin>>,
@@ -29,6 +35,20 @@ pub(super) struct Peer {
     pub stopped: bool,
     /// The session is established.
     pub up: bool,
+    /// What is exchanged, while established.
+    pub families: Families,
+    /// Families in which the neighbour sends several paths of a prefix (RFC 7911).
+    pub add_path: Families,
+    /// Families whose routes are being sent again, with a mark at the end (RFC 7313).
+    pub refreshing: Families,
+    /// The routes are about to go: when the session is to be shut down, and with which words (RFC 8326).
+    pub draining: Option<(At, String)>,
+    /// Nothing is announced before (RFC 4271, section 9.2.1.1).
+    pub advertise_at: Option<At>,
+    /// Many routes were told to be there already.
+    pub warned: bool,
+    /// The session is being ended for what it brought: nothing more is taken from it.
+    pub ended: bool,
     /// The numbers of routes received and advertised that were recorded last.
     pub counted: (u32, u32),
 }
@@ -44,6 +64,8 @@ pub(super) enum Pin {
 
 impl Peer {
     pub fn new(index: SessionIndex, spec: SessionSpec, config: &RouterConfig, seed: u64) -> Peer {
+        // Sessions of one router must not move in step.
+        let seed = seed ^ (u64::from(index.0) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let session = Session::new(SessionConfig {
             asn: config.asn,
             id: config.router_id,
@@ -62,8 +84,7 @@ impl Peer {
                 ..Timers::default()
             },
             options: spec.options,
-            // Sessions of one router must not move in step.
-            seed: seed ^ (u64::from(index.0) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15),
+            seed,
         });
         let subnet = IpNet::new(spec.local, spec.prefix_len)
             .unwrap_or_else(|_| IpNet::from(spec.local))
@@ -76,10 +97,26 @@ impl Peer {
             stopped: spec.start_stopped,
             session,
             spec,
+            rng: StdRng::seed_from_u64(!seed),
             rib_out: AdjRibOut::default(),
             pins: Numbered::default(),
             up: false,
+            families: Families::NONE,
+            add_path: Families::NONE,
+            refreshing: Families::NONE,
+            draining: None,
+            advertise_at: None,
+            warned: false,
+            ended: false,
             counted: (0, 0),
+        }
+    }
+
+    /// What the neighbour is to the router.
+    pub fn relation(&self) -> Relation {
+        Relation {
+            internal: self.internal,
+            client: self.internal && self.spec.reflector_client,
         }
     }
 
@@ -99,14 +136,40 @@ impl Peer {
 
     /// Another route may be the one to announce for a prefix.
     pub fn offer(&mut self, number: Number, table: &Table) {
-        if !self.up || self.spec.scope != Scope::All {
+        if !self.up || self.spec.scope != Scope::All || !self.families.contains(number.family()) {
             return;
         }
         // What came from the neighbour does not go back, and there is nothing to take back: the usual case.
         let best = table.best(number);
-        if best.is_some_and(|path| path.session != self.index) || self.rib_out.knows(number) {
+        let several = self.rib_out.several().contains(number.family());
+        let from_others = best.is_some_and(|path| several || path.session != self.index);
+        if from_others || self.rib_out.knows(number) {
             self.rib_out.queue(number);
         }
+    }
+
+    /// The session is lost, or begins.
+    pub fn reset(&mut self, add_path_send: Families) {
+        self.rib_out.clear(add_path_send);
+        self.refreshing = Families::NONE;
+        self.advertise_at = None;
+        self.warned = false;
+        self.ended = false;
+    }
+
+    /// When announcing is allowed again after something was announced now.
+    pub fn next_advertisement(&mut self, now: At) -> Option<At> {
+        let interval = self.spec.advertisement_interval;
+        // Section 10: 75 to 100 % of the time.
+        let share = self.rng.random_range(0.75..=1.0);
+        (!interval.is_zero()).then(|| now + interval.mul_f64(share))
+    }
+
+    /// When it is to be looked at again for what it announces.
+    pub fn deadline(&self) -> Option<At> {
+        let waits = self.advertise_at.filter(|_| self.rib_out.is_pending());
+        let draining = self.draining.as_ref().map(|(at, _)| *at);
+        waits.into_iter().chain(draining).min()
     }
 
     /// What was decided by hand for a prefix.

@@ -59,7 +59,9 @@ pub fn prefixes(router: &Router, table: Table) -> Vec<IpNet> {
         Table::Advertised(session) => {
             let told = router.adj_rib_out(session);
             told.map_or_else(Vec::new, |told| {
-                told.iter().map(|(prefix, _)| prefix).collect()
+                let mut prefixes: Vec<IpNet> = told.iter().map(|(nlri, _)| nlri.prefix).collect();
+                prefixes.dedup();
+                prefixes
             })
         }
         Table::Received(session) | Table::Accepted(session) | Table::Refused(session) => {

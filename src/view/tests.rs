@@ -10,7 +10,8 @@ use crate::bgp::policy::{Match, Policy, PrefixSet, Rule, Verdict};
 use crate::record::{Entry, Fact};
 use crate::router::tests::net::{Net, ms, net};
 use crate::router::{
-    Originated, OriginatedAttributes, Router, RouterConfig, SessionIndex, SessionSpec, Sessions,
+    Originated, OriginatedAttributes, Router, RouterConfig, RouterOptions, SessionIndex,
+    SessionSpec, Sessions,
 };
 use crate::time::At;
 
@@ -24,6 +25,7 @@ fn config(name: &str, asn: u32, id: u8, sessions: Vec<SessionSpec>) -> RouterCon
         sessions,
         originate: Vec::new(),
         multipath: 8,
+        options: RouterOptions::default(),
     }
 }
 

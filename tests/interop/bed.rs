@@ -18,7 +18,8 @@ use peerlab::line::{BfdPort, BfdSpec, End, Line, LineEvent};
 use peerlab::record::{Entry, Fact, Recorder};
 use peerlab::router::driver::{Driver, RouterHandle};
 use peerlab::router::{
-    Originated, OriginatedAttributes, RouterConfig, SessionIndex, SessionSpec, Sessions,
+    Originated, OriginatedAttributes, RouterConfig, RouterOptions, SessionIndex, SessionSpec,
+    Sessions,
 };
 use peerlab::time::Clock;
 use peerlab::topology::BgpTimers;
@@ -138,6 +139,7 @@ impl Bed {
             sessions: vec![session],
             originate: ours(ipv6).into_iter().map(originated).collect(),
             multipath: 1,
+            options: RouterOptions::default(),
         };
         let (driver, handle) =
             Driver::open(Arc::clone(&self.edge), config, 1, self.recorder.clone())?;

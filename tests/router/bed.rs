@@ -13,7 +13,8 @@ use peerlab::kernel::namespace::Namespace;
 use peerlab::record::{Entry, Recorder};
 use peerlab::router::driver::{Driver, RouterHandle};
 use peerlab::router::{
-    Originated, OriginatedAttributes, RouterConfig, SessionIndex, SessionSpec, Sessions,
+    Originated, OriginatedAttributes, RouterConfig, RouterOptions, SessionIndex, SessionSpec,
+    Sessions,
 };
 use peerlab::time::Clock;
 use serde_json::Value;
@@ -219,6 +220,7 @@ pub fn config(edge: bool, adapt: impl Fn(&mut SessionSpec)) -> RouterConfig {
             .collect(),
         originate: prefixes.into_iter().map(originated).collect(),
         multipath: 8,
+        options: RouterOptions::default(),
     }
 }
 

@@ -526,6 +526,8 @@ impl Node {
                 self.fib.insert(prefix, hops);
                 self.changed.insert(prefix);
             }
+            // No router of the metro restarts gracefully.
+            Fib::Keep | Fib::Sweep => {}
             Fib::Remove { prefix } => {
                 self.wish.remove(&prefix);
                 self.fib.remove(&prefix);

@@ -46,7 +46,11 @@ impl Route {
 
 fn decide(routes: &[Route], limit: usize) -> (Vec<usize>, Option<Reason>) {
     let mut equal: Vec<usize> = (0..routes.len()).collect();
-    let reason = choose(&mut equal, limit, |index| routes[index].candidate());
+    let multipath = Multipath {
+        limit,
+        other_neighbours: true,
+    };
+    let reason = choose(&mut equal, multipath, |index| routes[index].candidate());
     (equal, reason)
 }
 
@@ -224,4 +228,31 @@ proptest! {
         routes.rotate_left(middle);
         prop_assert_eq!(addresses(&routes), before);
     }
+}
+
+#[test]
+fn routes_of_other_neighbours_are_used_together_only_when_that_is_wanted() {
+    let elsewhere = |id| Route::with(id, |r| r.attributes.as_path = vec![64501]);
+    let routes = [Route::new(1), Route::new(2), elsewhere(3)];
+    for (other_neighbours, expected) in [(true, &[0, 1, 2][..]), (false, &[0, 1])] {
+        let mut equal = vec![2, 1, 0];
+        let multipath = Multipath {
+            limit: 8,
+            other_neighbours,
+        };
+        choose(&mut equal, multipath, |index| routes[index].candidate());
+        assert_eq!(equal, expected);
+    }
+}
+
+#[test]
+fn each_of_a_ranking_is_the_best_of_the_rest() {
+    let long = Route::with(1, |r| r.attributes.as_path = vec![64500, 64500]);
+    let routes = [long, Route::new(3), Route::new(2)];
+    let mut keys = vec![0, 1, 2];
+    rank(&mut keys, 8, |index| routes[index].candidate());
+    assert_eq!(keys, [2, 1, 0]);
+    let mut keys = vec![0, 1, 2];
+    rank(&mut keys, 2, |index| routes[index].candidate());
+    assert_eq!(keys, [2, 1]);
 }

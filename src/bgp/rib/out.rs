@@ -10,6 +10,7 @@ use ipnet::IpNet;
 
 use super::numbers::{Number, Numbered, Numbers};
 use crate::bgp::attributes::Attributes;
+use crate::bgp::family::{Families, Family};
 use crate::bgp::hash::Map;
 use crate::bgp::message::Nlri;
 
@@ -17,21 +18,17 @@ use crate::bgp::message::Nlri;
 #[derive(Debug, Default)]
 pub struct AdjRibOut {
     told: Numbered<Told>,
+    /// Families in which several paths of a prefix are told (RFC 7911).
+    add_path: Families,
+    /// What was told in those, with path identifiers; [`Told::set`] is of no use there.
+    paths: Map<Number, Vec<(u32, Arc<Attributes>)>>,
     /// Number of routes announced.
     count: usize,
     queue: VecDeque<Number>,
     end_of_rib: bool,
-    refresh: Refresh,
-}
-
-/// How far sending everything again has come.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum Refresh {
-    #[default]
-    No,
-    Under,
-    /// It was asked for once more, or a thousand times more, before the neighbour had read the first answer.
-    Again,
+    /// Families that are being sent again, and those asked for once more meanwhile.
+    refreshing: Families,
+    again: Families,
 }
 
 /// What a neighbour was told about a prefix.
@@ -50,10 +47,39 @@ pub struct Changes {
     pub announced: Vec<(Arc<Attributes>, Vec<Nlri>)>,
 }
 
+/// Changes, and the place of each set among them.
+#[derive(Default)]
+struct Gathered {
+    changes: Changes,
+    groups: Map<usize, usize>,
+}
+
+impl Gathered {
+    fn announce(&mut self, nlri: Nlri, set: &Arc<Attributes>) {
+        let announced = &mut self.changes.announced;
+        let group = *self
+            .groups
+            .entry(Arc::as_ptr(set) as usize)
+            .or_insert_with(|| {
+                announced.push((set.clone(), Vec::new()));
+                announced.len() - 1
+            });
+        announced[group].1.push(nlri);
+    }
+}
+
 impl AdjRibOut {
-    /// Forgets everything: the session is down, or begins.
-    pub fn clear(&mut self) {
-        *self = AdjRibOut::default();
+    /// Forgets everything: the session is down, or begins with several paths of a prefix in these families.
+    pub fn clear(&mut self, add_path: Families) {
+        *self = AdjRibOut {
+            add_path,
+            ..AdjRibOut::default()
+        };
+    }
+
+    /// Families in which several paths of a prefix are told.
+    pub fn several(&self) -> Families {
+        self.add_path
     }
 
     /// The End-of-RIB marker is due once all that is queued is sent.
@@ -79,41 +105,50 @@ impl AdjRibOut {
         !self.queue.is_empty() || self.end_of_rib
     }
 
-    /// Everything is to be sent again (RFC 2918). What was told stays known, so that a route which is gone by then
-    /// is still withdrawn; but it equals no shared set any more.
+    /// Everything of a family is to be sent again (RFC 2918). What was told stays known, so that a route which is gone
+    /// by then is still withdrawn; but it equals no shared set any more.
     ///
     /// A neighbour that asks faster than it reads is answered once more when it has read the answer before.
-    pub fn resend(&mut self) {
-        if self.refresh != Refresh::No {
-            self.refresh = Refresh::Again;
+    pub fn resend(&mut self, family: Family) {
+        if self.refreshing.contains(family) {
+            self.again.insert(family);
             return;
         }
-        self.refresh = Refresh::Under;
+        self.refreshing.insert(family);
         let unlike_any = Arc::new(Attributes::originated(Ipv4Addr::UNSPECIFIED));
-        for number in self.told.numbers() {
+        let of_family = |number: &Number| number.family() == family;
+        for (_, told) in self.paths.iter_mut().filter(|(n, _)| of_family(n)) {
+            for (_, set) in told {
+                *set = unlike_any.clone();
+            }
+        }
+        for number in self.told.numbers().filter(of_family) {
+            let several = self.paths.contains_key(&number);
             let told = self.told.place(number);
-            if told.set.is_none() {
+            if let Some(set) = &mut told.set {
+                *set = unlike_any.clone();
+            } else if !several {
                 continue;
             }
-            told.set = Some(unlike_any.clone());
             if !std::mem::replace(&mut told.queued, true) {
                 self.queue.push_back(number);
             }
         }
         if self.queue.is_empty() {
-            self.refresh = Refresh::No;
+            self.refreshing = Families::NONE;
         }
     }
 
-    /// Takes up to `limit` queued prefixes, asks what each is now, and says what the neighbour must be told.
+    /// Takes up to `limit` queued prefixes, asks what each is now, and says what the neighbour must be told. `export`
+    /// gives the routes to announce with their path identifiers: where several paths are not told, one at most.
     pub fn changes(
         &mut self,
         limit: usize,
         numbers: &Numbers,
-        mut export: impl FnMut(Number, &IpNet) -> Option<Arc<Attributes>>,
+        mut export: impl FnMut(Number, &IpNet, &mut Vec<(u32, Arc<Attributes>)>),
     ) -> Changes {
-        let mut changes = Changes::default();
-        let mut groups: Map<usize, usize> = Map::default();
+        let mut changes = Gathered::default();
+        let mut now = Vec::new();
         for _ in 0..limit {
             let Some(number) = self.queue.pop_front() else {
                 break;
@@ -121,23 +156,25 @@ impl AdjRibOut {
             let prefix = numbers.prefix(number);
             let told = self.told.place(number);
             told.queued = false;
-            match export(number, &prefix) {
-                Some(now) => {
+            now.clear();
+            export(number, &prefix, &mut now);
+            if self.add_path.contains(number.family()) {
+                self.change_several(number, prefix, std::mem::take(&mut now), &mut changes);
+                continue;
+            }
+            match now.pop() {
+                Some((_, now)) => {
                     if told.set.as_ref().is_some_and(|b| Arc::ptr_eq(b, &now)) {
                         continue;
                     }
                     self.count += usize::from(told.set.is_none());
-                    let group = *groups.entry(Arc::as_ptr(&now) as usize).or_insert_with(|| {
-                        changes.announced.push((now.clone(), Vec::new()));
-                        changes.announced.len() - 1
-                    });
-                    changes.announced[group].1.push(prefix.into());
+                    changes.announce(prefix.into(), &now);
                     told.set = Some(now);
                 }
                 None => {
                     if told.set.take().is_some() {
                         self.count -= 1;
-                        changes.withdrawn.push(prefix.into());
+                        changes.changes.withdrawn.push(prefix.into());
                     }
                 }
             }
@@ -145,39 +182,85 @@ impl AdjRibOut {
         if self.queue.is_empty() {
             // A large burst is over: give its memory back.
             self.queue.shrink_to(64);
-            if std::mem::take(&mut self.refresh) == Refresh::Again {
-                self.resend();
+            self.refreshing = Families::NONE;
+            for family in std::mem::take(&mut self.again).iter() {
+                self.resend(family);
             }
         }
-        changes
+        changes.changes
+    }
+
+    /// The same for a prefix with several paths.
+    fn change_several(
+        &mut self,
+        number: Number,
+        prefix: IpNet,
+        now: Vec<(u32, Arc<Attributes>)>,
+        changes: &mut Gathered,
+    ) {
+        let before = self.paths.remove(&number).unwrap_or_default();
+        let find = |list: &[(u32, Arc<Attributes>)], id: u32| {
+            let found = list.iter().find(|(of, _)| *of == id);
+            found.map(|(_, set)| set.clone())
+        };
+        for &(path_id, _) in &before {
+            if find(&now, path_id).is_none() {
+                changes.changes.withdrawn.push(Nlri { prefix, path_id });
+            }
+        }
+        for (path_id, set) in &now {
+            let told = find(&before, *path_id);
+            if !told.is_some_and(|told| Arc::ptr_eq(&told, set)) {
+                let path_id = *path_id;
+                changes.announce(Nlri { prefix, path_id }, set);
+            }
+        }
+        self.count = self.count + now.len() - before.len();
+        if !now.is_empty() {
+            self.paths.insert(number, now);
+        }
     }
 
     /// What was announced could not be written: the neighbour does not have it.
     pub fn unsent(&mut self, numbers: &Numbers, nlri: &[Nlri]) {
         for nlri in nlri {
-            let number = numbers.find(&nlri.prefix);
-            let told = number.and_then(|number| self.told.get_mut(number));
+            let Some(number) = numbers.find(&nlri.prefix) else {
+                continue;
+            };
+            if let Some(paths) = self.paths.get_mut(&number) {
+                let before = paths.len();
+                paths.retain(|(id, _)| *id != nlri.path_id);
+                self.count -= before - paths.len();
+            }
+            let told = self.told.get_mut(number);
             if told.is_some_and(|told| told.set.take().is_some()) {
                 self.count -= 1;
             }
         }
     }
 
-    /// What the neighbour was told about a prefix.
+    /// What the neighbour was told about a prefix; of several paths the first.
     pub fn get(&self, number: Number) -> Option<&Arc<Attributes>> {
-        self.told.get(number)?.set.as_ref()
+        let one = self.told.get(number)?.set.as_ref();
+        one.or_else(|| Some(&self.paths.get(&number)?.first()?.1))
     }
 
     /// Whether a prefix is known here: told, or to be looked at.
     pub fn knows(&self, number: Number) -> bool {
         let told = self.told.get(number);
         told.is_some_and(|told| told.queued || told.set.is_some())
+            || self.paths.contains_key(&number)
     }
 
-    /// All the neighbour was told.
-    pub fn iter(&self) -> impl Iterator<Item = (Number, &Arc<Attributes>)> {
+    /// All the neighbour was told, with path identifiers; 0 without.
+    pub fn iter(&self) -> impl Iterator<Item = (Number, u32, &Arc<Attributes>)> {
         let told = self.told.iter();
-        told.filter_map(|(number, told)| Some((number, told.set.as_ref()?)))
+        let told = told.filter_map(|(number, told)| Some((number, 0, told.set.as_ref()?)));
+        let several = self.paths.iter();
+        told.chain(
+            several
+                .flat_map(|(number, paths)| paths.iter().map(move |(id, set)| (*number, *id, set))),
+        )
     }
 
     /// Number of routes announced.
@@ -229,8 +312,9 @@ mod tests {
             limit: usize,
             mut export: impl FnMut(&IpNet) -> Option<Arc<Attributes>>,
         ) -> Changes {
-            self.out
-                .changes(limit, &self.numbers, |_, prefix| export(prefix))
+            self.out.changes(limit, &self.numbers, |_, prefix, now| {
+                now.extend(export(prefix).map(|set| (0, set)));
+            })
         }
     }
 
@@ -276,7 +360,7 @@ mod tests {
         let a = set(1);
         let mut out = Out::queued(&[1, 2]);
         out.changes(100, |_| Some(a.clone()));
-        out.out.resend();
+        out.out.resend(Family::Ipv4Unicast);
         let changes = out.changes(100, |p| (*p == net(1)).then(|| a.clone()));
         assert_eq!(changes.announced, [(a, vec![net(1).into()])]);
         assert_eq!(changes.withdrawn, [net(2).into()]);
@@ -289,7 +373,7 @@ mod tests {
         let mut out = Out::queued(&[1, 2]);
         out.changes(100, |_| Some(a.clone()));
         for _ in 0..1000 {
-            out.out.resend();
+            out.out.resend(Family::Ipv4Unicast);
         }
         for _ in 0..2 {
             let changes = out.changes(100, |_| Some(a.clone()));
@@ -297,8 +381,40 @@ mod tests {
         }
         assert!(!out.out.is_pending());
         // With nothing to send the next one is no repetition.
-        out.out.resend();
+        out.out.resend(Family::Ipv4Unicast);
         assert!(out.out.is_pending());
+    }
+
+    #[test]
+    fn several_paths_of_a_prefix_are_told_and_withdrawn_one_by_one() {
+        let (a, b) = (set(1), set(2));
+        let mut out = Out::queued(&[]);
+        out.out.clear(Family::Ipv4Unicast.into());
+        let path = |path_id| Nlri {
+            prefix: net(1),
+            path_id,
+        };
+        let mut look = |paths: &[(u32, &Arc<Attributes>)]| {
+            out.queue(1);
+            let now = paths.iter().map(|&(id, set)| (id, set.clone()));
+            let now: Vec<_> = now.collect();
+            let Out { out, numbers } = &mut out;
+            let changes = out.changes(9, numbers, |_, _, list| list.extend(now.clone()));
+            (changes, out.len())
+        };
+        let announced = |list: &[(&Arc<Attributes>, u32)], withdrawn: &[u32]| Changes {
+            announced: list
+                .iter()
+                .map(|&(set, id)| (set.clone(), vec![path(id)]))
+                .collect(),
+            withdrawn: withdrawn.iter().map(|&id| path(id)).collect(),
+        };
+        let both = look(&[(7, &a), (9, &b)]);
+        assert_eq!(both, (announced(&[(&a, 7), (&b, 9)], &[]), 2));
+        assert_eq!(look(&[(7, &a), (9, &b)]), (Changes::default(), 2));
+        assert_eq!(look(&[(9, &b), (4, &a)]), (announced(&[(&a, 4)], &[7]), 2));
+        assert_eq!(look(&[(9, &a)]), (announced(&[(&a, 9)], &[4]), 1));
+        assert_eq!(look(&[]), (announced(&[], &[9]), 0));
     }
 
     #[test]

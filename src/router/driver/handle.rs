@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ipnet::IpNet;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::bgp::family::Families;
 use crate::bgp::policy::Policy;
 use crate::kernel::nexthop::Fib;
 use crate::router::{Monitored, Originated, Router, SessionIndex, Sessions};
@@ -61,6 +63,14 @@ pub(super) enum Event {
     Stop {
         session: SessionIndex,
         reason: String,
+    },
+    GracefulShutdown {
+        session: SessionIndex,
+        after: Duration,
+        reason: String,
+    },
+    Restart {
+        preserved: Families,
     },
     Crash,
     Boot,
@@ -190,6 +200,20 @@ impl RouterHandle {
             session,
             reason: reason.to_owned(),
         });
+    }
+
+    /// Takes a session out of use with GRACEFUL_SHUTDOWN (RFC 8326), and shuts it down after some time.
+    pub fn graceful_shutdown(&self, session: SessionIndex, after: Duration, reason: &str) {
+        self.tell(Event::GracefulShutdown {
+            session,
+            after,
+            reason: reason.to_owned(),
+        });
+    }
+
+    /// The router's BGP restarts while the kernel goes on forwarding in some families (RFC 4724).
+    pub fn restart(&self, preserved: Families) {
+        self.tell(Event::Restart { preserved });
     }
 
     /// The router dies: nothing more is sent, no connection is closed in an orderly way, its kernel routes go.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::paths::{Fate, Path, PathRef};
 use super::{Table, candidate};
 use crate::bgp::attributes::Attributes;
-use crate::bgp::decision::{self, Candidate, Reason};
+use crate::bgp::decision::{self, Candidate, Multipath, Reason};
 use crate::bgp::policy;
 use crate::bgp::rib::numbers::Number;
 use crate::router::SessionIndex;
@@ -23,6 +23,8 @@ pub struct Explained<'a> {
     pub received: Option<&'a Arc<Attributes>>,
     /// As the decision saw it; of a refused one as it came.
     pub attributes: Option<&'a Arc<Attributes>>,
+    /// Kept over the loss of its session, or not yet refreshed (RFC 4724, RFC 7313).
+    pub stale: bool,
     /// What became of it.
     pub outcome: Outcome<'a>,
 }
@@ -56,7 +58,7 @@ impl Outcome<'_> {
 
 impl Table {
     /// Every path of a prefix: the best first, then those equal to it, those that lost, and those that cannot be used.
-    pub fn explain(&self, number: Number, multipath: usize) -> Vec<Explained<'_>> {
+    pub fn explain(&self, number: Number, multipath: Multipath) -> Vec<Explained<'_>> {
         let first = self.entries.get(number).map_or(PathRef::NONE, |e| e.first);
         let paths: Vec<(PathRef, &Path)> = self.paths.list(first).collect();
         let usable = |(_, path): &&(PathRef, &Path)| matches!(path.fate, Fate::Via(_));
@@ -88,6 +90,7 @@ impl Table {
                     path_id: path.path_id,
                     received: path.received.as_ref(),
                     attributes: path.imported.as_ref().or(path.received.as_ref()),
+                    stale: path.stale,
                     outcome,
                 })
             })

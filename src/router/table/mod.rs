@@ -23,7 +23,8 @@ pub use self::views::{AdjRibIn, Advertised, LocRib, Received, Selected};
 use super::config::SessionIndex;
 use super::peer::Peer;
 use crate::bgp::attributes::Attributes;
-use crate::bgp::decision::{self, Candidate};
+use crate::bgp::decision::{self, Candidate, Multipath};
+use crate::bgp::family::Families;
 use crate::bgp::rib::numbers::{Number, Numbered, Numbers};
 
 /// In the place of attributes that every usable path has.
@@ -152,6 +153,54 @@ impl Table {
         }
     }
 
+    /// Marks the paths of a session as stale, in some families.
+    pub fn mark_stale(&mut self, session: SessionIndex, families: Families) {
+        for (number, entry) in self.entries.iter() {
+            if families.contains(number.family()) {
+                self.paths.mark(entry.first, |path| path.session == session);
+            }
+        }
+    }
+
+    /// The usable paths of a prefix that are worth telling, the best first, with an identifier for each.
+    pub fn ranked(&self, number: Number, limit: usize) -> Vec<(u32, &Path)> {
+        let mut places = self.usable(number);
+        decision::rank(&mut places, limit, |at| {
+            candidate(&self.paths, &self.sources, at)
+        });
+        let paths = places.into_iter();
+        paths
+            .filter_map(|at| Some((at.path_id(), self.paths.get(at)?)))
+            .collect()
+    }
+
+    fn usable(&self, number: Number) -> Vec<PathRef> {
+        let first = self.entries.get(number).map_or(PathRef::NONE, |e| e.first);
+        let list = self.paths.list(first);
+        let usable = list.filter(|(_, path)| matches!(path.fate, Fate::Via(_)));
+        usable.map(|(place, _)| place).collect()
+    }
+
+    /// Bytes of memory each session's paths take, about: a shared attribute set counts for each in its share.
+    pub fn shares(&self, sessions: usize) -> Vec<usize> {
+        let mut shares = vec![0; sessions];
+        for (_, entry) in self.entries.iter() {
+            for (_, path) in self.paths.list(entry.first) {
+                let sets = path.received.iter().chain(&path.imported);
+                let sets = sets.map(|set| set.size() / Arc::strong_count(set).max(1));
+                if let Some(share) = shares.get_mut(path.session.index()) {
+                    *share += size_of::<Path>() + sets.sum::<usize>();
+                }
+            }
+        }
+        shares
+    }
+
+    /// Bytes of memory the table takes, about, without attributes.
+    pub fn bytes(&self) -> usize {
+        self.paths.len() * size_of::<Path>() + self.numbers.len() * 48
+    }
+
     /// The paths of a prefix.
     pub fn paths(&self, number: Number) -> impl Iterator<Item = &Path> {
         let first = self.entries.get(number).map_or(PathRef::NONE, |e| e.first);
@@ -174,7 +223,7 @@ impl Table {
     }
 
     /// Decides anew for one prefix; `was_best` when its best path was changed or taken.
-    pub fn decide(&mut self, number: Number, was_best: bool, multipath: usize) -> Decided {
+    pub fn decide(&mut self, number: Number, was_best: bool, multipath: Multipath) -> Decided {
         let entry = self.entries.place(number);
         let usable = |path: &Path| matches!(path.fate, Fate::Via(_));
         self.equal.clear();

@@ -23,6 +23,9 @@ pub struct Path {
     next: PathRef,
     pub(in crate::router) fate: Fate,
     pub(in crate::router) session: SessionIndex,
+    /// Kept although its session was lost or its neighbour sends everything anew, until it comes again or is swept
+    /// (RFC 4724, section 4.2; RFC 7313, section 4).
+    pub(in crate::router) stale: bool,
 }
 
 /// What becomes of a path.
@@ -41,6 +44,11 @@ pub(in crate::router) enum Fate {
 pub(in crate::router) struct PathRef(u32);
 
 impl PathRef {
+    /// A path identifier for the neighbours (RFC 7911): it stays while the path does.
+    pub fn path_id(self) -> u32 {
+        self.0.wrapping_add(1)
+    }
+
     /// No path.
     pub const NONE: PathRef = PathRef(u32::MAX);
 
@@ -58,6 +66,7 @@ impl Path {
             next: PathRef::NONE,
             fate,
             session,
+            stale: false,
         }
     }
 }
@@ -130,6 +139,20 @@ impl Paths {
             *self = Paths::default();
         }
         Some(gone)
+    }
+
+    /// Number of paths.
+    pub fn len(&self) -> usize {
+        self.live
+    }
+
+    /// Marks paths of a list as stale.
+    pub fn mark(&mut self, head: PathRef, meant: impl Fn(&Path) -> bool) {
+        let mut at = head;
+        while let Some(path) = self.store.get_mut(at.0 as usize) {
+            path.stale |= meant(path);
+            at = path.next;
+        }
     }
 
     /// The paths of a list.

@@ -9,7 +9,8 @@ use ipnet::IpNet;
 use super::paths::{Fate, Path, PathRef};
 use super::{SetId, Table, candidate};
 use crate::bgp::attributes::Attributes;
-use crate::bgp::decision::{self, Reason};
+use crate::bgp::decision::{self, Multipath, Reason};
+use crate::bgp::message::Nlri;
 use crate::bgp::policy;
 use crate::bgp::rib::AdjRibOut;
 use crate::bgp::rib::numbers::{Number, Numbers};
@@ -35,6 +36,8 @@ pub struct Received<'a> {
     pub imported: Option<&'a Arc<Attributes>>,
     /// Why it is refused.
     pub refused: Option<&'a policy::Reason>,
+    /// Kept from before the session was lost, or not yet refreshed (RFC 4724, RFC 7313).
+    pub stale: bool,
 }
 
 impl<'a> AdjRibIn<'a> {
@@ -94,6 +97,7 @@ impl<'a> AdjRibIn<'a> {
                 Fate::Refused(reason) => self.table.reasons.of(reason),
                 Fate::Unreachable | Fate::Via(_) => None,
             },
+            stale: path.stale,
         }
     }
 }
@@ -158,11 +162,12 @@ impl<'a> LocRib<'a> {
 impl Table {
     /// The step of the decision that chose the best path of a prefix.
     fn reason(&self, number: Number) -> Option<Reason> {
-        let entry = self.entries.get(number)?;
-        let list = self.paths.list(entry.first);
-        let usable = list.filter(|(_, path)| matches!(path.fate, Fate::Via(_)));
-        let mut places: Vec<PathRef> = usable.map(|(place, _)| place).collect();
-        decision::choose(&mut places, 1, |at| {
+        let mut places: Vec<PathRef> = self.usable(number);
+        let one = Multipath {
+            limit: 1,
+            other_neighbours: true,
+        };
+        decision::choose(&mut places, one, |at| {
             candidate(&self.paths, &self.sources, at)
         })
     }
@@ -181,10 +186,13 @@ impl<'a> Advertised<'a> {
         self.out.get(self.numbers.find(prefix)?)
     }
 
-    /// All the neighbour was told.
-    pub fn iter(self) -> impl Iterator<Item = (IpNet, &'a Arc<Attributes>)> {
+    /// All the neighbour was told, with path identifiers (RFC 7911); 0 without.
+    pub fn iter(self) -> impl Iterator<Item = (Nlri, &'a Arc<Attributes>)> {
         let told = self.out.iter();
-        told.map(move |(number, set)| (self.numbers.prefix(number), set))
+        told.map(move |(number, path_id, set)| {
+            let prefix = self.numbers.prefix(number);
+            (Nlri { prefix, path_id }, set)
+        })
     }
 
     /// Whether something is still to be looked at, or told.

@@ -32,6 +32,8 @@ pub struct Net {
     pub now: At,
     pub routers: Vec<Router>,
     pub fibs: Vec<BTreeMap<IpNet, Arc<[NextHop]>>>,
+    /// Kernel routes kept over a restart.
+    stale: Vec<BTreeSet<IpNet>>,
     /// Kernel changes with their moments.
     pub fib_log: Vec<(At, usize, Fib)>,
     pub facts: Vec<(At, Fact)>,
@@ -67,6 +69,7 @@ impl Net {
                 .map(|(config, seed)| Router::new(config, seed))
                 .collect(),
             fibs: vec![BTreeMap::new(); count],
+            stale: vec![BTreeSet::new(); count],
             fib_log: Vec::new(),
             facts: Vec::new(),
             monitored: Vec::new(),
@@ -253,6 +256,12 @@ impl Net {
                             }
                         }
                     }
+                    Fib::Keep => self.stale[router] = self.fibs[router].keys().copied().collect(),
+                    Fib::Sweep => {
+                        for prefix in std::mem::take(&mut self.stale[router]) {
+                            self.fibs[router].remove(&prefix);
+                        }
+                    }
                     Fib::Move { from, to } => {
                         for hops in self.fibs[router].values_mut() {
                             if hops == from {
@@ -261,6 +270,7 @@ impl Net {
                         }
                     }
                     Fib::Replace { prefix, next_hops } => {
+                        self.stale[router].remove(prefix);
                         self.fibs[router].insert(*prefix, next_hops.clone());
                     }
                     Fib::Remove { prefix } => {

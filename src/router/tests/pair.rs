@@ -6,7 +6,8 @@ use super::net::{Net, ms, net};
 use crate::bgp::session::State;
 use crate::record::Fact;
 use crate::router::{
-    Input, Originated, OriginatedAttributes, RouterConfig, SessionIndex, SessionSpec, Sessions,
+    Input, Originated, OriginatedAttributes, RouterConfig, RouterOptions, SessionIndex,
+    SessionSpec, Sessions,
 };
 
 const A: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 0);
@@ -20,6 +21,7 @@ fn router(name: &str, asn: u32, id: u8, session: SessionSpec) -> RouterConfig {
         sessions: vec![session],
         originate: Vec::new(),
         multipath: 8,
+        options: RouterOptions::default(),
     }
 }
 

@@ -9,8 +9,8 @@ use crate::bgp::policy::{Change, Match, Policy, Rule, Verdict};
 use crate::bgp::session::State;
 use crate::record::Fact;
 use crate::router::{
-    Input, Observed, Originated, OriginatedAttributes, RouterConfig, SessionIndex, SessionSpec,
-    Sessions,
+    Input, Observed, Originated, OriginatedAttributes, RouterConfig, RouterOptions, SessionIndex,
+    SessionSpec, Sessions,
 };
 
 const PEER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 0);
@@ -29,6 +29,7 @@ fn pair(change: impl Fn(&mut RouterConfig, &mut RouterConfig)) -> Net {
         sessions: vec![session],
         originate: Vec::new(),
         multipath: 8,
+        options: RouterOptions::default(),
     };
     let spec = |local, remote, asn| SessionSpec::new("ams-1", "ams-1", local, remote, 31, asn);
     let mut peer = router("peer", 64500, 1, spec(PEER, EDGE, 8075));

@@ -11,7 +11,8 @@ use crate::bgp::attributes::LargeCommunity;
 use crate::bgp::policy::{Change, Policy, Rule, Verdict};
 use crate::record::Fact;
 use crate::router::{
-    Fib, Input, Originated, OriginatedAttributes, RouterConfig, SessionIndex, SessionSpec, Sessions,
+    Fib, Input, Originated, OriginatedAttributes, RouterConfig, RouterOptions, SessionIndex,
+    SessionSpec, Sessions,
 };
 
 const SBC: &str = "198.51.100.0/24";
@@ -28,6 +29,7 @@ fn config(name: &str, asn: u32, id: u8, sessions: Vec<SessionSpec>) -> RouterCon
         sessions,
         originate: Vec::new(),
         multipath: 8,
+        options: RouterOptions::default(),
     }
 }
 

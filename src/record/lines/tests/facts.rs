@@ -137,6 +137,16 @@ pub(super) fn variants() -> Vec<BoxedStrategy<Fact>> {
             .boxed(),
         (text(), text(), any::<[u32; 2]>())
             .prop_map(
+                |(router, session, [received, limit])| Fact::MaximumPrefixes {
+                    router,
+                    session,
+                    received,
+                    limit,
+                },
+            )
+            .boxed(),
+        (text(), text(), any::<[u32; 2]>())
+            .prop_map(
                 |(router, session, [received, advertised])| Fact::RouteCount {
                     router,
                     session,
@@ -496,10 +506,11 @@ pub(super) fn number(fact: &Fact) -> usize {
         Fact::RegistryAsked { .. } => 40,
         Fact::RegisteredAsn { .. } => 41,
         Fact::Collector { .. } => 42,
+        Fact::MaximumPrefixes { .. } => 43,
     }
 }
 
-pub(super) const VARIANTS: usize = 43;
+pub(super) const VARIANTS: usize = 44;
 
 pub(super) fn entries() -> impl Strategy<Value = Vec<Entry>> {
     let fact = Union::new(variants());

@@ -1,0 +1,77 @@
+//! How much a neighbour may bring: routes of a session, and memory of the router.
+//!
+//! **Invariant:** whoever brings too much loses its own session, and nobody else anything.
+
+use super::{Router, session};
+use crate::bgp::notification::Notification;
+use crate::record::Fact;
+
+/// Cease / Out of Resources (RFC 4486, section 4).
+const OUT_OF_RESOURCES: (u8, u8) = (6, 8);
+/// How long the session rests that took too much memory.
+const REST: std::time::Duration = std::time::Duration::from_secs(300);
+
+impl Router {
+    /// Looks at the number of a session's routes after an UPDATE.
+    pub(super) fn limit_prefixes(&mut self, index: usize) {
+        let received = self.table.sources[index].received;
+        let peer = &mut self.peers[index];
+        let Some(maximum) = peer.spec.maximum_prefixes else {
+            return;
+        };
+        let warn_at = u64::from(maximum.limit) * u64::from(maximum.warn_at);
+        let many = u64::from(received) * 100 >= warn_at;
+        let too_many = received > maximum.limit;
+        let told = std::mem::replace(&mut peer.warned, many);
+        if (many && !told) || (too_many && !peer.ended) {
+            self.facts.push(Fact::MaximumPrefixes {
+                router: self.config.name.clone(),
+                session: peer.spec.name.clone(),
+                received,
+                limit: maximum.limit,
+            });
+        }
+        if too_many && !peer.ended {
+            let family = peer.families.iter().next();
+            let family = family.unwrap_or(crate::bgp::family::Family::Ipv4Unicast);
+            let notification = Notification::maximum_prefixes(family, maximum.limit);
+            self.end(index, notification, maximum.restart_after);
+        }
+    }
+
+    /// Ends the session that takes most when the routes take more memory than they may.
+    pub(super) fn limit_memory(&mut self) {
+        let limit = self.config.options.memory;
+        if self.table.bytes() + self.sets.bytes() <= limit {
+            return;
+        }
+        self.sets.sweep();
+        if self.table.bytes() + self.sets.bytes() <= limit {
+            return;
+        }
+        let shares = self.table.shares(self.peers.len());
+        let up = (0..self.peers.len()).filter(|&index| !self.peers[index].ended);
+        let Some(most) = up.max_by_key(|&index| shares[index]) else {
+            return;
+        };
+        let (code, subcode) = OUT_OF_RESOURCES;
+        self.end(most, Notification::new(code, subcode), Some(REST));
+    }
+
+    fn end(
+        &mut self,
+        index: usize,
+        notification: Notification,
+        restart_after: Option<std::time::Duration>,
+    ) {
+        let now = self.now;
+        let peer = &mut self.peers[index];
+        peer.ended = true;
+        let stop = session::Input::AutomaticStop {
+            notification,
+            restart_after,
+        };
+        peer.session.handle(now, stop);
+        self.ended = true;
+    }
+}
