@@ -137,7 +137,8 @@ impl Router {
     /// The neighbour wants everything of a family again.
     pub(super) fn refresh(&mut self, now: At, index: usize, family: Family, demarcated: bool) {
         let peer = &mut self.peers[index];
-        if demarcated {
+        // However often it is asked for before it is done, it begins once.
+        if demarcated && !peer.refreshing.contains(family) {
             let mark = RefreshMark::Begin;
             let begin = session::Input::MarkRefresh { family, mark };
             peer.session.handle(now, begin);
