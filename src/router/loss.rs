@@ -114,11 +114,7 @@ impl Router {
             numbers.push(number);
         }
         self.table.hops.leave(before);
-        if decided.advertise {
-            for peer in &mut self.peers {
-                peer.offer(number, &self.table);
-            }
-        }
+        self.offer(number, decided.advertise);
     }
 
     /// Tells the kernel what it does not know from the loss of a session's next hops alone.

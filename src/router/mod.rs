@@ -354,8 +354,13 @@ impl Router {
         if let Some((_, set)) = decided.moved {
             self.outputs.push_back(Output::Fib(self.fib(number, set)));
         }
-        if decided.advertise {
-            for peer in &mut self.peers {
+        self.offer(number, decided.advertise);
+    }
+
+    /// A prefix changed: `best` when it has another best path. Whoever is told several paths wants to know of any.
+    fn offer(&mut self, number: Number, best: bool) {
+        for peer in &mut self.peers {
+            if best || peer.rib_out.several().contains(number.family()) {
                 peer.offer(number, &self.table);
             }
         }

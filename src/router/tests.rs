@@ -1,5 +1,6 @@
 //! Routers joined in memory, in virtual time.
 
+mod features;
 pub mod net;
 mod pair;
 mod policy;

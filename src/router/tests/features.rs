@@ -1,0 +1,333 @@
+//! What RFCs add to a plain router: reflection, roles, several paths, limits, graceful restart and shutdown.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use super::net::{Net, ms, net};
+use crate::bgp::family::{Families, Family};
+use crate::bgp::message::{GracefulRestart, Role};
+use crate::bgp::session::State;
+use crate::record::Fact;
+use crate::router::{
+    Input, MaximumPrefixes, Originated, OriginatedAttributes, RouterConfig, RouterOptions,
+    SessionIndex, SessionSpec, Sessions,
+};
+
+const FIRST: SessionIndex = SessionIndex(0);
+const A: &str = "198.51.100.0/24";
+const B: &str = "203.0.113.0/24";
+
+fn router(name: &str, asn: u32, id: u8, sessions: Vec<SessionSpec>) -> RouterConfig {
+    RouterConfig {
+        name: name.to_owned(),
+        asn,
+        router_id: Ipv4Addr::new(10, 0, 0, id),
+        sessions,
+        originate: Vec::new(),
+        multipath: 8,
+        options: RouterOptions::default(),
+    }
+}
+
+/// One end of a link: side 0 or 1.
+fn end(name: &str, link: u8, side: u8, peer_asn: u32) -> SessionSpec {
+    let address = |side| Ipv4Addr::new(10, 9, link, side);
+    SessionSpec::new(name, name, address(side), address(1 - side), 31, peer_asn)
+}
+
+fn originated(prefix: &str) -> Originated {
+    Originated {
+        prefix: net(prefix),
+        attributes: OriginatedAttributes::default(),
+        sessions: Sessions::All,
+    }
+}
+
+/// `a` announces A and B over the only session to `b`; each end's session is changed by a function.
+fn pair(change: impl Fn(&mut SessionSpec, &mut SessionSpec)) -> Net {
+    let (mut one, mut other) = (end("ab", 1, 0, 8075), end("ab", 1, 1, 64500));
+    other.record_routes = true;
+    change(&mut one, &mut other);
+    let mut a = router("a", 64500, 1, vec![one]);
+    a.originate = vec![originated(A), originated(B)];
+    let mut net = Net::new(vec![a, router("b", 8075, 2, vec![other])], ms(1));
+    net.start();
+    net.run(ms(200));
+    net
+}
+
+fn graceful(spec: &mut SessionSpec) {
+    let families = Families::from(Family::Ipv4Unicast);
+    spec.capabilities.graceful_restart = Some(GracefulRestart {
+        restarting: false,
+        notification: false,
+        time: 120,
+        families,
+        preserved: families,
+    });
+}
+
+fn refusals(net: &Net) -> Vec<String> {
+    let reason = |fact: &Fact| match fact {
+        Fact::RouteRefused { prefix, reason, .. } => Some(format!("{prefix} {reason}")),
+        _ => None,
+    };
+    net.facts.iter().filter_map(|(_, f)| reason(f)).collect()
+}
+
+fn stale(net: &Net) -> usize {
+    let table = net.routers[1].adj_rib_in(FIRST).expect("a session");
+    table.iter().filter(|route| route.stale).count()
+}
+
+#[test]
+fn a_neighbour_that_restarts_keeps_its_routes_until_it_told_all_that_is_left() {
+    let mut net = pair(|a, b| {
+        graceful(a);
+        graceful(b);
+    });
+    assert_eq!(net.fibs[1].len(), 2);
+    net.fib_log.clear();
+    let preserved = Families::from(Family::Ipv4Unicast);
+    // One of the two prefixes is not announced any more.
+    let (prefix, sessions) = (super::net::net(B), Sessions::All);
+    net.input(0, Input::Restart { preserved });
+    net.input(0, Input::Unpin { prefix, sessions });
+    assert!(net.run_until(ms(20_000), |net| {
+        net.all_established() && net.fibs[1].len() == 1
+    }));
+    assert_eq!(stale(&net), 0);
+    let removed = net.fib_log.iter().filter(|(_, router, _)| *router == 1);
+    assert_eq!(removed.count(), 1, "{:?}", net.fib_log);
+}
+
+#[test]
+fn what_is_kept_of_a_neighbour_is_void_when_it_does_not_come_back() {
+    let mut net = pair(|a, b| {
+        graceful(a);
+        graceful(b);
+    });
+    net.input(0, Input::Crash);
+    net.run(ms(100));
+    assert_eq!((net.fibs[1].len(), stale(&net)), (2, 2));
+    net.run(Duration::from_secs(130));
+    assert_eq!((net.fibs[1].len(), stale(&net)), (0, 0));
+}
+
+#[test]
+fn a_restarted_router_tells_nothing_before_it_heard_everything() {
+    // `b` restarts; `a` sends it everything again, and only then it chooses.
+    let mut net = pair(|a, b| {
+        graceful(a);
+        graceful(b);
+    });
+    let preserved = Families::from(Family::Ipv4Unicast);
+    net.fib_log.clear();
+    net.input(1, Input::Restart { preserved });
+    assert_eq!(net.fibs[1].len(), 2, "the kernel goes on");
+    assert!(net.routers[1].loc_rib().is_empty());
+    assert!(net.run_until(ms(20_000), |net| net.routers[1].loc_rib().len() == 2));
+    assert_eq!(net.fibs[1].len(), 2);
+}
+
+#[test]
+fn a_graceful_shutdown_lets_both_ends_prefer_others_before_the_session_goes() {
+    let mut net = pair(|_, _| {});
+    let (session, after) = (FIRST, Duration::from_secs(10));
+    let reason = "maintenance";
+    net.input(
+        0,
+        Input::GracefulShutdown {
+            session,
+            after,
+            reason,
+        },
+    );
+    net.run(ms(100));
+    let preference = |net: &Net| {
+        let used = net.routers[1].loc_rib().get(&super::net::net(A));
+        used.map(|route| route.attributes.local_pref)
+    };
+    assert_eq!(preference(&net), Some(Some(0)));
+    assert!(net.all_established());
+    net.run(after);
+    assert_eq!(net.state("a", "ab"), State::Idle);
+    assert_eq!(preference(&net), None);
+    net.input(0, Input::StartSession { session });
+    assert!(net.run_until(ms(20_000), |net| preference(net) == Some(None)));
+}
+
+#[test]
+fn a_leak_is_refused_and_what_comes_from_a_provider_goes_to_no_peer() {
+    // a -> b: `b` is the customer; b -> c: peers.
+    let roles = |ours, theirs| {
+        move |mut spec: SessionSpec| {
+            spec.capabilities.role = Some(ours);
+            let _: Role = theirs;
+            spec
+        }
+    };
+    let provider = roles(Role::Provider, Role::Customer)(end("ab", 1, 0, 64501));
+    let customer = roles(Role::Customer, Role::Provider)(end("ab", 1, 1, 64500));
+    let peer = roles(Role::Peer, Role::Peer)(end("bc", 2, 0, 64502));
+    let mut other = roles(Role::Peer, Role::Peer)(end("bc", 2, 1, 64501));
+    other.record_routes = true;
+    let mut a = router("a", 64500, 1, vec![provider]);
+    a.originate = vec![originated(A)];
+    let mut b = router("b", 64501, 2, vec![customer, peer]);
+    b.originate = vec![originated(B)];
+    let c = router("c", 64502, 3, vec![other]);
+    let mut net = Net::new(vec![a, b, c], ms(1));
+    net.start();
+    net.run(ms(500));
+    assert!(net.all_established());
+    assert_eq!(net.via("b", A), ["ab"]);
+    assert!(net.via("c", A).is_empty());
+    let used = net.routers[2].loc_rib();
+    let set = used.get(&super::net::net(B)).expect("b's own route");
+    assert_eq!(set.attributes.only_to_customer, Some(64501));
+}
+
+#[test]
+fn a_reflector_tells_clients_of_each_other_and_loops_end() {
+    let client = |mut spec: SessionSpec| {
+        spec.reflector_client = true;
+        spec
+    };
+    let reflector = vec![
+        client(end("x", 1, 0, 64500)),
+        end("y", 2, 0, 64500),
+        end("z", 3, 0, 64500),
+    ];
+    let mut x = router("x", 64500, 2, vec![end("r", 1, 1, 64500)]);
+    x.originate = vec![originated(A)];
+    let mut y = router("y", 64500, 3, vec![end("r", 2, 1, 64500)]);
+    y.originate = vec![originated(B)];
+    let z = router("z", 64500, 4, vec![end("r", 3, 1, 64500)]);
+    let mut net = Net::new(vec![router("r", 64500, 1, reflector), x, y, z], ms(1));
+    net.start();
+    net.run(ms(500));
+    assert!(net.all_established());
+    let heard = |name: &str, prefix: &str| {
+        let table = net.routers[net.named(name)].adj_rib_in(FIRST);
+        table.and_then(|table| table.get(&super::net::net(prefix)).cloned())
+    };
+    // The client's route goes to all, a non-client's to the client only.
+    let reflected = heard("z", A).expect("reflected");
+    assert_eq!(reflected.originator_id, Some(Ipv4Addr::new(10, 0, 0, 2)));
+    assert_eq!(reflected.cluster_list, [Ipv4Addr::new(10, 0, 0, 1)]);
+    assert!(heard("x", B).is_some());
+    assert!(heard("z", B).is_none());
+}
+
+#[test]
+fn one_prefix_too_many_ends_the_session_and_it_comes_back_after_a_rest() {
+    let mut net = pair(|_, b| {
+        b.maximum_prefixes = Some(MaximumPrefixes {
+            limit: 2,
+            warn_at: 50,
+            restart_after: Some(Duration::from_secs(30)),
+        });
+    });
+    let told = |net: &Net| {
+        let told = |fact: &Fact| match fact {
+            Fact::MaximumPrefixes { received, .. } => Some(*received),
+            _ => None,
+        };
+        let told = net.facts.iter().filter_map(|(_, f)| told(f));
+        told.collect::<Vec<u32>>()
+    };
+    assert_eq!(told(&net), [2]);
+    net.input(0, Input::Announce(originated("192.0.2.0/24")));
+    net.run(ms(10));
+    assert_eq!(told(&net), [2, 3]);
+    assert!(net.fibs[1].is_empty());
+    let why = net.facts.iter().any(|(_, f)| {
+        matches!(f, Fact::Bgp { router, why, .. } if router == "a" && why.contains("maximum number of prefixes"))
+    });
+    assert!(why, "{:?}", net.facts);
+    let (prefix, sessions) = (super::net::net("192.0.2.0/24"), Sessions::All);
+    net.input(0, Input::Unpin { prefix, sessions });
+    net.run(Duration::from_secs(20));
+    assert_ne!(net.state("b", "ab"), State::Established);
+    assert!(net.run_until(Duration::from_secs(60), |net| net.fibs[1].len() == 2));
+}
+
+#[test]
+fn whoever_takes_too_much_memory_loses_its_session_and_nobody_else_does() {
+    let mut hub = router(
+        "hub",
+        8075,
+        1,
+        vec![end("x", 1, 0, 64500), end("y", 2, 0, 64501)],
+    );
+    hub.options.memory = 100_000;
+    let mut x = router("x", 64500, 2, vec![end("hub", 1, 1, 8075)]);
+    x.originate = (0..5_000_u32)
+        .map(|n| Originated {
+            attributes: OriginatedAttributes {
+                med: Some(n),
+                ..OriginatedAttributes::default()
+            },
+            ..originated(&format!("20.{}.{}.0/24", n >> 8, n & 255))
+        })
+        .collect();
+    let mut y = router("y", 64501, 3, vec![end("hub", 2, 1, 8075)]);
+    y.originate = vec![originated(A)];
+    let mut net = Net::new(vec![hub, x, y], ms(1));
+    net.start();
+    net.run(Duration::from_secs(10));
+    assert_eq!(net.via("hub", A), ["y"]);
+    assert_eq!(net.fibs[0].len(), 1);
+    assert_eq!(net.state("hub", "y"), State::Established);
+    assert_ne!(net.state("hub", "x"), State::Established);
+}
+
+#[test]
+fn several_paths_of_a_prefix_are_told_where_both_ends_want_them() {
+    let family = Families::from(Family::Ipv4Unicast);
+    let mut down = end("down", 3, 0, 64510);
+    down.capabilities.add_path_send = family;
+    let mut up = end("hub", 3, 1, 64500);
+    up.capabilities.add_path_receive = family;
+    let hub = router(
+        "hub",
+        64500,
+        1,
+        vec![end("x", 1, 0, 64501), end("y", 2, 0, 64502), down],
+    );
+    let mut x = router("x", 64501, 2, vec![end("hub", 1, 1, 64500)]);
+    let mut y = router("y", 64502, 3, vec![end("hub", 2, 1, 64500)]);
+    x.originate = vec![originated(A)];
+    y.originate = vec![originated(A)];
+    let far = router("far", 64510, 4, vec![up]);
+    let mut net = Net::new(vec![hub, x, y, far], ms(1));
+    net.start();
+    net.run(ms(500));
+    assert!(net.all_established());
+    let paths = |net: &Net| {
+        let table = net.routers[3].adj_rib_in(FIRST).expect("a session");
+        let mut paths: Vec<Vec<u32>> = table
+            .paths(&super::net::net(A))
+            .filter_map(|route| Some(route.attributes?.as_path.clone()))
+            .collect();
+        paths.sort();
+        paths
+    };
+    assert_eq!(paths(&net), [vec![64500, 64501], vec![64500, 64502]]);
+    let (prefix, sessions) = (super::net::net(A), Sessions::All);
+    net.input(1, Input::Withdraw { prefix, sessions });
+    net.run(ms(10));
+    assert_eq!(paths(&net), [vec![64500, 64502]]);
+    assert_eq!(refusals(&net), Vec::<String>::new());
+}
+
+#[test]
+fn advertisements_keep_their_distance() {
+    let mut net = pair(|a, _| a.advertisement_interval = Duration::from_secs(30));
+    assert_eq!(net.fibs[1].len(), 2);
+    net.input(0, Input::Announce(originated("192.0.2.0/24")));
+    net.run(ms(1_000));
+    assert_eq!(net.fibs[1].len(), 2);
+    assert!(net.run_until(Duration::from_secs(31), |net| net.fibs[1].len() == 3));
+}
