@@ -128,7 +128,8 @@ pub struct SessionSpec {
     pub maximum_prefixes: Option<MaximumPrefixes>,
     /// MinRouteAdvertisementInterval (RFC 4271, section 9.2.1.1); zero is off. It holds back withdrawals, too.
     pub advertisement_interval: Duration,
-    /// eBGP: a route with the community GRACEFUL_SHUTDOWN gets local preference 0 (RFC 8326, section 4).
+    /// eBGP: a route with the community GRACEFUL_SHUTDOWN gets local preference 0, whatever `import` says (RFC 8326,
+    /// section 4). Off unless given: a policy can say so, too, and then it is visible there.
     pub honour_graceful_shutdown: bool,
     /// How many paths of a prefix are told at most where several are negotiated (RFC 7911).
     pub add_paths: usize,
@@ -187,7 +188,7 @@ impl SessionSpec {
             reflector_client: false,
             maximum_prefixes: None,
             advertisement_interval: Duration::ZERO,
-            honour_graceful_shutdown: true,
+            honour_graceful_shutdown: false,
             add_paths: 8,
             record_routes: false,
             monitor: false,

@@ -132,7 +132,7 @@ fn a_restarted_router_tells_nothing_before_it_heard_everything() {
 
 #[test]
 fn a_graceful_shutdown_lets_both_ends_prefer_others_before_the_session_goes() {
-    let mut net = pair(|_, _| {});
+    let mut net = pair(|_, b| b.honour_graceful_shutdown = true);
     let (session, after) = (FIRST, Duration::from_secs(10));
     let reason = "maintenance";
     net.input(
