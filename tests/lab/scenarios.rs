@@ -34,12 +34,10 @@ const ALSO_WITH_BIRD: [&str; 8] = [
 const ALSO_AS_ORDINARY_USER: [&str; 2] = ["onboarding/by-hand", "prefixes/rpki-invalid"];
 
 /// FRR shows that another daemon's processes, BFD and timing fit in the lab as BIRD's do.
-const ALSO_WITH_FRR: [&str; 4] = [
-    "bgp/short-silence",
-    "failover/light",
-    "failover/silent-connection",
-    "lag/member-lost",
-];
+///
+/// Not the failures of a whole connection: when it comes back, FRR 8.4 interrupts the other one's traffic for 4 to 9 ms
+/// (seen in four of four plays), and the scenarios allow nothing.
+const ALSO_WITH_FRR: [&str; 2] = ["bgp/short-silence", "lag/member-lost"];
 
 /// How a scenario is played.
 struct Way {
