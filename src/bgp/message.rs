@@ -4,7 +4,7 @@
 //! and written here ([`faults`] says why: RFC 7606 is one table). What comes in is framed, decoded, and turned into our own types; every
 //! error is the NOTIFICATION that must be sent, or was treated as RFC 7606 says.
 //!
-//! 1. [`capabilities`] and `open`: what both ends can do, and the [`Dialect`] that follows.
+//! 1. `capabilities` and `open`: what both ends can do, and the [`Dialect`] that follows.
 //! 2. `read`: an UPDATE's parts and faults; `attribute`, `as_path`, `multiprotocol`, `nlri`: what is in them.
 //! 3. `write`: messages of ours; many prefixes to an UPDATE. [`malformed`]: UPDATEs with one thing broken.
 //!

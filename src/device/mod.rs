@@ -1,7 +1,7 @@
 //! What can play a router that is not ours: one file per kind, over one way to run child processes ([`child`]).
 //!
 //! A device is a daemon, or several, in the router's namespace, with the configuration file the user gave it and with
-//! `/run`, `/var/tmp`, `/var/log` and what else it needs of its own ([`place`]). It sees the interfaces `peerlab plan`
+//! `/run`, `/var/tmp`, `/var/log` and what else it needs of its own (`place`). It sees the interfaces `peerlab plan`
 //! prints and nothing of the lab else.
 //!
 //! | kind | what runs | checked by |

@@ -1,7 +1,7 @@
 //! Gives a [`Router`] its sockets, its clock and its kernel routes.
 //!
 //! One task per router polls everything the router waits for in turns: what the lab tells it (BFD and carrier
-//! first of all), its timer, new connections, and each connection once. When a task has read [`READ`] bytes, or had
+//! first of all), its timer, new connections, and each connection once. When a task has read `READ` bytes, or had
 //! its turns, it yields to the tasks of other routers, and goes on with the connection after the last: a neighbour
 //! that sends without end delays nobody else.
 //!
@@ -14,7 +14,7 @@
 //! | connections not yet accepted | 64 for each local address | `kernel/socket/bgp.rs` |
 //! | connections that are ending | 2 for each session, 1 s each | `sockets.rs` |
 //! | a connection without an OPEN | 4 minutes (open hold timer) | `bgp/session` |
-//! | bytes read and not worked off | [`READ`] for each router, and one message for each connection | here |
+//! | bytes read and not worked off | `READ` for each router, and one message for each connection | here |
 //! | bytes to write that the neighbour does not read | 128 KiB and a few messages, for 8 minutes (RFC 9687) | `bgp/session` |
 //! | routes | `SessionSpec::maximum_prefixes` | `router` |
 //!
