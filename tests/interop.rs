@@ -47,7 +47,7 @@ fn main() -> ExitCode {
         .iter()
         .flat_map(|row| DUTS.iter().map(move |dut| (row, dut)))
     {
-        let why = "the simulated router cannot do it yet".to_owned();
+        let why = "no scene plays it yet".to_owned();
         sheet::mark(*row, dut.daemon, sheet::Cell::Blocked(why));
     }
     let matrix = sheet::matrix();

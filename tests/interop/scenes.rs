@@ -36,7 +36,7 @@ pub const SCENES: [(&str, Scene); 7] = [
     ("ttl_security", Scene::Ttl),
 ];
 
-/// What no scene plays, as our routers cannot do it yet.
+/// What no scene plays yet, though our routers can do it.
 pub const NOT_YET: [Row; 1] = [Row::Shutdown];
 
 impl Scene {
