@@ -6,10 +6,10 @@
 //! **Invariant:** a fact says what was observed, never what was concluded.
 
 mod lines;
+mod parts;
 
 pub use lines::{LinesError, Reader, Writer, read};
-
-use std::time::Duration;
+pub use parts::{Failure, Message, Nanos, Severity, SourceText};
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -488,80 +488,6 @@ pub enum Fact {
         /// `SIGINT` or `SIGTERM`.
         signal: String,
     },
-}
-
-/// A check of a prefix that did not pass.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct Failure {
-    /// Stable name, for example `missing-community`.
-    pub reason: String,
-    /// The check, for example `V-05`.
-    pub check: String,
-    /// Whether it decides the state.
-    pub severity: Severity,
-    /// The connection whose session is concerned, if it is one.
-    pub connection: Option<String>,
-    /// What was found, in one sentence without a full stop.
-    pub text: String,
-    /// What it rests on: sessions, routes with their attributes, registry objects, validated ROA payloads.
-    pub evidence: Vec<String>,
-    /// The nearest thing that would have passed, if there is one.
-    pub nearest: Option<String>,
-    /// The remedy in words.
-    pub remedy: String,
-    /// The remedy as lines of configuration for the device in use, if it is a setting of a router.
-    pub config: Vec<String>,
-}
-
-/// How much a [`Failure`] weighs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Severity {
-    /// It could not be checked.
-    Unchecked,
-    /// It is told, and decides nothing.
-    Warn,
-    /// The prefix fails.
-    Fail,
-}
-
-/// What the portal shows.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct Message {
-    /// The heading as documented, or ours where no text is documented.
-    pub heading: String,
-    /// Whether Microsoft's documents have this heading.
-    pub documented: bool,
-    /// The sentence with its values.
-    pub text: String,
-}
-
-/// A file's name and text, kept in the record so that it can be judged and shown again.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SourceText {
-    /// Path as the user gave it.
-    pub path: String,
-    /// Contents.
-    pub text: String,
-}
-
-/// A duration in nanoseconds; a plain number in JSON.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Nanos(pub u64);
-
-impl From<Duration> for Nanos {
-    fn from(duration: Duration) -> Nanos {
-        Nanos(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX))
-    }
-}
-
-impl From<Nanos> for Duration {
-    fn from(nanos: Nanos) -> Duration {
-        Duration::from_nanos(nanos.0)
-    }
 }
 
 /// Where threads put facts. Cheap to clone; never blocks.

@@ -88,6 +88,29 @@ impl Mistakes {
         value
     }
 
+    /// Whether a table has exactly one of these keys; if not, a mistake that lists them. `message` says what a table does
+    /// with one, `nothing` labels a table that has none.
+    pub fn exactly_one<'a>(
+        &mut self,
+        table: Span,
+        keys: &[(&'a str, bool)],
+        message: &str,
+        nothing: &str,
+    ) -> bool {
+        let given = keys.iter().filter(|(_, given)| *given);
+        let given: Vec<&'a str> = given.map(|(key, _)| *key).collect();
+        let label = match given.as_slice() {
+            [_] => return true,
+            [] if self.is_struck(table, None) => return false,
+            [] => nothing.to_owned(),
+            several => format!("{} here", list(several.iter().copied())),
+        };
+        let valid = list(keys.iter().map(|(key, _)| *key));
+        let diagnostic = self.error(table, message, label);
+        self.push(diagnostic.note(format!("one of {valid}")));
+        false
+    }
+
     /// Whether `name` is one of `valid`; if not, a mistake that lists them. `kind` is, for example, "router".
     pub fn known<'a>(
         &mut self,

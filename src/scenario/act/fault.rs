@@ -12,26 +12,14 @@ pub(super) fn fail(
 ) -> Option<Fault> {
     let at = raw.span;
     let raw = &raw.value;
-    let given: Vec<&str> = [
-        raw.connection.as_ref().map(|_| "connection"),
-        raw.member.as_ref().map(|_| "member"),
-        raw.node.as_ref().map(|_| "node"),
-        raw.metro.as_ref().map(|_| "metro"),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
-    if given.len() != 1 {
-        if given.is_empty() && mistakes.is_struck(at, None) {
-            return None;
-        }
-        let message = "a step breaks exactly one of connection, member, node and metro";
-        let label = if given.is_empty() {
-            "nothing is broken here".to_owned()
-        } else {
-            format!("{} here", list(given.iter().copied()))
-        };
-        mistakes.push(mistakes.error(at, message, label));
+    let keys = [
+        ("connection", raw.connection.is_some()),
+        ("member", raw.member.is_some()),
+        ("node", raw.node.is_some()),
+        ("metro", raw.metro.is_some()),
+    ];
+    let message = "a step breaks exactly one thing";
+    if !mistakes.exactly_one(at, &keys, message, "nothing is broken here") {
         return None;
     }
     // A member, a node and a metro fail in one way only, which need not be said.

@@ -1,7 +1,7 @@
 //! Onboarding by hand: the peer's ASN, peerings and connections.
 
 use crate::provider::{AsnAction, ConnectionAction, PeeringAction, PeeringRequest, Request};
-use crate::scenario::raw::{ABOUT, RawAction, RawAsnAction, RawOnboard};
+use crate::scenario::raw::{RawAction, RawAsnAction, RawOnboard};
 use crate::scenario::stage::Stage;
 use crate::source::{Located, Mistakes, Span, TextOr, list};
 
@@ -41,25 +41,13 @@ pub(super) fn onboard(
         }
         TextOr::Table(table) => table,
     };
-    let given: Vec<&str> = [
-        raw.peer_asn.map(|_| "peer-asn"),
-        raw.peering.as_ref().map(|_| "peering"),
-        raw.connection.as_ref().map(|_| "connection"),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
-    if given.len() != 1 {
-        if given.is_empty() && mistakes.is_struck(at, None) {
-            return None;
-        }
-        let label = match given.is_empty() {
-            true => "what is it about?".to_owned(),
-            false => format!("{} here", list(given)),
-        };
-        let diagnostic =
-            mistakes.error(at, "a step of onboarding is about exactly one thing", label);
-        mistakes.push(diagnostic.note(format!("one of {}, or \"all\"", list(ABOUT))));
+    let keys = [
+        ("peer-asn", raw.peer_asn.is_some()),
+        ("peering", raw.peering.is_some()),
+        ("connection", raw.connection.is_some()),
+    ];
+    let message = "a step of onboarding is about \"all\", or about exactly one thing";
+    if !mistakes.exactly_one(at, &keys, message, "what is it about?") {
         return None;
     }
     if let Some(action) = raw.peer_asn {

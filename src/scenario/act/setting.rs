@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use crate::provider::Request;
 use crate::registry::files as registries;
 use crate::scenario::files;
-use crate::scenario::raw::{RawHealth, RawSet, SETTINGS};
+use crate::scenario::raw::{RawHealth, RawSet};
 use crate::scenario::stage::Stage;
 use crate::scenario::{Act, RegistrySource, Setting};
-use crate::source::{Diagnostics, Located, Mistakes, list};
+use crate::source::{Diagnostics, Located, Mistakes};
 
 /// The most routes Microsoft announces in a lab.
 const MOST_ROUTES: u16 = 512;
@@ -20,26 +20,15 @@ pub(super) fn set(
 ) -> Option<Act> {
     let at = raw.span;
     let raw = &raw.value;
-    let given: Vec<&str> = [
-        raw.rpki.as_ref().map(|_| "rpki"),
-        raw.irr.as_ref().map(|_| "irr"),
-        raw.slurm.as_ref().map(|_| "slurm"),
-        raw.microsoft_routes.map(|_| "microsoft-routes"),
-        raw.microsoft.map(|_| "microsoft"),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
-    if given.len() != 1 {
-        if given.is_empty() && mistakes.is_struck(at, None) {
-            return None;
-        }
-        let label = match given.is_empty() {
-            true => "nothing is set here".to_owned(),
-            false => format!("{} here", list(given)),
-        };
-        let diagnostic = mistakes.error(at, "a step sets exactly one thing", label);
-        mistakes.push(diagnostic.note(format!("one of {}", list(SETTINGS))));
+    let keys = [
+        ("rpki", raw.rpki.is_some()),
+        ("irr", raw.irr.is_some()),
+        ("slurm", raw.slurm.is_some()),
+        ("microsoft-routes", raw.microsoft_routes.is_some()),
+        ("microsoft", raw.microsoft.is_some()),
+    ];
+    let message = "a step sets exactly one thing";
+    if !mistakes.exactly_one(at, &keys, message, "nothing is set here") {
         return None;
     }
     if let Some(text) = &raw.rpki {

@@ -36,7 +36,7 @@ pub(in crate::scenario) struct RawOnboard {
 }
 
 /// The keys of [`RawOnboard`] that say what it is about.
-pub(in crate::scenario) const ABOUT: [&str; 3] = ["peer-asn", "peering", "connection"];
+const ABOUT: [&str; 3] = ["peer-asn", "peering", "connection"];
 
 /// What happens to the peer's AS number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -118,8 +118,7 @@ pub(in crate::scenario) struct RawSet {
 }
 
 /// The keys of [`RawSet`].
-pub(in crate::scenario) const SETTINGS: [&str; 5] =
-    ["rpki", "irr", "slurm", "microsoft-routes", "microsoft"];
+const SETTINGS: [&str; 5] = ["rpki", "irr", "slurm", "microsoft-routes", "microsoft"];
 
 /// Whether Microsoft's validation works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]

@@ -16,8 +16,7 @@ use crate::source::{
 
 pub(super) use expect::{RawExpect, SUBJECTS};
 pub(super) use microsoft::{
-    ABOUT, RawAction, RawActivate, RawAsnAction, RawHealth, RawOnboard, RawRegister, RawSet,
-    SETTINGS,
+    RawAction, RawActivate, RawAsnAction, RawHealth, RawOnboard, RawRegister, RawSet,
 };
 
 /// A scenario: what happens, and what must follow.
@@ -175,7 +174,7 @@ pub(super) struct RawFail {
 }
 
 /// The keys of [`RawFail`] that name what fails.
-pub(super) const TARGETS: [&str; 4] = ["connection", "member", "node", "metro"];
+const TARGETS: [&str; 4] = ["connection", "member", "node", "metro"];
 
 /// How something fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
