@@ -40,6 +40,9 @@ pub const MALFORMED: &str = "malformed-attribute";
 /// The receiver's own AS is in the path (RFC 4271, section 9).
 pub const OWN_AS: &str = "own-as-in-path";
 
+/// A provider's, peer's or route server's route where none may come from (RFC 9234, section 5).
+pub const ROUTE_LEAK: &str = "route-leak-otc";
+
 /// What is done to the routes of a session in one direction.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Policy {

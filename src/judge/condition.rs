@@ -33,6 +33,18 @@ pub fn holds(what: &Expect, state: &State, topology: &Topology) -> bool {
             session.is_some_and(|session| session.established()) == *up
                 && reason.as_ref().is_none_or(says)
         }),
+        Expect::MaximumPrefixes {
+            sessions,
+            exceeded,
+            count,
+            at,
+        } => each(topology, sessions, |c, name| {
+            let session = state.session(at.as_ref().unwrap_or(&c.edge), name);
+            let told = session.and_then(|session| session.told);
+            told.is_some_and(|(received, limit)| {
+                (received > limit) == *exceeded && count.is_none_or(|count| count == received)
+            })
+        }),
         Expect::Lag { connections, up } => each(topology, connections, |c, _| {
             state.lag_up(&c.edge, &c.name) == *up
         }),
@@ -274,6 +286,7 @@ pub fn concerned<'a>(
     let names: &[String] = match what {
         Expect::Session { sessions, .. }
         | Expect::Bfd { sessions, .. }
+        | Expect::MaximumPrefixes { sessions, .. }
         | Expect::Route { sessions, .. }
         | Expect::RoutePolicy { sessions, .. } => sessions,
         Expect::Lag { connections, .. } | Expect::Connection { connections, .. } => connections,
@@ -300,6 +313,9 @@ pub(super) fn narrowed(what: &Expect, name: &str) -> Expect {
         sessions: names, ..
     }
     | Expect::Bfd {
+        sessions: names, ..
+    }
+    | Expect::MaximumPrefixes {
         sessions: names, ..
     }
     | Expect::Route {
@@ -348,6 +364,15 @@ fn routes(state: &State, c: &Connection, session: &str, direction: RouteDirectio
 fn connection_words(what: &Expect, state: &State, c: &Connection, name: &str) -> String {
     match what {
         Expect::Session { at, .. } => session_words(state, at.as_ref().unwrap_or(&c.edge), name),
+        Expect::MaximumPrefixes { at, .. } => {
+            let session = state.session(at.as_ref().unwrap_or(&c.edge), name);
+            match session.and_then(|session| session.told) {
+                None => format!("no number of routes was told on {name}"),
+                Some((received, limit)) => {
+                    format!("{received} routes of {limit} were told on {name}")
+                }
+            }
+        }
         Expect::Lag { .. } => {
             let up = state.lag_up(&c.edge, &c.name);
             format!("lag {} is {}", c.name, words::up_down(up))

@@ -45,6 +45,8 @@ pub struct Session {
     pub received: Option<u32>,
     /// Routes advertised, if a count was told.
     pub advertised: Option<u32>,
+    /// So many routes came that it was told, and how many may; until the session is up again.
+    pub told: Option<(u32, u32)>,
     /// Prefixes received (Microsoft's side only).
     pub prefixes: BTreeSet<IpNet>,
 }
@@ -196,8 +198,9 @@ impl State {
                 view.state.clone_from(state);
                 view.why.clone_from(why);
                 view.since = at;
-                if !view.established() {
-                    view.end_of_rib = false;
+                match view.established() {
+                    true => view.told = None,
+                    false => view.end_of_rib = false,
                 }
             }
             Fact::EndOfRib { router, session } => {
@@ -213,6 +216,12 @@ impl State {
                 view.received = Some(*received);
                 view.advertised = Some(*advertised);
             }
+            Fact::MaximumPrefixes {
+                router,
+                session,
+                received,
+                limit,
+            } => self.session_mut(router, session).told = Some((*received, *limit)),
             Fact::RouteReceived {
                 router,
                 session,

@@ -114,6 +114,21 @@ fn expect(what: &Expect) -> String {
             let (names, more) = (list(sessions), more.concat());
             format!("session {names} {}{more}", up_down(*up))
         }
+        Expect::MaximumPrefixes {
+            sessions,
+            exceeded,
+            count,
+            at,
+        } => {
+            let what = match exceeded {
+                true => "too many routes",
+                false => "many routes",
+            };
+            let count = count.map(|count| format!(" ({count})")).unwrap_or_default();
+            let at = at.as_ref().map(|at| format!(" at {at}"));
+            let at = at.unwrap_or_default();
+            format!("{what}{count} told on {}{at}", list(sessions))
+        }
         Expect::Lag { connections, up } => format!("lag {} {}", list(connections), up_down(*up)),
         Expect::Member {
             connection,

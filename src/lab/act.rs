@@ -110,6 +110,7 @@ impl Lab {
                 large_communities: large.collect(),
                 extended_communities: announcement.extended_communities.clone(),
                 med: announcement.med,
+                only_to_customer: announcement.only_to_customer,
                 ..OriginatedAttributes::default()
             },
             // The peer's transit hears of it, too, and goes on telling when it is withdrawn from Microsoft.

@@ -20,8 +20,8 @@ use crate::plan::of_topology::{
 };
 use crate::provider::routing::{self, Inputs};
 use crate::router::{
-    Originated, OriginatedAttributes, RouterConfig, RouterOptions, Scope, Secret, SessionIndex,
-    SessionSpec, Sessions,
+    MaximumPrefixes, Originated, OriginatedAttributes, RouterConfig, RouterOptions, Scope, Secret,
+    SessionIndex, SessionSpec, Sessions,
 };
 use crate::topology::{self, AddPath, BgpSettings, BgpTimers, Topology, session_name};
 
@@ -151,7 +151,7 @@ fn plain<'a>(
 
 /// A session with what a file says of it.
 fn with(settings: &BgpSettings, family: Family, spec: SessionSpec) -> SessionSpec {
-    let options = &settings.options;
+    let (options, maximum) = (&settings.options, settings.options.maximum_prefixes);
     let families = Families::from(family);
     let restart = options.graceful_restart.map(|time| GracefulRestart {
         restarting: false,
@@ -184,6 +184,13 @@ fn with(settings: &BgpSettings, family: Family, spec: SessionSpec) -> SessionSpe
             .as_ref()
             .and_then(|key| Secret::new(key.0.as_bytes()).ok()),
         ttl_security: options.ttl_security.then_some(1),
+        maximum_prefixes: (maximum.of(family)).map(|limit| MaximumPrefixes {
+            limit,
+            warn_at: maximum.warn_at,
+            warning_only: maximum.warning_only,
+            restart_after: maximum.restart,
+        }),
+        advertisement_interval: options.advertisement_interval,
         options: Options {
             require_role: options.require_role,
             ..spec.options

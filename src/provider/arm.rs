@@ -134,6 +134,10 @@ struct BgpSession {
     #[serde(rename = "peerSessionIPv4Address")]
     peer: String,
     session_state_v4: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_prefixes_advertised_v4: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_prefixes_advertised_v6: Option<u32>,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -412,6 +416,8 @@ impl<'a> Resources<'a> {
             microsoft: addresses.microsoft.to_string(),
             peer: addresses.peer.to_string(),
             session_state_v4: told.session_state.clone(),
+            max_prefixes_advertised_v4: connection.declared.ipv4,
+            max_prefixes_advertised_v6: connection.declared.ipv6,
         };
         Some(Connection {
             bandwidth_in_mbps: connection.bandwidth_mbps,

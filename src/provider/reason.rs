@@ -104,5 +104,11 @@ pub const OF_PREFIXES: [&str; 30] = [
 ];
 
 /// Reasons for which an edge refuses a route whatever its import policy says; the others are names in the policy.
-/// An AS_SET (RFC 9774), AS 8075 in the path (RFC 4271, section 9), a malformed attribute (RFC 7606).
-pub const OF_ROUTES_ANYWAY: [&str; 3] = [policy::AS_SET, policy::OWN_AS, policy::MALFORMED];
+/// An AS_SET (RFC 9774), AS 8075 in the path (RFC 4271, section 9), a malformed attribute (RFC 7606), a
+/// leak (RFC 9234).
+pub const OF_ROUTES_ANYWAY: [&str; 4] = [
+    policy::AS_SET,
+    policy::OWN_AS,
+    policy::MALFORMED,
+    policy::ROUTE_LEAK,
+];

@@ -76,6 +76,8 @@ pub struct MaximumPrefixes {
     pub limit: u32,
     /// From this share on, in percent, it is told once.
     pub warn_at: u8,
+    /// With more than `limit` it is told again, and the session goes on.
+    pub warning_only: bool,
     /// How long the session rests then; `None` until it is started by hand.
     pub restart_after: Option<Duration>,
 }
@@ -234,6 +236,8 @@ pub struct OriginatedAttributes {
     pub extended_communities: Vec<u64>,
     /// MULTI_EXIT_DISC.
     pub med: Option<u32>,
+    /// Only-to-customer (RFC 9234): the AS that said so.
+    pub only_to_customer: Option<u32>,
     /// ORIGIN.
     pub origin: Origin,
 }

@@ -15,14 +15,12 @@ use super::otc::{self, Ingress};
 use super::table::{Fate, Path, same};
 use crate::bgp::attributes::{Attributes, GRACEFUL_SHUTDOWN};
 use crate::bgp::message::{Nlri, Unusable, Update};
-use crate::bgp::policy::{MALFORMED, OWN_AS, Reason, Shapes};
+use crate::bgp::policy::{MALFORMED, OWN_AS, ROUTE_LEAK, Reason, Shapes};
 use crate::bgp::rib::numbers::Number;
 use crate::record::Fact;
 
 /// The receiver's own cluster is in the CLUSTER_LIST (RFC 4456, section 8).
 pub const OWN_CLUSTER: &str = "own-cluster-in-list";
-/// A provider's, peer's or route server's route where none may come from (RFC 9234, section 5).
-pub const ROUTE_LEAK: &str = "route-leak-otc";
 /// More paths of one prefix than are kept.
 pub const TOO_MANY_PATHS: &str = "too-many-paths";
 

@@ -11,6 +11,18 @@ const OUT_OF_RESOURCES: (u8, u8) = (6, 8);
 /// How long the session rests that took too much memory.
 const REST: std::time::Duration = std::time::Duration::from_secs(300);
 
+/// The routes of a session, by how many it may bring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(super) enum Brought {
+    /// Nothing to speak of.
+    #[default]
+    Little,
+    /// As many as are to be told, or more.
+    Much,
+    /// More than it may.
+    TooMuch,
+}
+
 impl Router {
     /// Looks at the number of a session's routes after an UPDATE.
     pub(super) fn limit_prefixes(&mut self, index: usize) {
@@ -19,11 +31,14 @@ impl Router {
         let Some(maximum) = peer.spec.maximum_prefixes else {
             return;
         };
-        let warn_at = u64::from(maximum.limit) * u64::from(maximum.warn_at);
-        let many = u64::from(received) * 100 >= warn_at;
-        let too_many = received > maximum.limit;
-        let told = std::mem::replace(&mut peer.warned, many);
-        if (many && !told) || (too_many && !peer.ended) {
+        let share = u64::from(maximum.limit) * u64::from(maximum.warn_at);
+        let brought = match received {
+            _ if received > maximum.limit => Brought::TooMuch,
+            _ if u64::from(received) * 100 >= share => Brought::Much,
+            _ => Brought::Little,
+        };
+        let before = std::mem::replace(&mut peer.brought, brought);
+        if brought > before {
             self.facts.push(Fact::MaximumPrefixes {
                 router: self.config.name.clone(),
                 session: peer.spec.name.clone(),
@@ -31,7 +46,7 @@ impl Router {
                 limit: maximum.limit,
             });
         }
-        if too_many && !peer.ended {
+        if brought == Brought::TooMuch && !maximum.warning_only {
             let family = peer.families.iter().next();
             let family = family.unwrap_or(crate::bgp::family::Family::Ipv4Unicast);
             let notification = Notification::maximum_prefixes(family, maximum.limit);

@@ -32,7 +32,7 @@ pub use config::{
     MaximumPrefixes, Originated, OriginatedAttributes, RouterConfig, RouterOptions, Scope,
     SessionIndex, SessionSpec, Sessions,
 };
-pub use import::{OWN_CLUSTER, ROUTE_LEAK, TOO_MANY_PATHS};
+pub use import::{OWN_CLUSTER, TOO_MANY_PATHS};
 pub use io::{Conn, Direction, Fib, Input, NextHop, Output};
 pub use monitored::{Monitored, Observed};
 pub use secret::{Secret, SecretError};

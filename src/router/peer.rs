@@ -9,6 +9,7 @@ use rand::{RngExt, SeedableRng};
 
 use super::config::{OriginatedAttributes, RouterConfig, Scope, SessionIndex, SessionSpec};
 use super::export::Relation;
+use super::limits::Brought;
 use super::table::Table;
 use crate::bgp::attributes::Attributes;
 use crate::bgp::family::Families;
@@ -45,8 +46,8 @@ pub(super) struct Peer {
     pub draining: Option<(At, String)>,
     /// Nothing is announced before (RFC 4271, section 9.2.1.1).
     pub advertise_at: Option<At>,
-    /// Many routes were told to be there already.
-    pub warned: bool,
+    /// What was last told of the number of its routes.
+    pub brought: Brought,
     /// The session is being ended for what it brought: nothing more is taken from it.
     pub ended: bool,
     /// The numbers of routes received and advertised that were recorded last.
@@ -106,7 +107,7 @@ impl Peer {
             refreshing: Families::NONE,
             draining: None,
             advertise_at: None,
-            warned: false,
+            brought: Brought::default(),
             ended: false,
             counted: (0, 0),
         }
@@ -153,7 +154,7 @@ impl Peer {
         self.rib_out.clear(add_path_send);
         self.refreshing = Families::NONE;
         self.advertise_at = None;
-        self.warned = false;
+        self.brought = Brought::default();
         self.ended = false;
     }
 
@@ -194,6 +195,7 @@ impl OriginatedAttributes {
             communities: self.communities.clone(),
             large_communities: self.large_communities.clone(),
             extended_communities: self.extended_communities.clone(),
+            only_to_customer: self.only_to_customer,
             ..Attributes::originated(Ipv4Addr::UNSPECIFIED)
         }
     }

@@ -40,6 +40,7 @@ fn expectation(
     let mut stays = raw.r#for.map_or(Duration::ZERO, |stays| stays.value.0);
     let what = match subject {
         "session" | "lag" | "bfd" => layer(raw, subject, table, stage, mistakes)?,
+        "maximum-prefixes" => maximum_prefixes(raw, table, stage, mistakes)?,
         "member" => member(raw, table, stage, mistakes)?,
         "route" => route::route(raw, table, stage, mistakes)?,
         "path" => route::path(raw, table, stage, mistakes)?,
@@ -102,6 +103,28 @@ fn layer(
             sessions: named,
             up,
         },
+    })
+}
+
+/// A BGP session on which many routes came, or too many.
+fn maximum_prefixes(
+    raw: &RawExpect,
+    table: Span,
+    stage: &Stage<'_>,
+    mistakes: &mut Mistakes,
+) -> Option<Expect> {
+    let sessions = stage.sessions(raw.maximum_prefixes.as_ref()?, mistakes);
+    let states = ["warned", "exceeded"];
+    let exceeded = state(raw, table, "maximum-prefixes", &states, mistakes)? == "exceeded";
+    let sessions = sessions?;
+    Some(Expect::MaximumPrefixes {
+        at: match &raw.at {
+            Some(at) => Some(router_of(at, &sessions, stage, mistakes)?),
+            None => None,
+        },
+        sessions,
+        exceeded,
+        count: raw.count.map(|count| count.value),
     })
 }
 
@@ -193,6 +216,10 @@ fn keys(raw: &RawExpect) -> Vec<(&'static str, Span)> {
         key("session", raw.session.as_ref().map(|v| v.span)),
         key("lag", raw.lag.as_ref().map(|v| v.span)),
         key("bfd", raw.bfd.as_ref().map(|v| v.span)),
+        key(
+            "maximum-prefixes",
+            raw.maximum_prefixes.as_ref().map(|v| v.span),
+        ),
         key("member", raw.member.as_ref().map(|v| v.span)),
         key("route", raw.route.as_ref().map(|v| v.span)),
         key("path", raw.path.as_ref().map(|v| v.span)),
@@ -245,6 +272,7 @@ fn companions_of(subject: &str) -> &'static [&'static str] {
             "from", "to", "at", "state", "reason", "count", "within", "for",
         ],
         "session" => &["state", "reason", "at", "within", "for"],
+        "maximum-prefixes" => &["state", "count", "at", "within", "for"],
         "path" => &["via", "within", "for"],
         "traffic" => &[
             "interrupted-at-most",

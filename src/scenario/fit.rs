@@ -56,6 +56,9 @@ impl Rehearsal {
             .find_map(|expect| match &expect.what {
                 Expect::Session {
                     at: Some(router), ..
+                }
+                | Expect::MaximumPrefixes {
+                    at: Some(router), ..
                 } if *binding.device(router) != Device::Simulated => Some(router),
                 _ => None,
             })?;

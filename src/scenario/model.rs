@@ -113,6 +113,8 @@ pub struct Announcement {
     pub extended_communities: Vec<u64>,
     /// MULTI_EXIT_DISC.
     pub med: Option<u32>,
+    /// Only-to-customer (RFC 9234): the AS that said so.
+    pub only_to_customer: Option<u32>,
 }
 
 /// What is changed around the lab.
@@ -224,6 +226,17 @@ pub enum Expect {
         sessions: Vec<String>,
         /// `up` is Up, `down` is anything else.
         up: bool,
+    },
+    /// The neighbour brought so many routes on each of these BGP sessions that it was told, as the Microsoft edge sees it.
+    MaximumPrefixes {
+        /// As in [`Expect::Session`].
+        sessions: Vec<String>,
+        /// More than it may; else a share of it that is to be told.
+        exceeded: bool,
+        /// When given: exactly this many routes.
+        count: Option<u32>,
+        /// As this simulated router of the peer sees it, not the edge.
+        at: Option<String>,
     },
     /// A route is present or absent in the edge's Adj-RIB-In of these sessions.
     Route {

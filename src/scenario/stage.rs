@@ -235,6 +235,15 @@ impl<'a> Stage<'a> {
         )
     }
 
+    /// Whether the edge ends this session when the peer brings too many routes.
+    pub fn may_have_ended(&self, session: &str) -> bool {
+        let (name, family) = of_session(session);
+        let mut connections = self.topology.connections.iter();
+        let connection = connections.find(|connection| connection.name == name);
+        let maximum = connection.map(|connection| connection.bgp.options.maximum_prefixes);
+        maximum.is_some_and(|maximum| maximum.of(family).is_some() && !maximum.warning_only)
+    }
+
     /// A member such as `ams-1/1`.
     pub fn member(&self, name: &Located<String>, mistakes: &mut Mistakes) -> Option<(String, u8)> {
         let valid = self.member_names();

@@ -10,6 +10,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::limits::{self, MaximumPrefixes, RawMaximumPrefixes};
 use super::raw::RawTopology;
 use crate::source::{Duration as RawDuration, Located, Mistakes, in_words};
 
@@ -76,6 +77,10 @@ pub struct BgpOptions {
     pub require_role: bool,
     /// Several paths of a prefix (RFC 7911).
     pub add_path: Option<AddPath>,
+    /// How many routes the neighbour may bring.
+    pub maximum_prefixes: MaximumPrefixes,
+    /// MinRouteAdvertisementInterval (RFC 4271, section 9.2.1.1); zero is off.
+    pub advertisement_interval: Duration,
 }
 
 impl Default for BgpOptions {
@@ -94,6 +99,8 @@ impl Default for BgpOptions {
             role: None,
             require_role: false,
             add_path: None,
+            maximum_prefixes: MaximumPrefixes::default(),
+            advertisement_interval: Duration::ZERO,
         }
     }
 }
@@ -170,6 +177,11 @@ pub(super) struct RawBgp {
     pub require_role: Option<Located<bool>>,
     /// Several paths of a prefix (RFC 7911).
     pub add_path: Option<Located<AddPath>>,
+    /// How many routes the neighbour may bring, and what happens when it brings more.
+    pub maximum_prefixes: Option<Located<RawMaximumPrefixes>>,
+    /// MinRouteAdvertisementInterval (RFC 4271, section 9.2.1.1): for so long after it announced, or up to a quarter less,
+    /// it announces and withdraws nothing. At most "600s"; none if not given.
+    pub advertisement_interval: Option<Located<RawDuration>>,
 }
 
 impl BgpSettings {
@@ -263,6 +275,14 @@ impl BgpOptions {
             role: raw.role.map(|role| role.value).or(self.role),
             require_role: or(raw.require_role, self.require_role),
             add_path: raw.add_path.map(|way| way.value).or(self.add_path),
+            maximum_prefixes: match &raw.maximum_prefixes {
+                Some(maximum) => self.maximum_prefixes.with(&maximum.value, mistakes),
+                None => self.maximum_prefixes,
+            },
+            advertisement_interval: match raw.advertisement_interval {
+                Some(time) => limits::interval(time, mistakes),
+                None => self.advertisement_interval,
+            },
         };
         // Where neither is said, the mistake was told where they come from.
         if options.enhanced_route_refresh

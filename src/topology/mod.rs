@@ -7,6 +7,7 @@
 
 mod addresses;
 mod bgp;
+mod limits;
 mod numbers;
 mod parse;
 mod policy;
@@ -29,9 +30,11 @@ use serde::Deserialize;
 use crate::policy::Policies;
 
 pub use bgp::{AddPath, BgpOptions, BgpSettings, BgpTimers, Password, Role};
+pub use limits::{DeclaredPrefixes, MaximumPrefixes};
 pub use parse::{load, parse, parse_kept};
 pub use policy::{
-    ActiveGate, AfterVerified, ForeignOrigin, Overlap, Policy, Rpki, SameName, ShortPrefix, Weight,
+    ActiveGate, AfterVerified, ForeignOrigin, OverDeclared, Overlap, Policy, Rpki, SameName,
+    ShortPrefix, Weight,
 };
 pub use session::{of_session, session_name};
 
@@ -205,6 +208,8 @@ pub struct Connection {
     pub ipv6: Option<SessionAddresses<Ipv6Addr>>,
     /// Policies of the peer's router here, when it is simulated: its own where the connection has none.
     pub policies: PeerPolicies,
+    /// How many prefixes the peer has declared to advertise here.
+    pub declared: DeclaredPrefixes,
     /// The edge's sessions here.
     pub bgp: BgpSettings,
 }

@@ -10,8 +10,9 @@ use super::raw::{
     RawMembers, RawMicrosoft, RawPeer, RawPeerAsn, RawService, RawTopology,
 };
 use super::{
-    BfdTimers, BgpSettings, Connection, Endpoint, LacpSettings, Metro, Peer, PeerAsn, PeerPolicies,
-    Policy, Profile, Router, Service, Topology, addresses, profile, registry, rules,
+    BfdTimers, BgpSettings, Connection, DeclaredPrefixes, Endpoint, LacpSettings, Metro,
+    OverDeclared, Peer, PeerAsn, PeerPolicies, Policy, Profile, Router, Service, Topology,
+    addresses, profile, registry, rules,
 };
 use crate::policy::Policies;
 use crate::source::{
@@ -69,8 +70,10 @@ fn model(raw: &RawTopology, source: &Arc<Source>, mistakes: &mut Mistakes) -> Op
         Some(microsoft) => with_microsoft(profile, microsoft, &policies, mistakes),
         None => profile,
     });
-    let bgp = profile.as_ref().map(|profile| profile.bgp.clone());
-    let bgp = bgp.unwrap_or_default();
+    let microsoft = profile
+        .as_ref()
+        .map(|profile| (profile.bgp.clone(), profile.policy.over_declared));
+    let (bgp, over_declared) = microsoft.unwrap_or_default();
     let peer = peer(raw.peer.as_ref(), mistakes);
     let metros = raw.metro.0.iter().map(|(name, metro)| Metro {
         name: name.value.clone(),
@@ -93,7 +96,13 @@ fn model(raw: &RawTopology, source: &Arc<Source>, mistakes: &mut Mistakes) -> Op
         .collect();
     let connections: Vec<Option<Connection>> = (raw.connection.0.iter())
         .map(|(name, connection)| {
-            self::connection(name, connection, raw, (&policies, &bgp), mistakes)
+            self::connection(
+                name,
+                connection,
+                raw,
+                (&policies, &bgp, over_declared),
+                mistakes,
+            )
         })
         .collect();
     let endpoints: Vec<Option<Endpoint>> = (raw.endpoint.0.iter())
@@ -259,7 +268,7 @@ fn connection(
     name: &Located<String>,
     raw: &RawConnection,
     file: &RawTopology,
-    (policies, bgp): (&Policies, &BgpSettings),
+    (policies, bgp, over_declared): (&Policies, &BgpSettings, OverDeclared),
     mistakes: &mut Mistakes,
 ) -> Option<Connection> {
     let owner = format!("connection `{}`", name.value);
@@ -274,6 +283,10 @@ fn connection(
         Some(ipv6) => Some(addresses::of_ipv6_session(ipv6, mistakes)?),
         None => None,
     };
+    let declared = DeclaredPrefixes::of(raw, mistakes);
+    let mut bgp = bgp.with(raw.bgp.as_ref(), mistakes);
+    let maximum = &mut bgp.options.maximum_prefixes;
+    *maximum = declared.enforced(over_declared, *maximum);
     let (bandwidth, members) = members(name, raw, mistakes)?;
     let router = router.filter(|_| known)?.value.clone();
     let stands = |(other, _): &&(Located<String>, super::raw::RawRouter)| other.value == router;
@@ -288,7 +301,8 @@ fn connection(
         addresses: addresses?,
         ipv6,
         policies: peer_policies(&raw.import, &raw.export, policies, mistakes),
-        bgp: bgp.with(raw.bgp.as_ref(), mistakes),
+        declared,
+        bgp,
     })
 }
 

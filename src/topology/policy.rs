@@ -34,6 +34,8 @@ pub struct Policy {
     pub overlap: Overlap,
     /// What becomes of a verified prefix whose checks fail later (b.5 of the documents is silent).
     pub after_verified: AfterVerified,
+    /// What more prefixes than the peer has declared do to a session (BGP-08, not documented).
+    pub over_declared: OverDeclared,
     /// Time from a request or a change to the end of the validation it causes. Not published.
     pub validation: Duration,
     /// Ranges that count as private besides those IANA has set aside (V-01).
@@ -53,6 +55,7 @@ impl Default for Policy {
             same_name: SameName::PeerName,
             overlap: Overlap::Global,
             after_verified: AfterVerified::Warning,
+            over_declared: OverDeclared::Ignore,
             validation: Duration::from_millis(250),
             private_ranges: Vec::new(),
         }
@@ -91,6 +94,7 @@ impl Policy {
             same_name: or(raw.same_name, default.same_name),
             overlap: or(raw.overlap, default.overlap),
             after_verified: or(raw.after_verified, default.after_verified),
+            over_declared: or(raw.over_declared, default.over_declared),
             validation: validation.unwrap_or(default.validation),
             private_ranges,
         }
@@ -183,4 +187,17 @@ pub enum AfterVerified {
     Failed,
     /// It stays `Verified`; the failures are told.
     Stay,
+}
+
+/// What becomes of a session on which the peer advertises more prefixes than it has declared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum OverDeclared {
+    /// Nothing.
+    #[default]
+    Ignore,
+    /// It is told.
+    Warn,
+    /// It is ended (Cease / Maximum Number of Prefixes Reached).
+    EndSession,
 }

@@ -8,7 +8,8 @@ use serde::{Deserialize, Deserializer};
 
 use super::bgp::RawBgp;
 use super::policy::{
-    ActiveGate, AfterVerified, ForeignOrigin, Overlap, Rpki, SameName, ShortPrefix, Weight,
+    ActiveGate, AfterVerified, ForeignOrigin, OverDeclared, Overlap, Rpki, SameName, ShortPrefix,
+    Weight,
 };
 use super::{Registers, SessionAddressProvider};
 use crate::policy::{RawPolicies, RawSets};
@@ -219,6 +220,9 @@ pub(super) struct RawPolicy {
     /// What becomes of a verified prefix whose checks fail later (not documented): `warning` (the default: it keeps its
     /// key and activation), `failed` (its activation ends) or `stay` (it stays verified, and the failures are told).
     pub after_verified: Option<Located<AfterVerified>>,
+    /// More prefixes than the peer has declared for a session (BGP-08, not documented): `ignore` (the default), `warn` or
+    /// `end-session`, with the `warn-at` and `restart` of the edge's `maximum-prefixes`.
+    pub over_declared: Option<Located<OverDeclared>>,
     /// How long a validation takes (not documented): 250 ms if not given, at most an hour.
     pub validation: Option<Located<Duration>>,
     /// Ranges that count as private besides IANA's (V-01).
@@ -312,6 +316,12 @@ pub(super) struct RawConnection {
     /// Session subnet of an IPv6 session: a /127 (peer even, Microsoft odd), or one down to /64 (peer first, Microsoft
     /// second). Without it the connection has no IPv6 session.
     pub ipv6: Option<Located<Ipv6Prefix>>,
+    /// How many prefixes the peer declares to advertise on the IPv4 session: Azure's `maxPrefixesAdvertisedV4`.
+    #[schemars(range(min = 1, max = 20_000))]
+    pub max_prefixes_advertised_v4: Option<Located<u32>>,
+    /// The same on the IPv6 session: Azure's `maxPrefixesAdvertisedV6`.
+    #[schemars(range(min = 1, max = 2_000))]
+    pub max_prefixes_advertised_v6: Option<Located<u32>>,
     /// What the edge's sessions do here otherwise than elsewhere.
     pub bgp: Option<Located<RawBgp>>,
     /// The simulated router's policy for what it receives here, instead of the router's own.

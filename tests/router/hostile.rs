@@ -287,6 +287,7 @@ fn two_million_routes() -> Result<(), Failed> {
             edge.sessions[0].maximum_prefixes = Some(MaximumPrefixes {
                 limit: 100_000,
                 warn_at: 80,
+                warning_only: false,
                 restart_after: None,
             });
         })

@@ -126,6 +126,7 @@ pub fn holds(what: &Expect, state: &State, topology: &Topology) -> bool {
         | Expect::Route { .. }
         | Expect::Path { .. }
         | Expect::Traffic { .. }
+        | Expect::MaximumPrefixes { .. }
         | Expect::Quiet => false,
     }
 }
@@ -201,6 +202,7 @@ pub fn instead(what: &Expect, state: &State, topology: &Topology) -> Option<Stri
         | Expect::Route { .. }
         | Expect::Path { .. }
         | Expect::Traffic { .. }
+        | Expect::MaximumPrefixes { .. }
         | Expect::Quiet => return None,
     };
     Some(text)

@@ -92,3 +92,26 @@ fn without_ipv6_there_is_none() {
         assert_eq!(config.originate.iter().filter(over_ipv6).count(), 0);
     }
 }
+
+#[test]
+fn edges_hold_the_peer_to_what_it_has_declared() {
+    let (mut topology, layout) = metro("one-metro-declared-prefixes");
+    let limits = |topology: &Topology| {
+        let edge = edge(topology, &layout, &layout.edges[0]);
+        let limits = edge.sessions.iter().map(|session| session.maximum_prefixes);
+        limits.collect::<Vec<_>>()
+    };
+    let own = Some(MaximumPrefixes {
+        limit: 4,
+        warn_at: 75,
+        warning_only: false,
+        restart_after: Some(Duration::from_secs(5)),
+    });
+    assert_eq!(
+        limits(&topology),
+        [own, None],
+        "not those inside of Microsoft's network"
+    );
+    topology.connections[0].bgp.options.maximum_prefixes.ipv4 = None;
+    assert_eq!(limits(&topology), [None, None]);
+}

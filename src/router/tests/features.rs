@@ -226,6 +226,7 @@ fn one_prefix_too_many_ends_the_session_and_it_comes_back_after_a_rest() {
         b.maximum_prefixes = Some(MaximumPrefixes {
             limit: 2,
             warn_at: 50,
+            warning_only: false,
             restart_after: Some(Duration::from_secs(30)),
         });
     });
@@ -251,6 +252,37 @@ fn one_prefix_too_many_ends_the_session_and_it_comes_back_after_a_rest() {
     net.run(Duration::from_secs(20));
     assert_ne!(net.state("b", "ab"), State::Established);
     assert!(net.run_until(Duration::from_secs(60), |net| net.fibs[1].len() == 2));
+}
+
+#[test]
+fn a_session_ended_for_good_is_started_by_hand_and_one_that_is_only_warned_goes_on() {
+    let limited = |warning_only| {
+        let maximum = MaximumPrefixes {
+            limit: 2,
+            warn_at: 100,
+            warning_only,
+            restart_after: None,
+        };
+        let mut net = pair(|_, b| b.maximum_prefixes = Some(maximum));
+        net.input(0, Input::Announce(originated("192.0.2.0/24")));
+        net.run(Duration::from_secs(3600));
+        net
+    };
+    let told = |net: &Net| {
+        let told = |fact: &Fact| matches!(fact, Fact::MaximumPrefixes { .. });
+        net.facts.iter().filter(|(_, fact)| told(fact)).count()
+    };
+    let warned = limited(true);
+    assert_eq!(warned.state("b", "ab"), State::Established);
+    assert_eq!((warned.fibs[1].len(), told(&warned)), (3, 2));
+
+    let mut ended = limited(false);
+    assert_eq!(ended.state("b", "ab"), State::Idle, "for an hour");
+    let (prefix, sessions) = (super::net::net("192.0.2.0/24"), Sessions::All);
+    ended.input(0, Input::Unpin { prefix, sessions });
+    ended.input(1, Input::StartSession { session: FIRST });
+    let back = ended.run_until(Duration::from_secs(10), |net| net.fibs[1].len() == 2);
+    assert!(back, "{:?}", ended.state("b", "ab"));
 }
 
 #[test]

@@ -52,7 +52,28 @@ pub(super) fn announce(
         large_communities: large.map(|c| (c.0, c.1, c.2)).collect(),
         extended_communities: extended.collect(),
         med: raw.med.map(|med| med.value),
+        only_to_customer: only_to_customer(raw.only_to_customer, by, mistakes),
     }))
+}
+
+/// The AS number of only-to-customer.
+fn only_to_customer(
+    asn: Option<Located<u32>>,
+    by: Speaker,
+    mistakes: &mut Mistakes,
+) -> Option<u32> {
+    let asn = asn?;
+    if asn.value == 0 {
+        let message = "AS 0 cannot have told anybody of a route";
+        let diagnostic = mistakes.error(asn.span, message, "not an AS number");
+        mistakes.push(diagnostic.note("RFC 7607"));
+    }
+    if by == Speaker::Microsoft {
+        let message = "Microsoft leaks no route";
+        let diagnostic = mistakes.error(asn.span, message, "only of what the peer announces");
+        mistakes.push(diagnostic.help("leave `by` or `only-to-customer` out"));
+    }
+    Some(asn.value)
 }
 
 pub(super) fn withdraw(

@@ -65,10 +65,15 @@ pub(super) fn start(
     mistakes: &mut Mistakes,
 ) -> Option<Act> {
     let sessions = stage.sessions(names, mistakes)?;
-    let away = |name: &String| stage.shut.contains(name) || stage.drained.contains(name);
+    let away = |name: &String| {
+        stage.shut.contains(name) || stage.drained.contains(name) || stage.may_have_ended(name)
+    };
     if let Some(session) = sessions.iter().find(|name| !away(name)) {
         let message = format!("session `{session}` is neither shut down nor drained");
-        mistakes.push(mistakes.error(names.span, message, "nothing to start"));
+        let diagnostic = mistakes.error(names.span, message, "nothing to start");
+        mistakes.push(diagnostic.note(
+            "a session with `maximum-prefixes` can be started, too: it may have been ended for what it brought",
+        ));
         return None;
     }
     stage.shut.retain(|name| !sessions.contains(name));

@@ -19,6 +19,9 @@ pub(in crate::scenario) struct RawExpect {
     pub lag: Option<Located<Names>>,
     /// BFD sessions, named as BGP sessions are. With `state = "up"` or `"down"`.
     pub bfd: Option<Located<Names>>,
+    /// BGP sessions on which the neighbour brings as many routes as are to be told: a name, a list, or "all". With
+    /// `state = "warned"` or `"exceeded"`, `count`, `at`.
+    pub maximum_prefixes: Option<Located<Names>>,
     /// One member, such as "ams-1/1". With `state = "distributing"` or `"down"`.
     pub member: Option<Located<String>>,
     /// A prefix, or "any". With `from` or `to`, and `state = "present"` or `"absent"`, or `count`; with `from` and
@@ -59,8 +62,8 @@ pub(in crate::scenario) struct RawExpect {
     pub reason: Option<Located<Names>>,
     /// With a prefix: the heading of the message that the portal shows first.
     pub message: Option<Located<String>>,
-    /// With a prefix and `reason`: exactly these connections are at fault. With `route`: "internet". With `session`: as this
-    /// simulated router of the peer sees it.
+    /// With a prefix and `reason`: exactly these connections are at fault. With `route`: "internet". With `session`
+    /// or `maximum-prefixes`: as this simulated router of the peer sees it.
     pub at: Option<Located<Names>>,
     /// With `event`: what it is about, for example a prefix.
     pub of: Option<Located<String>>,
@@ -71,7 +74,7 @@ pub(in crate::scenario) struct RawExpect {
     pub from: Option<Located<Names>>,
     /// With `route`: advertised by Microsoft to these connections.
     pub to: Option<Located<Names>>,
-    /// With `route`: exactly so many.
+    /// With `route` or `maximum-prefixes`: exactly so many.
     pub count: Option<Located<u32>>,
     /// With `path` or `traffic`: exactly these connections, or "internet".
     pub via: Option<Located<Names>>,
@@ -86,10 +89,11 @@ pub(in crate::scenario) struct RawExpect {
 }
 
 /// The keys of [`RawExpect`] that name what is looked at.
-pub(in crate::scenario) const SUBJECTS: [&str; 15] = [
+pub(in crate::scenario) const SUBJECTS: [&str; 16] = [
     "session",
     "lag",
     "bfd",
+    "maximum-prefixes",
     "member",
     "route",
     "path",
@@ -114,6 +118,8 @@ fn states() -> Vec<&'static str> {
         "absent",
         "accepted",
         "refused",
+        "warned",
+        "exceeded",
     ];
     let mut states = ours.to_vec();
     let azures = [

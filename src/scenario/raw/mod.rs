@@ -235,6 +235,8 @@ pub(super) struct RawAnnounce {
     pub extended_communities: Vec<Located<ExtendedCommunity>>,
     /// MULTI_EXIT_DISC.
     pub med: Option<Located<u32>>,
+    /// Only-to-customer (RFC 9234): the AS that told of the route as a provider or peer, so that to tell it again is a leak.
+    pub only_to_customer: Option<Located<u32>>,
 }
 
 /// A withdrawal.
