@@ -38,6 +38,8 @@ mod registries;
 mod scenarios;
 #[path = "lab/signals.rs"]
 mod signals;
+#[path = "lab/turn.rs"]
+mod turn;
 
 /// Environment variable of a process that only finds out whether labs can be here.
 const TRY: &str = "PEERLAB_TEST_TRY";

@@ -1,5 +1,7 @@
 //! Every shipped scenario with simulated routers; those of failures also with BIRD and as an ordinary user; and of those
 //! of the Microsoft side the ones where a real router or missing rights could make a difference.
+//!
+//! They are played beside each other. What a run could not conclude for noise it is asked once more, alone.
 
 use std::fs;
 use std::path::Path;
@@ -11,6 +13,7 @@ use peerlab::binding;
 use peerlab::scenario;
 
 use crate::play::{BIRD, Someone};
+use crate::turn;
 
 /// The binding whose BIRD has no BFD.
 const BIRD_WITHOUT_BFD: &str = "topologies/bindings/one-metro-bird-without-bfd.toml";
@@ -30,6 +33,8 @@ const ALSO_WITH_BIRD: [&str; 8] = [
     "prefixes/rpki-invalid",
     "routes/microsoft-grows",
 ];
+/// The processes of a daemon, its LAG and BFD, with the rights of any user; what it decides is the same for all.
+const BIRD_AS_ORDINARY_USER: [&str; 3] = ["bring-up", "failover/light", "lag/member-lost"];
 /// Ports and sessions are held down, policies and registries are served: with the rights of any user.
 const ALSO_AS_ORDINARY_USER: [&str; 2] = ["onboarding/by-hand", "prefixes/rpki-invalid"];
 
@@ -73,7 +78,10 @@ fn ways(name: &str) -> Vec<Way> {
     };
     let folders = ["egress/", "onboarding/", "prefixes/", "routes/"];
     if !folders.iter().any(|folder| name.starts_with(folder)) {
-        let mut ways = vec![simulated(false), simulated(true), bird(false), bird(true)];
+        let mut ways = vec![simulated(false), simulated(true), bird(false)];
+        if BIRD_AS_ORDINARY_USER.contains(&name) {
+            ways.push(bird(true));
+        }
         if ALSO_WITH_FRR.contains(&name) {
             ways.extend([frr(false), frr(true)]);
         }
@@ -108,7 +116,7 @@ pub fn trials() -> Vec<Trial> {
     scenarios.sort();
     assert!(scenarios.len() >= 50, "found {} scenarios", scenarios.len());
     let also = ALSO_WITH_BIRD.iter().chain(&ALSO_AS_ORDINARY_USER);
-    for name in also.chain(&ALSO_WITH_FRR) {
+    for name in also.chain(&ALSO_WITH_FRR).chain(&BIRD_AS_ORDINARY_USER) {
         assert!(scenarios.iter().any(|known| known == name), "no {name}");
     }
     let nobody = Someone::no_ordinary();
@@ -185,18 +193,21 @@ fn collect(root: &Path, folder: &Path, found: &mut Vec<String>) {
     }
 }
 
-/// Everything is met. What this host was too slow for is tried once more; both outcomes are shown.
+/// Everything is met. What this host was too slow for, while others played, is tried once more alone; both outcomes are shown.
 fn play(someone: &Someone, scenario: &str, binding: Option<&str>) -> Result<(), Failed> {
     let file = format!("scenarios/{scenario}.toml");
     let mut arguments = vec!["run", &file];
     if let Some(binding) = binding {
         arguments.extend(["--binding", binding]);
     }
+    let beside_others = turn::beside_others()?;
     let first = someone.play(&arguments)?;
+    drop(beside_others);
     if first.number() != INCONCLUSIVE {
         return first.expect(0);
     }
     println!("inconclusive, tried once more: {first}");
+    let _alone = turn::alone()?;
     let second = someone.play(&arguments)?;
     println!("the second time: {second}");
     second.check(

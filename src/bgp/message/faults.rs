@@ -1,6 +1,6 @@
 //! What can be wrong with an UPDATE, and how it is treated: RFC 7606 as one table.
 //!
-//! The reader asks this table, `docs/malformed-updates.md` is printed from it, and the tests walk it: for every row they break
+//! The reader asks this table, `malformed-updates.md` beside it is printed from it, and the tests walk it: for every row they break
 //! a good UPDATE in that way ([`malformed`](super::malformed)) and look at what becomes of it.
 //!
 //! **Invariant:** nothing else decides how an error is treated.

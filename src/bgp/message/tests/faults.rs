@@ -203,10 +203,10 @@ fn document() -> String {
 
 #[test]
 fn the_documentation_has_the_table() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/malformed-updates.md");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/bgp/message/malformed-updates.md");
     if std::env::var_os("REFRESH").is_some() {
         std::fs::write(&path, document()).expect("writable");
     }
-    let written = std::fs::read_to_string(&path).expect("docs/malformed-updates.md");
+    let written = std::fs::read_to_string(&path).expect("src/bgp/message/malformed-updates.md");
     assert_eq!(written, document(), "REFRESH=1 writes it anew");
 }
