@@ -15,5 +15,5 @@ mod session;
 mod state;
 
 pub use packet::{Diagnostic, Invalid, Micros, PACKET_LEN, Packet};
-pub use session::{Config, Counters, Input, Output, Session, StateChange, Timers};
+pub use session::{Config, Counters, Heard, Input, Output, Session, StateChange, Timers};
 pub use state::{Event, State, next};

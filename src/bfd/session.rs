@@ -164,6 +164,21 @@ struct Remote {
     last_received: Option<At>,
 }
 
+/// What the remote said in its last packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Heard {
+    /// Its discriminator.
+    pub discriminator: NonZeroU32,
+    /// Its state.
+    pub state: State,
+    /// Why its session last changed.
+    pub diagnostic: Diagnostic,
+    /// Its intervals and multiplier.
+    pub timers: Timers,
+    /// Its BFD does not share fate with its control plane (the C bit).
+    pub control_plane_independent: bool,
+}
+
 /// A BFD session in asynchronous mode.
 #[derive(Debug)]
 pub struct Session {
@@ -310,6 +325,27 @@ impl Session {
     /// Our name for the session.
     pub fn my_discriminator(&self) -> NonZeroU32 {
         self.my_discriminator
+    }
+
+    /// What we advertise while Up, and our multiplier.
+    pub fn timers(&self) -> Timers {
+        self.configured
+    }
+
+    /// What the remote said last; `None` before its first packet.
+    pub fn heard(&self) -> Option<Heard> {
+        let remote = &self.remote;
+        Some(Heard {
+            discriminator: remote.discriminator?,
+            state: remote.state,
+            diagnostic: remote.diagnostic,
+            timers: Timers {
+                desired_min_tx: remote.min_tx,
+                required_min_rx: remote.min_rx,
+                detect_multiplier: remote.detect_multiplier,
+            },
+            control_plane_independent: remote.control_plane_independent,
+        })
     }
 
     /// Counts of packets.

@@ -70,6 +70,11 @@ impl Notification {
         }
     }
 
+    /// Whether it says that the neighbour brought too many routes.
+    pub fn is_maximum_prefixes(&self) -> bool {
+        (self.code, self.subcode) == (6, 1)
+    }
+
     /// Cease / Hard Reset: what `reason` says, and nothing is to be kept (RFC 8538, section 3).
     pub fn hard_reset(reason: &Notification) -> Notification {
         let mut data = vec![reason.code, reason.subcode];

@@ -8,13 +8,11 @@ mod tests;
 use std::io::{self, IsTerminal, Write};
 use std::ops::ControlFlow;
 
-use clap::Subcommand;
-use ipnet::IpNet;
 use serde::Serialize;
 
 use self::draw::RoutesOf;
 use super::{LAB_FAILED, WRONG_FILES, kept_error};
-use crate::kept::{self, Answer, Kept, KeptError, Request, Table};
+use crate::kept::{self, Answer, Kept, KeptError, Request, What};
 use crate::kernel::terminal;
 use crate::view;
 
@@ -32,64 +30,12 @@ pub struct ShowArguments {
     what: Option<What>,
 }
 
-#[derive(Debug, Clone, Subcommand)]
-enum What {
-    /// The BGP sessions of a router, or of all.
-    Sessions {
-        /// The router.
-        router: Option<String>,
-    },
-    /// One BGP session: state and why, timers, capabilities, counts, the last NOTIFICATIONs.
-    Session(Of),
-    /// The routes a router uses, and the step of the decision that chose each.
-    Routes {
-        /// The router.
-        router: String,
-    },
-    /// The routes received on a session, as they came.
-    Received(Of),
-    /// Those that import policy accepts, as it makes them.
-    Accepted(Of),
-    /// Those that are refused, with the reasons.
-    Refused(Of),
-    /// The routes advertised on a session.
-    Advertised(Of),
-    /// One route: all its attributes, who told it, and why each of them won or lost.
-    Route {
-        /// The router.
-        router: String,
-        /// The prefix, for example 198.51.100.0/24.
-        prefix: IpNet,
-    },
-    /// BFD sessions: states, intervals, packets.
-    Bfd {
-        /// The router.
-        router: Option<String>,
-    },
-    /// LAGs and their members: states, partners, LACPDUs.
-    Lacp {
-        /// The router.
-        router: Option<String>,
-    },
-    /// The policies of a session, as they are now.
-    Policy(Of),
-}
-
-/// A session of a router.
-#[derive(Debug, Clone, clap::Args)]
-struct Of {
-    /// The router.
-    router: String,
-    /// The session, by its connection's name; inside the WAN and the peer's core, the neighbour's.
-    session: String,
-}
-
 /// Shows what is asked for; returns the exit number.
 pub fn show(arguments: &ShowArguments) -> u8 {
     let mut page = Page::new(arguments.json);
     let lab = kept::find(arguments.lab.as_deref());
     let shown = lab.and_then(|lab| match arguments.what.clone() {
-        Some(what) => what.show(&lab, &mut page),
+        Some(what) => page.show_of(&lab, what),
         None => page.ask(&lab, &Request::Overview),
     });
     match shown {
@@ -104,46 +50,18 @@ pub fn show(arguments: &ShowArguments) -> u8 {
     }
 }
 
-impl What {
-    fn show(self, lab: &Kept, page: &mut Page) -> Result<(), KeptError> {
-        let table = |of: Of, table| Request::Routes {
-            router: of.router,
-            table,
-            session: Some(of.session),
-        };
-        let request = match self {
-            What::Sessions { router } => Request::Sessions { router },
-            What::Session(Of { router, session }) => Request::Session { router, session },
-            What::Bfd { router } => Request::Bfd { router },
-            What::Lacp { router } => Request::Lacp { router },
-            What::Policy(Of { router, session }) => Request::Policy { router, session },
-            What::Route { router, prefix } => Request::Route { router, prefix },
-            What::Routes { router } => {
-                page.routes = RoutesOf::Used;
-                Request::Routes {
-                    router,
-                    table: Table::Used,
-                    session: None,
-                }
-            }
-            What::Refused(of) => {
-                page.routes = RoutesOf::Refused;
-                table(of, Table::Refused)
-            }
-            What::Received(of) => table(of, Table::Received),
-            What::Accepted(of) => table(of, Table::Accepted),
-            What::Advertised(of) => table(of, Table::Advertised),
-        };
-        let streamed = matches!(request, Request::Routes { .. });
-        if streamed {
-            page.begin_routes();
-        }
-        page.ask(lab, &request)?;
-        if streamed {
-            page.end_routes();
-            let _ = page.print();
-        }
-        Ok(())
+/// Which routes a question is answered with, if it is with routes.
+fn routes_of(what: &What) -> Option<RoutesOf> {
+    match what {
+        What::Routes { .. } => Some(RoutesOf::Used),
+        What::Refused(_) => Some(RoutesOf::Refused),
+        What::Received(_) | What::Accepted(_) | What::Advertised(_) => Some(RoutesOf::Other),
+        What::Sessions { .. }
+        | What::Session(_)
+        | What::Route { .. }
+        | What::Bfd { .. }
+        | What::Lacp { .. }
+        | What::Policy(_) => None,
     }
 }
 
@@ -154,6 +72,8 @@ struct Page {
     columns: Option<usize>,
     /// What was not printed yet.
     text: Vec<u8>,
+    /// One thing is shown in full, not several in a line each.
+    one: bool,
     /// Which routes come.
     routes: RoutesOf,
     /// How many came.
@@ -170,10 +90,32 @@ impl Page {
             json,
             columns: columns.flatten(),
             text: Vec::new(),
+            one: false,
             routes: RoutesOf::Other,
             count: 0,
             widths: Vec::new(),
         }
+    }
+
+    fn show_of(&mut self, lab: &Kept, what: What) -> Result<(), KeptError> {
+        let routes = routes_of(&what);
+        self.one = matches!(
+            what,
+            What::Bfd {
+                session: Some(_),
+                ..
+            }
+        );
+        if let Some(routes) = routes {
+            self.routes = routes;
+            self.begin_routes();
+        }
+        self.ask(lab, &Request::Show(what))?;
+        if routes.is_some() {
+            self.end_routes();
+            let _ = self.print();
+        }
+        Ok(())
     }
 
     fn ask(&mut self, lab: &Kept, request: &Request) -> Result<(), KeptError> {

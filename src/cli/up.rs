@@ -241,8 +241,8 @@ impl Audience for Keeper {
         let window = lab.window();
         let history = self.history.clone();
         let socket = keeping.socket.try_clone();
-        let server =
-            socket.and_then(|socket| Server::start(socket, window, history, self.end.clone()));
+        let (name, end) = (keeping.name.clone(), self.end.clone());
+        let server = socket.and_then(|socket| Server::start(name, socket, window, history, end));
         match server {
             Ok(server) => self.server = Some(server),
             Err(error) => self.note(&format!("failed to answer questions: {error}")),

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use super::protocol::Table;
-use super::{Answer, Request};
+use super::{Answer, Destination, Name, Of, Request, What};
 use crate::bgp::family::Family;
+use crate::binding::Daemon;
 use crate::kernel::join::Namespaces;
 use crate::kernel::nexthop::Fib;
 use crate::lab::window::Window;
@@ -23,6 +23,7 @@ use crate::view::{self, ConnectionLine, History, Overview, RouterLine, routes};
 /// What answers are made from. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct Known {
+    pub name: Name,
     pub window: Window,
     pub history: Rc<RefCell<History>>,
 }
@@ -86,48 +87,88 @@ impl Known {
     }
 
     async fn try_answer(&self, request: Request) -> Result<Reply, Absent> {
-        let answer = match request {
-            Request::Overview => Answer::Overview(self.overview().await),
-            Request::Sessions { router } => Answer::Sessions(self.sessions(router).await?),
-            Request::Session { router, session } => {
-                let (handle, index) = self.session(&router, &session)?;
+        Ok(match request {
+            Request::Overview => Answer::Overview(self.overview().await).into(),
+            Request::Show(what) => return self.show(what).await,
+            Request::Enter { place } => return self.place(&place),
+            Request::Down => Answer::End.into(),
+        })
+    }
+
+    async fn show(&self, what: What) -> Result<Reply, Absent> {
+        let answer = match what {
+            What::Sessions { router } => Answer::Sessions(self.sessions(router).await?),
+            What::Session(of) => {
+                let (handle, index) = self.session(&of)?;
                 let now = self.window.clock.now();
                 let detail = handle.inspect(move |router, _| view::session(router, index, now));
-                let detail = detail.await.flatten().ok_or_else(|| ended(&router))?;
+                let detail = detail.await.flatten().ok_or_else(|| ended(&of.router))?;
                 let told = detail.told(&self.history.borrow(), now);
                 Answer::Session(Box::new(told))
             }
-            Request::Routes {
-                router,
-                table,
-                session,
-            } => return self.routes(&router, table, session.as_deref()).await,
-            Request::Route { router, prefix } => {
+            What::Routes { router } => {
                 let handle = self.router(&router)?;
-                let detail = handle.inspect(move |router, _| view::route(router, &prefix));
-                let detail = detail.await.ok_or_else(|| ended(&router))?;
-                Answer::Route(Box::new(detail.ok_or_else(|| Absent {
-                    message: format!("`{router}` has no route to {prefix}"),
-                    help: Some(format!("`peerlab show routes {router}` lists what it has")),
-                })?))
+                return self.routes(handle, routes::Table::Used).await;
             }
-            Request::Bfd { router } => Answer::Bfd(self.bfd(router.as_deref()).await?),
-            Request::Lacp { router } => Answer::Lacp(self.lags(router.as_deref()).await?),
-            Request::Policy { router, session } => {
-                let (handle, index) = self.session(&router, &session)?;
+            What::Received(of) => return self.table(&of, routes::Table::Received).await,
+            What::Accepted(of) => return self.table(&of, routes::Table::Accepted).await,
+            What::Refused(of) => return self.table(&of, routes::Table::Refused).await,
+            What::Advertised(of) => return self.table(&of, routes::Table::Advertised).await,
+            What::Route {
+                router,
+                destination,
+            } => self.route(&router, destination).await?,
+            What::Bfd { router, session } => {
+                let (router, session) = (router.as_deref(), session.as_deref());
+                Answer::Bfd(self.bfd(router, session).await?)
+            }
+            What::Lacp { router } => Answer::Lacp(self.lags(router.as_deref()).await?),
+            What::Policy(of) => {
+                let (handle, index) = self.session(&of)?;
                 let policies = handle.inspect(move |router, _| view::policies(router, index));
-                Answer::Policy(policies.await.flatten().ok_or_else(|| ended(&router))?)
+                let policies = policies.await.flatten();
+                Answer::Policy(policies.ok_or_else(|| ended(&of.router))?)
             }
-            Request::Enter { place } => return self.place(&place),
-            Request::Down => Answer::End,
         };
         Ok(answer.into())
+    }
+
+    async fn route(&self, name: &str, destination: Destination) -> Result<Answer, Absent> {
+        let handle = self.router(name)?;
+        let looked = handle.inspect(move |router, _| {
+            let (asked, exact) = match destination {
+                Destination::Prefix(prefix) => (prefix, true),
+                Destination::Address(address) => (IpNet::from(address), false),
+            };
+            let around = router.covering(&asked);
+            let wanted = if exact { Some(asked) } else { around };
+            (
+                wanted.and_then(|prefix| view::route(router, &prefix)),
+                around,
+            )
+        });
+        let (route, around) = looked.await.ok_or_else(|| ended(name))?;
+        let to = match destination {
+            Destination::Prefix(prefix) => prefix.to_string(),
+            Destination::Address(address) => address.to_string(),
+        };
+        let help = match around {
+            Some(around) => format!("the nearest around it is {around}"),
+            None => format!("`peerlab show routes {name}` lists what it uses"),
+        };
+        match route {
+            Some(route) => Ok(Answer::Route(Box::new(route))),
+            None => Err(Absent {
+                message: format!("`{name}` has no route to {to}"),
+                help: Some(help),
+            }),
+        }
     }
 
     async fn overview(&self) -> Overview {
         let sessions = self.sessions(None).await.unwrap_or_default();
         let lags = self.lags(None).await.unwrap_or_default();
-        let bfd = self.bfd(None).await.unwrap_or_default();
+        let bfd = self.bfd(None, None).await.unwrap_or_default();
         let mut routers = Vec::new();
         for (name, handle) in self.window.routers.iter() {
             let look = |router: &Router, _: &Fib| (router.config().asn, router.loc_rib().len());
@@ -165,6 +206,7 @@ impl Known {
         });
         let now = self.window.clock.now();
         Overview {
+            lab: self.name.to_string(),
             up_for: now.since(crate::time::At::ZERO).as_millis() as f64 / 1e3,
             routers,
             connections: connections.collect(),
@@ -188,30 +230,19 @@ impl Known {
         Ok(sessions)
     }
 
-    async fn routes(
+    /// A table of a session.
+    async fn table(
         &self,
-        router: &str,
-        table: Table,
-        session: Option<&str>,
+        of: &Of,
+        table: fn(SessionIndex) -> routes::Table,
     ) -> Result<Reply, Absent> {
-        let handle = self.router(router)?;
-        let index = session.map(|session| self.session(router, session));
-        let index = index.transpose()?.map(|(_, index)| index);
-        let table = match (table, index) {
-            (Table::Used, _) => routes::Table::Used,
-            (Table::Received, Some(index)) => routes::Table::Received(index),
-            (Table::Accepted, Some(index)) => routes::Table::Accepted(index),
-            (Table::Refused, Some(index)) => routes::Table::Refused(index),
-            (Table::Advertised, Some(index)) => routes::Table::Advertised(index),
-            (_, None) => {
-                return Err(Absent {
-                    message: "this table belongs to a session, and none is named".to_owned(),
-                    help: None,
-                });
-            }
-        };
+        let (handle, index) = self.session(of)?;
+        self.routes(handle, table(index)).await
+    }
+
+    async fn routes(&self, handle: &RouterHandle, table: routes::Table) -> Result<Reply, Absent> {
         let prefixes = handle.inspect(move |router, _| routes::prefixes(router, table));
-        let mut prefixes = prefixes.await.ok_or_else(|| ended(router))?;
+        let mut prefixes = prefixes.await.ok_or_else(|| ended(handle.name()))?;
         // A million takes a tenth of a second, in which nobody else need wait.
         let sorted = tokio::task::spawn_blocking(move || {
             prefixes.sort_unstable();
@@ -237,9 +268,18 @@ impl Known {
         Ok(lags)
     }
 
-    async fn bfd(&self, router: Option<&str>) -> Result<Vec<view::Bfd>, Absent> {
+    /// The BFD sessions that are ours, of all routers, of one, or this one.
+    async fn bfd(
+        &self,
+        router: Option<&str>,
+        session: Option<&str>,
+    ) -> Result<Vec<view::Bfd>, Absent> {
         let mut sessions = Vec::new();
-        for link in self.ends(router)? {
+        let ends = self.ends(router)?;
+        if let Some(device) = router.and_then(|router| self.played_by(router, asked_for_bfd)) {
+            return Err(device);
+        }
+        for link in ends {
             for family in Family::ALL {
                 let session = session_name(&link.connection, family);
                 let end = End {
@@ -252,7 +292,16 @@ impl Known {
                 }
             }
         }
-        Ok(sessions)
+        let (Some(router), Some(wanted)) = (router, session) else {
+            return Ok(sessions);
+        };
+        let place = sessions.iter().position(|one| one.session == wanted);
+        let Some(place) = place else {
+            let names: Vec<&str> = sessions.iter().map(|one| one.session.as_str()).collect();
+            let place = format!("at `{router}`");
+            return Err(absent("BFD session", &place, wanted, &names));
+        };
+        Ok(vec![sessions.swap_remove(place)])
     }
 
     /// The ends of all connections, or of those at a router, Microsoft's first.
@@ -296,21 +345,38 @@ impl Known {
         if let Some(router) = self.window.routers.get(name) {
             return Ok(router);
         }
-        if let Some((device, _)) = self.window.devices.get(name) {
-            return Err(Absent {
-                message: format!("`{name}` is played by {device}, which peerlab cannot look into"),
-                help: Some(format!("ask it itself: `peerlab exec {name} -- COMMAND`")),
-            });
+        if let Some(device) = self.played_by(name, asked_for_routes) {
+            return Err(device);
         }
         let names: Vec<&str> = self.window.routers.keys().map(String::as_str).collect();
         Err(absent("router", "in this lab", name, &names))
     }
 
+    /// That a router is played by a daemon, and how that one is asked.
+    fn played_by(&self, name: &str, asked: fn(Daemon) -> &'static str) -> Option<Absent> {
+        let (daemon, _) = self.window.devices.get(name)?;
+        Some(Absent {
+            message: format!("`{name}` is played by {daemon}, which peerlab cannot look into"),
+            help: Some(format!(
+                "ask it itself: `peerlab exec {name} -- {}`",
+                asked(*daemon)
+            )),
+        })
+    }
+
     /// A session of a simulated router.
-    fn session(&self, router: &str, name: &str) -> Result<(&RouterHandle, SessionIndex), Absent> {
+    fn session(&self, of: &Of) -> Result<(&RouterHandle, SessionIndex), Absent> {
+        let router = &of.router;
         let handle = self.router(router)?;
+        let names = || handle.sessions().iter().map(String::as_str);
+        let Some(name) = &of.session else {
+            return Err(Absent {
+                message: format!("`{router}` has several sessions, and none is named"),
+                help: Some(format!("there are {}", list(names()))),
+            });
+        };
         let index = handle.session(name).ok_or_else(|| {
-            let names: Vec<&str> = handle.sessions().iter().map(String::as_str).collect();
+            let names: Vec<&str> = names().collect();
             absent("session", &format!("at `{router}`"), name, &names)
         })?;
         Ok((handle, index))
@@ -341,6 +407,26 @@ fn ended(router: &str) -> Absent {
     Absent {
         message: format!("`{router}` has ended: the lab is going down"),
         help: None,
+    }
+}
+
+/// How a daemon is asked for its sessions and routes.
+fn asked_for_routes(daemon: Daemon) -> &'static str {
+    match daemon {
+        Daemon::Bird => "birdc show route all",
+        Daemon::Frr => "vtysh -c 'show bgp summary'",
+        Daemon::Gobgp => "gobgp neighbor",
+        Daemon::Openbgpd => "bgpctl show",
+        Daemon::Exabgp => "exabgpcli show neighbor summary",
+    }
+}
+
+/// How it is asked for BFD; those without any have nothing to tell.
+fn asked_for_bfd(daemon: Daemon) -> &'static str {
+    match daemon {
+        Daemon::Bird => "birdc show bfd sessions",
+        Daemon::Frr => "vtysh -c 'show bfd peers'",
+        Daemon::Gobgp | Daemon::Openbgpd | Daemon::Exabgp => asked_for_routes(daemon),
     }
 }
 

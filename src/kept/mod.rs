@@ -24,7 +24,7 @@ use std::str::FromStr;
 use nix::unistd::Uid;
 
 pub use client::{Kept, KeptError, find, labs};
-pub use protocol::{Answer, Request, Table};
+pub use protocol::{Answer, Destination, Of, Request, What};
 pub use server::Server;
 
 /// The longest name: an abstract socket's has 107 bytes.

@@ -17,7 +17,7 @@ use tokio::time::timeout;
 
 use super::answer::{Known, Reply};
 use super::protocol::LONGEST_REQUEST;
-use super::{Answer, Request};
+use super::{Answer, Name, Request};
 use crate::kernel::join::Namespaces;
 use crate::kernel::unix::{self, Peer};
 use crate::lab::window::Window;
@@ -37,19 +37,24 @@ pub struct Server {
 }
 
 impl Server {
-    /// Listens on a socket that is open ([`unix::open`]). Who asks for the lab's end is heard on `end`. Must be called
+    /// Answers for a lab of this name on a socket that is open ([`unix::open`]). Who asks for the lab's end is heard on `end`. Must be called
     /// inside a tokio `LocalSet`.
     ///
     /// # Errors
     /// The socket cannot be watched.
     pub fn start(
+        name: Name,
         socket: OwnedFd,
         window: Window,
         history: Rc<RefCell<History>>,
         end: UnboundedSender<&'static str>,
     ) -> io::Result<Server> {
         let listener = UnixListener::from_std(socket.into())?;
-        let known = Known { window, history };
+        let known = Known {
+            name,
+            window,
+            history,
+        };
         let task = spawn_local(async move {
             let free = Arc::new(Semaphore::new(CLIENTS));
             // It is never closed.

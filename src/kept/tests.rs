@@ -3,7 +3,7 @@
 use nix::unistd::{Uid, geteuid};
 
 use super::client::choose;
-use super::{Kept, Name};
+use super::{Destination, Kept, Name};
 
 fn kept(uid: Uid, name: &str) -> Kept {
     let name = name.parse().expect("a name");
@@ -43,4 +43,20 @@ fn a_lab_is_chosen_by_its_name_or_because_it_is_the_only_one() {
     );
     let none = choose(Vec::new(), None).expect_err("none");
     assert!(none.help().expect("help").contains("peerlab up"));
+}
+
+#[test]
+fn a_destination_is_a_prefix_or_an_address() {
+    let read = |text: &str| text.parse::<Destination>();
+    for prefix in ["198.51.100.0/24", "2001:db8::/32", "0.0.0.0/0"] {
+        let expected = prefix.parse().expect("a prefix");
+        assert_eq!(read(prefix), Ok(Destination::Prefix(expected)));
+    }
+    for address in ["198.51.100.7", "2001:db8::1"] {
+        let expected = address.parse().expect("an address");
+        assert_eq!(read(address), Ok(Destination::Address(expected)));
+    }
+    let help = |text: &str| read(text).expect_err("nothing of both");
+    assert!(help("198.51.100.7/24").contains("198.51.100.0/24"));
+    assert!(help("ams-1").starts_with("neither a prefix"));
 }

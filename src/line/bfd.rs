@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::thread::{Source, Surroundings};
 use super::{End, LineError, LineEvent};
 use crate::bfd::{
-    Config, Counters, Diagnostic, Input, Output, Session, State, StateChange, Timers,
+    Config, Counters, Diagnostic, Heard, Input, Output, Session, State, StateChange, Timers,
 };
 use crate::kernel::carrier::CarrierEvents;
 use crate::kernel::namespace::Namespace;
@@ -113,6 +113,10 @@ pub struct BfdStatus {
     pub state: State,
     /// Why it last changed.
     pub diagnostic: Diagnostic,
+    /// Our intervals and multiplier, as they are wanted.
+    pub timers: Timers,
+    /// What the remote said last; `None` while nothing was heard.
+    pub heard: Option<Heard>,
     /// The interval between packets we send, before jitter.
     pub transmit_interval: Duration,
     /// The Detection Time; `None` before the first packet.
@@ -232,6 +236,8 @@ impl BfdLine {
             discriminator: self.session.my_discriminator(),
             state: self.session.state(),
             diagnostic: self.session.diagnostic(),
+            timers: self.session.timers(),
+            heard: self.session.heard(),
             transmit_interval: self.session.transmit_interval(),
             detection_time: self.session.detection_time(),
             counters: self.session.counters(),

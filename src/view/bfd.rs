@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::history::{Change, History, seconds};
+use crate::bfd;
 use crate::line::{BfdStatus, End};
 use crate::time::At;
 
@@ -27,6 +28,10 @@ pub struct Bfd {
     pub diagnostic: String,
     /// Since it came there.
     pub since: Option<f64>,
+    /// What we want: intervals and multiplier.
+    pub wants: Timers,
+    /// What the remote said last; none while nothing was heard.
+    pub heard: Option<Heard>,
     /// Between packets we send, before jitter.
     pub transmit_interval: f64,
     /// The Detection Time; none before the first packet.
@@ -49,6 +54,56 @@ pub struct Bfd {
     pub changes: Vec<Change>,
 }
 
+/// Intervals of one end, in seconds, and its multiplier.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Timers {
+    /// Desired Min TX Interval.
+    pub desired_min_tx: f64,
+    /// Required Min RX Interval.
+    pub required_min_rx: f64,
+    /// Detect Mult.
+    pub detect_multiplier: u8,
+}
+
+/// What the remote said in its last packet.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Heard {
+    /// Its discriminator.
+    pub discriminator: u32,
+    /// Its state.
+    pub state: String,
+    /// Its diagnostic.
+    pub diagnostic: String,
+    /// Its intervals and multiplier.
+    pub timers: Timers,
+    /// Its BFD does not share fate with its control plane (the C bit).
+    pub control_plane_independent: bool,
+}
+
+impl From<bfd::Timers> for Timers {
+    fn from(of: bfd::Timers) -> Timers {
+        Timers {
+            desired_min_tx: seconds(of.desired_min_tx.duration()),
+            required_min_rx: seconds(of.required_min_rx.duration()),
+            detect_multiplier: of.detect_multiplier.get(),
+        }
+    }
+}
+
+impl From<bfd::Heard> for Heard {
+    fn from(of: bfd::Heard) -> Heard {
+        Heard {
+            discriminator: of.discriminator.get(),
+            state: of.state.name().to_owned(),
+            diagnostic: of.diagnostic.words().to_owned(),
+            timers: of.timers.into(),
+            control_plane_independent: of.control_plane_independent,
+        }
+    }
+}
+
 /// A BFD session.
 pub fn bfd(end: &End, status: &BfdStatus, history: &History, now: At) -> Bfd {
     let past = history.bfd(&end.router, &end.connection);
@@ -61,6 +116,8 @@ pub fn bfd(end: &End, status: &BfdStatus, history: &History, now: At) -> Bfd {
         state: status.state.name().to_owned(),
         diagnostic: status.diagnostic.words().to_owned(),
         since: past.last(now).map(|(since, _)| since),
+        wants: status.timers.into(),
+        heard: status.heard.map(Heard::from),
         transmit_interval: seconds(status.transmit_interval),
         detection_time: status.detection_time.map(seconds),
         discriminator: status.discriminator.get(),

@@ -28,6 +28,9 @@ pub struct History {
 pub struct Past {
     /// The last changes of its state, the latest last: when, the new state, and why.
     changes: VecDeque<(At, String, String)>,
+    /// How often it was lost that was up, and the last time and why.
+    losses: u64,
+    lost: Option<(At, String)>,
 }
 
 /// A change of state, or a message, seen from now.
@@ -120,6 +123,11 @@ fn past(of: &BTreeMap<(String, String), Past>, router: &str, name: &str) -> Past
 
 impl Past {
     fn changed(&mut self, at: At, state: &str, why: &str) {
+        let was_up = |state: &str| matches!(state, "Established" | "up");
+        if self.changes.back().is_some_and(|(_, last, _)| was_up(last)) && !was_up(state) {
+            self.losses += 1;
+            self.lost = Some((at, why.to_owned()));
+        }
         if self.changes.len() == CHANGES {
             self.changes.pop_front();
         }
@@ -135,6 +143,12 @@ impl Past {
             why: why.clone(),
         };
         self.changes.iter().map(change).collect()
+    }
+
+    /// How often it was lost that was up, how long ago the last time, in seconds, and why.
+    pub fn lost(&self, now: At) -> Option<(u64, f64, &str)> {
+        let (at, why) = self.lost.as_ref()?;
+        Some((self.losses, seconds(now.since(*at)), why))
     }
 
     /// How long it has been in its state, in seconds, and why it came there.

@@ -18,14 +18,16 @@ mod session;
 pub(crate) mod tests;
 
 pub use attributes::Attributes;
-pub use bfd::{Bfd, bfd};
+pub use bfd::{Bfd, Heard, Timers as BfdTimers, bfd};
 pub use history::{Change, History, Past};
 pub use lag::{Frames, Lag, Member, Port, lag};
 pub use overview::{ConnectionLine, Overview, RouterLine};
 pub use policy::{Policies, policies};
 pub use route::{Candidate, RouteDetail, Standing, Told, route};
 pub use routes::Route;
-pub use session::{Counters, Messages, Session, SessionDetail, Timers, session, sessions};
+pub use session::{
+    Counters, MaximumPrefixes, Messages, Session, SessionDetail, Timers, session, sessions,
+};
 
 use schemars::{JsonSchema, schema_for};
 

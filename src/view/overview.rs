@@ -11,6 +11,8 @@ use crate::topology::of_session;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Overview {
+    /// Its name.
+    pub lab: String,
     /// Seconds since it began to be built.
     pub up_for: f64,
     /// Its routers, by name.

@@ -7,8 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Attributes;
-use super::routes::name;
-use crate::router::{Outcome, Router, SessionIndex};
+use super::routes::{identifier, name};
+use crate::router::{Explained, Outcome, Router, SessionIndex};
 
 /// A prefix as a router sees it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -40,6 +40,9 @@ pub struct Candidate {
     /// Path identifier (RFC 7911), if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path_id: Option<u32>,
+    /// It is kept from before its session was lost, or not yet refreshed (RFC 4724, RFC 7313).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stale: bool,
     /// What became of it.
     pub standing: Standing,
     /// Why, in words: `chosen over via ams-2: shorter AS path`.
@@ -73,6 +76,9 @@ pub enum Standing {
 pub struct Told {
     /// On which session.
     pub session: String,
+    /// Path identifier (RFC 7911), if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path_id: Option<u32>,
     /// What.
     #[serde(flatten)]
     pub attributes: Attributes,
@@ -84,12 +90,12 @@ pub fn route(router: &Router, prefix: &IpNet) -> Option<RouteDetail> {
     let others: Vec<String> = explained
         .iter()
         .filter(|path| matches!(path.outcome, Outcome::Lost(_) | Outcome::Equal))
-        .map(|path| name(router, path.session))
+        .map(|path| path_name(router, path))
         .collect();
     let best = explained
         .iter()
         .find(|path| matches!(path.outcome, Outcome::Best(_)));
-    let best = best.map(|path| name(router, path.session));
+    let best = best.map(|path| path_name(router, path));
     let candidates: Vec<Candidate> = explained
         .iter()
         .map(|path| {
@@ -103,7 +109,8 @@ pub fn route(router: &Router, prefix: &IpNet) -> Option<RouteDetail> {
             Candidate {
                 session: name(router, path.session),
                 neighbour: spec.map_or(IpAddr::from([0, 0, 0, 0]), |spec| spec.peer),
-                path_id: (path.path_id != 0).then_some(path.path_id),
+                path_id: identifier(path.path_id),
+                stale: path.stale,
                 standing,
                 why,
                 attributes: path.attributes.map(|set| Attributes::from(set.as_ref())),
@@ -112,10 +119,12 @@ pub fn route(router: &Router, prefix: &IpNet) -> Option<RouteDetail> {
         })
         .collect();
     let sessions = || (0..router.config().sessions.len() as u16).map(SessionIndex);
-    let advertised = sessions().filter_map(|session| {
-        let attributes = router.adj_rib_out(session)?.get(prefix)?;
-        Some(Told {
+    let advertised = sessions().flat_map(|session| {
+        let told = router.adj_rib_out(session).into_iter();
+        let paths = told.flat_map(|rib| rib.paths(prefix));
+        paths.map(move |(path_id, attributes)| Told {
             session: name(router, session),
+            path_id: identifier(path_id),
             attributes: attributes.as_ref().into(),
         })
     });
@@ -136,6 +145,15 @@ pub fn route(router: &Router, prefix: &IpNet) -> Option<RouteDetail> {
         candidates,
         advertised,
     })
+}
+
+/// Its session, and which of several paths it is.
+fn path_name(router: &Router, path: &Explained<'_>) -> String {
+    let session = name(router, path.session);
+    match identifier(path.path_id) {
+        Some(id) => format!("{session} path {id}"),
+        None => session,
+    }
 }
 
 fn words(

@@ -38,6 +38,9 @@ pub struct Route {
     /// Path identifier (RFC 7911), if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path_id: Option<u32>,
+    /// It is kept from before its session was lost, or not yet refreshed (RFC 4724, RFC 7313).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stale: bool,
     /// Of a route in use: the session it came from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
@@ -87,8 +90,9 @@ pub fn page(router: &Router, table: Table, prefixes: &[IpNet]) -> Vec<Route> {
         .flat_map(|prefix| match table {
             Table::Used => used(router, prefix).into_iter().collect(),
             Table::Advertised(session) => {
-                let told = router.adj_rib_out(session).and_then(|rib| rib.get(prefix));
-                told.map(|told| plain(*prefix, told)).into_iter().collect()
+                let told = router.adj_rib_out(session).into_iter();
+                let paths = told.flat_map(|rib| rib.paths(prefix));
+                paths.map(|(id, told)| plain(*prefix, id, told)).collect()
             }
             Table::Received(session) | Table::Accepted(session) | Table::Refused(session) => {
                 received(router, table, session, prefix)
@@ -106,7 +110,8 @@ fn used(router: &Router, prefix: &IpNet) -> Option<Route> {
             .map(|hop| format!("{} {}", hop.gateway, hop.interface))
             .collect(),
         reason: Some(selected.reason.to_string()),
-        ..plain(*prefix, selected.attributes)
+        stale: selected.stale,
+        ..plain(*prefix, selected.path_id, selected.attributes)
     })
 }
 
@@ -124,7 +129,8 @@ fn received(router: &Router, table: Table, session: SessionIndex, prefix: &IpNet
             };
             Some(Route {
                 prefix: *prefix,
-                path_id: (path.path_id != 0).then_some(path.path_id),
+                path_id: identifier(path.path_id),
+                stale: path.stale,
                 from: None,
                 next_hops: Vec::new(),
                 reason: reason.map(ToString::to_string),
@@ -134,15 +140,21 @@ fn received(router: &Router, table: Table, session: SessionIndex, prefix: &IpNet
         .collect()
 }
 
-fn plain(prefix: IpNet, attributes: &crate::bgp::attributes::Attributes) -> Route {
+fn plain(prefix: IpNet, path_id: u32, attributes: &crate::bgp::attributes::Attributes) -> Route {
     Route {
         prefix,
-        path_id: None,
+        path_id: identifier(path_id),
+        stale: false,
         from: None,
         next_hops: Vec::new(),
         reason: None,
         attributes: Some(attributes.into()),
     }
+}
+
+/// A path identifier (RFC 7911), if it is one.
+pub(super) fn identifier(path_id: u32) -> Option<u32> {
+    (path_id != 0).then_some(path_id)
 }
 
 /// A session's name.

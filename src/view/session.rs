@@ -10,7 +10,7 @@ use super::history::{Change, History, seconds};
 use crate::bgp::family::Families;
 use crate::bgp::message::{Capabilities, Role};
 use crate::bgp::notification::Notification;
-use crate::bgp::session::{self, Direction};
+use crate::bgp::session::{self, Activity, Direction};
 use crate::router::{Router, SessionIndex};
 use crate::time::At;
 
@@ -32,12 +32,18 @@ pub struct Session {
     pub since: Option<f64>,
     /// Why it came there.
     pub why: Option<String>,
+    /// How often it was lost.
+    pub lost: u64,
+    /// When it was lost last, and why.
+    pub last_lost: Option<Change>,
     /// Routes received: Adj-RIB-In.
     pub received: usize,
     /// Those of them that import policy accepts.
     pub accepted: usize,
     /// Routes refused by policy, or malformed and treated as withdrawn.
     pub refused: usize,
+    /// Routes kept from before the session was lost, or not yet refreshed (RFC 4724, RFC 7313).
+    pub stale: usize,
     /// Routes advertised: Adj-RIB-Out.
     pub advertised: usize,
 }
@@ -71,6 +77,12 @@ pub struct SessionDetail {
     pub guards: Vec<String>,
     /// Times.
     pub timers: Timers,
+    /// How many routes the neighbour may bring, if that is limited.
+    pub maximum_prefixes: Option<MaximumPrefixes>,
+    /// Seconds until the session is stopped, while it is being shut down gracefully (RFC 8326).
+    pub drained_in: Option<f64>,
+    /// Something is still to be told the neighbour.
+    pub advertising: bool,
     /// Timers that run, with the seconds that are left, by the names of RFC 4271.
     pub running: Vec<(String, f64)>,
     /// Capabilities (RFC 5492) that we announce.
@@ -97,10 +109,28 @@ pub struct Timers {
     pub hold_proposed: f64,
     /// The hold time agreed on, while established; 0 is off.
     pub hold: Option<f64>,
-    /// The keepalive time we are configured with; a third of the hold time agreed on if that is less.
+    /// The keepalive time in use: what we are configured with, or a third of the hold time agreed on if that is less.
     pub keepalive: f64,
+    /// MinRouteAdvertisementInterval (RFC 4271, section 9.2.1.1); 0 is off.
+    pub advertisement: f64,
     /// Between attempts to connect.
     pub connect_retry: f64,
+}
+
+/// How many routes the neighbour may bring, and how near it is.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct MaximumPrefixes {
+    /// So many; with one more the session is ended.
+    pub limit: u32,
+    /// From so many on it is told.
+    pub warn_at: u32,
+    /// That was told.
+    pub warned: bool,
+    /// The session was ended for it, and rests or is stopped.
+    pub ended: bool,
+    /// How long it rests then, in seconds; none until it is started by hand.
+    pub restart_after: Option<f64>,
 }
 
 /// What a session has counted.
@@ -162,8 +192,9 @@ fn one(router: &Router, index: SessionIndex) -> Option<Session> {
     let config = router.config();
     let spec = config.sessions.get(index.index())?;
     let received = router.adj_rib_in(index).into_iter();
-    let (mut accepted, mut refused) = (0, 0);
+    let (mut accepted, mut refused, mut stale) = (0, 0, 0);
     for route in received.flat_map(|rib| rib.iter()) {
+        stale += usize::from(route.stale);
         match route.imported {
             Some(_) => accepted += 1,
             None => refused += 1,
@@ -177,9 +208,12 @@ fn one(router: &Router, index: SessionIndex) -> Option<Session> {
         state: router.state(index).to_string(),
         since: None,
         why: None,
+        lost: 0,
+        last_lost: None,
         received: router.adj_rib_in(index).map_or(0, |rib| rib.len()),
         accepted,
         refused,
+        stale,
         advertised: router.adj_rib_out(index).map_or(0, |rib| rib.len()),
     })
 }
@@ -196,6 +230,23 @@ pub fn session(router: &Router, index: SessionIndex, now: At) -> Option<SessionD
             state: state.to_owned(),
             why: notification.to_string(),
         })
+    };
+    let maximum_prefixes = spec.maximum_prefixes.map(|maximum| {
+        let sent = status.notification_sent.map(|(_, last)| last);
+        let rests = matches!(status.activity, Activity::Rests | Activity::Stopped);
+        MaximumPrefixes {
+            limit: maximum.limit,
+            warn_at: (u64::from(maximum.limit) * u64::from(maximum.warn_at)).div_ceil(100) as u32,
+            warned: router.is_warned(index),
+            ended: rests && sent.is_some_and(Notification::is_maximum_prefixes),
+            restart_after: maximum.restart_after.map(seconds),
+        }
+    });
+    let hold = negotiated.map(|negotiated| negotiated.hold);
+    let keepalive = match hold {
+        Some(Some(hold)) => spec.timers.keepalive.min(hold / 3),
+        Some(None) => Duration::ZERO,
+        None => spec.timers.keepalive,
     };
     let bfd = match (spec.use_bfd, spec.bfd_strict) {
         (_, true) => "strict",
@@ -257,10 +308,16 @@ pub fn session(router: &Router, index: SessionIndex, now: At) -> Option<SessionD
             .collect(),
         timers: Timers {
             hold_proposed: seconds(spec.timers.hold),
-            hold: negotiated.map(|negotiated| seconds(negotiated.hold.unwrap_or(Duration::ZERO))),
-            keepalive: seconds(spec.timers.keepalive),
+            hold: hold.map(|hold| seconds(hold.unwrap_or_default())),
+            keepalive: seconds(keepalive),
+            advertisement: seconds(spec.advertisement_interval),
             connect_retry: seconds(spec.timers.connect_retry),
         },
+        maximum_prefixes,
+        drained_in: router.drained_at(index).map(|at| seconds(at.since(now))),
+        advertising: router
+            .adj_rib_out(index)
+            .is_some_and(|out| out.is_pending()),
         running: status
             .timers
             .iter()
@@ -290,6 +347,14 @@ impl Session {
         if let Some((since, why)) = past.last(now) {
             self.since = Some(since);
             self.why = Some(why.to_owned()).filter(|why| !why.is_empty());
+        }
+        if let Some((times, ago, why)) = past.lost(now) {
+            self.lost = times;
+            self.last_lost = Some(Change {
+                ago,
+                state: "lost".to_owned(),
+                why: why.to_owned(),
+            });
         }
         self
     }
@@ -328,14 +393,13 @@ fn words(capabilities: &Capabilities) -> Vec<String> {
     let there = plain.into_iter().filter(|(there, _)| *there);
     words.extend(there.map(|(_, name)| name.to_owned()));
     if let Some(restart) = &capabilities.graceful_restart {
-        let kept = match restart.families.is_empty() {
-            true => "helper only".to_owned(),
-            false => names(restart.families),
-        };
-        words.push(format!(
-            "graceful restart within {} s ({kept})",
-            restart.time
-        ));
+        words.push(match restart.families.is_empty() {
+            true => "graceful restart as helper".to_owned(),
+            false => {
+                let kept = names(restart.families);
+                format!("graceful restart within {} s ({kept})", restart.time)
+            }
+        });
     }
     if let Some(role) = capabilities.role {
         words.push(format!("role {}", role_name(role)));

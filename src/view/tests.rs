@@ -6,12 +6,14 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::{History, routes};
+use crate::bgp::family::{Families, Family};
+use crate::bgp::message::GracefulRestart;
 use crate::bgp::policy::{Match, Policy, PrefixSet, Rule, Verdict};
 use crate::record::{Entry, Fact};
 use crate::router::tests::net::{Net, ms, net};
 use crate::router::{
-    Originated, OriginatedAttributes, Router, RouterConfig, RouterOptions, SessionIndex,
-    SessionSpec, Sessions,
+    Input, MaximumPrefixes, Originated, OriginatedAttributes, Router, RouterConfig, RouterOptions,
+    SessionIndex, SessionSpec, Sessions,
 };
 use crate::time::At;
 
@@ -88,11 +90,53 @@ pub(crate) fn two_edges() -> Net {
     net
 }
 
+/// The same router with a neighbour that is told all paths, a limit of three routes from `ams-1`, of which it tells from two
+/// on, and restarts that are borne with: `edge-1` has just died.
+pub(crate) fn three_neighbours() -> Net {
+    let family = Families::from(Family::Ipv4Unicast);
+    let told: [(&str, &[u32]); 2] = [("198.18.0.0/24", &[]), ("198.18.1.0/24", &[])];
+    let mut far = end("far", 3, 0, 64510);
+    far.capabilities.add_path_send = family;
+    far.advertisement_interval = ms(5_000);
+    let sessions = vec![end("ams-1", 1, 0, 8075), end("ams-2", 2, 0, 8075), far];
+    let mut pe = config("pe", 64500, 9, sessions);
+    pe.sessions[0].maximum_prefixes = Some(MaximumPrefixes {
+        limit: 3,
+        warn_at: 60,
+        restart_after: Some(ms(60_000)),
+    });
+    let mut up = end("pe", 3, 1, 64500);
+    up.capabilities.add_path_receive = family;
+    let mut configs = vec![
+        pe,
+        edge(1, &told),
+        edge(2, &told),
+        config("far", 64510, 3, vec![up]),
+    ];
+    for router in [0, 1] {
+        configs[router].sessions[0].capabilities.graceful_restart = Some(GracefulRestart {
+            restarting: false,
+            notification: false,
+            time: 120,
+            families: family,
+            preserved: family,
+        });
+    }
+    let mut net = Net::new(configs, ms(1));
+    net.start();
+    let done = |net: &Net| net.all_established();
+    assert!(net.run_until(ms(10_000), done), "all sessions are up");
+    net.run(ms(10_000));
+    net.input(1, Input::Crash);
+    net.run(ms(100));
+    net
+}
+
 fn pe(net: &Net) -> &Router {
     &net.routers[net.named("pe")]
 }
 
-fn history(net: &Net) -> History {
+pub(crate) fn history(net: &Net) -> History {
     let mut history = History::default();
     for (at, fact) in &net.facts {
         let (at, fact) = (*at, fact.clone());
@@ -139,6 +183,62 @@ fn the_reason_of_a_choice_is_told_at_each_candidate() {
     }
     let unknown = "192.0.2.0/24".parse().expect("a prefix");
     assert_eq!(super::route(router, &unknown), None);
+}
+
+#[test]
+fn stale_routes_several_paths_and_limits_are_told() {
+    let net = three_neighbours();
+    let (router, history, now) = (pe(&net), history(&net), net.now);
+    let detail = super::session(router, SessionIndex(0), now).expect("a session");
+    let detail = detail.told(&history, now);
+    let stale = |session: &super::Session| (session.received, session.accepted, session.stale);
+    assert_eq!(stale(&detail.session), (2, 2, 2));
+    assert_eq!(detail.session.lost, 1);
+    assert!(detail.session.last_lost.is_some());
+    // The counts begin anew with the connection: what is stale is not warned of again.
+    let maximum = detail.maximum_prefixes.expect("a limit");
+    assert_eq!((maximum.limit, maximum.warn_at), (3, 2));
+    assert!(!maximum.ended);
+    let prefix = "198.18.0.0/24".parse().expect("a prefix");
+    let route = super::route(router, &prefix).expect("a route");
+    let candidates = route.candidates.iter();
+    let stale: Vec<_> = candidates.map(|c| (c.session.as_str(), c.stale)).collect();
+    assert_eq!(stale, [("ams-1", true), ("ams-2", false)]);
+    let ids = route.advertised.iter().filter(|told| told.session == "far");
+    let ids: Vec<_> = ids.map(|told| told.path_id).collect();
+    assert!(ids.len() == 2 && ids.iter().all(Option::is_some), "{ids:?}");
+    let told = routes::page(
+        router,
+        routes::Table::Advertised(SessionIndex(2)),
+        &[prefix],
+    );
+    assert_eq!(told.len(), 2, "{told:?}");
+    let used = routes::page(router, routes::Table::Used, &[prefix]);
+    assert!(used[0].stale);
+    shown("session", detail);
+    shown("route", route);
+    // The neighbour hears which path is which.
+    let far = &net.routers[net.named("far")];
+    let heard = super::route(far, &prefix).expect("a route");
+    assert!(
+        heard.candidates[0].why.contains("via pe path "),
+        "{heard:?}"
+    );
+}
+
+#[test]
+fn a_destination_is_found_by_the_longest_prefix_around_it() {
+    let net = two_edges();
+    let router = pe(&net);
+    let around = |text: &str| router.covering(&text.parse().expect("a prefix"));
+    let prefix = |text: &str| Some(text.parse().expect("a prefix"));
+    assert_eq!(around("198.18.1.77/32"), prefix("198.18.1.0/24"));
+    assert_eq!(around("198.18.1.0/24"), prefix("198.18.1.0/24"));
+    assert_eq!(around("198.18.0.0/23"), None);
+    assert_eq!(around("2001:db8::1/128"), None);
+    let edge = &net.routers[net.named("edge-1")];
+    let own = edge.covering(&"198.18.0.9/32".parse().expect("a prefix"));
+    assert_eq!(own, prefix("198.18.0.0/24"), "its own");
 }
 
 #[test]

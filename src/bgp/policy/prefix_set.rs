@@ -151,6 +151,9 @@ impl fmt::Display for PrefixSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut entries: Vec<(IpNet, Lengths)> =
             self.entries.iter().map(|(p, l)| (p, *l)).collect();
+        if entries.is_empty() {
+            return f.write_str("{ }");
+        }
         entries.sort();
         let texts: Vec<String> = entries
             .iter()

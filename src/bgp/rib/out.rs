@@ -245,6 +245,14 @@ impl AdjRibOut {
         one.or_else(|| Some(&self.paths.get(&number)?.first()?.1))
     }
 
+    /// What the neighbour was told about a prefix, with path identifiers; 0 without.
+    pub fn paths(&self, number: Number) -> impl Iterator<Item = (u32, &Arc<Attributes>)> {
+        let one = self.told.get(number).and_then(|told| told.set.as_ref());
+        let several = self.paths.get(&number).into_iter().flatten();
+        let one = one.into_iter().map(|set| (0, set));
+        one.chain(several.map(|(id, set)| (*id, set)))
+    }
+
     /// Whether a prefix is known here: told, or to be looked at.
     pub fn knows(&self, number: Number) -> bool {
         let told = self.told.get(number);

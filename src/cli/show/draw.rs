@@ -8,9 +8,11 @@ use std::io::{self, Write};
 pub use self::line::{bfd, lacp};
 pub use self::routes::{RoutesOf, route, routes};
 use super::Page;
-use super::table::{BOLD, Cell, DIM, Table, Tone, number, text, toned};
+use super::table::{BOLD, Cell, Table, Tone, number, text, toned};
 use crate::judge::words;
-use crate::view::{Attributes, Change, Overview, Policies, Session, SessionDetail};
+use crate::view::{
+    Attributes, Change, MaximumPrefixes, Overview, Policies, Session, SessionDetail,
+};
 
 /// Seconds as people write them.
 fn time(seconds: f64) -> String {
@@ -81,7 +83,12 @@ pub fn overview(page: &mut Page, view: &Overview) -> io::Result<()> {
             },
         ]);
     }
-    writeln!(page.text, "{DIM}up for {}{DIM:#}\n", time(view.up_for))?;
+    let name = &view.lab;
+    writeln!(
+        page.text,
+        "{BOLD}{name}{BOLD:#} up for {}\n",
+        time(view.up_for)
+    )?;
     page.table(&connections)?;
     writeln!(page.text)?;
     page.table(&routers)?;
@@ -117,10 +124,10 @@ pub fn sessions(page: &mut Page, view: &[Session]) -> io::Result<()> {
         "state",
         "for",
         "in",
-        "used",
+        "accepted",
         "refused",
         "out",
-        "why",
+        "why, or what happened",
     ]);
     for session in view {
         let refused = match session.refused {
@@ -138,10 +145,29 @@ pub fn sessions(page: &mut Page, view: &[Session]) -> io::Result<()> {
             number(session.accepted),
             number(session.refused).toned(refused),
             number(session.advertised),
-            toned(session.why.as_deref().unwrap_or_default(), Tone::Dim),
+            toned(note(session), Tone::Dim),
         ]);
     }
     page.table(&table)
+}
+
+/// Why a session is not up; of one that is, whether it was lost before and has what it should have.
+fn note(session: &Session) -> String {
+    let mut notes = Vec::new();
+    if session.state != "Established" {
+        notes.extend(session.why.clone());
+    }
+    if session.stale > 0 {
+        notes.push(format!("{} stale", session.stale));
+    }
+    if let Some(Change { ago, why, .. }) = &session.last_lost {
+        let times = match session.lost {
+            1 => "lost".to_owned(),
+            times => format!("lost {times} times, last"),
+        };
+        notes.push(format!("{times} {} ago: {why}", time(*ago)));
+    }
+    notes.join("; ")
 }
 
 /// All about one BGP session.
@@ -201,9 +227,10 @@ pub fn session(page: &mut Page, view: &SessionDetail) -> io::Result<()> {
     facts.add(
         "timers",
         format!(
-            "hold {hold}, keepalive {}, connect retry {}",
-            time(view.timers.keepalive),
-            time(view.timers.connect_retry)
+            "hold {hold}, keepalive {}, connect retry {}, route advertisement {}",
+            off(view.timers.keepalive),
+            time(view.timers.connect_retry),
+            off(view.timers.advertisement)
         ),
     );
     let running = view.running.iter();
@@ -211,13 +238,30 @@ pub fn session(page: &mut Page, view: &SessionDetail) -> io::Result<()> {
     facts.list("guarded by", &view.guards);
     facts.list("running", &running.collect::<Vec<_>>());
     facts.add("BFD", view.bfd.clone());
+    let stale = match line.stale {
+        0 => String::new(),
+        stale => format!(" ({stale} of all stale)"),
+    };
+    let more = if view.advertising {
+        ", more to come"
+    } else {
+        ""
+    };
     facts.add(
         "routes",
         format!(
-            "{} received, {} accepted, {} refused, {} advertised",
+            "{} received, {} accepted, {} refused{stale}, {} advertised{more}",
             line.received, line.accepted, line.refused, line.advertised
         ),
     );
+    if let Some(maximum) = &view.maximum_prefixes {
+        let (text, tone) = limit(maximum);
+        facts.toned("at most", text, tone);
+    }
+    if let Some(left) = view.drained_in {
+        let text = format!("graceful shutdown, stopped in {}", time(left));
+        facts.toned("drains", text, Tone::Uneasy);
+    }
     for (name, of) in [
         ("sent", view.counters.sent),
         ("received", view.counters.received),
@@ -257,6 +301,31 @@ pub fn session(page: &mut Page, view: &SessionDetail) -> io::Result<()> {
     }
     writeln!(page.text)?;
     page.table(&changes("state", &view.changes))
+}
+
+/// A time that may be off.
+fn off(seconds: f64) -> String {
+    match seconds {
+        0.0 => "off".to_owned(),
+        seconds => time(seconds),
+    }
+}
+
+/// How many routes a session may bring, and what became of that.
+fn limit(maximum: &MaximumPrefixes) -> (String, Tone) {
+    let after = match maximum.restart_after {
+        Some(rest) => format!("rests for {} then", time(rest)),
+        None => "stopped then".to_owned(),
+    };
+    let limit = format!(
+        "{} routes, told from {} on, {after}",
+        maximum.limit, maximum.warn_at
+    );
+    match (maximum.ended, maximum.warned) {
+        (true, _) => (format!("{limit}: ended for it"), Tone::Bad),
+        (false, true) => (format!("{limit}: told"), Tone::Uneasy),
+        (false, false) => (limit, Tone::Plain),
+    }
 }
 
 /// The last changes of something, the latest first.

@@ -2,7 +2,7 @@
 
 use super::{Page, RoutesOf, draw};
 use crate::router::SessionIndex;
-use crate::view::tests::two_edges;
+use crate::view::tests::{history, three_neighbours, two_edges};
 use crate::view::{self, routes};
 
 fn drawn(columns: Option<usize>, draw: impl FnOnce(&mut Page) -> std::io::Result<()>) -> String {
@@ -28,6 +28,31 @@ fn a_lab_in_tables() {
             draw::route(page, &route.expect("a route"))?;
         }
         draw::policy(page, &view::policies(router, SessionIndex(0)).expect("two"))
+    });
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn what_is_not_as_it_should_be() {
+    let net = three_neighbours();
+    let router = &net.routers[net.named("pe")];
+    let history = history(&net);
+    let text = drawn(Some(120), |page| {
+        let told = |session: view::Session| session.told(&history, net.now);
+        let sessions: Vec<_> = view::sessions(router).into_iter().map(told).collect();
+        draw::sessions(page, &sessions)?;
+        for session in [SessionIndex(0), SessionIndex(2)] {
+            let session = view::session(router, session, net.now).expect("a session");
+            draw::session(page, &session.told(&history, net.now))?;
+        }
+        let prefix = "198.18.0.0/24".parse().expect("a prefix");
+        draw::route(page, &view::route(router, &prefix).expect("a route"))?;
+        page.routes = RoutesOf::Other;
+        let table = routes::Table::Advertised(SessionIndex(2));
+        draw::routes(page, &routes::page(router, table, &[prefix]))?;
+        page.widths.clear();
+        page.routes = RoutesOf::Used;
+        draw::routes(page, &routes::page(router, routes::Table::Used, &[prefix]))
     });
     insta::assert_snapshot!(text);
 }

@@ -115,6 +115,10 @@ pub struct Selected<'a> {
     pub prefix: IpNet,
     /// The session the best route came from.
     pub from: SessionIndex,
+    /// Its path identifier (RFC 7911); 0 without.
+    pub path_id: u32,
+    /// It is kept over the loss of its session, or not yet refreshed (RFC 4724, RFC 7313).
+    pub stale: bool,
     /// Its attributes.
     pub attributes: &'a Arc<Attributes>,
     /// Next hops of it and of those equal to it.
@@ -152,6 +156,8 @@ impl<'a> LocRib<'a> {
         Some(Selected {
             prefix: table.numbers.prefix(number),
             from: best.session,
+            path_id: best.path_id,
+            stale: best.stale,
             attributes: best.imported.as_ref()?,
             next_hops: table.hops.of(set)?,
             reason: table.reason(number)?,
@@ -184,6 +190,14 @@ impl<'a> Advertised<'a> {
     /// What the neighbour was told about a prefix.
     pub fn get(self, prefix: &IpNet) -> Option<&'a Arc<Attributes>> {
         self.out.get(self.numbers.find(prefix)?)
+    }
+
+    /// What the neighbour was told about a prefix, with path identifiers (RFC 7911); 0 without.
+    pub fn paths(self, prefix: &IpNet) -> impl Iterator<Item = (u32, &'a Arc<Attributes>)> {
+        let number = self.numbers.find(prefix);
+        number
+            .into_iter()
+            .flat_map(move |number| self.out.paths(number))
     }
 
     /// All the neighbour was told, with path identifiers (RFC 7911); 0 without.

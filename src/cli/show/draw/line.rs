@@ -2,13 +2,17 @@
 
 use std::io::{self, Write};
 
-use super::{time, tone, up};
+use super::{Facts, changes, time, tone, up};
+use crate::bfd::Diagnostic;
 use crate::cli::show::Page;
 use crate::cli::show::table::{BOLD, Table, Tone, number, text, toned};
-use crate::view::{Bfd, Frames, Lag};
+use crate::view::{Bfd, BfdTimers as Timers, Frames, Lag};
 
-/// A line for each BFD session.
+/// A line for each BFD session, or one in full.
 pub fn bfd(page: &mut Page, view: &[Bfd]) -> io::Result<()> {
+    if let (true, [session]) = (page.one, view) {
+        return whole_bfd(page, session);
+    }
     let mut table = Table::new([
         "router",
         "session",
@@ -23,12 +27,13 @@ pub fn bfd(page: &mut Page, view: &[Bfd]) -> io::Result<()> {
         "diagnostic",
     ]);
     for session in view {
-        let millis = |seconds: f64| format!("{} ms", (seconds * 1e3).round());
         let discarded = session.discarded + session.foreign;
-        let mut diagnostic = session.diagnostic.clone();
-        if let Some(why) = &session.last_discarded {
-            diagnostic = format!("{diagnostic}; last discarded: {why}");
-        }
+        let discarded_for = session.last_discarded.as_ref();
+        let discarded_for = discarded_for.map(|why| format!("last discarded: {why}"));
+        let notes: Vec<String> = diagnostic(&session.diagnostic)
+            .into_iter()
+            .chain(discarded_for)
+            .collect();
         table.row([
             text(&session.router),
             text(&session.session),
@@ -40,10 +45,96 @@ pub fn bfd(page: &mut Page, view: &[Bfd]) -> io::Result<()> {
             number(session.sent),
             number(session.received),
             number(discarded),
-            toned(diagnostic, Tone::Dim),
+            toned(notes.join("; "), Tone::Dim),
         ]);
     }
     page.table(&table)
+}
+
+fn millis(seconds: f64) -> String {
+    format!("{} ms", (seconds * 1e3).round())
+}
+
+/// What is worth telling of a diagnostic.
+fn diagnostic(diagnostic: &str) -> Option<String> {
+    (diagnostic != Diagnostic::None.words()).then(|| diagnostic.to_owned())
+}
+
+/// All about one BFD session.
+fn whole_bfd(page: &mut Page, view: &Bfd) -> io::Result<()> {
+    let mut facts = Facts::new(&format!("{} {}", view.router, view.session));
+    let since = view.since.map(|since| format!(" for {}", time(since)));
+    let why = diagnostic(&view.diagnostic).map(|why| format!(", {why}"));
+    let state = format!(
+        "{}{}{}",
+        view.state,
+        since.unwrap_or_default(),
+        why.unwrap_or_default()
+    );
+    facts.toned("state", state, tone(&view.state));
+    facts.add(
+        "local",
+        format!("{}, discriminator {}", view.local, view.discriminator),
+    );
+    let wants = |of: &Timers| {
+        format!(
+            "sends every {}, receives every {}, multiplier {}",
+            millis(of.desired_min_tx),
+            millis(of.required_min_rx),
+            of.detect_multiplier
+        )
+    };
+    facts.add("wants", wants(&view.wants));
+    match &view.heard {
+        None => facts.toned(
+            "remote",
+            format!("{}, not heard of", view.remote),
+            Tone::Uneasy,
+        ),
+        Some(heard) => {
+            let why = diagnostic(&heard.diagnostic).map(|why| format!(" ({why})"));
+            facts.add(
+                "remote",
+                format!(
+                    "{}, discriminator {}, {}{}",
+                    view.remote,
+                    heard.discriminator,
+                    heard.state,
+                    why.unwrap_or_default()
+                ),
+            );
+            let apart = match heard.control_plane_independent {
+                true => ", lives apart from its control plane",
+                false => "",
+            };
+            facts.add("it wants", format!("{}{apart}", wants(&heard.timers)));
+        }
+    }
+    let detects = view.detection_time.map(millis);
+    facts.add(
+        "in use",
+        format!(
+            "sends every {}, detects in {}",
+            millis(view.transmit_interval),
+            detects.as_deref().unwrap_or("nothing yet")
+        ),
+    );
+    facts.add(
+        "packets",
+        format!(
+            "{} sent, {} received, {} discarded, {} from others, {} not taken by the kernel",
+            view.sent, view.received, view.discarded, view.foreign, view.unsent
+        ),
+    );
+    if let Some(why) = &view.last_discarded {
+        facts.toned("last discarded", why.clone(), Tone::Uneasy);
+    }
+    facts.write(page)?;
+    if view.changes.is_empty() {
+        return Ok(());
+    }
+    writeln!(page.text)?;
+    page.table(&changes("state", &view.changes))
 }
 
 /// Each end of each LAG with its members.

@@ -55,14 +55,20 @@ pub fn routes(page: &mut Page, view: &[Route]) -> io::Result<()> {
         let communities = attributes.map(|a| a.communities.join(" "));
         let communities = communities.unwrap_or_default();
         let number_of = |of: Option<u32>| number(of.map(|n| n.to_string()).unwrap_or_default());
-        let reason = route.reason.clone().unwrap_or_default();
+        let mut reason = route.reason.clone().unwrap_or_default();
+        if what == RoutesOf::Used && route.next_hops.len() > 1 {
+            reason = format!("{reason}; {} are used", route.next_hops.len());
+        }
         let (third, last) = match what {
             RoutesOf::Used => (text(route.from.clone().unwrap_or_default()), text(reason)),
             RoutesOf::Refused => (text(communities), toned(reason, Tone::Uneasy)),
             RoutesOf::Other => (number_of(route.path_id), text(communities)),
         };
         table.row([
-            text(route.prefix.to_string()),
+            match route.stale {
+                true => toned(format!("{} stale", route.prefix), Tone::Uneasy),
+                false => text(route.prefix.to_string()),
+            },
             text(next_hop),
             third,
             number_of(attributes.and_then(|a| a.local_pref)),
@@ -111,7 +117,9 @@ pub fn route(page: &mut Page, view: &RouteDetail) -> io::Result<()> {
         draw_candidate(page, candidate)?;
     }
     for told in &view.advertised {
-        let mut facts = Facts::new(&format!("advertised on {}", told.session));
+        let id = told.path_id.map(|id| format!(", path {id}"));
+        let id = id.unwrap_or_default();
+        let mut facts = Facts::new(&format!("advertised on {}{id}", told.session));
         facts.attributes(&told.attributes);
         writeln!(page.text)?;
         facts.write(page)?;
@@ -139,6 +147,13 @@ fn draw_candidate(page: &mut Page, candidate: &Candidate) -> io::Result<()> {
         Standing::Lost | Standing::Unreachable | Standing::Refused => "not used",
     };
     facts.toned(standing, candidate.why.clone(), tone);
+    if candidate.stale {
+        facts.toned(
+            "stale",
+            "not told again since its session was lost, or a refresh began".to_owned(),
+            Tone::Uneasy,
+        );
+    }
     if let Some(attributes) = &candidate.attributes {
         facts.attributes(attributes);
     }
