@@ -82,13 +82,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "view",
         &[
-            "bgp", "lacp", "line", "record", "router", "time", "topology",
+            "bfd", "bgp", "lacp", "line", "record", "router", "time", "topology",
         ],
     ),
     (
         "kept",
         &[
-            "bgp", "kernel", "lab", "line", "router", "source", "time", "topology", "view",
+            "bgp", "binding", "kernel", "lab", "line", "router", "source", "time", "topology",
+            "view",
         ],
     ),
     (

@@ -285,7 +285,21 @@ impl Kept {
     }
 
     fn broken(&self, source: io::Error) -> KeptError {
-        let lab = self.clone();
-        KeptError::Speak { lab, source }
+        use io::ErrorKind::{BrokenPipe, ConnectionRefused, ConnectionReset};
+        let lost = matches!(
+            source.kind(),
+            BrokenPipe | ConnectionRefused | ConnectionReset
+        );
+        match labs() {
+            // It went while it was asked.
+            Ok(there) if lost && !there.contains(self) => KeptError::None {
+                asked: Some(self.to_string()),
+                there,
+            },
+            _ => KeptError::Speak {
+                lab: self.clone(),
+                source,
+            },
+        }
     }
 }

@@ -4,6 +4,7 @@
 
 use ipnet::IpNet;
 
+use super::limits::Brought;
 use super::peer::Pin;
 use super::{Explained, Router, SessionIndex, SessionSpec};
 use crate::time::At;
@@ -17,7 +18,7 @@ impl Router {
     /// Whether a session's routes came to the share of [`super::MaximumPrefixes`] from which on it is told.
     pub fn is_warned(&self, session: SessionIndex) -> bool {
         let peer = self.peers.get(session.index());
-        peer.is_some_and(|peer| peer.warned)
+        peer.is_some_and(|peer| peer.brought > Brought::Little)
     }
 
     /// When a session that is being shut down gracefully is stopped (RFC 8326).

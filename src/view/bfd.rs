@@ -24,8 +24,8 @@ pub struct Bfd {
     pub remote: IpAddr,
     /// `admin-down`, `down`, `init`, `up`.
     pub state: String,
-    /// Why it last changed, in the words of RFC 5880.
-    pub diagnostic: String,
+    /// Why it last changed, in the words of RFC 5880, if it was for a reason.
+    pub diagnostic: Option<String>,
     /// Since it came there.
     pub since: Option<f64>,
     /// What we want: intervals and multiplier.
@@ -74,8 +74,8 @@ pub struct Heard {
     pub discriminator: u32,
     /// Its state.
     pub state: String,
-    /// Its diagnostic.
-    pub diagnostic: String,
+    /// Its diagnostic, if it has one.
+    pub diagnostic: Option<String>,
     /// Its intervals and multiplier.
     pub timers: Timers,
     /// Its BFD does not share fate with its control plane (the C bit).
@@ -97,11 +97,15 @@ impl From<bfd::Heard> for Heard {
         Heard {
             discriminator: of.discriminator.get(),
             state: of.state.name().to_owned(),
-            diagnostic: of.diagnostic.words().to_owned(),
+            diagnostic: words(of.diagnostic),
             timers: of.timers.into(),
             control_plane_independent: of.control_plane_independent,
         }
     }
+}
+
+fn words(diagnostic: bfd::Diagnostic) -> Option<String> {
+    (diagnostic != bfd::Diagnostic::None).then(|| diagnostic.words().to_owned())
 }
 
 /// A BFD session.
@@ -114,7 +118,7 @@ pub fn bfd(end: &End, status: &BfdStatus, history: &History, now: At) -> Bfd {
         local: status.local,
         remote: status.remote,
         state: status.state.name().to_owned(),
-        diagnostic: status.diagnostic.words().to_owned(),
+        diagnostic: words(status.diagnostic),
         since: past.last(now).map(|(since, _)| since),
         wants: status.timers.into(),
         heard: status.heard.map(Heard::from),

@@ -123,6 +123,8 @@ pub struct Timers {
 pub struct MaximumPrefixes {
     /// So many; with one more the session is ended.
     pub limit: u32,
+    /// With more it is only told, and the session goes on.
+    pub warning_only: bool,
     /// From so many on it is told.
     pub warn_at: u32,
     /// That was told.
@@ -236,6 +238,7 @@ pub fn session(router: &Router, index: SessionIndex, now: At) -> Option<SessionD
         let rests = matches!(status.activity, Activity::Rests | Activity::Stopped);
         MaximumPrefixes {
             limit: maximum.limit,
+            warning_only: maximum.warning_only,
             warn_at: (u64::from(maximum.limit) * u64::from(maximum.warn_at)).div_ceil(100) as u32,
             warned: router.is_warned(index),
             ended: rests && sent.is_some_and(Notification::is_maximum_prefixes),

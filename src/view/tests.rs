@@ -103,6 +103,7 @@ pub(crate) fn three_neighbours() -> Net {
     pe.sessions[0].maximum_prefixes = Some(MaximumPrefixes {
         limit: 3,
         warn_at: 60,
+        warning_only: false,
         restart_after: Some(ms(60_000)),
     });
     let mut up = end("pe", 3, 1, 64500);

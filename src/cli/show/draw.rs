@@ -313,9 +313,10 @@ fn off(seconds: f64) -> String {
 
 /// How many routes a session may bring, and what became of that.
 fn limit(maximum: &MaximumPrefixes) -> (String, Tone) {
-    let after = match maximum.restart_after {
-        Some(rest) => format!("rests for {} then", time(rest)),
-        None => "stopped then".to_owned(),
+    let after = match (maximum.warning_only, maximum.restart_after) {
+        (true, _) => "with more it is only told".to_owned(),
+        (false, Some(rest)) => format!("with more it rests for {}", time(rest)),
+        (false, None) => "with more it is stopped".to_owned(),
     };
     let limit = format!(
         "{} routes, told from {} on, {after}",

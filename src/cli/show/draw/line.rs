@@ -3,7 +3,6 @@
 use std::io::{self, Write};
 
 use super::{Facts, changes, time, tone, up};
-use crate::bfd::Diagnostic;
 use crate::cli::show::Page;
 use crate::cli::show::table::{BOLD, Table, Tone, number, text, toned};
 use crate::view::{Bfd, BfdTimers as Timers, Frames, Lag};
@@ -30,10 +29,8 @@ pub fn bfd(page: &mut Page, view: &[Bfd]) -> io::Result<()> {
         let discarded = session.discarded + session.foreign;
         let discarded_for = session.last_discarded.as_ref();
         let discarded_for = discarded_for.map(|why| format!("last discarded: {why}"));
-        let notes: Vec<String> = diagnostic(&session.diagnostic)
-            .into_iter()
-            .chain(discarded_for)
-            .collect();
+        let diagnostic = session.diagnostic.clone();
+        let notes: Vec<String> = diagnostic.into_iter().chain(discarded_for).collect();
         table.row([
             text(&session.router),
             text(&session.session),
@@ -55,16 +52,11 @@ fn millis(seconds: f64) -> String {
     format!("{} ms", (seconds * 1e3).round())
 }
 
-/// What is worth telling of a diagnostic.
-fn diagnostic(diagnostic: &str) -> Option<String> {
-    (diagnostic != Diagnostic::None.words()).then(|| diagnostic.to_owned())
-}
-
 /// All about one BFD session.
 fn whole_bfd(page: &mut Page, view: &Bfd) -> io::Result<()> {
     let mut facts = Facts::new(&format!("{} {}", view.router, view.session));
     let since = view.since.map(|since| format!(" for {}", time(since)));
-    let why = diagnostic(&view.diagnostic).map(|why| format!(", {why}"));
+    let why = view.diagnostic.as_ref().map(|why| format!(", {why}"));
     let state = format!(
         "{}{}{}",
         view.state,
@@ -92,7 +84,7 @@ fn whole_bfd(page: &mut Page, view: &Bfd) -> io::Result<()> {
             Tone::Uneasy,
         ),
         Some(heard) => {
-            let why = diagnostic(&heard.diagnostic).map(|why| format!(" ({why})"));
+            let why = heard.diagnostic.as_ref().map(|why| format!(" ({why})"));
             facts.add(
                 "remote",
                 format!(
