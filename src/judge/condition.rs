@@ -89,6 +89,13 @@ pub fn holds(what: &Expect, state: &State, topology: &Topology) -> bool {
                 false => actual == sorted(via),
             }
         }
+        Expect::RouterRoute {
+            routers,
+            prefix,
+            present,
+        } => routers
+            .iter()
+            .all(|router| state.kernel_route(router, *prefix).is_empty() != *present),
         Expect::RoutePolicy { .. }
         | Expect::InternetRoute { .. }
         | Expect::Prefix(_)
@@ -137,6 +144,23 @@ pub fn instead(what: &Expect, state: &State, topology: &Topology) -> String {
         return match actual.as_slice() {
             [way] if way == INTERNET => format!("the path to {to} is over the internet"),
             ways => format!("the path to {to} is over {}", words::list(ways)),
+        };
+    }
+    if let Expect::RouterRoute {
+        routers,
+        prefix,
+        present,
+    } = what
+    {
+        let has = |router: &&String| !state.kernel_route(router, *prefix).is_empty();
+        let wrong: Vec<&String> = routers.iter().filter(|r| has(r) != *present).collect();
+        let (routers, verb) = (
+            words::list(&wrong),
+            if wrong.len() > 1 { "have" } else { "has" },
+        );
+        return match present {
+            true => format!("{routers} {verb} no route {prefix}"),
+            false => format!("{routers} {verb} a route {prefix}"),
         };
     }
     if let Some(instead) = microsoft::instead(what, state, topology) {
@@ -293,6 +317,7 @@ pub fn concerned<'a>(
         Expect::Member { connection, .. } => std::slice::from_ref(connection),
         Expect::Path { via, .. } => via,
         Expect::InternetRoute { .. }
+        | Expect::RouterRoute { .. }
         | Expect::Prefix(_)
         | Expect::PeerAsn { .. }
         | Expect::RegisteredAsn { .. }

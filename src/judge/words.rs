@@ -80,8 +80,20 @@ pub fn step(step: &Step) -> String {
         Act::Fail(fault) => format!("fail {} ({})", target(&fault.target), how(fault.how)),
         Act::Repair(repaired) => format!("repair {}", target(repaired)),
         Act::Announce(Announcement {
-            by, prefix, from, ..
-        }) => format!("{}announce {prefix} on {}", speaker(*by), list(from)),
+            by,
+            prefix,
+            from,
+            malformed,
+            ..
+        }) => {
+            let malformed = malformed.map(|what| format!(" malformed ({})", what.name));
+            let malformed = malformed.unwrap_or_default();
+            format!(
+                "{}announce {prefix}{malformed} on {}",
+                speaker(*by),
+                list(from)
+            )
+        }
         Act::Withdraw { by, prefix, from } => {
             format!("{}withdraw {prefix} on {}", speaker(*by), list(from))
         }
@@ -155,6 +167,14 @@ fn expect(what: &Expect) -> String {
                 (None, None) => "no routes".to_owned(),
             };
             format!("{what} {direction} {}", list(sessions))
+        }
+        Expect::RouterRoute {
+            routers,
+            prefix,
+            present,
+        } => {
+            let no = if *present { "" } else { "no " };
+            format!("{no}route {prefix} at {}", list(routers))
         }
         Expect::Path { to, internet, .. } if *internet => {
             format!("path to {to} over the internet")

@@ -89,7 +89,8 @@ impl Lab {
             if !as_set.is_empty() {
                 return impossible("Microsoft announces no AS_SET (RFC 9774)");
             }
-            self.announce_by_microsoft(announcement.prefix, &path, &announcement.from)?;
+            let (prefix, from) = (announcement.prefix, &announcement.from);
+            self.announce_by_microsoft(prefix, &path, announcement.malformed, from)?;
             return Ok(Acted::Done);
         }
         // The router under test puts its own AS in front: what stands behind it is ours to give.
@@ -111,6 +112,7 @@ impl Lab {
                 extended_communities: announcement.extended_communities.clone(),
                 med: announcement.med,
                 only_to_customer: announcement.only_to_customer,
+                malformed: announcement.malformed,
                 ..OriginatedAttributes::default()
             },
             // The peer's transit hears of it, too, and goes on telling when it is withdrawn from Microsoft.
@@ -121,7 +123,8 @@ impl Lab {
         self.leave_to_the_core(route.prefix, &announcement.from);
         let attributes = &route.attributes;
         let own_again = attributes.as_path.contains(&self.peer_asn);
-        if attributes.as_set.is_empty() && attributes.med.is_none() && !own_again {
+        let passed_on = attributes.as_set.is_empty() && attributes.med.is_none() && !own_again;
+        if passed_on && attributes.malformed.is_none() {
             self.core()?.announce(route);
         } else {
             self.announce_at_the_border(&route, &announcement.from)?;
@@ -130,7 +133,7 @@ impl Lab {
     }
 
     /// Announces a route that a router would not pass on as it is: one with an AS_SET is treated as withdrawn, one with
-    /// the own AS in its path is a loop, and a MED stays inside. A simulated router announces such a route itself; a device
+    /// the own AS in its path is a loop, a MED stays inside, and what is malformed is not understood. A simulated router announces such a route itself; a device
     /// is told by the core, and decides.
     fn announce_at_the_border(
         &self,

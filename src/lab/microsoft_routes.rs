@@ -9,6 +9,7 @@ use ipnet::{IpNet, Ipv4Net};
 use super::routers::{MICROSOFT_ASN, edge_sessions};
 use super::{Lab, LabError};
 use crate::bgp::family::Family;
+use crate::bgp::message::malformed::Malformation;
 use crate::plan::microsoft::{Route, ipv6_routes, routes};
 use crate::plan::of_topology::{EdgeLayout, Layout};
 use crate::router::{Originated, OriginatedAttributes, Sessions};
@@ -62,6 +63,7 @@ impl MicrosoftRoutes {
         &self,
         prefix: impl Into<IpNet>,
         as_path: &[u32],
+        malformed: Option<&'static Malformation>,
         connections: &[String],
     ) -> Vec<(String, Order)> {
         let prefix = prefix.into();
@@ -71,7 +73,9 @@ impl MicrosoftRoutes {
                 Some(path) if as_path.is_empty() => path,
                 _ => behind.to_vec(),
             };
-            Order::Announce(originated((prefix, path), sessions))
+            let mut route = originated((prefix, path), sessions);
+            route.attributes.malformed = malformed;
+            Order::Announce(route)
         };
         self.on(connections, Family::of(&prefix), order)
     }
@@ -159,10 +163,11 @@ impl Lab {
         &self,
         prefix: IpNet,
         as_path: &[u32],
+        malformed: Option<&'static Malformation>,
         connections: &[String],
     ) -> Result<(), LabError> {
-        let orders = self.microsoft_routes.announce(prefix, as_path, connections);
-        self.order(orders)
+        let routes = &self.microsoft_routes;
+        self.order(routes.announce(prefix, as_path, malformed, connections))
     }
 
     /// Microsoft announces a prefix on connections no longer.

@@ -55,7 +55,7 @@ use crate::record::{Fact, Recorder};
 use crate::registry::live::Servers;
 use crate::router::RouterConfig;
 use crate::router::driver::RouterHandle;
-use crate::scenario::{Act, Scenario, Speaker};
+use crate::scenario::{Act, Expect, Scenario, Speaker};
 use crate::time::At;
 use crate::topology::{Topology, session_name};
 
@@ -356,6 +356,13 @@ fn watches(
         microsoft_prefixes.push(TEAMS_PREFIX_IPV6.into());
     }
     for step in &scenario.steps {
+        for expectation in &step.expect {
+            if let Expect::RouterRoute { prefix, .. } = &expectation.what
+                && !microsoft_prefixes.contains(prefix)
+            {
+                microsoft_prefixes.push(*prefix);
+            }
+        }
         if let Act::Announce(announced) = &step.act {
             let prefixes = match announced.by {
                 Speaker::Peer => &mut peer_prefixes,

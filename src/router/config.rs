@@ -10,6 +10,7 @@ use super::secret::Secret;
 use crate::bgp::attributes::{LargeCommunity, Origin};
 use crate::bgp::family::Family;
 use crate::bgp::message::Capabilities;
+use crate::bgp::message::malformed::Malformation;
 use crate::bgp::policy::Policy;
 use crate::bgp::session::Options;
 use crate::topology::BgpTimers;
@@ -240,6 +241,8 @@ pub struct OriginatedAttributes {
     pub only_to_customer: Option<u32>,
     /// ORIGIN.
     pub origin: Origin,
+    /// What is wrong with the next UPDATE that tells of it. Afterwards, and when it is asked for again, all is well.
+    pub malformed: Option<&'static Malformation>,
 }
 
 /// A choice of a router's sessions.

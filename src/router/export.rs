@@ -17,6 +17,7 @@ use crate::bgp::attributes::{
     NO_EXPORT_SUBCONFED,
 };
 use crate::bgp::family::Families;
+use crate::bgp::message::malformed::{Malformation, write_malformed};
 use crate::bgp::message::{self, Dialect, Nlri};
 use crate::bgp::policy::Shapes;
 use crate::bgp::rib::AdjRibOut;
@@ -75,17 +76,21 @@ pub(super) fn flush(
             break;
         };
         message::write_withdrawals(out, &changes.withdrawn, dialect);
-        for (set, nlri) in &changes.announced {
-            announce(
-                out,
-                set,
-                nlri,
-                dialect,
-                &mut peer.rib_out,
-                &ground.table.numbers,
-            );
-        }
         announced |= !changes.announced.is_empty();
+        for (set, mut nlri) in changes.announced {
+            let numbers = &ground.table.numbers;
+            if !peer.malformed.is_empty() {
+                let malformed = take_malformed(&mut peer.malformed, numbers, &mut nlri);
+                for (number, nlri, malformation) in malformed {
+                    // What cannot be written in order cannot be broken either.
+                    let _ = write_malformed(out, malformation, &set, &[nlri], dialect);
+                    peer.rib_out.renew(number);
+                }
+            }
+            if !nlri.is_empty() {
+                announce(out, &set, &nlri, dialect, &mut peer.rib_out, numbers);
+            }
+        }
         if peer.rib_out.take_end_of_rib() {
             for family in dialect.families.iter() {
                 message::write_end_of_rib(out, family);
@@ -97,6 +102,24 @@ pub(super) fn flush(
         peer.advertise_at = peer.next_advertisement(now);
     }
     wrote
+}
+
+/// Takes the prefixes whose UPDATEs are to be malformed, each of which is so once.
+fn take_malformed(
+    malformed: &mut Vec<(Number, &'static Malformation)>,
+    numbers: &Numbers,
+    nlri: &mut Vec<Nlri>,
+) -> Vec<(Number, Nlri, &'static Malformation)> {
+    let mut taken = Vec::new();
+    nlri.retain(|nlri| {
+        let number = numbers.find(&nlri.prefix);
+        let place = malformed.iter().position(|(of, _)| Some(*of) == number);
+        let Some(place) = place else { return true };
+        let (number, malformation) = malformed.swap_remove(place);
+        taken.push((number, *nlri, malformation));
+        false
+    });
+    taken
 }
 
 fn announce(

@@ -227,10 +227,7 @@ impl Router {
             Input::InterfaceDown { interface } => self.all(now, |p| {
                 (p.spec.interface == interface).then_some(To::InterfaceDown)
             }),
-            Input::Announce(route) => {
-                let set = self.sets.share(route.attributes.to_set());
-                self.pin(route.prefix, &route.sessions, Some(Pin::Announced(set)));
-            }
+            Input::Announce(route) => self.originate(&route),
             Input::Withdraw { prefix, sessions } => {
                 self.pin(prefix, &sessions, Some(Pin::Withdrawn));
             }
@@ -315,8 +312,19 @@ impl Router {
 
     fn pin_configured(&mut self) {
         for route in self.config.originate.clone() {
-            let set = self.sets.share(route.attributes.to_set());
-            self.pin(route.prefix, &route.sessions, Some(Pin::Announced(set)));
+            self.originate(&route);
+        }
+    }
+
+    fn originate(&mut self, route: &Originated) {
+        let set = self.sets.share(route.attributes.to_set());
+        self.pin(route.prefix, &route.sessions, Some(Pin::Announced(set)));
+        if let Some(malformation) = route.attributes.malformed {
+            let number = self.table.numbers.number(route.prefix);
+            let meant = |peer: &&mut Peer| route.sessions.contains(peer.index);
+            for peer in self.peers.iter_mut().filter(meant) {
+                peer.malform(number, malformation);
+            }
         }
     }
 
@@ -326,6 +334,7 @@ impl Router {
             if !sessions.contains(peer.index) {
                 continue;
             }
+            peer.malformed.retain(|(of, _)| *of != number);
             match &pin {
                 Some(pin) => *peer.pins.place(number) = Some(pin.clone()),
                 None => drop(peer.pins.take(number)),

@@ -13,6 +13,7 @@ use super::limits::Brought;
 use super::table::Table;
 use crate::bgp::attributes::Attributes;
 use crate::bgp::family::Families;
+use crate::bgp::message::malformed::Malformation;
 use crate::bgp::rib::AdjRibOut;
 use crate::bgp::rib::numbers::{Number, Numbered};
 use crate::bgp::session::{Session, SessionConfig, Timers};
@@ -32,6 +33,8 @@ pub(super) struct Peer {
     pub subnet: IpNet,
     /// iBGP.
     pub internal: bool,
+    /// What is wrong with the next UPDATEs that tell of these prefixes.
+    pub malformed: Vec<(Number, &'static Malformation)>,
     /// Shut down by hand; outlives a crash, as a configuration does.
     pub stopped: bool,
     /// The session is established.
@@ -101,6 +104,7 @@ impl Peer {
             rng: StdRng::seed_from_u64(!seed),
             rib_out: AdjRibOut::default(),
             pins: Numbered::default(),
+            malformed: Vec::new(),
             up: false,
             families: Families::NONE,
             add_path: Families::NONE,
@@ -171,6 +175,12 @@ impl Peer {
         let waits = self.advertise_at.filter(|_| self.rib_out.is_pending());
         let draining = self.draining.as_ref().map(|(at, _)| *at);
         waits.into_iter().chain(draining).min()
+    }
+
+    /// The next UPDATE that tells of a prefix is malformed; it is told even if it was told so already.
+    pub fn malform(&mut self, number: Number, malformation: &'static Malformation) {
+        self.malformed.push((number, malformation));
+        self.rib_out.renew(number);
     }
 
     /// What was decided by hand for a prefix.

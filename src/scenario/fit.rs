@@ -134,6 +134,9 @@ fn of_the_export_policy(announcement: &Announcement, topology: &Topology) -> Opt
     if announcement.as_path.has_set() {
         return Some("with an AS_SET".to_owned());
     }
+    if announcement.malformed.is_some() {
+        return Some("in a malformed UPDATE".to_owned());
+    }
     // RFC 4271, section 5.1.4: the MED of a neighbouring AS is not passed on to others.
     if announcement.med.is_some() {
         return Some("with a MED".to_owned());

@@ -6,6 +6,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use crate::bgp::message::malformed::Malformation;
 use crate::provider::Request;
 use crate::provider::received::AsPath;
 
@@ -115,6 +116,8 @@ pub struct Announcement {
     pub med: Option<u32>,
     /// Only-to-customer (RFC 9234): the AS that said so.
     pub only_to_customer: Option<u32>,
+    /// What is wrong with the first UPDATE that announces it.
+    pub malformed: Option<&'static Malformation>,
 }
 
 /// What is changed around the lab.
@@ -269,6 +272,15 @@ pub enum Expect {
         prefix: IpNet,
         /// From whom; `None` means from anybody.
         from: Option<Speaker>,
+        /// Present or absent.
+        present: bool,
+    },
+    /// Routers of the peer have a route in their kernel, or not.
+    RouterRoute {
+        /// Routers, or `core`.
+        routers: Vec<String>,
+        /// The prefix.
+        prefix: IpNet,
         /// Present or absent.
         present: bool,
     },

@@ -127,6 +127,14 @@ impl<'a> Stage<'a> {
         names
     }
 
+    /// Routers of the peer, the core among them: a name, or a list.
+    pub fn routers(&self, names: &Located<Names>, mistakes: &mut Mistakes) -> Option<Vec<String>> {
+        let routers = self.topology.routers.iter();
+        let routers = routers.map(|router| router.name.clone());
+        let valid: Vec<String> = routers.chain(["core".to_owned()]).collect();
+        self.named(names, "router of the peer", &valid, mistakes)
+    }
+
     /// Members as a file writes them: `ams-1/1`.
     pub fn member_names(&self) -> Vec<String> {
         let connections = self.topology.connections.iter();

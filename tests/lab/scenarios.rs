@@ -42,7 +42,13 @@ const ALSO_AS_ORDINARY_USER: [&str; 2] = ["onboarding/by-hand", "prefixes/rpki-i
 ///
 /// Not the failures of a whole connection: when it comes back, FRR 8.4 interrupts the other one's traffic for 4 to 9 ms
 /// (seen in four of four plays), and the scenarios allow nothing.
-const ALSO_WITH_FRR: [&str; 2] = ["bgp/short-silence", "lag/member-lost"];
+///
+/// Nor malformed mandatory attributes, over which it ends the session (docs/malformed-updates.md).
+const ALSO_WITH_FRR: [&str; 3] = [
+    "bgp/malformed-attributes",
+    "bgp/short-silence",
+    "lag/member-lost",
+];
 
 /// How a scenario is played.
 struct Way {

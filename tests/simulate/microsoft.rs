@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 use peerlab::bgp::family::Family;
+use peerlab::bgp::message::malformed::Malformation;
 use peerlab::bgp::policy::Policy;
+use peerlab::bgp::session::State;
 use peerlab::lab::microsoft_routes::MicrosoftRoutes;
 use peerlab::lab::routers::core_sessions;
 use peerlab::plan::microsoft::BYOASN;
@@ -180,7 +182,7 @@ fn microsoft_withdraws_and_announces_on_command() {
     assert_eq!(path(&metro, "ams-1", prefix), usual);
 
     metro.order(routes.withdraw(prefix, &on));
-    metro.order(routes.announce(new, &[8075, 8068], &on));
+    metro.order(routes.announce(new, &[8075, 8068], None, &on));
     metro.run(ms(10));
     for name in ["ams-1", "fra-2"] {
         assert_eq!(path(&metro, name, prefix), None, "{name}");
@@ -193,10 +195,48 @@ fn microsoft_withdraws_and_announces_on_command() {
     assert_eq!(metro.via("core", prefix), ["ams-pe-2", "fra-pe-1"]);
     assert_eq!(metro.via("core", new), ["ams-pe-1", "fra-pe-2"]);
 
-    metro.order(routes.announce(prefix, &[], &on));
-    metro.order(routes.announce(new, &[], &on));
+    metro.order(routes.announce(prefix, &[], None, &on));
+    metro.order(routes.announce(new, &[], None, &on));
     metro.run(ms(10));
     assert_eq!(path(&metro, "ams-1", prefix), usual);
     assert_eq!(path(&metro, "ams-1", new), Some(vec![8075]));
     assert_eq!(metro.via("core", prefix).len(), 4);
+}
+
+#[test]
+fn a_malformed_update_has_its_treatment_and_no_other_route_suffers() {
+    let mut metro = running("one-metro", 6);
+    let routes = MicrosoftRoutes::new(Arc::new(metro.layout.clone()));
+    let prefix = net("198.19.200.0/24");
+    let on = ["ams-1".to_owned()];
+    let announce = |metro: &mut Metro, malformed: Option<&str>| {
+        let malformed = malformed.map(|name| Malformation::named(name).expect("a name"));
+        metro.facts.clear();
+        metro.order(routes.announce(prefix, &[], malformed, &on));
+        metro.run(ms(50));
+        let there = !metro.via("core", prefix).is_empty();
+        let lost = metro.lost("ams-edge-1", "ams-1");
+        (there, lost.first().map(|(_, why)| (*why).to_owned()))
+    };
+    // Each is sent once; the next one is in order, even if nothing else has changed.
+    assert_eq!(
+        announce(&mut metro, Some("aggregator-length")),
+        (true, None)
+    );
+    for name in [
+        "origin-value",
+        "as-path-segment-overrun",
+        "communities-length",
+    ] {
+        assert_eq!(announce(&mut metro, Some(name)), (false, None), "{name}");
+        assert_eq!(peer_routes(&metro, "ams-1").len(), 5, "{name}");
+        assert_eq!(announce(&mut metro, None), (true, None), "{name}");
+    }
+    let why = "received UPDATE Message Error/invalid network field";
+    let (_, lost) = announce(&mut metro, Some("nlri-length"));
+    assert_eq!(lost.as_deref(), Some(why));
+    metro.run(SECOND);
+    assert_eq!(metro.state("ams-edge-1", "ams-1"), State::Established);
+    assert_eq!(metro.via("core", prefix), ["ams-pe-1"]);
+    assert_eq!(metro.lost("ams-edge-2", "ams-2"), []);
 }

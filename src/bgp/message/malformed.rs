@@ -24,6 +24,15 @@ pub struct Malformation {
     change: fn(&mut Parts),
 }
 
+/// A name means one of them.
+impl PartialEq for Malformation {
+    fn eq(&self, other: &Malformation) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Malformation {}
+
 impl Malformation {
     /// The malformation of a name.
     pub fn named(name: &str) -> Option<&'static Malformation> {

@@ -26,6 +26,8 @@ pub struct AdjRibOut {
     count: usize,
     queue: VecDeque<Number>,
     end_of_rib: bool,
+    /// Prefixes that are told again when they are looked at, even if they were told so.
+    renewed: Vec<Number>,
     /// Families that are being sent again, and those asked for once more meanwhile.
     refreshing: Families,
     again: Families,
@@ -100,6 +102,18 @@ impl AdjRibOut {
         }
     }
 
+    /// The next look at a prefix tells it again, even if it was told so: the neighbour has made something else of it.
+    pub fn renew(&mut self, number: Number) {
+        if !self.renewed.contains(&number) {
+            self.renewed.push(number);
+        }
+    }
+
+    fn take_renewed(&mut self, number: Number) -> bool {
+        let place = self.renewed.iter().position(|of| *of == number);
+        place.map(|place| self.renewed.swap_remove(place)).is_some()
+    }
+
     /// Whether there is something to look at, or a marker to send.
     pub fn is_pending(&self) -> bool {
         !self.queue.is_empty() || self.end_of_rib
@@ -154,17 +168,20 @@ impl AdjRibOut {
                 break;
             };
             let prefix = numbers.prefix(number);
+            let renewed = self.take_renewed(number);
             let told = self.told.place(number);
             told.queued = false;
             now.clear();
             export(number, &prefix, &mut now);
             if self.add_path.contains(number.family()) {
-                self.change_several(number, prefix, std::mem::take(&mut now), &mut changes);
+                let now = std::mem::take(&mut now);
+                self.change_several(number, prefix, now, renewed, &mut changes);
                 continue;
             }
             match now.pop() {
                 Some((_, now)) => {
-                    if told.set.as_ref().is_some_and(|b| Arc::ptr_eq(b, &now)) {
+                    let same = told.set.as_ref().is_some_and(|b| Arc::ptr_eq(b, &now));
+                    if same && !renewed {
                         continue;
                     }
                     self.count += usize::from(told.set.is_none());
@@ -196,6 +213,7 @@ impl AdjRibOut {
         number: Number,
         prefix: IpNet,
         now: Vec<(u32, Arc<Attributes>)>,
+        renewed: bool,
         changes: &mut Gathered,
     ) {
         let before = self.paths.remove(&number).unwrap_or_default();
@@ -210,7 +228,7 @@ impl AdjRibOut {
         }
         for (path_id, set) in &now {
             let told = find(&before, *path_id);
-            if !told.is_some_and(|told| Arc::ptr_eq(&told, set)) {
+            if renewed || !told.is_some_and(|told| Arc::ptr_eq(&told, set)) {
                 let path_id = *path_id;
                 changes.announce(Nlri { prefix, path_id }, set);
             }
@@ -391,6 +409,21 @@ mod tests {
         // With nothing to send the next one is no repetition.
         out.out.resend(Family::Ipv4Unicast);
         assert!(out.out.is_pending());
+    }
+
+    #[test]
+    fn what_is_renewed_is_told_once_more() {
+        let a = set(1);
+        let mut out = Out::queued(&[1, 2]);
+        out.changes(100, |_| Some(a.clone()));
+        out.out.renew(out.numbers.number(net(1)));
+        assert!(!out.out.is_pending(), "until it is looked at");
+        for told in [1, 0] {
+            out.queue(1);
+            let changes = out.changes(100, |_| Some(a.clone()));
+            assert_eq!(changes.announced.len(), told);
+        }
+        assert_eq!(out.out.len(), 2);
     }
 
     #[test]

@@ -124,6 +124,7 @@ pub fn holds(what: &Expect, state: &State, topology: &Topology) -> bool {
         | Expect::Member { .. }
         | Expect::Bfd { .. }
         | Expect::Route { .. }
+        | Expect::RouterRoute { .. }
         | Expect::Path { .. }
         | Expect::Traffic { .. }
         | Expect::MaximumPrefixes { .. }
@@ -200,6 +201,7 @@ pub fn instead(what: &Expect, state: &State, topology: &Topology) -> Option<Stri
         | Expect::Member { .. }
         | Expect::Bfd { .. }
         | Expect::Route { .. }
+        | Expect::RouterRoute { .. }
         | Expect::Path { .. }
         | Expect::Traffic { .. }
         | Expect::MaximumPrefixes { .. }

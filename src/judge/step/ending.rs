@@ -300,7 +300,8 @@ impl Ending<'_> {
         let topology = &self.playing.topology;
         let path = finding
             .expectation
-            .is_some_and(|n| matches!(self.playing.model.expect[n].what, Expect::Path { .. }));
+            .map(|n| &self.playing.model.expect[n].what)
+            .is_some_and(|what| matches!(what, Expect::Path { .. } | Expect::RouterRoute { .. }));
         let unknown = path
             .then(|| belief::doubt_of_paths(&late, topology))
             .flatten();

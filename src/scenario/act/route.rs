@@ -3,9 +3,10 @@
 use ipnet::IpNet;
 
 use crate::bgp::family::Family;
+use crate::bgp::message::malformed::Malformation;
 use crate::plan::microsoft;
 use crate::provider::received::{AsPath, Segment};
-use crate::scenario::raw::{RawAnnounce, RawSpeaker, RawWithdraw};
+use crate::scenario::raw::{RawAnnounce, RawSpeaker, RawWithdraw, malformations};
 use crate::scenario::stage::Stage;
 use crate::scenario::{Act, Announcement, Speaker};
 use crate::source::{AnyPrefix, Community, Located, Mistakes, Names, Numbers, list};
@@ -36,6 +37,11 @@ pub(super) fn announce(
         (None, Speaker::Peer) => vec![(PEERING_SERVICE.0, PEERING_SERVICE.1)],
         (None, Speaker::Microsoft) => Vec::new(),
     };
+    let malformed = match &raw.malformed {
+        Some(name) if !mistakes.known(name, "malformation", malformations()) => return None,
+        Some(name) => Malformation::named(&name.value),
+        None => None,
+    };
     let large = raw.large_communities.iter().map(|c| c.value);
     let extended = raw.extended_communities.iter().map(|c| c.value.0);
     let prefix = prefix?.value.0;
@@ -53,6 +59,7 @@ pub(super) fn announce(
         extended_communities: extended.collect(),
         med: raw.med.map(|med| med.value),
         only_to_customer: only_to_customer(raw.only_to_customer, by, mistakes),
+        malformed,
     }))
 }
 

@@ -1,4 +1,4 @@
-//! What is expected of routes: at an edge, at the internet's router, and where the WAN sends packets.
+//! What is expected of routes: at an edge, at the internet's and the peer's routers, and where the WAN sends packets.
 
 use ipnet::IpNet;
 
@@ -21,7 +21,7 @@ pub(super) fn route(
 ) -> Option<Expect> {
     let prefix = prefix(raw.route.as_ref()?, mistakes);
     if let Some(at) = &raw.at {
-        return at_internet(raw, at, prefix, table, mistakes);
+        return at_routers(raw, at, prefix, table, stage, mistakes);
     }
     let policy =
         (raw.state.as_ref()).filter(|state| matches!(state.value.as_str(), "accepted" | "refused"));
@@ -153,54 +153,77 @@ fn of_policy(
     })
 }
 
-/// What the internet's router has learned.
-fn at_internet(
+/// What a router has, wherever it is from: the internet's, or routers of the peer.
+fn at_routers(
     raw: &RawExpect,
     at: &Located<Names>,
     prefix: Option<Option<IpNet>>,
     table: Span,
+    stage: &Stage<'_>,
     mistakes: &mut Mistakes,
 ) -> Option<Expect> {
-    if at.value != Names::One("internet".to_owned()) {
-        let message = "a route is looked at `from` or `to` connections, or `at` the internet";
-        mistakes.push(mistakes.error(at.span, message, "only `internet` here"));
-        return None;
-    }
+    let internet = at.value == Names::One("internet".to_owned());
     let wrong = [
         ("to", raw.to.as_ref().map(|to| to.span)),
         ("count", raw.count.map(|count| count.span)),
         ("reason", raw.reason.as_ref().map(|reason| reason.span)),
+        // Only the internet's router is asked from whom it has a route.
+        (
+            "from",
+            (raw.from.as_ref())
+                .filter(|_| !internet)
+                .map(|from| from.span),
+        ),
     ];
     for (key, span) in wrong {
         let Some(span) = span else { continue };
-        let message = format!("`{key}` does not go with `at = \"internet\"`");
+        let message = format!("`{key}` does not go with a route `at` a router");
         mistakes.push(mistakes.error(span, message, "not here"));
     }
-    let from = match &raw.from {
-        None => None,
-        Some(names) => match &names.value {
-            Names::One(name) if name == "peer" => Some(Speaker::Peer),
-            Names::One(name) if name == "microsoft" => Some(Speaker::Microsoft),
-            Names::One(_) | Names::Several(_) => {
-                let message = "the internet learns routes from the peer or from Microsoft";
-                let diagnostic = mistakes.error(names.span, message, "neither of them");
-                mistakes.push(diagnostic.note(format!("one of {}", list(["peer", "microsoft"]))));
-                return None;
-            }
-        },
+    let routers = match internet {
+        true => Vec::new(),
+        false => stage.routers(at, mistakes)?,
+    };
+    let from = match internet {
+        true => of_speaker(raw, mistakes)?,
+        false => None,
     };
     let present = state(raw, table, "route", &["present", "absent"], mistakes)? == "present";
     let Some(prefix) = prefix? else {
-        let message = "`any` does not go with `at = \"internet\"`";
+        let message = "`any` does not go with `at`";
         let at = raw.route.as_ref()?.span;
         mistakes.push(mistakes.error(at, message, "name a prefix"));
         return None;
     };
-    Some(Expect::InternetRoute {
-        prefix,
-        from,
-        present,
+    Some(match internet {
+        true => Expect::InternetRoute {
+            prefix,
+            from,
+            present,
+        },
+        false => Expect::RouterRoute {
+            routers,
+            prefix,
+            present,
+        },
     })
+}
+
+/// From whom the internet has learned a route; inside, `None` means anybody.
+fn of_speaker(raw: &RawExpect, mistakes: &mut Mistakes) -> Option<Option<Speaker>> {
+    let Some(names) = &raw.from else {
+        return Some(None);
+    };
+    match &names.value {
+        Names::One(name) if name == "peer" => Some(Some(Speaker::Peer)),
+        Names::One(name) if name == "microsoft" => Some(Some(Speaker::Microsoft)),
+        Names::One(_) | Names::Several(_) => {
+            let message = "the internet learns routes from the peer or from Microsoft";
+            let diagnostic = mistakes.error(names.span, message, "neither of them");
+            mistakes.push(diagnostic.note(format!("one of {}", list(["peer", "microsoft"]))));
+            None
+        }
+    }
 }
 
 pub(super) fn path(

@@ -25,7 +25,7 @@ pub(in crate::scenario) struct RawExpect {
     /// One member, such as "ams-1/1". With `state = "distributing"` or `"down"`.
     pub member: Option<Located<String>>,
     /// A prefix, or "any". With `from` or `to`, and `state = "present"` or `"absent"`, or `count`; with `from` and
-    /// `state = "accepted"` or `"refused"`; or with `at = "internet"`.
+    /// `state = "accepted"` or `"refused"`; or with `at`, where it is looked for.
     pub route: Option<Located<String>>,
     /// The endpoint, or the prefix, for which Microsoft's WAN uses exactly the connections of `via`.
     pub path: Option<Located<String>>,
@@ -62,8 +62,9 @@ pub(in crate::scenario) struct RawExpect {
     pub reason: Option<Located<Names>>,
     /// With a prefix: the heading of the message that the portal shows first.
     pub message: Option<Located<String>>,
-    /// With a prefix and `reason`: exactly these connections are at fault. With `route`: "internet". With `session`
-    /// or `maximum-prefixes`: as this simulated router of the peer sees it.
+    /// With a prefix and `reason`: exactly these connections are at fault. With `route`: "internet", "core",
+    /// or routers of the peer, whose kernels have it or not. With `session` or `maximum-prefixes`: as this simulated
+    /// router of the peer sees it.
     pub at: Option<Located<Names>>,
     /// With `event`: what it is about, for example a prefix.
     pub of: Option<Located<String>>,

@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
+use crate::bgp::message::malformed::MALFORMATIONS;
 use crate::source::{
     AnyPrefix, Community, Duration, ExtendedCommunity, LargeCommunity, Located, Names, Numbers,
     TextOr,
@@ -237,6 +238,14 @@ pub(super) struct RawAnnounce {
     pub med: Option<Located<u32>>,
     /// Only-to-customer (RFC 9234): the AS that told of the route as a provider or peer, so that to tell it again is a leak.
     pub only_to_customer: Option<Located<u32>>,
+    /// What is wrong with the UPDATE that announces it (docs/malformed-updates.md): it is so once, and later ones are in order.
+    #[schemars(extend("enum" = malformations().collect::<Vec<_>>()))]
+    pub malformed: Option<Located<String>>,
+}
+
+/// The names of malformations.
+pub(super) fn malformations() -> impl Iterator<Item = &'static str> {
+    MALFORMATIONS.iter().map(|malformation| malformation.name)
 }
 
 /// A withdrawal.
