@@ -9,7 +9,7 @@
 //! 3. `write`: messages of ours; many prefixes to an UPDATE. [`malformed`]: UPDATEs with one thing broken.
 //!
 //! **Invariant:** whatever bytes come in, the answer is messages or one [`Notification`], and at most one
-//! incomplete message (4,096 bytes; 65,535 where RFC 8654 was negotiated) is kept.
+//! incomplete message (4,096 bytes; 65,535 where we announce RFC 8654) is kept.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -228,7 +228,7 @@ impl Framer {
             return Ok(None);
         };
         let longest = match kind {
-            UPDATE | NOTIFICATION | ROUTE_REFRESH => dialect.longest_message(),
+            UPDATE | NOTIFICATION | ROUTE_REFRESH => dialect.longest_received(),
             _ => MAX_LENGTH,
         };
         let allowed = match kind {

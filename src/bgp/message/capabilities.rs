@@ -68,6 +68,7 @@ impl Capabilities {
             internal,
             families: self.families.and(theirs.families),
             extended_message: self.extended_message && theirs.extended_message,
+            extended_receive: self.extended_message,
             extended_next_hop: self.extended_next_hop && theirs.extended_next_hop,
             add_path_receive: self.add_path_receive.and(theirs.add_path_send),
             add_path_send: self.add_path_send.and(theirs.add_path_receive),
@@ -130,8 +131,10 @@ pub struct Dialect {
     pub internal: bool,
     /// Families both ends carry.
     pub families: Families,
-    /// Messages may have 65,535 octets (RFC 8654), in both directions.
+    /// Messages to the neighbour may have 65,535 octets (RFC 8654, section 4).
     pub extended_message: bool,
+    /// Messages from the neighbour may: we said so, and it need not have.
+    pub extended_receive: bool,
     /// IPv4 routes may have IPv6 next hops (RFC 8950).
     pub extended_next_hop: bool,
     /// Families whose prefixes come with path identifiers.
@@ -148,18 +151,28 @@ impl Dialect {
             internal,
             families: Families::IPV4,
             extended_message: false,
+            extended_receive: false,
             extended_next_hop: false,
             add_path_receive: Families::NONE,
             add_path_send: Families::NONE,
         }
     }
 
-    /// The longest message, OPEN and KEEPALIVE apart.
-    pub(super) fn longest_message(self) -> u16 {
-        if self.extended_message {
-            MAX_EXTENDED_LENGTH
-        } else {
-            MAX_LENGTH
-        }
+    /// The longest message to the neighbour, OPEN and KEEPALIVE apart.
+    pub(super) fn longest_sent(self) -> u16 {
+        longest(self.extended_message)
+    }
+
+    /// The longest message from the neighbour, OPEN and KEEPALIVE apart.
+    pub(super) fn longest_received(self) -> u16 {
+        longest(self.extended_receive)
+    }
+}
+
+fn longest(extended: bool) -> u16 {
+    if extended {
+        MAX_EXTENDED_LENGTH
+    } else {
+        MAX_LENGTH
     }
 }

@@ -158,6 +158,8 @@ pub const RULES: &[Rule] = &[
     row(code::MP_REACH_NLRI, F::Overrun, Reset, 1, "RFC 7606, section 3.j"),
     row(code::MP_UNREACH_NLRI, F::Overrun, Reset, 1, "RFC 7606, section 3.j"),
     any(F::Overrun, Withdraw, 1, "RFC 7606, section 4"),
+    row(code::MP_REACH_NLRI, F::Flags, Reset, 4, "RFC 7606, sections 3.j and 5.3"),
+    row(code::MP_UNREACH_NLRI, F::Flags, Reset, 4, "RFC 7606, sections 3.j and 5.3"),
     any(F::Flags, Withdraw, 4, "RFC 7606, section 3.c"),
     row(code::MP_REACH_NLRI, F::Repeated, Reset, 1, "RFC 7606, section 3.g"),
     row(code::MP_UNREACH_NLRI, F::Repeated, Reset, 1, "RFC 7606, section 3.g"),

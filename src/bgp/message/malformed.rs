@@ -229,6 +229,9 @@ pub const MALFORMATIONS: &[Malformation] = &[
     of("as-path-flags", code::AS_PATH, F::Flags, |m| m.put(OPTIONAL, code::AS_PATH, &[])),
     of("med-flags", code::MULTI_EXIT_DISC, F::Flags, |m| m.put(TRANSITIVE, code::MULTI_EXIT_DISC, &[0; 4])),
     of("communities-flags", code::COMMUNITIES, F::Flags, |m| m.put(OPTIONAL, code::COMMUNITIES, &[0; 4])),
+    of("mp-reach-flags", code::MP_REACH_NLRI, F::Flags, |m| {
+        m.put(OPTIONAL | TRANSITIVE, code::MP_REACH_NLRI, &[&IPV6[..], &GLOBAL].concat());
+    }),
     of("mp-unreach-flags", code::MP_UNREACH_NLRI, F::Flags, |m| m.put(TRANSITIVE, code::MP_UNREACH_NLRI, &IPV6)),
     of("mp-reach-repeated", code::MP_REACH_NLRI, F::Repeated, |m| {
         m.repeat(code::MP_REACH_NLRI, &[&IPV6[..], &GLOBAL].concat());

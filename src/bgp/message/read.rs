@@ -216,12 +216,7 @@ impl<'a> Reader<'a> {
             let result = if code::flags(raw.code).is_none_or(|flags| raw.has_class(flags)) {
                 self.attribute(raw)
             } else {
-                self.note(raw.code, Fault::Flags, raw.whole)?;
-                match raw.code {
-                    // The prefixes in them are still wanted, to be treated as withdrawn.
-                    code::MP_REACH_NLRI | code::MP_UNREACH_NLRI => self.attribute(raw),
-                    _ => Ok(()),
-                }
+                Err(Fault::Flags)
             };
             if let Err(fault) = result {
                 self.note(raw.code, fault, raw.whole)?;

@@ -98,7 +98,7 @@ pub fn write_withdrawals(out: &mut BytesMut, nlri: &[Nlri], dialect: Dialect) {
                 let start = out.len();
                 out.put_u16(0);
                 if family == Family::Ipv4Unicast {
-                    let end = usize::from(dialect.longest_message()) - HEADER - 2;
+                    let end = usize::from(dialect.longest_sent()) - HEADER - 2;
                     fill(out, start + end, &mut rest, dialect);
                     set_length(out, start, start + 2);
                     out.put_u16(0);
@@ -108,7 +108,7 @@ pub fn write_withdrawals(out: &mut BytesMut, nlri: &[Nlri], dialect: Dialect) {
                 let attribute = begin(out, code::OPTIONAL, code::MP_UNREACH_NLRI);
                 out.put_u16(family.afi());
                 out.put_u8(family.safi());
-                let end = usize::from(dialect.longest_message()) - HEADER;
+                let end = usize::from(dialect.longest_sent()) - HEADER;
                 fill(out, start + end, &mut rest, dialect);
                 set_length(out, attribute, attribute + 2);
                 set_length(out, start + 2, start + 4);
@@ -160,7 +160,7 @@ fn write_run(
     let mut shared = Vec::with_capacity(256);
     attributes::write(&mut shared, set, in_body, dialect)?;
     let reach = if in_body { 0 } else { 4 + 5 + 32 };
-    let longest = usize::from(dialect.longest_message());
+    let longest = usize::from(dialect.longest_sent());
     if HEADER + 4 + reach + shared.len() + LONGEST_PREFIX > longest {
         return Err(Unwritable::TooLong);
     }

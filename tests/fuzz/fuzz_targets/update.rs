@@ -20,6 +20,7 @@ fn dialect(bits: u8) -> Dialect {
         four_octet: is_set(1),
         internal: is_set(2),
         extended_message: is_set(3),
+        extended_receive: is_set(3),
         extended_next_hop: is_set(4),
         families: if is_set(5) {
             Family::Ipv6Unicast.into()

@@ -139,7 +139,7 @@ fn optional_parameters_that_are_wrong_are_refused() {
 #[test]
 fn an_open_is_never_an_extended_message() {
     let extended = Dialect {
-        extended_message: true,
+        extended_receive: true,
         ..EXTERNAL
     };
     let mut framer = Framer::default();

@@ -45,6 +45,7 @@ prop_compose! {
         Dialect {
             four_octet,
             extended_message,
+            extended_receive: extended_message,
             extended_next_hop,
             families: Family::ALL.into_iter().collect(),
             add_path_receive: add_path,

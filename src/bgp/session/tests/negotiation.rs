@@ -141,6 +141,8 @@ fn both_ends_must_have_a_capability_for_it_to_be_used() {
         let both = ours && theirs;
         let dialect = negotiated.dialect;
         assert_eq!(dialect.extended_message, both);
+        // RFC 8654, section 4: who says that it reads long messages may be sent some by anybody.
+        assert_eq!(dialect.extended_receive, ours);
         assert_eq!(dialect.extended_next_hop, both);
         assert_eq!(!dialect.add_path_receive.is_empty(), both);
         assert_eq!(!dialect.add_path_send.is_empty(), both);
