@@ -114,6 +114,9 @@ pub enum Output {
     Send([u8; PACKET_LEN]),
     /// The state changed.
     State(StateChange),
+    /// One end disabled the session, which says nothing of the path, or both enabled it again (RFC 5882, section 3.2).
+    /// Comes before the change of state that follows from it.
+    Disabled(bool),
 }
 
 /// A change of state and what was known at that moment.
@@ -209,6 +212,8 @@ pub struct Session {
     send_due: bool,
     final_due: bool,
     changes: VecDeque<StateChange>,
+    /// What [`Output::Disabled`] said last.
+    disabled: bool,
     counters: Counters,
 }
 
@@ -247,6 +252,7 @@ impl Session {
             send_due: true,
             final_due: false,
             changes: VecDeque::with_capacity(4),
+            disabled: false,
             counters: Counters::default(),
         };
         session.begin_period();
@@ -281,6 +287,10 @@ impl Session {
 
     /// The next thing to do or know, until there is none.
     pub fn poll(&mut self) -> Option<Output> {
+        let disabled = [self.state, self.remote.state].contains(&State::AdminDown);
+        if std::mem::replace(&mut self.disabled, disabled) != disabled {
+            return Some(Output::Disabled(disabled));
+        }
         if let Some(change) = self.changes.pop_front() {
             return Some(Output::State(change));
         }

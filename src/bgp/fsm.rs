@@ -69,198 +69,136 @@ impl fmt::Display for State {
     }
 }
 
-/// What can happen to a machine: the events of section 8.1 under their numbers, and ours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Event {
+/// Declares the events, each with its number in brackets; none for ours.
+macro_rules! events {
+    ($($(#[$doc:meta])* [$($number:literal)?] $name:ident,)+) => {
+        /// What can happen to a machine: the events of section 8.1 under their numbers, and ours.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Event {
+            $($(#[$doc])* $name,)+
+        }
+
+        impl Event {
+            /// All events.
+            pub const ALL: &[Event] = &[$(Event::$name),+];
+
+            /// The number of section 8.1, or of RFC 9687, section 4.2; `None` for ours.
+            pub fn number(self) -> Option<u8> {
+                let number: &[u8] = match self {
+                    $(Event::$name => &[$($number)?],)+
+                };
+                number.first().copied()
+            }
+        }
+    };
+}
+
+events! {
     /// 1: started by hand.
-    ManualStart,
+    [1] ManualStart,
     /// 2: stopped by hand; the notification to send is given.
-    ManualStop,
+    [2] ManualStop,
     /// 3: started because what stood in the way is gone.
-    AutomaticStart,
+    [3] AutomaticStart,
     /// 4: as 1, but wait for the neighbour to connect.
-    ManualStartPassive,
+    [4] ManualStartPassive,
     /// 5: as 3, but wait for the neighbour to connect.
-    AutomaticStartPassive,
+    [5] AutomaticStartPassive,
     /// 6: to be started again, but after a rest.
-    AutomaticStartDamped,
+    [6] AutomaticStartDamped,
     /// 7: as 6, but then wait for the neighbour to connect.
-    AutomaticStartDampedPassive,
+    [7] AutomaticStartDampedPassive,
     /// 8: stopped by something that is not a hand: too many prefixes, another configuration; the notification is given.
-    AutomaticStop,
+    [8] AutomaticStop,
     /// 9: time for another connection attempt.
-    ConnectRetryTimerExpires,
+    [9] ConnectRetryTimerExpires,
     /// 10: nothing was heard for the hold time.
-    HoldTimerExpires,
+    [10] HoldTimerExpires,
     /// 11: time for a KEEPALIVE.
-    KeepaliveTimerExpires,
+    [11] KeepaliveTimerExpires,
     /// 12: the neighbour had the first word long enough.
-    DelayOpenTimerExpires,
+    [12] DelayOpenTimerExpires,
     /// 13: the rest is over.
-    IdleHoldTimerExpires,
+    [13] IdleHoldTimerExpires,
     /// 13, after event 7.
-    IdleHoldTimerExpiresPassive,
+    [13] IdleHoldTimerExpiresPassive,
     /// 14: a valid connection request came. The kernel answers these, so that a session hears of event 17 only.
-    TcpConnectionValid,
+    [14] TcpConnectionValid,
     /// 15: a request from a wrong place came. The driver closes these connections unread.
-    TcpRequestInvalid,
+    [15] TcpRequestInvalid,
     /// 16: our connection request succeeded.
-    TcpRequestAcked,
+    [16] TcpRequestAcked,
     /// 16, and DelayOpen is set.
-    TcpRequestAckedDelayOpen,
+    [16] TcpRequestAckedDelayOpen,
     /// 17: the neighbour connected.
-    TcpConnectionConfirmed,
+    [17] TcpConnectionConfirmed,
     /// 17, and DelayOpen is set.
-    TcpConnectionConfirmedDelayOpen,
+    [17] TcpConnectionConfirmedDelayOpen,
     /// 18: the attempt failed, or the connection is gone.
-    TcpConnectionFails,
+    [18] TcpConnectionFails,
     /// 19: an acceptable OPEN.
-    Open,
+    [19] Open,
     /// 19, but our KEEPALIVE must wait.
-    OpenHeld,
+    [19] OpenHeld,
     /// 20: an acceptable OPEN while the DelayOpenTimer runs.
-    OpenDelayed,
+    [20] OpenDelayed,
     /// 20, but our KEEPALIVE must wait.
-    OpenDelayedHeld,
+    [20] OpenDelayedHeld,
     /// 21: a faulty message header; the notification to send is given.
-    HeaderError,
+    [21] HeaderError,
     /// 22: a faulty OPEN, or one we do not accept; the notification to send is given.
-    OpenError,
+    [22] OpenError,
     /// 23: the other connection is kept.
-    CollisionDump,
+    [23] CollisionDump,
     /// 24: NOTIFICATION of a version error.
-    NotificationVersionError,
+    [24] NotificationVersionError,
     /// 25: any other NOTIFICATION.
-    Notification,
+    [25] Notification,
     /// 26: KEEPALIVE.
-    Keepalive,
+    [26] Keepalive,
     /// 26 while ours must wait.
-    KeepaliveHeld,
+    [26] KeepaliveHeld,
     /// 27: UPDATE.
-    Update,
+    [27] Update,
     /// 28: a faulty UPDATE; the notification to send is given.
-    UpdateError,
+    [28] UpdateError,
+    /// 29 (RFC 9687): nothing could be sent for the send hold time.
+    [29] SendHoldTimerExpires,
     /// Ours: start with a delay before the first attempt.
-    StartDelayed,
+    [] StartDelayed,
     /// Ours: the other machine of the session failed, and both rest.
-    Rest,
+    [] Rest,
     /// Ours: our KEEPALIVE need not wait any more.
-    Released,
+    [] Released,
     /// Ours: the same, and the neighbour's KEEPALIVE came in the meantime.
-    ReleasedConfirmed,
-    /// Ours: nothing could be sent for the send hold time (RFC 9687).
-    SendHoldTimerExpires,
+    [] ReleasedConfirmed,
     /// Ours: BFD did not come up in time (draft-ietf-idr-bgp-bfd-strict-mode).
-    BfdHoldTimerExpires,
+    [] BfdHoldTimerExpires,
     /// Ours: ROUTE-REFRESH (RFC 2918).
-    RouteRefresh,
+    [] RouteRefresh,
     /// Ours: a faulty ROUTE-REFRESH (RFC 7313, section 5); the notification to send is given.
-    RouteRefreshError,
+    [] RouteRefreshError,
     /// Ours: BFD went down (RFC 5882, section 4.3).
-    BfdDown,
+    [] BfdDown,
     /// Ours: the link lost carrier.
-    InterfaceDown,
+    [] InterfaceDown,
     /// Ours: a neighbour that can restart gracefully connected anew (RFC 4724, section 5).
-    PeerRestarts,
+    [] PeerRestarts,
     /// Ours: the router dies without a word.
-    Crash,
+    [] Crash,
 }
 
 impl Event {
-    /// All events.
-    pub const ALL: [Event; 46] = [
-        E::ManualStart,
-        E::ManualStop,
-        E::AutomaticStart,
-        E::ManualStartPassive,
-        E::AutomaticStartPassive,
-        E::AutomaticStartDamped,
-        E::AutomaticStartDampedPassive,
-        E::AutomaticStop,
-        E::ConnectRetryTimerExpires,
-        E::HoldTimerExpires,
-        E::KeepaliveTimerExpires,
-        E::DelayOpenTimerExpires,
-        E::IdleHoldTimerExpires,
-        E::IdleHoldTimerExpiresPassive,
-        E::TcpConnectionValid,
-        E::TcpRequestInvalid,
-        E::TcpRequestAcked,
-        E::TcpRequestAckedDelayOpen,
-        E::TcpConnectionConfirmed,
-        E::TcpConnectionConfirmedDelayOpen,
-        E::TcpConnectionFails,
-        E::Open,
-        E::OpenHeld,
-        E::OpenDelayed,
-        E::OpenDelayedHeld,
-        E::HeaderError,
-        E::OpenError,
-        E::CollisionDump,
-        E::NotificationVersionError,
-        E::Notification,
-        E::Keepalive,
-        E::KeepaliveHeld,
-        E::Update,
-        E::UpdateError,
-        E::StartDelayed,
-        E::Rest,
-        E::Released,
-        E::ReleasedConfirmed,
-        E::SendHoldTimerExpires,
-        E::BfdHoldTimerExpires,
-        E::RouteRefresh,
-        E::RouteRefreshError,
-        E::BfdDown,
-        E::InterfaceDown,
-        E::PeerRestarts,
-        E::Crash,
-    ];
-
-    /// The number of section 8.1; `None` for ours.
-    pub fn number(self) -> Option<u8> {
-        Some(match self {
-            E::ManualStart => 1,
-            E::ManualStop => 2,
-            E::AutomaticStart => 3,
-            E::ManualStartPassive => 4,
-            E::AutomaticStartPassive => 5,
-            E::AutomaticStartDamped => 6,
-            E::AutomaticStartDampedPassive => 7,
-            E::AutomaticStop => 8,
-            E::ConnectRetryTimerExpires => 9,
-            E::HoldTimerExpires => 10,
-            E::KeepaliveTimerExpires => 11,
-            E::DelayOpenTimerExpires => 12,
-            E::IdleHoldTimerExpires | E::IdleHoldTimerExpiresPassive => 13,
-            E::TcpConnectionValid => 14,
-            E::TcpRequestInvalid => 15,
-            E::TcpRequestAcked | E::TcpRequestAckedDelayOpen => 16,
-            E::TcpConnectionConfirmed | E::TcpConnectionConfirmedDelayOpen => 17,
-            E::TcpConnectionFails => 18,
-            E::Open | E::OpenHeld => 19,
-            E::OpenDelayed | E::OpenDelayedHeld => 20,
-            E::HeaderError => 21,
-            E::OpenError => 22,
-            E::CollisionDump => 23,
-            E::NotificationVersionError => 24,
-            E::Notification => 25,
-            E::Keepalive | E::KeepaliveHeld => 26,
-            E::Update => 27,
-            E::UpdateError => 28,
-            E::StartDelayed
-            | E::Rest
-            | E::Released
-            | E::ReleasedConfirmed
-            | E::SendHoldTimerExpires
-            | E::BfdHoldTimerExpires
-            | E::RouteRefresh
-            | E::RouteRefreshError
-            | E::BfdDown
-            | E::InterfaceDown
-            | E::PeerRestarts
-            | E::Crash => return None,
-        })
+    /// The type of the message that is this event; a state machine error names it (RFC 6608, section 4).
+    pub fn message_type(self) -> Option<u8> {
+        match (self, self.number()) {
+            (_, Some(19 | 20 | 22)) => Some(1),
+            (_, Some(27 | 28)) => Some(2),
+            (_, Some(24 | 25)) => Some(3),
+            (_, Some(26)) => Some(4),
+            (E::RouteRefresh | E::RouteRefreshError, _) => Some(5),
+            _ => None,
+        }
     }
 }
 
@@ -302,6 +240,8 @@ pub enum Action {
     NotifyGiven,
     /// Send a NOTIFICATION with code and subcode.
     Notify(u8, u8),
+    /// Send Finite State Machine Error with this subcode, and the type of the message nobody expected.
+    Unexpected(u8),
 }
 
 /// What follows from an event: the next state, and what is to be done.

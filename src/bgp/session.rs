@@ -72,6 +72,17 @@ enum Run {
     Running,
 }
 
+/// What BFD says of the path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Bfd {
+    /// Nothing good: it is not up yet, or not any more.
+    Down,
+    /// It can be used.
+    Up,
+    /// Nothing: one of the ends disabled BFD (RFC 5882, section 3.2).
+    AdminDown,
+}
+
 /// What an event brings along.
 #[derive(Debug, Default)]
 struct Given {
@@ -114,7 +125,7 @@ pub struct Session {
     run: Run,
     outgoing: Machine,
     incoming: Machine,
-    bfd_up: bool,
+    bfd: Bfd,
     interface_up: bool,
     /// Failures since the session was last well: how long it rests.
     failures: u32,
@@ -127,6 +138,8 @@ pub struct Session {
     restart_over: Option<At>,
     /// Capabilities the neighbour does not bear.
     omitted: Omitted,
+    /// The neighbour ended the session for long (RFC 4486, section 4).
+    refused: bool,
     serial: u32,
     reported: State,
     reported_at: At,
@@ -147,7 +160,7 @@ impl Session {
             run: Run::Stopped,
             outgoing: Machine::default(),
             incoming: Machine::default(),
-            bfd_up: false,
+            bfd: Bfd::Down,
             interface_up: true,
             failures: 0,
             fell: false,
@@ -155,6 +168,7 @@ impl Session {
             restarting: None,
             restart_over: None,
             omitted: Omitted::default(),
+            refused: false,
             serial: 0,
             reported: State::Idle,
             reported_at: At::ZERO,
@@ -195,10 +209,9 @@ impl Session {
     /// The next thing to do; `None` when all is done.
     pub fn poll(&mut self) -> Option<Output> {
         self.outputs.pop_front().or_else(|| {
-            let send_hold = self.now + self.config.timers.send_hold;
-            let sent = &mut self.counters.sent;
-            let written = self.outgoing.take_out(send_hold, sent);
-            let (conn, bytes) = written.or_else(|| self.incoming.take_out(send_hold, sent))?;
+            let (now, sent) = (self.now, &mut self.counters.sent);
+            let written = self.outgoing.take_out(now, sent);
+            let (conn, bytes) = written.or_else(|| self.incoming.take_out(now, sent))?;
             Some(Output::Write { conn, bytes })
         })
     }
@@ -221,10 +234,9 @@ impl Session {
             }
             Input::Bytes { conn, bytes } => self.received(conn, bytes),
             Input::Written { conn, bytes } => {
-                let send_hold = now + self.config.timers.send_hold;
                 let machine = self.machine_mut(conn.direction);
                 if machine.conn == Some(conn) {
-                    machine.written(bytes, send_hold);
+                    machine.written(bytes, now);
                 }
             }
             Input::Closed { conn, why } => self.lost(conn, format!("connection lost: {why}")),
@@ -232,6 +244,7 @@ impl Session {
             Input::BfdDown {
                 control_plane_independent,
             } => self.bfd_down(control_plane_independent),
+            Input::BfdAdminDown => self.bfd_admin_down(),
             Input::InterfaceUp => {
                 self.interface_up = true;
                 self.unblock("interface up");
@@ -285,7 +298,7 @@ impl Session {
         let step = fsm::step(before, event);
         let graceful = self.outlives(side, event, &given);
         for &action in step.actions {
-            self.act(side, action, &mut given, graceful);
+            self.act(side, action, event, &mut given, graceful);
         }
         if step.next != before {
             self.enter(side, step.next, event, &given.why, graceful);
@@ -296,6 +309,7 @@ impl Session {
         &mut self,
         side: Direction,
         action: Action,
+        event: Event,
         given: &mut Given,
         graceful: Option<Graceful>,
     ) {
@@ -372,10 +386,14 @@ impl Session {
                 }
             }
             Action::Notify(code, subcode) => {
-                let notification = Notification::new(code, subcode);
-                if code == 5 {
-                    given.why = format!("sent {notification}").into();
-                }
+                self.notify(side, Notification::new(code, subcode), graceful);
+            }
+            Action::Unexpected(subcode) => {
+                let notification = Notification {
+                    data: event.message_type().into_iter().collect(),
+                    ..Notification::new(5, subcode)
+                };
+                given.why = format!("sent {notification}").into();
                 self.notify(side, notification, graceful);
             }
         }
@@ -415,13 +433,15 @@ impl Session {
             }
             State::Connect | State::OpenSent | State::OpenConfirm => {}
             State::Established => {
-                self.machine_mut(side).since = self.now;
+                let now = self.now;
+                self.machine_mut(side).establish(now);
                 // Before the other machine ends, which is not why.
                 self.report(why);
                 let other = side.other();
                 self.apply(other, Event::CollisionDump, Given::why("collision"));
                 self.counters.established += 1;
                 self.restarting = None;
+                self.refused = false;
                 self.restart_over = None;
                 let negotiated = self.machine(side).negotiated.clone();
                 self.outputs.extend(negotiated.map(Output::Established));

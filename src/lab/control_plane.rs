@@ -122,6 +122,13 @@ async fn follow_line(
     while let Some(event) = events.recv().await {
         tracing::debug!(?event, "the line tells");
         match event {
+            LineEvent::BfdDisabled { end, disabled } => {
+                if let Some(router) = routers.get(&end.router)
+                    && let Some(session) = router.session(&end.connection)
+                {
+                    router.bfd_disabled(session, disabled);
+                }
+            }
             LineEvent::Lag { end, up, .. } => {
                 if let Some(router) = routers.get(&end.router) {
                     router.interface(&end.connection, up);
@@ -132,8 +139,10 @@ async fn follow_line(
                 let session = router.and_then(|router| router.session(&end.connection));
                 let up = change.to == State::Up;
                 let path_lost = !up && change.control_plane_independent;
+                // Up to Down because one end disabled BFD is no failure (RFC 5882, section 4.2).
+                let disabled = [change.to, change.remote_state].contains(&State::AdminDown);
                 if let (Some(router), Some(session)) = (router, session)
-                    && (up || change.from == State::Up)
+                    && (up || (change.from == State::Up && !disabled))
                 {
                     if path_lost {
                         router.bfd_path_lost(session);

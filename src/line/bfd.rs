@@ -304,6 +304,10 @@ impl BfdLine {
                     }
                 }
                 Output::State(change) => self.tell(change, around),
+                Output::Disabled(disabled) => {
+                    let end = self.end.clone();
+                    around.tell(LineEvent::BfdDisabled { end, disabled });
+                }
             }
         }
     }

@@ -72,6 +72,13 @@ pub enum LineEvent {
         /// When.
         at: At,
     },
+    /// One end disabled a BFD session, or both enabled it again. Comes before the change of its state.
+    BfdDisabled {
+        /// Which.
+        end: End,
+        /// Disabled.
+        disabled: bool,
+    },
 }
 
 /// Why a session could not be prepared or the thread not be started.

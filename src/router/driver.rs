@@ -271,6 +271,14 @@ impl Driver {
                 session,
                 control_plane_independent,
             }),
+            Event::BfdDisabled { session, disabled } => self.input(if disabled {
+                Input::BfdAdminDown { session }
+            } else {
+                Input::BfdDown {
+                    session,
+                    control_plane_independent: false,
+                }
+            }),
             Event::Interface { name, up: true } => {
                 self.input(Input::InterfaceUp { interface: &name });
             }

@@ -30,7 +30,7 @@ pub enum Input<'a> {
     Stop {
         /// Which.
         session: SessionIndex,
-        /// Text for the neighbour, at most 128 bytes are sent; may be empty.
+        /// Text for the neighbour, at most 255 bytes are sent; may be empty.
         reason: &'a str,
     },
     /// A TCP connection is up. An outgoing one has the [`Conn`] of its [`Output::Connect`]; for an incoming one
@@ -82,12 +82,18 @@ pub enum Input<'a> {
         /// Which session.
         session: SessionIndex,
     },
-    /// A session's BFD session went down, having been up.
+    /// A session's BFD session went down, having been up, or was enabled again.
     BfdDown {
         /// Which session.
         session: SessionIndex,
         /// The neighbour's BFD does not share fate with its control plane (RFC 5880, the C bit).
         control_plane_independent: bool,
+    },
+    /// One end of a session's BFD session disabled it: it says nothing of the path any more (RFC 5882, section 4.2).
+    /// [`Input::BfdDown`] when both enabled it again.
+    BfdAdminDown {
+        /// Which session.
+        session: SessionIndex,
     },
     /// An interface gained carrier. Interfaces count as up until told otherwise.
     InterfaceUp {

@@ -212,6 +212,7 @@ impl Router {
                 self.one(now, session, To::Closed { conn, why });
             }
             Input::BfdUp { session } => self.one(now, session, To::BfdUp),
+            Input::BfdAdminDown { session } => self.one(now, session, To::BfdAdminDown),
             Input::BfdDown {
                 session,
                 control_plane_independent,

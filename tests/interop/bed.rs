@@ -171,10 +171,19 @@ impl Bed {
         line.add_bfd(BfdPort::open(&self.edge, spec)?);
         let router = self.router()?.clone();
         tokio::spawn(async move {
-            while let Some(LineEvent::Bfd { change, .. }) = events.recv().await {
-                let up = change.to == State::Up;
-                if up || change.from == State::Up {
-                    router.bfd(SESSION, up);
+            while let Some(event) = events.recv().await {
+                match event {
+                    LineEvent::Bfd { change, .. } => {
+                        let up = change.to == State::Up;
+                        let disabled = change.remote_state == State::AdminDown;
+                        if up || (change.from == State::Up && !disabled) {
+                            router.bfd(SESSION, up);
+                        }
+                    }
+                    LineEvent::BfdDisabled { disabled, .. } => {
+                        router.bfd_disabled(SESSION, disabled);
+                    }
+                    LineEvent::Lag { .. } => {}
                 }
             }
         });

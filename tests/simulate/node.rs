@@ -323,6 +323,8 @@ impl Node {
         while let Some(output) = self.ends[index].bfd.as_mut().and_then(Session::poll) {
             match output {
                 bfd::Output::State(change) => self.bfd_changed(now, index, change),
+                // Nobody disables BFD here.
+                bfd::Output::Disabled(_) => {}
                 bfd::Output::Send(packet) => {
                     let end = &self.ends[index];
                     let own = end.bfd.as_ref().map_or(0, |b| b.my_discriminator().get());

@@ -96,6 +96,7 @@ impl Pair {
             while let Some(output) = self.ends[from].poll() {
                 match output {
                     Output::State(change) => self.changes.push((from, self.now, change)),
+                    Output::Disabled(_) => {}
                     Output::Send(bytes) => {
                         self.count += 1;
                         let fate = self.fates[to].pop_front().unwrap_or(self.ordinary[to]);

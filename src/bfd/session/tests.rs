@@ -81,6 +81,7 @@ impl Session {
             match output {
                 Output::Send(bytes) => sent.push(Packet::decode(&bytes).unwrap()),
                 Output::State(change) => changes.push(change),
+                Output::Disabled(_) => {}
             }
         }
         (sent, changes)
@@ -319,6 +320,39 @@ fn jitter_is_0_to_25_percent_and_at_least_10_with_multiplier_1() {
         assert!((0.75..0.76).contains(&least), "{least}");
         assert!((longest - 0.01..=longest).contains(&most), "{most}");
     }
+}
+
+/// RFC 5882, section 3.2: who uses the session hears that it says nothing, before it hears that it is down.
+#[test]
+fn an_end_that_disables_the_session_is_told_apart_from_a_failure() {
+    let heard = |session: &mut Session| -> Vec<Output> {
+        std::iter::from_fn(|| session.poll())
+            .filter(|output| !matches!(output, Output::Send(_)))
+            .collect()
+    };
+    let downs = |outputs: &[Output]| matches!(outputs, [Output::Disabled(true), Output::State(c)] if c.from == State::Up);
+    // The remote does, having been up.
+    let mut session = up();
+    session.hear(ms(1), theirs(State::AdminDown));
+    assert!(downs(&heard(&mut session)));
+    session.hear(ms(2), theirs(State::AdminDown));
+    assert_eq!(heard(&mut session), []);
+    session.hear(ms(3), theirs(State::Down));
+    let back = heard(&mut session);
+    assert!(matches!(back[..], [Output::Disabled(false), Output::State(c)] if c.to == State::Init));
+    // We do.
+    let mut session = up();
+    session.handle(ms(1), Input::AdminDown);
+    assert!(downs(&heard(&mut session)));
+    session.handle(ms(2), Input::Enable);
+    assert!(matches!(
+        heard(&mut session)[..],
+        [Output::Disabled(false), Output::State(_)]
+    ));
+    // It was never up.
+    let mut session = Session::new(config(), ms(0));
+    session.hear(ms(1), theirs(State::AdminDown));
+    assert_eq!(heard(&mut session), [Output::Disabled(true)]);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The rows: for each state what every event leads to. `Differs` marks what is not as the RFC says, and why.
+//! The rows: what every event leads to in each state. `Differs` marks what is not as RFC 4271, section 8.2.2, says, and why.
 //!
 //! **Invariant:** no catch-all arm, and nothing but data.
 
@@ -12,317 +12,145 @@ const fn to(next: State, actions: &'static [Action]) -> Step {
 }
 
 /// The table.
+#[rustfmt::skip]
 pub fn step(state: State, event: Event) -> Step {
-    match state {
-        S::Idle => idle(event),
-        S::Connect => connect(event),
-        S::Active => active(event),
-        S::OpenSent => open_sent(event),
-        S::OpenConfirm => open_confirm(event),
-        S::Established => established(event),
-    }
-}
+    let stay = |actions| to(state, actions);
+    match (state, event) {
+        // Starting. How oscillations are damped (6, 7 and 13 in Idle) is left to us: by a rest that grows.
+        (S::Idle, E::ManualStart | E::AutomaticStart) => to(S::Connect, &[ZeroRetries, Connect]),
+        (S::Idle, E::ManualStartPassive | E::AutomaticStartPassive | E::StartDelayed) => to(S::Active, &[ZeroRetries]),
+        (S::Idle, E::AutomaticStartDamped | E::AutomaticStartDampedPassive) => stay(&[IdleHold]),
+        (S::Idle, E::IdleHoldTimerExpires) => to(S::Connect, &[Connect]),
+        (S::Idle, E::IdleHoldTimerExpiresPassive) => to(S::Active, &[]),
+        (
+            S::Connect | S::Active | S::OpenSent | S::OpenConfirm | S::Established,
+            E::ManualStart | E::AutomaticStart | E::ManualStartPassive | E::AutomaticStartPassive | E::StartDelayed
+            | E::AutomaticStartDamped | E::AutomaticStartDampedPassive,
+        ) => stay(&[]),
 
-fn idle(event: Event) -> Step {
-    match event {
-        E::ManualStart | E::AutomaticStart => to(S::Connect, &[ZeroRetries, Connect]),
-        E::ManualStartPassive | E::AutomaticStartPassive | E::StartDelayed => {
-            to(S::Active, &[ZeroRetries])
-        }
-        // How oscillations are damped is left to us: by a rest that grows.
-        E::AutomaticStartDamped | E::AutomaticStartDampedPassive => to(S::Idle, &[IdleHold]),
-        E::IdleHoldTimerExpires => to(S::Connect, &[Connect]),
-        E::IdleHoldTimerExpiresPassive => to(S::Active, &[]),
-        E::TcpRequestAcked
-        | E::TcpRequestAckedDelayOpen
-        | E::TcpConnectionConfirmed
-        | E::TcpConnectionConfirmedDelayOpen => to(S::Idle, &[Refuse]),
-        E::ManualStop
-        | E::AutomaticStop
-        | E::ConnectRetryTimerExpires
-        | E::HoldTimerExpires
-        | E::KeepaliveTimerExpires
-        | E::DelayOpenTimerExpires
-        | E::TcpConnectionValid
-        | E::TcpRequestInvalid
-        | E::TcpConnectionFails
-        | E::Open
-        | E::OpenHeld
-        | E::OpenDelayed
-        | E::OpenDelayedHeld
-        | E::HeaderError
-        | E::OpenError
-        | E::CollisionDump
-        | E::NotificationVersionError
-        | E::Notification
-        | E::Keepalive
-        | E::KeepaliveHeld
-        | E::Update
-        | E::UpdateError
-        | E::Rest
-        | E::Released
-        | E::ReleasedConfirmed
-        | E::SendHoldTimerExpires
-        | E::BfdHoldTimerExpires
-        | E::RouteRefresh
-        | E::RouteRefreshError
-        | E::BfdDown
-        | E::InterfaceDown
-        | E::PeerRestarts
-        | E::Crash => to(S::Idle, &[]),
-    }
-}
+        // Stopping. Differs in Connect: the RFC tells the neighbour in Active only (2), or not even there (8); with
+        // DelayOpen there is a connection in both.
+        (S::Idle, E::ManualStop | E::AutomaticStop) => stay(&[]),
+        (S::Connect | S::Active | S::OpenSent | S::OpenConfirm | S::Established, E::ManualStop) =>
+            to(S::Idle, &[NotifyGiven, ZeroRetries]),
+        (S::Connect | S::Active | S::OpenSent | S::OpenConfirm | S::Established, E::AutomaticStop) =>
+            to(S::Idle, &[NotifyGiven, CountRetry]),
 
-fn connect(event: Event) -> Step {
-    match event {
-        E::ManualStart
-        | E::AutomaticStart
-        | E::ManualStartPassive
-        | E::AutomaticStartPassive
-        | E::AutomaticStartDamped
-        | E::AutomaticStartDampedPassive
-        | E::StartDelayed
-        | E::TcpConnectionValid
-        | E::TcpRequestInvalid
-        | E::Released
-        | E::ReleasedConfirmed
-        | E::BfdHoldTimerExpires
-        | E::BfdDown => to(S::Connect, &[]),
-        // Differs: the RFC says so of the notification in Active only; with DelayOpen there is a connection here, too.
-        E::ManualStop => to(S::Idle, &[NotifyGiven, ZeroRetries]),
-        E::ConnectRetryTimerExpires => to(S::Connect, &[Abandon, Connect]),
-        E::DelayOpenTimerExpires => to(S::OpenSent, &[SendOpen]),
-        E::TcpRequestAcked | E::TcpConnectionConfirmed => to(S::OpenSent, &[Adopt, SendOpen]),
-        E::TcpRequestAckedDelayOpen | E::TcpConnectionConfirmedDelayOpen => {
-            to(S::Connect, &[Adopt, DelayOpen])
-        }
-        // Differs: the RFC goes to Idle when the DelayOpenTimer does not run. An attempt that failed is no oscillation,
-        // so we wait for the next attempt as with that timer.
-        E::TcpConnectionFails => to(S::Active, &[]),
-        E::OpenDelayed => to(S::OpenConfirm, &[SendOpen, AcceptOpen, SendKeepalive]),
-        E::OpenDelayedHeld => to(S::OpenConfirm, &[SendOpen, AcceptOpen]),
-        // SendNOTIFICATIONwithoutOPEN is always on.
-        E::HeaderError | E::OpenError => to(S::Idle, &[NotifyGiven, CountRetry]),
-        // Without DelayOpen there is no connection to hear this on: always as when the timer runs.
-        E::NotificationVersionError => to(S::Idle, &[]),
-        E::AutomaticStop => to(S::Idle, &[NotifyGiven, CountRetry]),
-        // Differs: an attempt that is no longer needed did not fail.
-        E::CollisionDump => to(S::Idle, &[]),
-        E::HoldTimerExpires
-        | E::KeepaliveTimerExpires
-        | E::IdleHoldTimerExpires
-        | E::IdleHoldTimerExpiresPassive
-        | E::Open
-        | E::OpenHeld
-        | E::Notification
-        | E::Keepalive
-        | E::KeepaliveHeld
-        | E::Update
-        | E::UpdateError
-        | E::RouteRefresh
-        | E::RouteRefreshError
-        | E::SendHoldTimerExpires => to(S::Idle, &[CountRetry]),
-        E::Rest | E::InterfaceDown | E::PeerRestarts | E::Crash => to(S::Idle, &[]),
-    }
-}
+        // Connections.
+        (_, E::TcpConnectionValid | E::TcpRequestInvalid) => stay(&[]),
+        (S::Connect | S::Active, E::TcpRequestAcked | E::TcpConnectionConfirmed) => to(S::OpenSent, &[Adopt, SendOpen]),
+        (S::Connect | S::Active, E::TcpRequestAckedDelayOpen | E::TcpConnectionConfirmedDelayOpen) =>
+            stay(&[Adopt, DelayOpen]),
+        // Differs: a second connection of the other direction is the other machine's, which tracks it until its OPEN
+        // (section 6.8). A newer one of the same direction means that the neighbour gave up the older one; once that one
+        // brought an OPEN, it is the better one.
+        (
+            S::OpenSent,
+            E::TcpRequestAcked | E::TcpRequestAckedDelayOpen
+            | E::TcpConnectionConfirmed | E::TcpConnectionConfirmedDelayOpen,
+        ) => stay(&[Adopt, SendOpen]),
+        (
+            S::Idle | S::OpenConfirm | S::Established,
+            E::TcpRequestAcked | E::TcpRequestAckedDelayOpen
+            | E::TcpConnectionConfirmed | E::TcpConnectionConfirmedDelayOpen,
+        ) => stay(&[Refuse]),
+        // Differs in Connect: the RFC goes to Idle when the DelayOpenTimer does not run. An attempt that failed is no
+        // oscillation, so we wait for the next attempt as with that timer.
+        (S::Connect | S::OpenSent, E::TcpConnectionFails) => to(S::Active, &[]),
+        (S::Active | S::OpenConfirm | S::Established, E::TcpConnectionFails) => to(S::Idle, &[CountRetry]),
 
-fn active(event: Event) -> Step {
-    match event {
-        E::ManualStart
-        | E::AutomaticStart
-        | E::ManualStartPassive
-        | E::AutomaticStartPassive
-        | E::AutomaticStartDamped
-        | E::AutomaticStartDampedPassive
-        | E::StartDelayed
-        | E::TcpConnectionValid
-        | E::TcpRequestInvalid
-        | E::Released
-        | E::ReleasedConfirmed
-        | E::BfdHoldTimerExpires
-        | E::BfdDown => to(S::Active, &[]),
-        E::ManualStop => to(S::Idle, &[NotifyGiven, ZeroRetries]),
-        E::ConnectRetryTimerExpires => to(S::Connect, &[Connect]),
-        E::DelayOpenTimerExpires => to(S::OpenSent, &[SendOpen]),
-        E::TcpRequestAcked | E::TcpConnectionConfirmed => to(S::OpenSent, &[Adopt, SendOpen]),
-        E::TcpRequestAckedDelayOpen | E::TcpConnectionConfirmedDelayOpen => {
-            to(S::Active, &[Adopt, DelayOpen])
-        }
-        E::TcpConnectionFails => to(S::Idle, &[CountRetry]),
-        E::OpenDelayed => to(S::OpenConfirm, &[SendOpen, AcceptOpen, SendKeepalive]),
-        E::OpenDelayedHeld => to(S::OpenConfirm, &[SendOpen, AcceptOpen]),
-        E::HeaderError | E::OpenError | E::AutomaticStop => to(S::Idle, &[NotifyGiven, CountRetry]),
-        E::NotificationVersionError => to(S::Idle, &[]),
-        // Differs: as in Connect.
-        E::CollisionDump => to(S::Idle, &[]),
-        E::HoldTimerExpires
-        | E::KeepaliveTimerExpires
-        | E::IdleHoldTimerExpires
-        | E::IdleHoldTimerExpiresPassive
-        | E::Open
-        | E::OpenHeld
-        | E::Notification
-        | E::Keepalive
-        | E::KeepaliveHeld
-        | E::Update
-        | E::UpdateError
-        | E::RouteRefresh
-        | E::RouteRefreshError
-        | E::SendHoldTimerExpires => to(S::Idle, &[CountRetry]),
-        E::Rest | E::InterfaceDown | E::PeerRestarts | E::Crash => to(S::Idle, &[]),
-    }
-}
+        // Timers.
+        (S::Connect, E::ConnectRetryTimerExpires) => stay(&[Abandon, Connect]),
+        (S::Active, E::ConnectRetryTimerExpires) => to(S::Connect, &[Connect]),
+        (S::Connect | S::Active, E::DelayOpenTimerExpires) => to(S::OpenSent, &[SendOpen]),
+        (S::OpenConfirm | S::Established, E::KeepaliveTimerExpires) => stay(&[SendKeepalive]),
+        (S::OpenSent | S::OpenConfirm | S::Established, E::HoldTimerExpires) => to(S::Idle, &[Notify(4, 0), CountRetry]),
+        (S::Established, E::SendHoldTimerExpires) => to(S::Idle, &[Notify(8, 0), CountRetry]),
 
-fn open_sent(event: Event) -> Step {
-    match event {
-        E::ManualStart
-        | E::AutomaticStart
-        | E::ManualStartPassive
-        | E::AutomaticStartPassive
-        | E::AutomaticStartDamped
-        | E::AutomaticStartDampedPassive
-        | E::StartDelayed
-        | E::TcpConnectionValid
-        | E::TcpRequestInvalid
-        | E::Rest
-        | E::Released
-        | E::ReleasedConfirmed
-        | E::BfdHoldTimerExpires
-        | E::BfdDown => to(S::OpenSent, &[]),
-        // Differs: a second connection of the other direction is the other machine's. A newer one of the same direction
-        // means that the neighbour gave up the older one.
-        E::TcpRequestAcked
-        | E::TcpRequestAckedDelayOpen
-        | E::TcpConnectionConfirmed
-        | E::TcpConnectionConfirmedDelayOpen => to(S::OpenSent, &[Adopt, SendOpen]),
-        E::TcpConnectionFails => to(S::Active, &[]),
-        E::Open => to(S::OpenConfirm, &[AcceptOpen, SendKeepalive]),
-        E::OpenHeld => to(S::OpenConfirm, &[AcceptOpen]),
-        E::ManualStop => to(S::Idle, &[NotifyGiven, ZeroRetries]),
-        E::AutomaticStop | E::HeaderError | E::OpenError => to(S::Idle, &[NotifyGiven, CountRetry]),
-        E::HoldTimerExpires => to(S::Idle, &[Notify(4, 0), CountRetry]),
-        E::SendHoldTimerExpires => to(S::Idle, &[Notify(8, 0), CountRetry]),
-        // Differs: the session did not fail, the other connection goes on.
-        E::CollisionDump => to(S::Idle, &[Notify(6, 7)]),
-        E::NotificationVersionError => to(S::Idle, &[]),
-        // Differs: the RFC answers with a state machine error, but the neighbour closed the connection with its own
-        // NOTIFICATION (section 6.4).
-        E::Notification => to(S::Idle, &[CountRetry]),
-        E::ConnectRetryTimerExpires
-        | E::KeepaliveTimerExpires
-        | E::DelayOpenTimerExpires
-        | E::IdleHoldTimerExpires
-        | E::IdleHoldTimerExpiresPassive
-        | E::OpenDelayed
-        | E::OpenDelayedHeld
-        | E::Keepalive
-        | E::KeepaliveHeld
-        | E::Update
-        | E::UpdateError
-        | E::RouteRefresh
-        | E::RouteRefreshError => to(S::Idle, &[Notify(5, 1), CountRetry]),
-        E::InterfaceDown | E::PeerRestarts | E::Crash => to(S::Idle, &[]),
-    }
-}
+        // Messages where they belong.
+        (S::Connect | S::Active, E::OpenDelayed) => to(S::OpenConfirm, &[SendOpen, AcceptOpen, SendKeepalive]),
+        (S::Connect | S::Active, E::OpenDelayedHeld) => to(S::OpenConfirm, &[SendOpen, AcceptOpen]),
+        (S::OpenSent, E::Open) => to(S::OpenConfirm, &[AcceptOpen, SendKeepalive]),
+        (S::OpenSent, E::OpenHeld) => to(S::OpenConfirm, &[AcceptOpen]),
+        (S::OpenConfirm, E::Keepalive) => to(S::Established, &[RestartHold]),
+        (S::OpenConfirm, E::KeepaliveHeld) => stay(&[RestartHold, NoteKeepalive]),
+        (S::OpenConfirm, E::Released) => stay(&[SendKeepalive]),
+        (S::OpenConfirm, E::ReleasedConfirmed) => to(S::Established, &[SendKeepalive]),
+        (S::Established, E::Keepalive | E::KeepaliveHeld) => stay(&[RestartHold]),
+        (S::Established, E::Update) => stay(&[RestartHold, Deliver]),
+        (S::Established, E::RouteRefresh) => stay(&[RestartHold, Refresh]),
 
-fn open_confirm(event: Event) -> Step {
-    match event {
-        E::ManualStart
-        | E::AutomaticStart
-        | E::ManualStartPassive
-        | E::AutomaticStartPassive
-        | E::AutomaticStartDamped
-        | E::AutomaticStartDampedPassive
-        | E::StartDelayed
-        | E::TcpConnectionValid
-        | E::TcpRequestInvalid
-        | E::Rest => to(S::OpenConfirm, &[]),
-        // Differs: as in OpenSent, but here the older connection is the better one.
-        E::TcpRequestAcked
-        | E::TcpRequestAckedDelayOpen
-        | E::TcpConnectionConfirmed
-        | E::TcpConnectionConfirmedDelayOpen => to(S::OpenConfirm, &[Refuse]),
-        E::Keepalive => to(S::Established, &[RestartHold]),
-        E::KeepaliveHeld => to(S::OpenConfirm, &[RestartHold, NoteKeepalive]),
-        E::Released => to(S::OpenConfirm, &[SendKeepalive]),
-        E::ReleasedConfirmed => to(S::Established, &[SendKeepalive]),
-        E::KeepaliveTimerExpires => to(S::OpenConfirm, &[SendKeepalive]),
-        E::ManualStop => to(S::Idle, &[NotifyGiven, ZeroRetries]),
-        E::AutomaticStop | E::HeaderError | E::OpenError => to(S::Idle, &[NotifyGiven, CountRetry]),
-        E::HoldTimerExpires => to(S::Idle, &[Notify(4, 0), CountRetry]),
-        E::SendHoldTimerExpires => to(S::Idle, &[Notify(8, 0), CountRetry]),
-        // Differs: as in OpenSent.
-        E::CollisionDump => to(S::Idle, &[Notify(6, 7)]),
-        E::BfdDown | E::BfdHoldTimerExpires => to(S::Idle, &[Notify(6, 10), CountRetry]),
-        // Differs in 19: collisions are decided with the OPEN of the other machine; a second OPEN of the same connection is
-        // out of place.
-        E::ConnectRetryTimerExpires
-        | E::DelayOpenTimerExpires
-        | E::IdleHoldTimerExpires
-        | E::IdleHoldTimerExpiresPassive
-        | E::Open
-        | E::OpenHeld
-        | E::OpenDelayed
-        | E::OpenDelayedHeld
-        | E::Update
-        | E::UpdateError
-        | E::RouteRefresh
-        | E::RouteRefreshError => to(S::Idle, &[Notify(5, 2), CountRetry]),
-        E::TcpConnectionFails | E::Notification => to(S::Idle, &[CountRetry]),
-        E::NotificationVersionError | E::InterfaceDown | E::PeerRestarts | E::Crash => {
-            to(S::Idle, &[])
-        }
-    }
-}
+        // Faulty messages. SendNOTIFICATIONwithoutOPEN is always on.
+        // Differs for 21 in Established: the RFC says state machine error, but its section 6.1 wants the header's error told.
+        (S::Connect | S::Active | S::OpenSent | S::OpenConfirm, E::HeaderError | E::OpenError)
+        | (S::Established, E::HeaderError | E::UpdateError | E::RouteRefreshError) =>
+            to(S::Idle, &[NotifyGiven, CountRetry]),
 
-fn established(event: Event) -> Step {
-    match event {
-        E::ManualStart
-        | E::AutomaticStart
-        | E::ManualStartPassive
-        | E::AutomaticStartPassive
-        | E::AutomaticStartDamped
-        | E::AutomaticStartDampedPassive
-        | E::StartDelayed
-        | E::TcpConnectionValid
-        | E::TcpRequestInvalid
-        | E::Rest
-        | E::Released
-        | E::ReleasedConfirmed
-        | E::BfdHoldTimerExpires => to(S::Established, &[]),
-        // Differs: tracked by the other machine until its OPEN, if at all (section 6.8).
-        E::TcpRequestAcked
-        | E::TcpRequestAckedDelayOpen
-        | E::TcpConnectionConfirmed
-        | E::TcpConnectionConfirmedDelayOpen => to(S::Established, &[Refuse]),
-        E::Keepalive | E::KeepaliveHeld => to(S::Established, &[RestartHold]),
-        E::Update => to(S::Established, &[RestartHold, Deliver]),
-        E::RouteRefresh => to(S::Established, &[RestartHold, Refresh]),
-        E::KeepaliveTimerExpires => to(S::Established, &[SendKeepalive]),
-        E::ManualStop => to(S::Idle, &[NotifyGiven, ZeroRetries]),
-        // Differs in 21: the RFC says state machine error here, but its section 6.1 wants the header's error told.
-        E::AutomaticStop | E::HeaderError | E::UpdateError | E::RouteRefreshError => {
-            to(S::Idle, &[NotifyGiven, CountRetry])
-        }
-        E::HoldTimerExpires => to(S::Idle, &[Notify(4, 0), CountRetry]),
-        E::SendHoldTimerExpires => to(S::Idle, &[Notify(8, 0), CountRetry]),
-        // Differs: as in OpenSent.
-        E::CollisionDump => to(S::Idle, &[Notify(6, 7)]),
-        E::BfdDown => to(S::Idle, &[Notify(6, 10), CountRetry]),
-        E::ConnectRetryTimerExpires
-        | E::DelayOpenTimerExpires
-        | E::IdleHoldTimerExpires
-        | E::IdleHoldTimerExpiresPassive
-        | E::Open
-        | E::OpenHeld
-        | E::OpenDelayed
-        | E::OpenDelayedHeld
-        | E::OpenError => to(S::Idle, &[Notify(5, 3), CountRetry]),
-        E::TcpConnectionFails | E::Notification | E::NotificationVersionError => {
-            to(S::Idle, &[CountRetry])
-        }
+        // NOTIFICATIONs. In Connect and Active always as when the DelayOpenTimer runs: else there is no connection to
+        // hear one on. Differs for 25 in OpenSent: the RFC answers with a state machine error, but the neighbour closed
+        // the connection with its own NOTIFICATION (section 6.4).
+        (S::Connect | S::Active | S::OpenSent | S::OpenConfirm, E::NotificationVersionError) => to(S::Idle, &[]),
+        (S::OpenSent | S::OpenConfirm, E::Notification)
+        | (S::Established, E::Notification | E::NotificationVersionError) => to(S::Idle, &[CountRetry]),
+
+        // Collisions. Differs: nothing failed, the other connection goes on, so nothing is counted.
+        (S::Connect | S::Active, E::CollisionDump) => to(S::Idle, &[]),
+        (S::OpenSent | S::OpenConfirm | S::Established, E::CollisionDump) => to(S::Idle, &[Notify(6, 7)]),
+
+        // BFD. In Connect, Active and OpenSent it has no say yet.
+        (S::OpenConfirm | S::Established, E::BfdDown) | (S::OpenConfirm, E::BfdHoldTimerExpires) =>
+            to(S::Idle, &[Notify(6, 10), CountRetry]),
+        (S::Connect | S::Active | S::OpenSent, E::BfdDown | E::BfdHoldTimerExpires)
+        | (S::Established, E::BfdHoldTimerExpires) => stay(&[]),
+
+        // Other events of ours.
+        (S::Connect | S::Active, E::Rest) => to(S::Idle, &[]),
+        (S::OpenSent | S::OpenConfirm | S::Established, E::Rest) => stay(&[]),
+        (S::Connect | S::Active | S::OpenSent | S::Established, E::Released | E::ReleasedConfirmed) => stay(&[]),
         // The new connection is another machine's, or this one's next.
-        E::PeerRestarts => to(S::Active, &[]),
-        E::InterfaceDown | E::Crash => to(S::Idle, &[]),
+        (S::Established, E::PeerRestarts) => to(S::Active, &[]),
+        (S::Connect | S::Active | S::OpenSent | S::OpenConfirm, E::PeerRestarts)
+        | (S::Connect | S::Active | S::OpenSent | S::OpenConfirm | S::Established, E::InterfaceDown | E::Crash) =>
+            to(S::Idle, &[]),
+
+        // Nothing else happens in Idle.
+        (
+            S::Idle,
+            E::ConnectRetryTimerExpires | E::HoldTimerExpires | E::KeepaliveTimerExpires | E::DelayOpenTimerExpires
+            | E::SendHoldTimerExpires | E::BfdHoldTimerExpires | E::TcpConnectionFails | E::Open | E::OpenHeld
+            | E::OpenDelayed | E::OpenDelayedHeld | E::HeaderError | E::OpenError | E::CollisionDump
+            | E::NotificationVersionError | E::Notification | E::Keepalive | E::KeepaliveHeld | E::Update | E::UpdateError
+            | E::Rest | E::Released | E::ReleasedConfirmed | E::RouteRefresh | E::RouteRefreshError | E::BfdDown
+            | E::InterfaceDown | E::PeerRestarts | E::Crash,
+        ) => stay(&[]),
+        // Before OPENs, what has no place ends the attempt without a word.
+        (
+            S::Connect | S::Active,
+            E::HoldTimerExpires | E::KeepaliveTimerExpires | E::IdleHoldTimerExpires | E::IdleHoldTimerExpiresPassive
+            | E::SendHoldTimerExpires | E::Open | E::OpenHeld | E::Notification | E::Keepalive | E::KeepaliveHeld
+            | E::Update | E::UpdateError | E::RouteRefresh | E::RouteRefreshError,
+        ) => to(S::Idle, &[CountRetry]),
+        // Afterwards it is a state machine error: of no message (RFC 6608: unspecific) ...
+        (
+            S::OpenSent | S::OpenConfirm | S::Established,
+            E::ConnectRetryTimerExpires | E::DelayOpenTimerExpires | E::IdleHoldTimerExpires
+            | E::IdleHoldTimerExpiresPassive,
+        )
+        | (S::OpenSent | S::OpenConfirm, E::SendHoldTimerExpires)
+        | (S::OpenSent, E::KeepaliveTimerExpires) => to(S::Idle, &[Notify(5, 0), CountRetry]),
+        // ... or of one. Differs for 19 in OpenConfirm and Established, as RFC 6608 does: a collision is found with the OPEN
+        // of the other connection; a second OPEN on the same one is out of place.
+        (
+            S::OpenSent,
+            E::OpenDelayed | E::OpenDelayedHeld | E::Keepalive | E::KeepaliveHeld | E::Update | E::UpdateError
+            | E::RouteRefresh | E::RouteRefreshError,
+        ) => to(S::Idle, &[Unexpected(1), CountRetry]),
+        (
+            S::OpenConfirm,
+            E::Open | E::OpenHeld | E::OpenDelayed | E::OpenDelayedHeld | E::Update | E::UpdateError | E::RouteRefresh
+            | E::RouteRefreshError,
+        ) => to(S::Idle, &[Unexpected(2), CountRetry]),
+        (S::Established, E::Open | E::OpenHeld | E::OpenDelayed | E::OpenDelayedHeld | E::OpenError) =>
+            to(S::Idle, &[Unexpected(3), CountRetry]),
     }
 }

@@ -6,6 +6,9 @@ use std::time::Duration;
 use crate::bgp::family::Families;
 use crate::bgp::message::Capabilities;
 
+/// The least SendHoldTime RFC 9687, section 6, suggests.
+const LEAST_SEND_HOLD: Duration = Duration::from_secs(480);
+
 /// A session's configuration.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SessionConfig {
@@ -49,8 +52,22 @@ pub struct Timers {
     pub idle_hold: Duration,
     /// Hold time until the neighbour's OPEN is here.
     pub open_hold: Duration,
-    /// How long the neighbour may refuse to read (RFC 9687).
-    pub send_hold: Duration,
+    /// How long the neighbour may refuse to read: SendHoldTime (RFC 9687). Zero is off, and less than the negotiated hold
+    /// time counts as a second more than that. `None` is the RFC's default, the greater of 8 minutes and two hold times.
+    /// Off in any case where the hold time is.
+    pub send_hold: Option<Duration>,
+}
+
+impl Timers {
+    /// The SendHoldTime beside a negotiated hold time (RFC 9687, sections 4.4 and 6); `None` is off.
+    pub(super) fn send_hold(&self, hold: Option<Duration>) -> Option<Duration> {
+        let hold = hold?;
+        match self.send_hold {
+            None => Some(LEAST_SEND_HOLD.max(2 * hold)),
+            Some(Duration::ZERO) => None,
+            Some(time) => Some(time.max(hold + Duration::from_secs(1))),
+        }
+    }
 }
 
 impl Default for Timers {
@@ -62,7 +79,7 @@ impl Default for Timers {
             connect_delay: Duration::ZERO,
             idle_hold: Duration::from_millis(100),
             open_hold: Duration::from_secs(240),
-            send_hold: Duration::from_secs(480),
+            send_hold: None,
         }
     }
 }
@@ -72,7 +89,9 @@ impl Default for Timers {
 pub struct Options {
     /// DelayOpen and DelayOpenTime (RFC 4271, section 8.1.1): give the neighbour this long for the first OPEN.
     pub delay_open: Option<Duration>,
-    /// DampPeerOscillations: rest longer while failures repeat.
+    /// DampPeerOscillations: rest longer while failures repeat. Where the neighbour ended the session for long (Cease /
+    /// Administrative Shutdown, Peer De-configured, Connection Rejected or Out of Resources) that is so in any case
+    /// (RFC 4486, section 4).
     pub damp_peer_oscillations: bool,
     /// CollisionDetectEstablishedState: a new connection may replace an established one, by the rule of section 6.8.
     pub collision_detect_established: bool,

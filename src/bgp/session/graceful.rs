@@ -15,7 +15,7 @@ use crate::bgp::fsm::{Event, State};
 use crate::bgp::notification::Notification;
 use crate::time::At;
 
-/// We have restarted, and OPENs say so until then.
+/// We have restarted, and OPENs say so until then: the R bit, and the F bit of these families.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Restarting {
     pub preserved: Families,
@@ -30,8 +30,17 @@ impl Session {
             .graceful_restart
             .map(|ours| Restarting {
                 preserved: preserved.and(ours.families),
-                until: self.now + Duration::from_secs(ours.time.into()),
+                until: self.now,
             });
+        self.begin_restart();
+    }
+
+    /// The time for which we tell of a restart begins when we are there to tell.
+    pub(super) fn begin_restart(&mut self) {
+        let ours = self.config.capabilities.graceful_restart;
+        if let Some((restarting, ours)) = self.restarting.as_mut().zip(ours) {
+            restarting.until = self.now + Duration::from_secs(ours.time.into());
+        }
     }
 
     /// What is kept when a machine's session ends with this event; `None` also when it does not end.
@@ -96,10 +105,11 @@ fn is_hard_reset(notification: &Notification) -> bool {
     (notification.code, notification.subcode) == (6, 9)
 }
 
-/// What ends a session for longer than a restart, so that RFC 8538, section 5.1, advises to send it as a hard reset.
+/// What ends a session for longer than a restart, so that RFC 8538, section 5.1, advises to send it as a hard reset. Out of
+/// Resources (8) differs from its table: to keep the routes as stale would free nothing.
 fn is_meant_hard(notification: &Notification) -> bool {
     matches!(
         (notification.code, notification.subcode),
-        (6, 1 | 2 | 3 | 5 | 9)
+        (6, 1 | 2 | 3 | 8 | 9)
     )
 }

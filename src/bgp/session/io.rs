@@ -127,11 +127,14 @@ pub enum Input<'a> {
     },
     /// BFD is up.
     BfdUp,
-    /// BFD is down.
+    /// BFD is down, be it for a failure or because it is not up yet.
     BfdDown {
         /// The neighbour said that its BFD does not share fate with its control plane: the C bit (RFC 5880, section 4.1).
         control_plane_independent: bool,
     },
+    /// One end disabled BFD: it says nothing of the path any more (RFC 5882, section 4.2). [`Input::BfdDown`] when both
+    /// enabled it again.
+    BfdAdminDown,
     /// The link has carrier.
     InterfaceUp,
     /// The link has no carrier.

@@ -1,5 +1,7 @@
 //! What one of a session's two machines holds: its connection, its timers, what waits to be written.
 
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
 
 use super::status::Messages;
@@ -37,6 +39,8 @@ pub(super) struct Machine {
     pub bfd_hold: Option<At>,
     pub keepalive: Option<At>,
     pub send_hold: Option<At>,
+    /// The SendHoldTime (RFC 9687) once OPENs are exchanged; `None` is off.
+    pub send_hold_time: Option<Duration>,
 }
 
 impl Default for Machine {
@@ -59,6 +63,7 @@ impl Default for Machine {
             bfd_hold: None,
             keepalive: None,
             send_hold: None,
+            send_hold_time: None,
         }
     }
 }
@@ -94,8 +99,8 @@ impl Machine {
         self.unwritten + self.out.len()
     }
 
-    /// Hands over what is to be written; the send hold timer runs from the first byte on.
-    pub fn take_out(&mut self, send_hold: At, sent: &mut Messages) -> Option<(Conn, Bytes)> {
+    /// Hands over what is to be written; while established, the send hold timer runs from the first byte on.
+    pub fn take_out(&mut self, now: At, sent: &mut Messages) -> Option<(Conn, Bytes)> {
         let conn = self.conn?;
         if self.out.is_empty() {
             return None;
@@ -103,14 +108,26 @@ impl Machine {
         let bytes = self.out.split().freeze();
         sent.count(&bytes);
         self.unwritten += bytes.len();
-        self.send_hold.get_or_insert(send_hold);
+        self.send_hold = self.send_hold.or_else(|| self.send_hold_from(now));
         Some((conn, bytes))
     }
 
     /// The kernel took bytes: RFC 9687 restarts the timer, or stops it when nothing waits.
-    pub fn written(&mut self, bytes: usize, send_hold: At) {
+    pub fn written(&mut self, bytes: usize, now: At) {
         self.unwritten = self.unwritten.saturating_sub(bytes);
-        self.send_hold = (self.unwritten > 0).then_some(send_hold);
+        let waits = self.unwritten > 0;
+        self.send_hold = self.send_hold_from(now).filter(|_| waits);
+    }
+
+    /// Established begins, with the send hold timer for what still waits.
+    pub fn establish(&mut self, now: At) {
+        self.since = now;
+        self.written(0, now);
+    }
+
+    fn send_hold_from(&self, now: At) -> Option<At> {
+        let time = self.send_hold_time?;
+        (self.state == State::Established).then(|| now + time)
     }
 
     /// Restarts the hold timer, if the hold time is not off.

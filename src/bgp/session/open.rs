@@ -7,10 +7,12 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use super::{Direction, Given, Session};
+use super::{Bfd, Direction, Given, Session};
 use crate::bgp::fsm::{Event, State};
 use crate::bgp::message::{self, Open};
 
+/// One end disabled BFD.
+pub(super) const BFD_DISABLED: &str = "BFD administratively down";
 /// How long a connection that a collision may close waits for the other one before it goes on.
 const COLLISION_PATIENCE: Duration = Duration::from_millis(250);
 
@@ -59,7 +61,7 @@ impl Session {
     /// Whether there is a reason not to send our KEEPALIVE.
     fn withholds(&self, side: Direction) -> bool {
         let machine = self.machine(side);
-        machine.parked || (machine.bfd_gate && !self.bfd_up)
+        machine.parked || (machine.bfd_gate && self.bfd == Bfd::Down)
     }
 
     /// Decides between this connection, whose OPEN is here, and the other one. False when this one was closed.
@@ -99,7 +101,9 @@ impl Session {
         let now = self.now;
         let bfd_hold = now + self.config.options.bfd_hold;
         let held = self.withholds(side);
+        let send_hold_time = self.config.timers.send_hold(negotiated.hold);
         let machine = self.machine_mut(side);
+        machine.send_hold_time = send_hold_time;
         // With a hold time, that is how long BFD may take.
         let timeless = machine.bfd_gate && held && negotiated.hold.is_none();
         machine.bfd_hold = timeless.then_some(bfd_hold);
@@ -114,6 +118,7 @@ impl Session {
         if !self.machine(side).held || self.withholds(side) {
             return;
         }
+        let bfd = self.bfd;
         let machine = self.machine_mut(side);
         machine.held = false;
         machine.bfd_hold = None;
@@ -122,10 +127,10 @@ impl Session {
         } else {
             Event::Released
         };
-        let why = if machine.bfd_gate {
-            "BFD up"
-        } else {
-            "collision over"
+        let why = match (machine.bfd_gate, bfd) {
+            (true, Bfd::Up) => "BFD up",
+            (true, Bfd::AdminDown) => BFD_DISABLED,
+            (true, Bfd::Down) | (false, _) => "collision over",
         };
         self.apply(side, event, Given::why(why));
     }

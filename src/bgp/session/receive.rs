@@ -74,6 +74,10 @@ impl Session {
             self.omitted.learn(&notification, announced);
         }
         self.notification_received = Some((self.now, notification.clone()));
+        self.refused |= matches!(
+            (notification.code, notification.subcode),
+            (6, 2 | 3 | 5 | 8)
+        );
         let event = match (notification.code, notification.subcode) {
             (2, 1) => Event::NotificationVersionError,
             _ => Event::Notification,

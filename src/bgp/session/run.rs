@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 
-use super::{Conn, Direction, Given, Output, Run, SETTLED, Session};
+use super::open::BFD_DISABLED;
+use super::{Bfd, Conn, Direction, Given, Output, Run, SETTLED, Session};
+use crate::bgp::family::Families;
 use crate::bgp::fsm::{Event, State};
 use crate::bgp::message;
 use crate::bgp::notification::Notification;
@@ -21,7 +23,7 @@ pub(super) enum Cause {
 
 impl Session {
     fn may_run(&self) -> bool {
-        self.interface_up && (self.bfd_up || !self.config.wait_for_bfd)
+        self.interface_up && (self.bfd != Bfd::Down || !self.config.wait_for_bfd)
     }
 
     fn uses_bfd(&self) -> bool {
@@ -35,6 +37,7 @@ impl Session {
         }
         self.failures = 0;
         self.omitted.forget();
+        self.begin_restart();
         if self.may_run() {
             self.go("started", Cause::ByHand);
         } else {
@@ -91,7 +94,7 @@ impl Session {
     pub(super) fn crash(&mut self) {
         self.run = Run::Stopped;
         self.both(Event::Crash, "crash");
-        self.restarting = None;
+        self.restarted(Families::NONE);
         self.void_restart("crash");
     }
 
@@ -123,19 +126,29 @@ impl Session {
     }
 
     pub(super) fn bfd_up(&mut self) {
-        self.bfd_up = true;
+        self.bfd = Bfd::Up;
+        self.bfd_lets_go("BFD up");
+    }
+
+    /// RFC 5882, sections 4.1 and 4.2: says nothing of the path, so that nothing waits for BFD, and nothing ends for it.
+    pub(super) fn bfd_admin_down(&mut self) {
+        self.bfd = Bfd::AdminDown;
+        self.bfd_lets_go(BFD_DISABLED);
+    }
+
+    fn bfd_lets_go(&mut self, why: &'static str) {
         if self.uses_bfd() {
             for side in Direction::BOTH {
                 self.release(side);
             }
-            self.unblock("BFD up");
+            self.unblock(why);
         }
     }
 
     pub(super) fn bfd_down(&mut self, control_plane_independent: bool) {
         // Only a BFD session that was up says something about the path; on its way up it passes through Init.
-        let was_up = std::mem::replace(&mut self.bfd_up, false);
-        if !was_up || !self.uses_bfd() {
+        let before = std::mem::replace(&mut self.bfd, Bfd::Down);
+        if before != Bfd::Up || !self.uses_bfd() {
             return;
         }
         self.failures = 0;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Direction, Negotiated, Run, Session};
+use super::{Bfd, Direction, Negotiated, Run, Session};
 use crate::bgp::fsm::State;
 use crate::bgp::notification::Notification;
 use crate::time::At;
@@ -152,6 +152,6 @@ impl Session {
 
     fn is_gated(&self, side: Direction) -> bool {
         let machine = self.machine(side);
-        machine.state == State::OpenConfirm && machine.bfd_gate && !self.bfd_up
+        machine.state == State::OpenConfirm && machine.bfd_gate && self.bfd == Bfd::Down
     }
 }

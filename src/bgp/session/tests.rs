@@ -1,5 +1,6 @@
 //! Sessions in virtual time: scripts with a played neighbour, collisions in every order, hostile streams.
 
+mod bfd;
 mod collision;
 mod ends;
 mod graceful_restart;

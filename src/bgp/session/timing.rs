@@ -159,7 +159,7 @@ impl Session {
 
     /// The IdleHoldTime: it grows with the failures in a row, if oscillations are to be damped.
     pub(super) fn rest_time(&mut self) -> Duration {
-        let growth = if self.config.options.damp_peer_oscillations {
+        let growth = if self.config.options.damp_peer_oscillations || self.refused {
             1 << self.failures.min(4)
         } else {
             1

@@ -58,6 +58,10 @@ pub(super) enum Event {
         import: Option<Arc<Policy>>,
         export: Option<Arc<Policy>>,
     },
+    BfdDisabled {
+        session: SessionIndex,
+        disabled: bool,
+    },
     Refresh(SessionIndex),
     StartSession(SessionIndex),
     Stop {
@@ -145,6 +149,12 @@ impl RouterHandle {
             up: false,
             control_plane_independent: true,
         });
+    }
+
+    /// One end of a session's BFD session disabled it, which says nothing of the path (RFC 5882, section 4.2), or both
+    /// enabled it again.
+    pub fn bfd_disabled(&self, session: SessionIndex, disabled: bool) {
+        self.tell(Event::BfdDisabled { session, disabled });
     }
 
     /// An interface gained or lost carrier.

@@ -191,7 +191,7 @@ fn all_notifications() {
         });
     }
     // In OpenSent.
-    let opening: [(Provoke, u8, u8, &[u8]); 9] = [
+    let opening: [(Provoke, u8, u8, &[u8]); 10] = [
         (|b| hear(b, &[0; 19]), 1, 1, &[]),
         (|b| hear(b, &header(18, 4)), 1, 2, &[0, 18]),
         (|b| hear(b, &header(19, 9)), 1, 3, &[9]),
@@ -213,15 +213,17 @@ fn all_notifications() {
             &[],
         ),
         (|b| hear(b, &open_bytes(|o| o.hold_time = 1)), 2, 6, &[]),
-        (|b| hear(b, &keepalive_bytes()), 5, 1, &[]),
+        (|b| hear(b, &keepalive_bytes()), 5, 1, &[4]),
+        (|b| hear(b, &bytes(write_refresh)), 5, 1, &[5]),
         (|b| b.pass(Duration::from_secs(240)), 4, 0, &[]),
     ];
     // In Established.
-    let established: [(Provoke, u8, u8, &[u8]); 11] = [
+    let established: [(Provoke, u8, u8, &[u8]); 12] = [
         (|b| hear(b, &LONG_MARK), 7, 1, &LONG_MARK),
         (|b| hear(b, &SHORT_UPDATE), 3, 1, &[]),
         (|b| b.pass(Duration::from_secs(180)), 4, 0, &[]),
-        (|b| hear(b, &open_bytes(|_| {})), 5, 3, &[]),
+        (|b| hear(b, &open_bytes(|_| {})), 5, 3, &[1]),
+        (|b| hear(b, &open_bytes(|o| o.asn = 0)), 5, 3, &[1]),
         (|b| b.input(Input::Stop { reason: "bye" }), 6, 2, b"\x03bye"),
         (|b| end(b, Notification::reset("bye")), 6, 4, b"\x03bye"),
         (|b| end(b, Notification::new(6, 3)), 6, 3, &[]),

@@ -255,7 +255,41 @@ fn our_open_tells_our_own_restart_until_the_session_is_up_or_the_time_over() {
     assert!(!announced(&bench).restarting, "established");
     let mut bench = Bench::new(gr);
     bench.input(Input::Restarted { preserved });
-    bench.pass(Duration::from_secs(120));
     bench.input(Input::Start);
+    bench.pass(Duration::from_secs(120));
+    bench.input(Input::Deadline);
     assert!(!announced(&bench).restarting, "too late");
+}
+
+/// RFC 4724, section 4.1: a crash is a restart, too, but one that preserves nothing. RFC 8538, section 4: who only lost the
+/// session has preserved everything.
+#[test]
+fn the_forwarding_bit_is_set_unless_a_restart_lost_what_it_tells_of() {
+    let said = |b: &Bench| {
+        let gr = b.session.announced().graceful_restart.expect("announced");
+        (gr.restarting, gr.preserved)
+    };
+    let (mut bench, _) = session(true, |_| {});
+    bench.pass(Duration::from_secs(180));
+    assert_eq!(bench.state(), State::Idle, "hold timer");
+    assert_eq!(said(&bench), (false, Families::IPV4));
+    bench.input(Input::Crash);
+    bench.pass(Duration::from_secs(3600));
+    bench.input(Input::Start);
+    assert_eq!(said(&bench), (true, Families::NONE));
+}
+
+/// RFC 8538, section 5.1, but for Out of Resources: what is kept would free nothing.
+#[test]
+fn which_ceases_are_hard_resets() {
+    let hard = |subcode: u8| {
+        let (mut bench, _) = session(true, |_| {});
+        bench.take();
+        cease(&mut bench, Notification::new(6, subcode));
+        let kept = kept(&bench).is_some();
+        assert_eq!(bench.notified(), Some((6, if kept { subcode } else { 9 })));
+        !kept
+    };
+    let all: Vec<u8> = (1..=9).filter(|&subcode| hard(subcode)).collect();
+    assert_eq!(all, [1, 2, 3, 8, 9]);
 }

@@ -150,8 +150,10 @@ proptest! {
                 10 => bench.bytes(conn, &keepalive_bytes()),
                 11 => bench.input(Input::Written { conn, bytes: usize::from(detail) }),
                 12 => bench.input(Input::Closed { conn, why }),
-                13 => bench.input(if detail % 2 == 0 { Input::BfdUp } else {
-                    Input::BfdDown { control_plane_independent: detail % 4 == 1 }
+                13 => bench.input(match detail % 5 {
+                    0 | 2 => Input::BfdUp,
+                    4 => Input::BfdAdminDown,
+                    way => Input::BfdDown { control_plane_independent: way == 1 },
                 }),
                 14 => bench.input(if detail % 2 == 0 { Input::InterfaceUp } else { Input::InterfaceDown }),
                 15 => bench.input(Input::AutomaticStop {

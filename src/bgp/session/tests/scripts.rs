@@ -225,6 +225,33 @@ fn nothing_after_the_end_of_a_connection_counts() {
     assert_eq!(bench.outputs, []);
 }
 
+/// RFC 4486, section 4: who was told to go for long tries ever more rarely, asked for or not.
+#[test]
+fn a_neighbour_that_does_not_want_us_is_tried_ever_more_rarely() {
+    for (subcode, damped) in [
+        (2, true),
+        (3, true),
+        (5, true),
+        (8, true),
+        (4, false),
+        (6, false),
+    ] {
+        let mut bench = Bench::new(|c| c.options.damp_peer_oscillations = false);
+        bench.input(Input::Start);
+        let refusal = bytes(|out| message::write_notification(out, &Notification::new(6, subcode)));
+        for _ in 0..4 {
+            let conn = bench.connect();
+            bench.bytes(conn, &refusal);
+            bench.take();
+            while bench.attempt().is_none() {
+                bench.pass(ms(10));
+            }
+        }
+        let rested = bench.now.since(At::ZERO);
+        assert_eq!(rested > ms(900), damped, "6/{subcode}: {rested:?}");
+    }
+}
+
 #[test]
 fn rests_after_failures_double_and_a_good_session_resets_them() {
     let mut bench = Bench::new(|_| {});
@@ -274,72 +301,6 @@ fn a_stop_says_why_and_holds() {
 }
 
 #[test]
-fn bfd_strict_withholds_the_keepalive_and_nothing_else() {
-    let mut bench = Bench::new(|c| c.bfd_strict = true);
-    bench.input(Input::Start);
-    let conn = bench.connect();
-    bench.take();
-    bench.bytes(conn, &open_bytes(|_| {}));
-    bench.bytes(conn, &keepalive_bytes());
-    assert_eq!(bench.sent(), []);
-    assert_eq!(bench.state(), State::OpenConfirm);
-    bench.input(Input::BfdUp);
-    assert_eq!(bench.sent(), [Message::Keepalive]);
-    assert_eq!(bench.state(), State::Established);
-    bench.take();
-    bench.input(BFD_DOWN);
-    assert_eq!(bench.notified(), Some((6, 10)));
-    assert_eq!(bench.why(), Some("BFD down"));
-    let write = |o: &Output| matches!(o, Output::Write { .. });
-    let close = |o: &Output| matches!(o, Output::Close { .. });
-    let (written, closed) = (
-        bench.outputs.iter().position(write),
-        bench.outputs.iter().position(close),
-    );
-    assert!(written < closed, "the NOTIFICATION goes out first");
-}
-
-#[test]
-fn bfd_going_down_while_the_keepalive_is_withheld_changes_nothing() {
-    let mut bench = Bench::new(|c| c.bfd_strict = true);
-    bench.input(Input::Start);
-    let conn = bench.connect();
-    bench.bytes(conn, &open_bytes(|_| {}));
-    bench.input(BFD_DOWN);
-    assert_eq!(bench.state(), State::OpenConfirm);
-    assert_eq!(bench.notified(), None);
-}
-
-#[test]
-fn without_strict_mode_only_a_bfd_that_was_up_matters() {
-    let (mut bench, _) = Bench::established(|c| c.use_bfd = true);
-    bench.input(Input::BfdUp);
-    assert_eq!(bench.state(), State::Established);
-    bench.input(BFD_DOWN);
-    assert_eq!(bench.state(), State::Idle);
-    let (mut bench, _) = Bench::established(|_| {});
-    bench.input(BFD_DOWN);
-    assert_eq!(bench.state(), State::Established, "BFD is not used");
-}
-
-#[test]
-fn a_bfd_that_was_never_up_cannot_go_down() {
-    let (mut bench, _) = Bench::established(|c| c.use_bfd = true);
-    bench.take();
-    bench.input(BFD_DOWN);
-    assert_eq!(bench.state(), State::Established);
-    bench.input(Input::BfdUp);
-    bench.input(BFD_DOWN);
-    bench.pass(ms(100));
-    // The neighbour, which waits for BFD, has not sent its KEEPALIVE yet.
-    let conn = bench.connect();
-    bench.bytes(conn, &open_bytes(|_| {}));
-    assert_eq!(bench.state(), State::OpenConfirm);
-    bench.input(BFD_DOWN);
-    assert_eq!(bench.state(), State::OpenConfirm);
-}
-
-#[test]
 fn the_loser_of_a_collision_is_not_why_the_winner_is_established() {
     let mut bench = Bench::new(|c| c.id = Ipv4Addr::new(10, 0, 0, 9));
     bench.input(Input::Start);
@@ -349,47 +310,6 @@ fn the_loser_of_a_collision_is_not_why_the_winner_is_established() {
     bench.take();
     bench.bytes(conn, &keepalive_bytes());
     assert_eq!(bench.why(), Some("KEEPALIVE received"));
-}
-
-#[test]
-fn a_session_that_waits_for_bfd_does_not_connect_before() {
-    let mut bench = Bench::new(|c| (c.bfd_strict, c.wait_for_bfd) = (true, true));
-    bench.input(Input::Start);
-    bench.pass(ms(100_000));
-    assert!(bench.attempt().is_none());
-    bench.input(Input::BfdUp);
-    assert!(bench.attempt().is_some());
-    bench.input(BFD_DOWN);
-    assert_eq!(bench.state(), State::Idle);
-    assert_eq!(bench.session.deadline(), None);
-}
-
-#[test]
-fn an_attempt_that_hangs_is_tried_anew_when_bfd_comes_up() {
-    let mut bench = Bench::new(|c| {
-        c.bfd_strict = true;
-        c.timers.connect_retry = Duration::from_secs(100);
-    });
-    bench.input(Input::Start);
-    bench.pass(ms(10_000));
-    bench.take();
-    bench.input(Input::BfdUp);
-    assert!(bench.attempt().is_some());
-}
-
-#[test]
-fn while_a_connection_waits_for_bfd_no_other_one_is_tried() {
-    let mut bench = Bench::new(|c| c.bfd_strict = true);
-    bench.input(Input::Start);
-    let conn = bench.attempt().expect("an attempt");
-    let why = "connection refused";
-    bench.input(Input::ConnectFailed { conn, why });
-    let incoming = bench.accept();
-    bench.bytes(incoming, &open_bytes(|_| {}));
-    bench.take();
-    bench.pass(ms(60_000));
-    assert!(bench.attempt().is_none());
-    assert_eq!(bench.state(), State::OpenConfirm);
 }
 
 #[test]
@@ -419,15 +339,46 @@ fn a_neighbour_that_never_reads_costs_a_bounded_amount_and_is_left() {
 
 #[test]
 fn progress_restarts_the_send_hold_timer() {
-    let (mut bench, conn) = Bench::established(|c| c.timers.hold = Duration::ZERO);
+    let (mut bench, conn) = Bench::established(|_| {});
     let (out, _) = bench.session.writer().expect("established");
     out.extend_from_slice(&[0; 1000]);
     bench.outputs.extend(bench.session.poll());
-    for _ in 0..3 {
-        bench.pass(ms(470_000));
-        bench.input(Input::Written { conn, bytes: 1 });
+    for second in 0..1500 {
+        bench.pass(ms(1_000));
+        bench.bytes(conn, &keepalive_bytes());
+        if second % 470 == 0 {
+            bench.input(Input::Written { conn, bytes: 1 });
+        }
     }
     assert_eq!(bench.state(), State::Established);
+}
+
+/// RFC 9687, sections 4.4 and 6.
+#[test]
+fn the_send_hold_time_is_longer_than_the_hold_time() {
+    let s = Duration::from_secs;
+    // Given, the hold time, and what comes of it.
+    for (given, hold, expected) in [
+        (None, 90, Some(s(480))),
+        (None, 300, Some(s(600))),
+        (None, 0, None),
+        (Some(s(0)), 90, None),
+        (Some(s(600)), 90, Some(s(600))),
+        (Some(s(60)), 90, Some(s(91))),
+        (Some(s(600)), 0, None),
+    ] {
+        let (bench, _) = Bench::established(|c| {
+            (c.timers.hold, c.timers.send_hold) = (s(hold), given);
+        });
+        // The neighbour proposes 180 s.
+        let expected = if hold == 300 { Some(s(480)) } else { expected };
+        let timers = bench.session.timers();
+        let found = timers.iter().find(|(name, _)| *name == "SendHoldTimer");
+        let runs = found.map(|(_, at)| at.since(At::ZERO));
+        assert_eq!(runs, expected, "{given:?} beside {hold} s");
+    }
+    let default = Timers::default();
+    assert_eq!(default.send_hold(Some(s(300))), Some(s(600)));
 }
 
 #[test]
