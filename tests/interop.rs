@@ -19,7 +19,7 @@ mod scenes;
 mod sheet;
 
 use daemons::{DUTS, Dut};
-use scenes::{NOT_YET, SCENES, play};
+use scenes::{SCENES, play};
 
 /// Where the matrix goes, when it is wanted.
 const MATRIX: &str = "PEERLAB_MATRIX";
@@ -43,13 +43,6 @@ fn main() -> ExitCode {
     let Some(file) = std::env::var_os(MATRIX) else {
         return conclusion.exit_code();
     };
-    for (row, dut) in NOT_YET
-        .iter()
-        .flat_map(|row| DUTS.iter().map(move |dut| (row, dut)))
-    {
-        let why = "no scene plays it yet".to_owned();
-        sheet::mark(*row, dut.daemon, sheet::Cell::Blocked(why));
-    }
     let matrix = sheet::matrix();
     println!("{}", matrix.text());
     match std::fs::write(&file, matrix.markdown()) {

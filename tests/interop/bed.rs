@@ -48,8 +48,8 @@ pub struct Bed {
     pub seen: Vec<Entry>,
     pub folder: TempDir,
     pub dut: &'static Dut,
-    /// The daemon was told to speak IPv6.
-    ipv6: bool,
+    /// What the daemon was told last.
+    wish: Wish,
     pub device: Option<Running>,
     pub router: Option<RouterHandle>,
 }
@@ -78,7 +78,7 @@ impl Bed {
             seen: Vec::new(),
             folder: tempfile::tempdir()?,
             dut,
-            ipv6: false,
+            wish: Wish::default(),
             device: None,
             router: None,
         })
@@ -87,7 +87,7 @@ impl Bed {
     /// Starts the daemon as a lab does, or says why it cannot play what is wished.
     pub async fn daemon(&mut self, wish: &Wish) -> Result<(), Failed> {
         self.check(wish)?;
-        self.ipv6 = wish.ipv6;
+        self.wish = *wish;
         self.boot_daemon().await
     }
 
@@ -107,7 +107,7 @@ impl Bed {
         let daemon = self.dut.daemon;
         let running = device::start("dut", daemon, &config, &self.peer, &self.recorder, ended)?;
         self.device = Some(running);
-        for command in (self.dut.originate)(self.ipv6) {
+        for command in (self.dut.originate)(&self.wish) {
             let command: Vec<&str> = command.iter().map(String::as_str).collect();
             self.until("the daemon takes a route", async |bed| {
                 bed.ask(&command).await.map(|_| true).or(Ok(false))
@@ -214,7 +214,7 @@ impl Bed {
     pub async fn heard(&self) -> Result<Vec<Heard>, Failed> {
         let (command, read) = self.dut.heard;
         let mut command = command.to_vec();
-        if self.ipv6 {
+        if self.wish.ipv6 {
             command.extend(self.dut.heard_ipv6);
         }
         Ok(read(&self.ask(&command).await?))

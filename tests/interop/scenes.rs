@@ -1,17 +1,24 @@
 //! The scenes: what is played with each daemon, and which cells of the matrix it fills.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use ipnet::IpNet;
 use libtest_mimic::Failed;
 use peerlab::device::DeviceError;
-use peerlab::record::Fact;
+use peerlab::record::{Entry, Fact};
 use peerlab::router::Secret;
 use tokio::task::LocalSet;
 
-use crate::bed::{Bed, DUT_ASN, SESSION};
+use crate::bed::{Bed, DUT_ASN, SESSION, ours, theirs};
 use crate::daemons::{Dut, WORDS, Wish};
 use crate::sheet::{Cell, Row, mark};
 
 /// What we say when we end a session.
 const OUR_WORDS: &str = "night work";
+
+/// How long a neighbour has for other paths, when we take a session out of use.
+const LEAVING: Duration = Duration::from_secs(3);
 
 /// A scene.
 #[derive(Clone, Copy)]
@@ -23,10 +30,11 @@ pub enum Scene {
     Ipv6,
     Md5,
     Ttl,
+    Shutdown,
 }
 
 /// All scenes by name.
-pub const SCENES: [(&str, Scene); 7] = [
+pub const SCENES: [(&str, Scene); 8] = [
     ("it_connects", Scene::Calls),
     ("routes_and_words", Scene::Routes),
     ("restarts", Scene::Restarts),
@@ -34,10 +42,8 @@ pub const SCENES: [(&str, Scene); 7] = [
     ("ipv6", Scene::Ipv6),
     ("md5", Scene::Md5),
     ("ttl_security", Scene::Ttl),
+    ("graceful_shutdown", Scene::Shutdown),
 ];
-
-/// What no scene plays yet, though our routers can do it.
-pub const NOT_YET: [Row; 1] = [Row::Shutdown];
 
 impl Scene {
     fn rows(self) -> &'static [Row] {
@@ -59,6 +65,7 @@ impl Scene {
             Scene::Ipv6 => &[Row::Ipv6],
             Scene::Md5 => &[Row::Md5],
             Scene::Ttl => &[Row::Ttl],
+            Scene::Shutdown => &[Row::Shutdown],
         }
     }
 }
@@ -83,6 +90,7 @@ pub fn play(dut: &'static Dut, scene: Scene, lack: Option<String>) -> Result<(),
             Scene::Ipv6 => ipv6(&mut bed, &mut cells).await,
             Scene::Md5 => md5(&mut bed, &mut cells).await,
             Scene::Ttl => ttl_security(&mut bed, &mut cells).await,
+            Scene::Shutdown => graceful_shutdown(&mut bed, &mut cells).await,
         };
         bed.end().await;
         played
@@ -403,6 +411,54 @@ async fn ttl_security(bed: &mut Bed, cells: &mut Cells) -> Result<(), Failed> {
     }
     bed.edge(false, |_| {})?;
     bed.drops("TCPMinTTLDrop").await?;
+    cells.met();
+    Ok(())
+}
+
+/// What the daemon marks as about to go is our last choice; what we mark, it hears before the session ends.
+async fn graceful_shutdown(bed: &mut Bed, cells: &mut Cells) -> Result<(), Failed> {
+    let wish = Wish {
+        leaving: true,
+        ..Wish::default()
+    };
+    bed.daemon(&wish).await?;
+    bed.edge(false, |session| session.honour_graceful_shutdown = true)?;
+    let wanted: BTreeSet<IpNet> = theirs(false).into_iter().collect();
+    bed.until("10 routes with local preference 0", async |bed| {
+        let last = |entry: &Entry| match entry.fact {
+            Fact::RouteAccepted {
+                prefix,
+                local_pref: 0,
+                ..
+            } => Some(prefix),
+            _ => None,
+        };
+        Ok(bed.seen.iter().filter_map(last).collect::<BTreeSet<_>>() == wanted)
+    })
+    .await?;
+    bed.all_out(false).await?;
+    let since = bed.seen.len();
+    bed.router()?.graceful_shutdown(SESSION, LEAVING, OUR_WORDS);
+    bed.until(
+        "280 routes with GRACEFUL_SHUTDOWN at the daemon",
+        async |bed| {
+            let heard = bed.heard().await.unwrap_or_default();
+            let marked = heard.iter().filter(|route| {
+                let names = ["65535:0", "graceful-shutdown", "graceful_shutdown"];
+                let is = |community: &String| names.contains(&community.to_lowercase().as_str());
+                route.communities.iter().any(is)
+            });
+            let marked: BTreeSet<_> = marked.map(|route| route.prefix).collect();
+            Ok(marked.len() == ours(false).len())
+        },
+    )
+    .await?;
+    // Until now nothing was lost.
+    let ended = |fact: &Fact| matches!(fact, Fact::Bgp { state, .. } if state == "Idle");
+    if bed.seen[since..].iter().any(|entry| ended(&entry.fact)) {
+        return Err("the session ended before its routes were marked".into());
+    }
+    bed.fact("the end of the session", since, ended).await?;
     cells.met();
     Ok(())
 }

@@ -29,10 +29,15 @@ fn config(wish: &Wish, _: &Path) -> String {
         "log stderr all;\nrouter id 10.0.0.0;\nprotocol device {{ }}\nprotocol bfd {{ interface \"l0\" {{ interval 150 ms; \
          multiplier 3; }}; }}\nprotocol static {{ {family};\n"
     );
+    let leaving = if wish.leaving {
+        "bgp_community.add((65535,0)); "
+    } else {
+        ""
+    };
     for prefix in theirs(wish.ipv6) {
         let _ = writeln!(
             text,
-            "  route {prefix} blackhole {{ bgp_community.add((64500,100)); bgp_large_community.add((64500,1,2)); }};"
+            "  route {prefix} blackhole {{ bgp_community.add((64500,100)); {leaving}bgp_large_community.add((64500,1,2)); }};"
         );
     }
     let _ = writeln!(

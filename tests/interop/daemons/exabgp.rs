@@ -48,30 +48,38 @@ fn config(wish: &Wish, folder: &Path) -> String {
     }
     let family = if wish.ipv6 { "ipv6" } else { "ipv4" };
     let _ = writeln!(text, " family {{ {family} unicast; }}\n static {{");
+    let leaving = if wish.leaving { " 65535:0" } else { "" };
     for prefix in theirs(wish.ipv6) {
         let _ = writeln!(
             text,
-            "  route {prefix} next-hop self community [ 64500:100 ] large-community [ 64500:1:2 ];"
+            "  route {prefix} next-hop self community [ 64500:100{leaving} ] large-community [ 64500:1:2 ];"
         );
     }
     text + " }\n}\n"
 }
 
-/// One line a route: `… ipv4 unicast 100.64.0.0/24 next-hop … community 8075:8007 large-community 8075:1:2`.
+/// One line a route: `… ipv4 unicast 100.64.0.0/24 next-hop … community 8075:8007 large-community 8075:1:2`; several are
+/// in brackets.
 fn heard(words: &str) -> Vec<Heard> {
     let read = |line: &str| {
         let words: Vec<&str> = line.split_whitespace().collect();
         let place = words.iter().position(|word| *word == "unicast")?;
         let after = |name: &str| {
-            let place = words.iter().position(|word| *word == name)?;
-            words.get(place + 1).map(|word| (*word).to_owned())
+            let place = words.iter().position(|word| *word == name);
+            let list = place.map_or(&[][..], |place| &words[place + 1..]);
+            let several = list.first() == Some(&"[");
+            let end = match several {
+                true => list.iter().position(|word| *word == "]"),
+                false => Some(1),
+            };
+            let list = list.get(usize::from(several)..end.unwrap_or(0));
+            list.unwrap_or_default()
+                .iter()
+                .map(|word| (*word).to_owned())
         };
         Some(Heard {
             prefix: words.get(place + 1)?.parse().ok()?,
-            communities: ["community", "large-community"]
-                .into_iter()
-                .filter_map(after)
-                .collect(),
+            communities: after("community").chain(after("large-community")).collect(),
         })
     };
     words.lines().filter_map(read).collect()

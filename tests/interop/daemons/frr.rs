@@ -50,6 +50,10 @@ fn config(wish: &Wish, _: &Path) -> String {
          ebgp-requires-policy\n no bgp network import-check\n no bgp default ipv4-unicast\n neighbor {neighbor} remote-as \
          {EDGE_ASN}\n neighbor {neighbor} timers connect 1\n"
     );
+    // FRR marks what it sends to its neighbours of other systems by itself.
+    if wish.leaving {
+        text += " bgp graceful-shutdown\n";
+    }
     let mut option = |on: bool, words: &str| {
         if on {
             let _ = writeln!(text, " neighbor {neighbor} {words}");

@@ -53,14 +53,15 @@ fn config(wish: &Wish, _: &Path) -> String {
 }
 
 /// Its configuration has no routes.
-fn originate(ipv6: bool) -> Vec<Vec<String>> {
+fn originate(wish: &Wish) -> Vec<Vec<String>> {
     let add = |prefix: ipnet::IpNet| {
-        let family = if ipv6 { "ipv6" } else { "ipv4" };
-        let communities = "community 64500:100 large-community 64500:1:2";
+        let family = if wish.ipv6 { "ipv6" } else { "ipv4" };
+        let leaving = if wish.leaving { ",65535:0" } else { "" };
+        let communities = format!("community 64500:100{leaving} large-community 64500:1:2");
         let words = format!("gobgp global rib add {prefix} {communities} -a {family}");
         words.split(' ').map(str::to_owned).collect()
     };
-    theirs(ipv6).into_iter().map(add).collect()
+    theirs(wish.ipv6).into_iter().map(add).collect()
 }
 
 fn heard(words: &str) -> Vec<Heard> {

@@ -25,6 +25,8 @@ pub struct Wish {
     pub ttl: bool,
     /// BFD, 150 ms × 3.
     pub bfd: bool,
+    /// Its routes are about to go: they have the community GRACEFUL_SHUTDOWN (RFC 8326).
+    pub leaving: bool,
 }
 
 impl Wish {
@@ -58,7 +60,7 @@ pub struct Dut {
     /// Its configuration; files it needs beside it go into the folder.
     pub config: fn(&Wish, &Path) -> String,
     /// What makes it announce its routes, where its configuration cannot.
-    pub originate: fn(bool) -> Vec<Vec<String>>,
+    pub originate: fn(&Wish) -> Vec<Vec<String>>,
     /// The routes it has from us.
     pub heard: Question<Vec<Heard>>,
     /// What makes the question one of IPv6.
@@ -94,6 +96,6 @@ impl Dut {
     }
 }
 
-fn nothing(_: bool) -> Vec<Vec<String>> {
+fn nothing(_: &Wish) -> Vec<Vec<String>> {
     Vec::new()
 }

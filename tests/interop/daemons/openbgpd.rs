@@ -27,10 +27,15 @@ pub const DUT: Dut = Dut {
 
 fn config(wish: &Wish, _: &Path) -> String {
     let mut text = format!("AS {DUT_ASN}\nrouter-id 10.0.0.0\nfib-update no\n");
+    let leaving = if wish.leaving {
+        "community GRACEFUL_SHUTDOWN "
+    } else {
+        ""
+    };
     for prefix in theirs(wish.ipv6) {
         let _ = writeln!(
             text,
-            "network {prefix} set {{ community 64500:100 large-community 64500:1:2 }}"
+            "network {prefix} set {{ community 64500:100 {leaving}large-community 64500:1:2 }}"
         );
     }
     let _ = writeln!(
