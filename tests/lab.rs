@@ -36,6 +36,8 @@ mod play;
 mod registries;
 #[path = "lab/scenarios.rs"]
 mod scenarios;
+#[path = "lab/secrets.rs"]
+mod secrets;
 #[path = "lab/signals.rs"]
 mod signals;
 #[path = "lab/turn.rs"]
@@ -67,6 +69,7 @@ fn main() -> ExitCode {
         agreement::trials(),
         registries::trials(),
         kept::trials(),
+        secrets::trials(),
     ];
     let mut trials: Vec<Trial> = rooms.into_iter().flatten().collect();
     if let Err(reason) = labs_can_be() {

@@ -11,6 +11,7 @@ mod either;
 mod mistakes;
 mod read;
 mod render;
+mod secret;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -27,6 +28,7 @@ pub use community::{Community, ExtendedCommunity, LargeCommunity};
 pub use either::{Numbers, TextOr, Word, Words};
 pub use mistakes::{Mistakes, closest, list};
 pub use read::read;
+pub use secret::without_secrets;
 pub use value::{Bandwidth, Duration, Located, Names, Table, Wrong, in_words};
 
 /// A byte range of a file's text.

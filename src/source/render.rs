@@ -1,9 +1,12 @@
 //! Draws a diagnostic the way rustc does.
 
+use std::borrow::Cow;
+
 use annotate_snippets::{
     Annotation, AnnotationKind, Element, Group, Level, Patch, Renderer, Snippet,
 };
 
+use super::secret::blotted;
 use super::{Diagnostic, Place, Severity};
 
 impl Diagnostic {
@@ -14,19 +17,23 @@ impl Diagnostic {
         } else {
             Renderer::plain()
         };
-        let mut drawn = renderer.render(&self.groups());
+        let texts = self.places.iter().map(|place| blotted(&place.source.text));
+        let texts: Vec<Cow<'_, str>> = texts.collect();
+        let mut drawn = renderer.render(&self.groups(&texts));
         drawn.push('\n');
         drawn
     }
 
-    fn groups(&self) -> Vec<Group<'_>> {
+    /// `texts` are those of the places' files, to be shown.
+    fn groups<'a>(&'a self, texts: &'a [Cow<'_, str>]) -> Vec<Group<'a>> {
         let level = match self.severity {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
             Severity::Note => Level::NOTE,
         };
         let title = level.primary_title(self.message.as_str());
-        let mut elements: Vec<Element<'_>> = self.snippets().into_iter().map(Into::into).collect();
+        let mut elements: Vec<Element<'_>> =
+            self.snippets(texts).into_iter().map(Into::into).collect();
         for note in &self.notes {
             elements.push(Level::NOTE.message(note.as_str()).into());
         }
@@ -40,22 +47,22 @@ impl Diagnostic {
             title.elements(elements)
         }];
         for help in self.help.iter().filter(patched) {
-            groups.extend(self.patch(help));
+            groups.extend(self.patch(help, texts));
         }
         groups
     }
 
     /// One snippet for each file, the first place's file first.
-    fn snippets(&self) -> Vec<Snippet<'_, Annotation<'_>>> {
+    fn snippets<'a>(&'a self, texts: &'a [Cow<'_, str>]) -> Vec<Snippet<'a, Annotation<'a>>> {
         let mut snippets = Vec::new();
         let mut drawn: Vec<&Place> = Vec::new();
-        for place in &self.places {
+        for (place, text) in self.places.iter().zip(texts) {
             if drawn.iter().any(|other| other.source == place.source) {
                 continue;
             }
             drawn.push(place);
-            let mut snippet = Snippet::source(place.source.text.as_str())
-                .path(place.source.path.to_string_lossy());
+            let mut snippet =
+                Snippet::source(text.as_ref()).path(place.source.path.to_string_lossy());
             for (index, other) in self.places.iter().enumerate() {
                 if other.source != place.source {
                     continue;
@@ -78,12 +85,12 @@ impl Diagnostic {
     }
 
     /// A help that shows the changed line.
-    fn patch<'a>(&'a self, help: &'a super::Help) -> Option<Group<'a>> {
+    fn patch<'a>(&'a self, help: &'a super::Help, texts: &'a [Cow<'_, str>]) -> Option<Group<'a>> {
         let (span, text) = help.replacement.as_ref()?;
         let source = &self.places.first()?.source;
         Some(
             Level::HELP.secondary_title(help.message.as_str()).element(
-                Snippet::source(source.text.as_str())
+                Snippet::source(texts.first()?.as_ref())
                     .path(source.path.to_string_lossy())
                     .patch(Patch::new(source.range(*span), text.as_str())),
             ),

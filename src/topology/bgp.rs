@@ -309,7 +309,6 @@ fn password(key: &Located<String>, mistakes: &mut Mistakes) -> Password {
     let length = key.value.len();
     if !(1..=MD5_LONGEST).contains(&length) {
         let message = format!("a key of {length} bytes is not possible");
-        // The diagnostic shows the line, but this one has no secret worth keeping.
         let label = format!("1 to {MD5_LONGEST} bytes");
         mistakes.push(mistakes.error(key.span, message, label));
     }

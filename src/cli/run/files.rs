@@ -10,7 +10,7 @@ use crate::cli::toml_files;
 use crate::record::SourceText;
 use crate::run::Sources;
 use crate::scenario::{self, Rehearsal};
-use crate::source::{Diagnostic, Diagnostics, Source};
+use crate::source::{Diagnostic, Diagnostics, Source, without_secrets};
 
 /// What is to be played.
 #[derive(Debug, Default)]
@@ -111,11 +111,12 @@ pub fn sources(rehearsal: &Rehearsal, binding: Option<&Path>, host: &str) -> Sou
     }
 }
 
-/// A file that was read and parsed a moment ago.
+/// A file that was read and parsed a moment ago, as everybody may see it.
 fn text(path: &Path) -> SourceText {
+    let text = fs::read_to_string(path).unwrap_or_default();
     SourceText {
         path: path.display().to_string(),
-        text: fs::read_to_string(path).unwrap_or_default(),
+        text: without_secrets(&text).into_owned(),
     }
 }
 
