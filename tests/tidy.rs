@@ -14,7 +14,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("record", &["time"]),
     ("registry", &["bgp", "kernel", "source", "time"]),
     ("policy", &["bgp", "source"]),
-    ("topology", &["bgp", "source", "plan", "policy", "registry"]),
+    (
+        "topology",
+        &["bfd", "bgp", "source", "plan", "policy", "registry"],
+    ),
     ("binding", &["source", "topology"]),
     ("conformance", &[]),
     (

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use peerlab::bfd::{Config, Timers};
 use peerlab::lab::control_plane::ControlPlane;
-use peerlab::line::{BfdPort, BfdSpec, End, Line};
+use peerlab::line::{BfdPort, BfdSpec, End, Line, Reach};
 use peerlab::record::{Entry, Recorder};
 use peerlab::router::{
     Originated, OriginatedAttributes, RouterConfig, RouterOptions, Scope, SessionSpec, Sessions,
@@ -101,18 +101,19 @@ fn bfd(pair: usize, side: usize, link: usize, interval_ms: u64) -> Outcome<BfdSp
             router: name(pair, side),
             connection: INTERFACES[link].to_owned(),
         },
-        device: INTERFACES[link].to_owned(),
-        link: index(side, link),
+        reach: Reach::OneHop {
+            device: INTERFACES[link].to_owned(),
+            link: index(side, link),
+        },
         local: IpAddr::V4(address_of(pair, link, side)),
         remote: IpAddr::V4(address_of(pair, link, 1 - side)),
-        config: Config {
-            my_discriminator: NonZeroU32::new(u32::try_from(seed)?).ok_or("discriminator 0")?,
-            timers: Timers::symmetric(
+        config: Config::single_hop(
+            NonZeroU32::new(u32::try_from(seed)?).ok_or("discriminator 0")?,
+            Timers::symmetric(
                 Duration::from_millis(interval_ms),
                 NonZeroU8::new(3).ok_or("multiplier 0")?,
             ),
-            passive: false,
-            jitter_seed: seed,
-        },
+            seed,
+        ),
     })
 }

@@ -1,19 +1,32 @@
-//! Bidirectional Forwarding Detection: asynchronous mode (RFC 5880) over one hop (RFC 5881), pure.
+//! Bidirectional Forwarding Detection: asynchronous mode (RFC 5880) over one hop (RFC 5881) or several (RFC 5883), pure.
 //!
-//! [`Packet`] is the wire format, [`next`] the state table, [`Session`] the machine with its timers.
-//! A session is talked to with [`Session::handle`], [`Session::poll`] and [`Session::deadline`]; the
+//! [`Packet`] is the wire format, [`next`] the state table, [`Session`] the machine with its timers, its authentication
+//! ([`Authentication`]), what it sees of the other end ([`Heard`], [`Rhythm`]) and what it does wrong on purpose
+//! ([`Misbehaviour`]). A session is talked to with [`Session::handle`], [`Session::poll`] and [`Session::deadline`]; the
 //! thread that owns the sockets is [`crate::line`].
 //!
-//! Left out, as a router may: the Echo function (Required Min Echo RX Interval is 0), Demand mode of our
-//! own (that of the remote is honoured), authentication (such packets are refused, counted and named).
+//! Echo packets of the remote are returned by whoever forwards packets (RFC 5881, section 4): a session only says how often
+//! they may come. Demand mode of the remote is honoured, as it must be (RFC 5880, section 6.6); ours is never on, so that
+//! we always detect.
+//!
+//! Left out, as a router may: Echo packets and Demand mode of our own.
 //!
 //! **Invariant:** nothing here reads a clock, a socket or the environment, and no bytes make it panic.
 
+mod authentication;
+mod digest;
+mod misbehaviour;
+mod observation;
 mod packet;
 mod poll_sequence;
 mod session;
 mod state;
 
-pub use packet::{Diagnostic, Invalid, Micros, PACKET_LEN, Packet};
-pub use session::{Config, Counters, Heard, Input, Output, Session, StateChange, Timers};
+pub use authentication::{Authentication, Key, Kind, Secret, Section};
+pub use misbehaviour::{Misbehaviour, Wrong};
+pub use observation::{GRACE, Rhythm};
+pub use packet::{Datagram, Diagnostic, Invalid, Micros, PACKET_LEN, Packet};
+pub use session::{
+    Config, Counters, Heard, Input, Output, SINGLE_HOP, Session, StateChange, Timers,
+};
 pub use state::{Event, State, next};

@@ -4,11 +4,13 @@
 
 use std::fmt;
 use std::num::{NonZeroU8, NonZeroU32};
+use std::ops::Deref;
 use std::time::Duration;
 
 use thiserror::Error;
 
 use super::State;
+use super::authentication::{Kind, SECTION_LEN, Secret, Section};
 
 #[cfg(test)]
 mod tests;
@@ -25,7 +27,7 @@ const AUTHENTICATION_PRESENT: u8 = 0x04;
 const DEMAND: u8 = 0x02;
 const MULTIPOINT: u8 = 0x01;
 
-/// A BFD control packet without authentication section.
+/// A BFD control packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Packet {
     /// Why the sender's session last changed its state.
@@ -52,11 +54,83 @@ pub struct Packet {
     pub required_min_rx: Micros,
     /// The shortest interval of Echo packets the sender can return; zero for none.
     pub required_min_echo_rx: Micros,
+    /// The authentication section, if there is one.
+    pub authentication: Option<Section>,
+}
+
+/// A control packet as bytes, with its authentication section: what goes into UDP, and the TTL it goes with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Datagram {
+    bytes: [u8; PACKET_LEN + SECTION_LEN],
+    length: u8,
+    /// TTL or hop limit: 255 (RFC 5881, section 5), unless our end misbehaves.
+    pub ttl: u8,
+}
+
+impl Deref for Datagram {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.length)]
+    }
+}
+
+impl Datagram {
+    fn new(fixed: &[u8; PACKET_LEN]) -> Datagram {
+        let mut bytes = [0; PACKET_LEN + SECTION_LEN];
+        bytes[..PACKET_LEN].copy_from_slice(fixed);
+        Datagram {
+            bytes,
+            length: PACKET_LEN as u8,
+            ttl: 255,
+        }
+    }
+
+    /// The part that every packet has.
+    pub(super) fn fixed(&self) -> [u8; PACKET_LEN] {
+        std::array::from_fn(|n| self.bytes[n])
+    }
+
+    /// Appends the authentication section to a packet that has none.
+    pub(super) fn append(&mut self, section: &Section) {
+        let (bytes, length) = section.encode();
+        self.bytes[PACKET_LEN..].copy_from_slice(&bytes);
+        self.length = (PACKET_LEN + length) as u8;
+        self.bytes[1] |= AUTHENTICATION_PRESENT;
+        self.bytes[3] = self.length;
+    }
+
+    /// Puts the digest in the place of the key.
+    pub(super) fn set_digest(&mut self, digest: &[u8]) {
+        self.bytes[PACKET_LEN + 8..][..digest.len()].copy_from_slice(digest);
+    }
+
+    /// Appends a password that nobody asked for.
+    pub(super) fn append_password(&mut self) {
+        if let Some(secret) = Secret::new(b"password") {
+            self.append(&Section {
+                kind: Kind::SimplePassword,
+                key_id: 1,
+                sequence: 0,
+                secret,
+            });
+        }
+    }
+
+    /// All bytes, to spoil some of them.
+    pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes[..usize::from(self.length)]
+    }
+
+    /// Only so many bytes of it are sent.
+    pub(super) fn truncate(&mut self, length: u8) {
+        self.length = self.length.min(length);
+    }
 }
 
 impl Packet {
     /// The packet as it goes into UDP.
-    pub fn encode(&self) -> [u8; PACKET_LEN] {
+    pub fn encode(&self) -> Datagram {
         let mut flags = (self.state as u8) << 6;
         for (set, bit) in [
             (self.poll, POLL),
@@ -83,7 +157,11 @@ impl Packet {
         for (place, word) in bytes[4..].chunks_exact_mut(4).zip(words) {
             place.copy_from_slice(&word.to_be_bytes());
         }
-        bytes
+        let mut datagram = Datagram::new(&bytes);
+        if let Some(section) = &self.authentication {
+            datagram.append(section);
+        }
+        datagram
     }
 
     /// Reads a UDP payload, in the order of checks of section 6.8.6. Bytes after Length are ignored.
@@ -122,9 +200,10 @@ impl Packet {
         if your_discriminator.is_none() && matches!(state, State::Init | State::Up) {
             return Err(Invalid::YourDiscriminatorZero);
         }
-        if authenticated {
-            return Err(Invalid::Authentication);
-        }
+        let section = &bytes[PACKET_LEN..usize::from(length)];
+        let authentication = authenticated
+            .then(|| Section::decode(section))
+            .transpose()?;
         Ok(Packet {
             diagnostic: Diagnostic::from_code(version_diagnostic & 0x1f),
             state,
@@ -138,6 +217,7 @@ impl Packet {
             desired_min_tx: Micros(word(fixed, 12)),
             required_min_rx: Micros(word(fixed, 16)),
             required_min_echo_rx: Micros(word(fixed, 20)),
+            authentication,
         })
     }
 }
@@ -174,11 +254,31 @@ pub enum Invalid {
     #[error("your discriminator names another session")]
     YourDiscriminator,
     /// An authentication section is present, but none is configured.
-    // Gap: no authentication type is implemented, so every such packet is refused.
     #[error("authentication is present but not configured")]
     Authentication,
-    /// The packet was forwarded on its way: its TTL is not 255.
-    #[error("TTL is not 255")]
+    /// Authentication is configured, but there is no section.
+    #[error("authentication is configured but not present")]
+    Unauthenticated,
+    /// Auth Type is unknown, or not the configured one.
+    #[error("authentication is of another type")]
+    AuthenticationType,
+    /// Auth Len does not fit the type or the packet.
+    #[error("authentication section has a wrong length")]
+    AuthenticationLength,
+    /// Auth Key ID names no configured key.
+    #[error("authentication key is not known")]
+    AuthenticationKey,
+    /// The password is another one.
+    #[error("password is wrong")]
+    Password,
+    /// Sequence Number is outside of what may follow: a replay, or the other end began anew.
+    #[error("authentication sequence number is out of range")]
+    Sequence,
+    /// The digest was made with another key, or of another packet.
+    #[error("authentication digest is wrong")]
+    Digest,
+    /// The packet went over more hops than allowed; none with a single hop.
+    #[error("TTL is too low")]
     Ttl,
 }
 

@@ -2,6 +2,8 @@
 //!
 //! **Invariant:** one change of timers is asked about at a time, and a Final is taken for the answer to that one only.
 
+use std::time::Duration;
+
 use crate::time::At;
 
 /// Where the asking stands.
@@ -21,8 +23,8 @@ pub(super) enum PollSequence {
 /// What a packet brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Progress {
-    /// The remote knows: the sequence is terminated.
-    Terminated,
+    /// The remote knows: the sequence is terminated, so long after its first packet.
+    Terminated { after: Duration },
     /// Another sequence may begin.
     Settled,
 }
@@ -65,7 +67,8 @@ impl PollSequence {
             ) => {
                 let until = last + at.since(first);
                 *self = PollSequence::Settling { until };
-                Some(Progress::Terminated)
+                let after = at.since(first);
+                Some(Progress::Terminated { after })
             }
             (PollSequence::Settling { until }, false) if until <= at => {
                 *self = PollSequence::Idle;

@@ -13,145 +13,34 @@ use std::time::Duration;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
-use super::packet::{Diagnostic, Invalid, Micros, PACKET_LEN, Packet};
+use super::authentication::Authenticator;
+use super::misbehaviour::{Misbehaviour, Outbox};
+use super::observation::{Observer, Rhythm};
+use super::packet::{Diagnostic, Micros, Packet};
 use super::poll_sequence::{PollSequence, Progress};
 use super::state::{Event, State, next};
 use crate::time::At;
 
 #[cfg(test)]
+mod authenticated;
+mod hearing;
+mod io;
+#[cfg(test)]
 mod joined;
+#[cfg(test)]
+mod misbehaving;
 #[cfg(test)]
 mod negotiation;
 #[cfg(test)]
+mod observed;
+mod sending;
+#[cfg(test)]
 mod tests;
+
+pub use io::{Config, Counters, Heard, Input, Output, SINGLE_HOP, StateChange, Timers};
 
 /// While a session is not Up it sends no faster than this (section 6.8.3).
 const SLOW: Micros = Micros(1_000_000);
-
-/// The TTL of every packet of a single-hop session (RFC 5881, section 5).
-const TTL: u8 = 255;
-
-/// What a session is told at its birth.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Config {
-    /// Our name for the session: random, and unique on this system.
-    pub my_discriminator: NonZeroU32,
-    /// Intervals and multiplier.
-    pub timers: Timers,
-    /// Wait for the remote to speak first (section 6.1).
-    pub passive: bool,
-    /// Seed of the jitter, so that a run can be repeated.
-    pub jitter_seed: u64,
-}
-
-/// Intervals and multiplier of our end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Timers {
-    /// The shortest interval at which we would send while Up.
-    pub desired_min_tx: Micros,
-    /// The shortest interval at which we can receive.
-    pub required_min_rx: Micros,
-    /// Lost packets after which the remote shall detect a failure.
-    pub detect_multiplier: NonZeroU8,
-}
-
-impl Timers {
-    /// The same interval both ways, rounded down to microseconds.
-    pub fn symmetric(interval: Duration, detect_multiplier: NonZeroU8) -> Timers {
-        Timers {
-            desired_min_tx: interval.into(),
-            required_min_rx: interval.into(),
-            detect_multiplier,
-        }
-    }
-}
-
-impl Timers {
-    /// Zero intervals mean something else on the wire (section 4.1); the shortest is 1 µs.
-    fn valid(self) -> Timers {
-        Timers {
-            desired_min_tx: self.desired_min_tx.max(Micros(1)),
-            required_min_rx: self.required_min_rx.max(Micros(1)),
-            detect_multiplier: self.detect_multiplier,
-        }
-    }
-}
-
-/// What happens to a session.
-#[derive(Debug, Clone, Copy)]
-pub enum Input<'a> {
-    /// A UDP payload from the remote's address to port 3784.
-    Packet {
-        /// The payload.
-        bytes: &'a [u8],
-        /// TTL of its IP header.
-        ttl: u8,
-        /// When the kernel received it.
-        at: At,
-    },
-    /// The deadline may have come.
-    Timer {
-        /// Every packet received before this moment was handed over already. A driver reads its clock,
-        /// then empties the socket, then gives the reading here: a detection is never declared while the
-        /// packet that would refute it lies unread, however late the driver is.
-        drained: At,
-    },
-    /// The interface can carry packets again. What was sent before went nowhere, so the slow interval
-    /// of section 6.8.3 begins anew, with a packet at its beginning.
-    PathUp,
-    /// The administrator disables the session.
-    AdminDown,
-    /// The administrator enables the session.
-    Enable,
-    /// The administrator changes intervals or multiplier.
-    SetTimers(Timers),
-}
-
-/// What a session wants done or known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Output {
-    /// Send this to the remote, port 3784, with TTL 255, from the session's one source port.
-    Send([u8; PACKET_LEN]),
-    /// The state changed.
-    State(StateChange),
-    /// One end disabled the session, which says nothing of the path, or both enabled it again (RFC 5882, section 3.2).
-    /// Comes before the change of state that follows from it.
-    Disabled(bool),
-}
-
-/// A change of state and what was known at that moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StateChange {
-    /// The state left.
-    pub from: State,
-    /// The state entered.
-    pub to: State,
-    /// Why, where there is a reason to tell.
-    pub diagnostic: Diagnostic,
-    /// The remote's state in its last packet.
-    pub remote_state: State,
-    /// The remote's diagnostic in its last packet.
-    pub remote_diagnostic: Diagnostic,
-    /// The remote's BFD does not share fate with its control plane: the C bit of its last packet.
-    pub control_plane_independent: bool,
-    /// When the kernel received the last packet.
-    pub last_received: Option<At>,
-    /// The Detection Time that was in force before the change; `None` before the first packet.
-    pub detection_time: Option<Duration>,
-}
-
-/// Counts of packets since the session was made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Counters {
-    /// Handed out for sending.
-    pub sent: u64,
-    /// Accepted.
-    pub received: u64,
-    /// Discarded as section 6.8.6 wants.
-    pub discarded: u64,
-    /// Why the last of these was discarded.
-    pub last_discarded: Option<Invalid>,
-}
 
 /// What the remote said in its last packet; the initial values are those of section 6.8.1.
 #[derive(Debug, Clone, Copy)]
@@ -165,21 +54,8 @@ struct Remote {
     min_tx: Micros,
     detect_multiplier: NonZeroU8,
     last_received: Option<At>,
-}
-
-/// What the remote said in its last packet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Heard {
-    /// Its discriminator.
-    pub discriminator: NonZeroU32,
-    /// Its state.
-    pub state: State,
-    /// Why its session last changed.
-    pub diagnostic: Diagnostic,
-    /// Its intervals and multiplier.
-    pub timers: Timers,
-    /// Its BFD does not share fate with its control plane (the C bit).
-    pub control_plane_independent: bool,
+    /// What was told of it last.
+    heard: Option<Heard>,
 }
 
 /// A BFD session in asynchronous mode.
@@ -187,6 +63,9 @@ pub struct Heard {
 pub struct Session {
     my_discriminator: NonZeroU32,
     passive: bool,
+    least_ttl: u8,
+    required_min_echo_rx: Micros,
+    authenticator: Option<Authenticator>,
     state: State,
     diagnostic: Diagnostic,
     remote: Remote,
@@ -211,9 +90,15 @@ pub struct Session {
     now: At,
     send_due: bool,
     final_due: bool,
-    changes: VecDeque<StateChange>,
+    /// When the last of our packets left that the remote had no reason to discard.
+    last_good_sent: Option<At>,
+    misbehaviour: Misbehaviour,
+    outbox: Outbox,
+    observer: Observer,
     /// What [`Output::Disabled`] said last.
     disabled: bool,
+    /// What is to be told: all but packets.
+    news: VecDeque<Output>,
     counters: Counters,
 }
 
@@ -222,9 +107,14 @@ impl Session {
     pub fn new(config: Config, now: At) -> Session {
         let timers = config.timers.valid();
         let desired_min_tx = timers.desired_min_tx.max(SLOW);
+        let mut rng = SmallRng::seed_from_u64(config.jitter_seed);
+        let authentication = config.authentication;
         let mut session = Session {
             my_discriminator: config.my_discriminator,
             passive: config.passive,
+            least_ttl: config.least_ttl,
+            required_min_echo_rx: config.required_min_echo_rx,
+            authenticator: authentication.map(|how| Authenticator::new(how, rng.random())),
             state: State::Down,
             diagnostic: Diagnostic::None,
             remote: Remote {
@@ -237,6 +127,7 @@ impl Session {
                 min_tx: Micros(0),
                 detect_multiplier: NonZeroU8::MIN,
                 last_received: None,
+                heard: None,
             },
             configured: timers,
             waiting: None,
@@ -247,12 +138,16 @@ impl Session {
             poll_sequence: PollSequence::default(),
             period_from: now,
             jitter: 0,
-            rng: SmallRng::seed_from_u64(config.jitter_seed),
+            rng,
             now,
             send_due: true,
             final_due: false,
-            changes: VecDeque::with_capacity(4),
+            last_good_sent: None,
+            misbehaviour: Misbehaviour::default(),
+            outbox: Outbox::new(config.jitter_seed),
+            observer: Observer::new(),
             disabled: false,
+            news: VecDeque::with_capacity(4),
             counters: Counters::default(),
         };
         session.begin_period();
@@ -263,7 +158,7 @@ impl Session {
     pub fn handle(&mut self, now: At, input: Input<'_>) {
         self.now = self.now.max(now);
         match input {
-            Input::Packet { bytes, ttl, at } => match self.accept(bytes, ttl) {
+            Input::Packet { bytes, ttl, at } => match self.accept(bytes, ttl, at) {
                 Ok(packet) => self.receive(&packet, at),
                 Err(reason) => {
                     self.counters.discarded += 1;
@@ -282,6 +177,8 @@ impl Session {
             Input::AdminDown => self.apply(Event::AdminDown),
             Input::Enable => self.apply(Event::Enable),
             Input::SetTimers(timers) => self.set_timers(timers),
+            Input::SetTimersUnasked(timers) => self.set_timers_unasked(timers),
+            Input::Misbehave(how) => self.misbehave(how),
         }
     }
 
@@ -291,9 +188,25 @@ impl Session {
         if std::mem::replace(&mut self.disabled, disabled) != disabled {
             return Some(Output::Disabled(disabled));
         }
-        if let Some(change) = self.changes.pop_front() {
-            return Some(Output::State(change));
+        if let Some(news) = self.news.pop_front() {
+            return Some(news);
         }
+        // What is kept back for good must not keep back what comes after it.
+        while self.final_due || self.send_due {
+            let packet = self.next_packet();
+            if let Some(output) = packet {
+                return Some(output);
+            }
+        }
+        let late = self.outbox.take(self.now)?;
+        if self.misbehaviour.is_acceptable() {
+            self.last_good_sent = Some(self.now);
+        }
+        Some(Output::Send(late))
+    }
+
+    /// A packet that is due now; `None` if there is none, or it leaves later or never.
+    fn next_packet(&mut self) -> Option<Output> {
         // The answer to a Poll goes out whatever the timers say (section 6.8.7).
         if self.final_due {
             self.final_due = false;
@@ -302,13 +215,13 @@ impl Session {
                 self.send_due = false;
                 self.begin_period();
             }
-            return Some(self.send(true));
+            return self.send(true);
         }
         if self.send_due {
             self.send_due = false;
             if self.may_send() {
                 self.begin_period();
-                return Some(self.send(false));
+                return self.send(false);
             }
         }
         None
@@ -316,10 +229,12 @@ impl Session {
 
     /// When [`Input::Timer`] is next wanted.
     pub fn deadline(&self) -> Option<At> {
-        match (self.next_transmission(), self.detection_deadline()) {
-            (Some(one), Some(other)) => Some(one.min(other)),
-            (one, other) => one.or(other),
-        }
+        let all = [
+            self.next_transmission(),
+            self.detection_deadline(),
+            self.outbox.deadline(),
+        ];
+        all.into_iter().flatten().min()
     }
 
     /// The state.
@@ -335,27 +250,6 @@ impl Session {
     /// Our name for the session.
     pub fn my_discriminator(&self) -> NonZeroU32 {
         self.my_discriminator
-    }
-
-    /// What we advertise while Up, and our multiplier.
-    pub fn timers(&self) -> Timers {
-        self.configured
-    }
-
-    /// What the remote said last; `None` before its first packet.
-    pub fn heard(&self) -> Option<Heard> {
-        let remote = &self.remote;
-        Some(Heard {
-            discriminator: remote.discriminator?,
-            state: remote.state,
-            diagnostic: remote.diagnostic,
-            timers: Timers {
-                desired_min_tx: remote.min_tx,
-                required_min_rx: remote.min_rx,
-                detect_multiplier: remote.detect_multiplier,
-            },
-            control_plane_independent: remote.control_plane_independent,
-        })
     }
 
     /// Counts of packets.
@@ -384,16 +278,31 @@ impl Session {
             * u32::from(self.configured.detect_multiplier.get())
     }
 
-    /// The checks of section 6.8.6 and RFC 5881, section 5.
-    fn accept(&self, bytes: &[u8], ttl: u8) -> Result<Packet, Invalid> {
-        if ttl != TTL {
-            return Err(Invalid::Ttl);
-        }
-        let packet = Packet::decode(bytes)?;
-        match packet.your_discriminator {
-            Some(named) if named != self.my_discriminator => Err(Invalid::YourDiscriminator),
-            Some(_) | None => Ok(packet),
-        }
+    /// What the remote said last; `None` before its first packet, and when it was lost.
+    pub fn heard(&self) -> Option<Heard> {
+        self.remote
+            .heard
+            .filter(|_| self.remote.discriminator.is_some())
+    }
+
+    /// What was measured of the remote since it became Up, or since its interval changed.
+    pub fn rhythm(&self) -> Option<Rhythm> {
+        self.observer.rhythm()
+    }
+
+    /// What we advertise while Up, and our multiplier.
+    pub fn timers(&self) -> Timers {
+        self.configured
+    }
+
+    /// How our end misbehaves.
+    pub fn misbehaviour(&self) -> &Misbehaviour {
+        &self.misbehaviour
+    }
+
+    /// Tells what was measured of the remote and not told yet: nobody listens any more.
+    pub fn finish(&mut self) {
+        self.news.extend(self.observer.finish().map(Output::Rhythm));
     }
 
     /// The rest of section 6.8.6, in its order.
@@ -407,6 +316,12 @@ impl Session {
             self.expire();
         }
         self.counters.received += 1;
+        if let (Some(authenticator), Some(section)) =
+            (&mut self.authenticator, &packet.authentication)
+        {
+            authenticator.accept(section);
+        }
+        let before = self.remote;
         self.remote = Remote {
             discriminator: Some(packet.my_discriminator),
             state: packet.state,
@@ -417,7 +332,9 @@ impl Session {
             min_tx: packet.desired_min_tx,
             detect_multiplier: packet.detect_multiplier,
             last_received: Some(at),
+            heard: before.heard,
         };
+        self.observe(packet, &before, at);
         self.advance_poll_sequence(packet.final_, at);
         if self.state == State::AdminDown {
             return;
@@ -447,7 +364,10 @@ impl Session {
 
     /// The only place where the state changes.
     fn enter(&mut self, to: State) {
-        self.changes.push_back(StateChange {
+        if self.state == State::Up {
+            self.finish();
+        }
+        self.news.push_back(Output::State(StateChange {
             from: self.state,
             to,
             diagnostic: self.diagnostic,
@@ -456,7 +376,7 @@ impl Session {
             control_plane_independent: self.remote.control_plane_independent,
             last_received: self.remote.last_received,
             detection_time: self.detection_time(),
-        });
+        }));
         self.state = to;
         if to != State::Up {
             // Only while Up do changes have to wait for each other.
@@ -477,6 +397,19 @@ impl Session {
             self.configured = timers;
             self.advertise();
         }
+    }
+
+    fn set_timers_unasked(&mut self, timers: Timers) {
+        self.set_timers(timers);
+        if let Some(timers) = self.waiting.take() {
+            self.configured = timers;
+            self.advertise();
+        }
+        self.poll_sequence = PollSequence::default();
+        self.tx_in_force = self.desired_min_tx;
+        self.rx_in_force = self.required_min_rx;
+        // An interval that the remote has not heard of yet would be a silence to it.
+        self.send_due = true;
     }
 
     /// Puts the configured intervals into effect as section 6.8.3 allows. A change begins a Poll
@@ -504,7 +437,8 @@ impl Session {
 
     fn advance_poll_sequence(&mut self, final_: bool, at: At) {
         match self.poll_sequence.hear(final_, at) {
-            Some(Progress::Terminated) => {
+            Some(Progress::Terminated { after }) => {
+                self.news.push_back(Output::Answered(after));
                 self.tx_in_force = self.desired_min_tx;
                 self.rx_in_force = self.required_min_rx;
             }
@@ -537,7 +471,8 @@ impl Session {
             return None;
         }
         // At most 2^32 microseconds times a million parts: fits.
-        let interval = self.tx_in_force.max(self.remote.min_rx);
+        let negotiated = self.tx_in_force.max(self.remote.min_rx);
+        let interval = self.misbehaviour.pace.unwrap_or(negotiated);
         let share = u64::from(interval.0) * u64::from(self.jitter) / 1_000;
         Some(self.period_from + Duration::from_nanos(share))
     }
@@ -546,37 +481,5 @@ impl Session {
     pub fn detection_deadline(&self) -> Option<At> {
         self.remote.discriminator?;
         Some(self.remote.last_received? + self.detection_time()?)
-    }
-
-    /// Begins a transmit interval: reduced by 0 to 25 %, and to at most 90 % when one lost packet is
-    /// enough to detect a failure (section 6.8.7).
-    fn begin_period(&mut self) {
-        self.period_from = self.now;
-        let longest = if self.configured.detect_multiplier == NonZeroU8::MIN {
-            900_000
-        } else {
-            1_000_000
-        };
-        self.jitter = self.rng.random_range(750_000..=longest);
-    }
-
-    fn send(&mut self, final_: bool) -> Output {
-        self.counters.sent += 1;
-        let poll = !final_ && self.poll_sequence.send(self.now);
-        let packet = Packet {
-            diagnostic: self.diagnostic,
-            state: self.state,
-            poll,
-            final_,
-            control_plane_independent: false,
-            demand: false,
-            detect_multiplier: self.configured.detect_multiplier,
-            my_discriminator: self.my_discriminator,
-            your_discriminator: self.remote.discriminator,
-            desired_min_tx: self.desired_min_tx,
-            required_min_rx: self.required_min_rx,
-            required_min_echo_rx: Micros(0),
-        };
-        Output::Send(packet.encode())
     }
 }

@@ -37,6 +37,8 @@ use crate::time::{At, Clock};
 pub const SLOW_PROTOCOLS_ADDRESS: [u8; 6] = [0x01, 0x80, 0xc2, 0x00, 0x00, 0x02];
 /// Where BFD control packets of one hop are sent to (RFC 5881, section 4).
 pub const BFD_PORT: u16 = 3784;
+/// Where those of several hops are sent to (RFC 5883, section 5).
+pub const BFD_MULTIHOP_PORT: u16 = 4784;
 /// Where BGP listens (RFC 4271, section 8.2.1).
 pub const BGP_PORT: u16 = 179;
 
@@ -115,7 +117,8 @@ impl Socket {
         Ok(Socket { inner })
     }
 
-    /// Receives BFD control packets of one hop for a local address, from one interface if `device` names it.
+    /// Receives BFD control packets for a local address: those of one hop, from the interface that `device` names, or those
+    /// of several hops, from anywhere.
     pub fn bfd_receive(local: IpAddr, device: Option<&str>) -> Result<Socket, SocketError> {
         let trying = Trying(|| format!("receiving BFD at {local}"));
         let inner = trying.udp(local, device)?;
@@ -130,11 +133,15 @@ impl Socket {
                 )?;
             }
         }
-        trying.step("bind", inner.bind(&SocketAddr::new(local, BFD_PORT).into()))?;
+        let port = match device {
+            Some(_) => BFD_PORT,
+            None => BFD_MULTIHOP_PORT,
+        };
+        trying.step("bind", inner.bind(&SocketAddr::new(local, port).into()))?;
         Ok(Socket { inner })
     }
 
-    /// Sends BFD control packets of one hop: TTL 255, network control, a source port of its own of 49152 and up.
+    /// Sends BFD control packets: TTL 255, network control, a source port of its own of 49152 and up.
     ///
     /// `first` is where to begin looking for a free source port, counted from 49152.
     pub fn bfd_send(
@@ -169,6 +176,17 @@ impl Socket {
         trying.step("receive buffer", inner.set_recv_buffer_size(PROBE_BUFFER))?;
         trying.step("bind", inner.bind(&local.into()))?;
         Ok(Socket { inner })
+    }
+
+    /// Sends with this TTL or hop limit from now on.
+    ///
+    /// # Errors
+    /// What ip(7) and ipv6(7) say of `IP_TTL` and `IPV6_UNICAST_HOPS`.
+    pub fn set_ttl(&self, ttl: u8) -> io::Result<()> {
+        match self.local_address() {
+            Some(SocketAddr::V6(_)) => self.inner.set_unicast_hops_v6(ttl.into()),
+            Some(SocketAddr::V4(_)) | None => self.inner.set_ttl_v4(ttl.into()),
+        }
     }
 
     /// The address a UDP socket is bound to.

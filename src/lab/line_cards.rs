@@ -4,15 +4,15 @@ use std::net::IpAddr;
 use std::num::NonZeroU32;
 
 use super::{LabError, namespace};
-use crate::bfd::{Config, Timers};
+use crate::bfd::{Config, Micros, Timers};
 use crate::bgp::family::Family;
 use crate::binding::{Binding, Device};
 use crate::kernel::apply::Network;
 use crate::kernel::sysctl::{NEIGHBOUR_AGAIN, ask_neighbours_again};
 use crate::lacp::{AGGREGATE_WAIT, LagConfig, PortConfig};
-use crate::line::{BfdPort, BfdSpec, End, LagPort, Line};
+use crate::line::{BfdPort, BfdSpec, End, LagPort, Line, Reach};
 use crate::plan::of_topology::{ConnectionLayout, LagEnd, Layout};
-use crate::topology::{Topology, session_name};
+use crate::topology::{BfdSettings, Topology, session_name};
 
 /// The default of IEEE 802.1AX for system and port priority.
 const PRIORITY: u16 = 0x8000;
@@ -128,14 +128,26 @@ pub fn bfd_config(topology: &Topology, place: usize, family: Family, side: Side)
             Family::Ipv4Unicast => 0,
             Family::Ipv6Unicast => 0x8000,
         };
-    let timers = topology.profile.bfd;
+    // Spread, so that a packet of one session is never taken for another's by being off by one.
+    let discriminator = NonZeroU32::MIN.saturating_add(number.wrapping_mul(0x0101_0107));
+    let settings = bfd_settings(topology, place, side);
+    let timers = settings.timers;
+    let timers = Timers::symmetric(timers.interval, timers.multiplier);
+    let echo = settings.options.echo;
     Config {
-        // Spread, so that a packet of one session is never taken for another's by being off by one.
-        my_discriminator: NonZeroU32::MIN.saturating_add(number.wrapping_mul(0x0101_0107)),
-        timers: Timers::symmetric(timers.interval, timers.multiplier),
-        passive: false,
-        jitter_seed: u64::from(number),
+        required_min_echo_rx: echo.map_or(Micros(0), Micros::from),
+        authentication: settings.options.authentication,
+        ..Config::single_hop(discriminator, timers, u64::from(number))
     }
+}
+
+/// The BFD of one side of the connection that has this place among the connections.
+fn bfd_settings(topology: &Topology, place: usize, side: Side) -> BfdSettings {
+    let of_microsoft = topology.profile.bfd_settings();
+    let router = (topology.connections.get(place))
+        .filter(|_| side == Side::Peer)
+        .and_then(|c| topology.routers.iter().find(|r| r.name == c.router));
+    router.map_or(of_microsoft, |router| router.bfd)
 }
 
 fn lag(
@@ -176,8 +188,10 @@ fn bfd(
             router: end.router.clone(),
             connection: session_name(&connection.name, session.family),
         },
-        device: connection.name.clone(),
-        link: end.lag_index,
+        reach: Reach::OneHop {
+            device: connection.name.clone(),
+            link: end.lag_index,
+        },
         local: session.near,
         remote: session.far,
         config,

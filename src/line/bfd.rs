@@ -1,5 +1,5 @@
-//! A BFD session with its sockets: one to receive, bound to the session's address and interface, one to send, and
-//! the carrier of the interface (RFC 5881).
+//! A BFD session with its sockets: one to receive, bound to the session's address, one to send. Over one hop (RFC 5881)
+//! they are bound to the interface, too, whose carrier is watched; over several (RFC 5883) they are not.
 
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
@@ -9,13 +9,14 @@ use std::time::Duration;
 use super::thread::{Source, Surroundings};
 use super::{End, LineError, LineEvent};
 use crate::bfd::{
-    Config, Counters, Diagnostic, Heard, Input, Output, Session, State, StateChange, Timers,
+    Config, Counters, Datagram, Diagnostic, Heard, Input, Misbehaviour, Output, Rhythm, SINGLE_HOP,
+    Session, State, StateChange, Timers,
 };
 use crate::kernel::carrier::CarrierEvents;
 use crate::kernel::namespace::Namespace;
-use crate::kernel::socket::{BFD_PORT, Socket};
+use crate::kernel::socket::{BFD_MULTIHOP_PORT, BFD_PORT, Socket};
 use crate::kernel::sysctl::{NEIGHBOUR_AGAIN, ask_neighbours_again};
-use crate::record::Fact;
+use crate::record::{BfdHeard, BfdRhythm, Fact};
 use crate::time::At;
 
 /// Packets read at once before a loss may be declared.
@@ -26,10 +27,8 @@ const MOST_AT_ONCE: usize = 64;
 pub struct BfdSpec {
     /// What it is known by.
     pub end: End,
-    /// The interface in the router's namespace, and its index.
-    pub device: String,
-    /// Index of the interface.
-    pub link: u32,
+    /// How the remote is reached.
+    pub reach: Reach,
     /// Our session address.
     pub local: IpAddr,
     /// The remote's session address.
@@ -38,30 +37,52 @@ pub struct BfdSpec {
     pub config: Config,
 }
 
+/// How the remote of a BFD session is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reach {
+    /// Over one hop: port 3784.
+    OneHop {
+        /// The interface in the router's namespace.
+        device: String,
+        /// Its index.
+        link: u32,
+    },
+    /// As routes have it: port 4784, on which a local address has one session.
+    Routed,
+}
+
 /// A BFD session ready to be run: its sockets are open.
 #[derive(Debug)]
 pub struct BfdPort {
     spec: BfdSpec,
     receive: Socket,
     send: Socket,
-    carrier: CarrierEvents,
+    /// Of the interface, if there is only one.
+    carrier: Option<CarrierEvents>,
 }
 
 impl BfdPort {
     /// Opens the sockets in the router's namespace.
     ///
     /// # Errors
-    /// What the kernel refused; the address must be configured and its port 3784 free.
+    /// What the kernel refused; the address must be configured and its port 3784, or 4784, free.
     pub fn open(namespace: &Namespace, spec: BfdSpec) -> Result<BfdPort, LineError> {
         namespace.run(|| {
-            // When this is refused, the session comes up a second later now and then; nothing else.
-            let _ = ask_neighbours_again(&spec.device, spec.local, NEIGHBOUR_AGAIN);
-            let device = Some(spec.device.as_str());
+            let link = match &spec.reach {
+                Reach::OneHop { device, link } => Some((device.as_str(), *link)),
+                Reach::Routed => None,
+            };
+            if let Some((device, _)) = link {
+                // When this is refused, the session comes up a second later now and then; nothing else.
+                let _ = ask_neighbours_again(device, spec.local, NEIGHBOUR_AGAIN);
+            }
+            let device = link.map(|(device, _)| device);
             let receive = Socket::bfd_receive(spec.local, device)?;
             // Spread over the range, so that two sessions of one address do not try the same ports.
             let first = spec.config.my_discriminator.get() as u16;
             let send = Socket::bfd_send(spec.local, device, first)?;
-            let carrier = CarrierEvents::open(&[spec.link]).map_err(|source| {
+            let carrier = link.map(|(_, link)| CarrierEvents::open(&[link]));
+            let carrier = carrier.transpose().map_err(|source| {
                 let end = spec.end.clone();
                 LineError::Carrier { end, source }
             })?;
@@ -98,6 +119,10 @@ pub enum BfdCommand {
     Enable,
     /// Change intervals or multiplier.
     SetTimers(Timers),
+    /// The same without a Poll Sequence.
+    SetTimersUnasked(Timers),
+    /// Misbehave in this way, and in no other.
+    Misbehave(Misbehaviour),
 }
 
 /// How a session is.
@@ -115,8 +140,12 @@ pub struct BfdStatus {
     pub diagnostic: Diagnostic,
     /// Our intervals and multiplier, as they are wanted.
     pub timers: Timers,
+    /// How our end misbehaves.
+    pub misbehaviour: Misbehaviour,
     /// What the remote said last; `None` while nothing was heard.
     pub heard: Option<Heard>,
+    /// The rhythm of the remote's packets since the session came up or intervals changed.
+    pub rhythm: Option<Rhythm>,
     /// The interval between packets we send, before jitter.
     pub transmit_interval: Duration,
     /// The Detection Time; `None` before the first packet.
@@ -139,8 +168,10 @@ pub(super) struct BfdLine {
     send: Socket,
     local: IpAddr,
     remote: SocketAddr,
-    carrier: CarrierEvents,
+    carrier: Option<CarrierEvents>,
     has_carrier: bool,
+    /// What the sending socket is set to.
+    ttl: u8,
     /// When the farewell is over.
     over: Option<At>,
     foreign: u64,
@@ -155,9 +186,16 @@ impl BfdLine {
             receive: Some(port.receive),
             send: port.send,
             local: port.spec.local,
-            remote: SocketAddr::new(port.spec.remote, BFD_PORT),
+            remote: SocketAddr::new(
+                port.spec.remote,
+                match port.spec.reach {
+                    Reach::OneHop { .. } => BFD_PORT,
+                    Reach::Routed => BFD_MULTIHOP_PORT,
+                },
+            ),
             carrier: port.carrier,
             has_carrier: true,
+            ttl: SINGLE_HOP,
             over: None,
             foreign: 0,
             unsent: 0,
@@ -175,7 +213,8 @@ impl BfdLine {
     /// The descriptors to wait on.
     pub fn sources(&self) -> impl Iterator<Item = (Source, BorrowedFd<'_>)> {
         let receive = self.receive.iter().map(|s| (Source::Member(0), s.as_fd()));
-        receive.chain([(Source::Carrier, self.carrier.as_fd())])
+        let carrier = self.carrier.iter().map(|c| (Source::Carrier, c.as_fd()));
+        receive.chain(carrier)
     }
 
     /// Reads what a source has, one packet at most.
@@ -205,6 +244,8 @@ impl BfdLine {
             BfdCommand::AdminDown => Input::AdminDown,
             BfdCommand::Enable => Input::Enable,
             BfdCommand::SetTimers(timers) => Input::SetTimers(timers),
+            BfdCommand::SetTimersUnasked(timers) => Input::SetTimersUnasked(timers),
+            BfdCommand::Misbehave(how) => Input::Misbehave(how),
         };
         self.session.handle(around.clock.now(), input);
         self.act(around);
@@ -237,7 +278,9 @@ impl BfdLine {
             state: self.session.state(),
             diagnostic: self.session.diagnostic(),
             timers: self.session.timers(),
+            misbehaviour: *self.session.misbehaviour(),
             heard: self.session.heard(),
+            rhythm: self.session.rhythm(),
             transmit_interval: self.session.transmit_interval(),
             detection_time: self.session.detection_time(),
             counters: self.session.counters(),
@@ -281,11 +324,11 @@ impl BfdLine {
     }
 
     fn read_carrier(&mut self, around: &mut Surroundings) {
+        let Some(carrier) = &mut self.carrier else {
+            return;
+        };
         let (had, mut has) = (self.has_carrier, self.has_carrier);
-        while let Ok(true) = self
-            .carrier
-            .receive(around.buffer, |_, carrier| has = carrier)
-        {}
+        while let Ok(true) = carrier.receive(around.buffer, |_, carrier| has = carrier) {}
         self.has_carrier = has;
         if has && !had {
             self.session.handle(around.clock.now(), Input::PathUp);
@@ -296,20 +339,49 @@ impl BfdLine {
     fn act(&mut self, around: &mut Surroundings) {
         while let Some(output) = self.session.poll() {
             match output {
-                Output::Send(packet) => {
-                    // Without carrier it would only set off a neighbour discovery that fails, and the next one
-                    // would come a second later, when there may be carrier.
-                    if !self.has_carrier || self.send.send_to(&packet, self.remote).is_err() {
-                        self.unsent += 1;
-                    }
-                }
+                Output::Send(packet) => self.send(&packet),
                 Output::State(change) => self.tell(change, around),
                 Output::Disabled(disabled) => {
                     let end = self.end.clone();
                     around.tell(LineEvent::BfdDisabled { end, disabled });
                 }
+                Output::Heard(heard) => around.recorder.now(Fact::BfdHeard {
+                    router: self.end.router.clone(),
+                    connection: self.end.connection.clone(),
+                    heard: heard_fact(&heard),
+                }),
+                Output::Rhythm(rhythm) => around.recorder.now(Fact::BfdRhythm {
+                    router: self.end.router.clone(),
+                    connection: self.end.connection.clone(),
+                    rhythm: rhythm_fact(&rhythm),
+                }),
+                Output::Answered(after) => around.recorder.now(Fact::BfdAnswered {
+                    router: self.end.router.clone(),
+                    connection: self.end.connection.clone(),
+                    after: after.into(),
+                }),
             }
         }
+    }
+
+    fn send(&mut self, packet: &Datagram) {
+        if packet.ttl != self.ttl && self.send.set_ttl(packet.ttl).is_ok() {
+            self.ttl = packet.ttl;
+        }
+        // Without carrier it would only set off a neighbour discovery that fails, and the next one would come a second
+        // later, when there may be carrier. With another TTL than wanted it would be another packet.
+        let sent = self.has_carrier
+            && self.ttl == packet.ttl
+            && self.send.send_to(packet, self.remote).is_ok();
+        if !sent {
+            self.unsent += 1;
+        }
+    }
+
+    /// Tells what was measured of the remote so far: the session ends.
+    pub fn finish(&mut self, around: &mut Surroundings) {
+        self.session.finish();
+        self.act(around);
     }
 
     fn tell(&self, change: StateChange, around: &mut Surroundings) {
@@ -327,5 +399,35 @@ impl BfdLine {
         );
         let end = self.end.clone();
         around.tell(LineEvent::Bfd { end, change, at });
+    }
+}
+
+fn heard_fact(heard: &Heard) -> BfdHeard {
+    BfdHeard {
+        state: heard.state.name().to_owned(),
+        diagnostic: heard.diagnostic.words().to_owned(),
+        desired_min_tx: heard.timers.desired_min_tx.duration().into(),
+        required_min_rx: heard.timers.required_min_rx.duration().into(),
+        multiplier: heard.timers.detect_multiplier.get(),
+        required_min_echo_rx: heard.required_min_echo_rx.duration().into(),
+        demand: heard.demand,
+        control_plane_independent: heard.control_plane_independent,
+        authentication: heard.authentication.map(|kind| kind.name().to_owned()),
+        unasked: heard.unasked,
+        detected_after: heard.detected_after.map(Into::into),
+        detection_time: heard.detection_time.into(),
+    }
+}
+
+fn rhythm_fact(rhythm: &Rhythm) -> BfdRhythm {
+    BfdRhythm {
+        interval: rhythm.interval.into(),
+        intervals: rhythm.intervals,
+        shortest: rhythm.shortest.into(),
+        median: rhythm.median.into(),
+        p99: rhythm.p99.into(),
+        longest: rhythm.longest.into(),
+        early: rhythm.early,
+        late: rhythm.late,
     }
 }

@@ -24,7 +24,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 
-pub use self::bfd::{BfdCommand, BfdPort, BfdSpec, BfdStatus, Farewell};
+pub use self::bfd::{BfdCommand, BfdPort, BfdSpec, BfdStatus, Farewell, Reach};
 pub use self::lag::{LagPort, LagStatus};
 use crate::bfd::StateChange;
 use crate::kernel::namespace::NamespaceError;

@@ -326,7 +326,20 @@ impl Thread {
                         let _ = answer.send(bfd.status());
                     }
                 }
-                Command::Stop => return false,
+                Command::Stop => {
+                    self.finish();
+                    return false;
+                }
+            }
+        }
+    }
+
+    /// Tells what sessions have measured and not told yet.
+    fn finish(&mut self) {
+        for slot in self.bfds.values().copied().collect::<Vec<_>>() {
+            let (occupant, mut around) = self.parts(slot);
+            if let Some(Occupant::Bfd(bfd)) = occupant {
+                bfd.finish(&mut around);
             }
         }
     }

@@ -9,7 +9,7 @@ mod lines;
 mod parts;
 
 pub use lines::{LinesError, Reader, Writer, read};
-pub use parts::{Failure, Message, Nanos, Severity, SourceText};
+pub use parts::{BfdHeard, BfdRhythm, Failure, Message, Nanos, Severity, SourceText};
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -132,6 +132,34 @@ pub enum Fact {
         last_received: Option<At>,
         /// Detection time in force, nanoseconds.
         detection_time: Option<Nanos>,
+    },
+    /// The other end of a BFD session says something else than before.
+    BfdHeard {
+        /// Router.
+        router: String,
+        /// As in [`Fact::Bfd`].
+        connection: String,
+        /// What it says.
+        heard: BfdHeard,
+    },
+    /// The rhythm of the packets of the other end of a BFD session, as far as it was measured since the session came up or
+    /// its intervals changed. Told after 16 intervals, 32, 64 …, and at the end.
+    BfdRhythm {
+        /// Router.
+        router: String,
+        /// As in [`Fact::Bfd`].
+        connection: String,
+        /// How it was.
+        rhythm: BfdRhythm,
+    },
+    /// The other end of a BFD session answered a Poll.
+    BfdAnswered {
+        /// Router.
+        router: String,
+        /// As in [`Fact::Bfd`].
+        connection: String,
+        /// After the first packet that asked.
+        after: Nanos,
     },
     /// A BGP session changed its state.
     Bgp {

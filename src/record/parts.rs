@@ -61,6 +61,58 @@ pub struct SourceText {
     pub text: String,
 }
 
+/// What the other end of a BFD session says in its packets (RFC 5880, section 4.1).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct BfdHeard {
+    /// `admin-down`, `down`, `init`, `up`.
+    pub state: String,
+    /// In the RFC's words.
+    pub diagnostic: String,
+    /// Desired Min TX Interval.
+    pub desired_min_tx: Nanos,
+    /// Required Min RX Interval.
+    pub required_min_rx: Nanos,
+    /// Detect Mult.
+    pub multiplier: u8,
+    /// Required Min Echo RX Interval.
+    pub required_min_echo_rx: Nanos,
+    /// It asks for Demand mode.
+    pub demand: bool,
+    /// Its BFD does not share fate with its control plane (the C bit).
+    pub control_plane_independent: bool,
+    /// How its packets are authenticated, for example `keyed-sha1`; none if they are not.
+    pub authentication: Option<String>,
+    /// Other intervals came in a packet without Poll, while both ends were up.
+    pub unasked: bool,
+    /// It detected that we, who misbehaved, were silent: so long after the last packet it had to accept.
+    pub detected_after: Option<Nanos>,
+    /// Its Detection Time, from what both ends say.
+    pub detection_time: Nanos,
+}
+
+/// The rhythm of periodic BFD packets while both ends are up and no timers change, by the kernel's timestamps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct BfdRhythm {
+    /// The negotiated interval, before jitter.
+    pub interval: Nanos,
+    /// Intervals measured.
+    pub intervals: u32,
+    /// The shortest.
+    pub shortest: Nanos,
+    /// The median, to 1 % of the negotiated interval.
+    pub median: Nanos,
+    /// The 99th percentile, to 1 % of the negotiated interval.
+    pub p99: Nanos,
+    /// The longest.
+    pub longest: Nanos,
+    /// Shorter than 75 % of the negotiated interval by more than 2 ms.
+    pub early: u32,
+    /// Longer than the negotiated interval by more than 2 ms.
+    pub late: u32,
+}
+
 /// A duration in nanoseconds; a plain number in JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(transparent)]

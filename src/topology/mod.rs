@@ -6,6 +6,7 @@
 //! **Invariant:** names refer to things that exist; lists are in file order; no I/O but reading the file and those it names.
 
 mod addresses;
+mod bfd;
 mod bgp;
 mod limits;
 mod numbers;
@@ -19,7 +20,6 @@ mod session;
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
-use std::num::NonZeroU8;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -29,6 +29,7 @@ use serde::Deserialize;
 
 use crate::policy::Policies;
 
+pub use bfd::{BfdOptions, BfdSettings, BfdTimers};
 pub use bgp::{AddPath, BgpOptions, BgpSettings, BgpTimers, Password, Role};
 pub use limits::{DeclaredPrefixes, MaximumPrefixes};
 pub use parse::{load, parse, parse_kept};
@@ -176,6 +177,8 @@ pub struct Router {
     pub policies: PeerPolicies,
     /// Its sessions with Microsoft, when it is simulated.
     pub bgp: BgpSettings,
+    /// Its BFD with Microsoft, when it is simulated.
+    pub bfd: BfdSettings,
 }
 
 /// Names of the policies of a peer's router towards Microsoft; without one, everything is accepted, or announced.
@@ -288,8 +291,10 @@ pub struct Profile {
     pub fewest_connections: usize,
     /// What is registered with a peering.
     pub registers: Registers,
-    /// BFD of both ends when simulated.
+    /// BFD timers of both ends when simulated.
     pub bfd: BfdTimers,
+    /// What else BFD does at both ends when simulated.
+    pub bfd_options: BfdOptions,
     /// Sessions of the edges; the peer's simulated routers have the same timers.
     pub bgp: BgpSettings,
     /// LACP of the Microsoft side and of a line card run for a peer's router.
@@ -306,6 +311,16 @@ pub struct Profile {
     pub export: String,
     /// The policies it brings.
     pub policies: Policies,
+}
+
+impl Profile {
+    /// BFD of the edges.
+    pub fn bfd_settings(&self) -> BfdSettings {
+        BfdSettings {
+            timers: self.bfd,
+            options: self.bfd_options,
+        }
+    }
 }
 
 /// Who brings the session addresses of a peering.
@@ -335,15 +350,6 @@ pub enum Registers {
     Prefixes,
     /// AS numbers of the peer's customers: one key for all prefixes of an AS.
     Asns,
-}
-
-/// BFD timers (RFC 5880, section 4.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BfdTimers {
-    /// Desired min TX and required min RX interval.
-    pub interval: Duration,
-    /// Detect multiplier.
-    pub multiplier: NonZeroU8,
 }
 
 /// LACP settings of a line card (IEEE 802.1AX).

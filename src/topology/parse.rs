@@ -1,23 +1,19 @@
 //! From the raw file to the model: what each key means. What must hold between them is in `rules.rs`.
 
-use std::num::NonZeroU8;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::raw::{
-    RawBfd, RawConnection, RawDocumentationNumbers, RawEndpoint, RawLacp, RawLacpMode, RawLacpRate,
+    RawConnection, RawDocumentationNumbers, RawEndpoint, RawLacp, RawLacpMode, RawLacpRate,
     RawMembers, RawMicrosoft, RawPeer, RawPeerAsn, RawService, RawTopology,
 };
 use super::{
-    BfdTimers, BgpSettings, Connection, DeclaredPrefixes, Endpoint, LacpSettings, Metro,
-    OverDeclared, Peer, PeerAsn, PeerPolicies, Policy, Profile, Router, Service, Topology,
-    addresses, profile, registry, rules,
+    BgpSettings, Connection, DeclaredPrefixes, Endpoint, LacpSettings, Metro, OverDeclared, Peer,
+    PeerAsn, PeerPolicies, Policy, Profile, Router, Service, Topology, addresses, profile,
+    registry, rules,
 };
 use crate::policy::Policies;
-use crate::source::{
-    Bandwidth, Diagnostics, Located, Mistakes, Source, Span, Table, in_words, read,
-};
+use crate::source::{Bandwidth, Diagnostics, Located, Mistakes, Source, Span, Table, read};
 
 /// The shortest link Microsoft accepts for voice (L1-01), and the step between speeds, in Mbit/s.
 const LINK_STEP: u32 = 10_000;
@@ -74,6 +70,7 @@ fn model(raw: &RawTopology, source: &Arc<Source>, mistakes: &mut Mistakes) -> Op
         .as_ref()
         .map(|profile| (profile.bgp.clone(), profile.policy.over_declared));
     let (bgp, over_declared) = microsoft.unwrap_or_default();
+    let bfd = profile.as_ref().map(Profile::bfd_settings);
     let peer = peer(raw.peer.as_ref(), mistakes);
     let metros = raw.metro.0.iter().map(|(name, metro)| Metro {
         name: name.value.clone(),
@@ -84,6 +81,7 @@ fn model(raw: &RawTopology, source: &Arc<Source>, mistakes: &mut Mistakes) -> Op
             let owner = format!("router `{}`", name.value);
             let metro = router.metro.as_ref();
             let metro = mistakes.require(metro, name.span, &owner, "metro", "metro = \"…\"")?;
+            let bfd = bfd?.with(router.bfd.as_ref(), mistakes);
             mistakes
                 .known(metro, "metro", raw.metro.names())
                 .then(|| Router {
@@ -91,6 +89,7 @@ fn model(raw: &RawTopology, source: &Arc<Source>, mistakes: &mut Mistakes) -> Op
                     metro: metro.value.clone(),
                     policies: peer_policies(&router.import, &router.export, &policies, mistakes),
                     bgp: bgp.of_the_peer().with(router.bgp.as_ref(), mistakes),
+                    bfd,
                 })
         })
         .collect();
@@ -188,7 +187,9 @@ pub(super) fn with_microsoft(
     mistakes: &mut Mistakes,
 ) -> Profile {
     if let Some(bfd) = &microsoft.bfd {
-        profile.bfd = bfd_timers(&bfd.value, profile.bfd, mistakes);
+        let settings = profile.bfd_settings().with(Some(bfd), mistakes);
+        profile.bfd = settings.timers;
+        profile.bfd_options = settings.options;
     }
     if let Some(bgp) = &microsoft.bgp {
         profile.bgp = profile.bgp.with(Some(bgp), mistakes);
@@ -223,31 +224,6 @@ pub(super) fn with_microsoft(
         }
     }
     profile
-}
-
-fn bfd_timers(raw: &RawBfd, default: BfdTimers, mistakes: &mut Mistakes) -> BfdTimers {
-    let mut timers = default;
-    if let Some(interval) = raw.interval {
-        let value = interval.value.0;
-        if value < Duration::from_millis(1) || value > Duration::from_secs(60) {
-            let message = format!("a BFD interval of {} is not possible", in_words(value));
-            mistakes.push(mistakes.error(interval.span, message, "1ms to 60s"));
-        }
-        timers.interval = value;
-    }
-    if let Some(multiplier) = raw.multiplier {
-        match NonZeroU8::new(multiplier.value) {
-            Some(value) => timers.multiplier = value,
-            None => mistakes.push(
-                mistakes
-                    .error(multiplier.span, "the BFD multiplier is 0", "1 to 255")
-                    .note(
-                        "RFC 5880, section 6.8.6: a packet with detect multiplier 0 is discarded",
-                    ),
-            ),
-        }
-    }
-    timers
 }
 
 fn lacp_settings(raw: &RawLacp, default: LacpSettings, mistakes: &mut Mistakes) -> LacpSettings {

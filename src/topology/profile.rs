@@ -7,7 +7,8 @@ use std::time::Duration;
 use super::parse::{stem, with_microsoft};
 use super::raw::{RawMicrosoft, RawProfile, RawProfileFile};
 use super::{
-    BfdTimers, BgpSettings, LacpSettings, Policy, Profile, Registers, SessionAddressProvider,
+    BfdOptions, BfdTimers, BgpSettings, LacpSettings, Policy, Profile, Registers,
+    SessionAddressProvider,
 };
 use crate::policy::Policies;
 use crate::source::{Diagnostics, Located, Mistakes, Source, Span, list, read};
@@ -116,6 +117,7 @@ fn blank() -> Profile {
             interval: Duration::ZERO,
             multiplier: NonZeroU8::MIN,
         },
+        bfd_options: BfdOptions::default(),
         bgp: BgpSettings::default(),
         lacp: LacpSettings {
             fast: true,

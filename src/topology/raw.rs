@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
+use super::bfd::RawBfd;
 use super::bgp::RawBgp;
 use super::policy::{
     ActiveGate, AfterVerified, ForeignOrigin, OverDeclared, Overlap, Rpki, SameName, ShortPrefix,
@@ -173,7 +174,7 @@ pub(super) struct RawRpkiServer {
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct RawMicrosoft {
-    /// BFD timers.
+    /// BFD of the edges, and of the peer's simulated routers.
     pub bfd: Option<Located<RawBfd>>,
     /// BGP sessions of the edges. The peer's simulated routers have the same timers.
     pub bgp: Option<Located<RawBgp>>,
@@ -229,17 +230,6 @@ pub(super) struct RawPolicy {
     pub private_ranges: Option<Vec<Located<Prefix>>>,
 }
 
-/// BFD timers (RFC 5880).
-#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(super) struct RawBfd {
-    /// Desired min TX and required min RX interval. The voice profile has 150 ms.
-    pub interval: Option<Located<Duration>>,
-    /// Detect multiplier. The voice profile has 3.
-    #[schemars(range(min = 1))]
-    pub multiplier: Option<Located<u8>>,
-}
-
 /// LACP settings (IEEE 802.1AX).
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -290,6 +280,8 @@ pub(super) struct RawRouter {
     pub metro: Option<Located<String>>,
     /// What its sessions with Microsoft do when it is simulated.
     pub bgp: Option<Located<RawBgp>>,
+    /// When simulated: its BFD, where it is not as `[microsoft.bfd]` has it.
+    pub bfd: Option<Located<RawBfd>>,
     /// When simulated: the policy for what it receives from Microsoft; without one it takes everything.
     pub import: Option<Located<String>>,
     /// When simulated: the policy for what it announces to Microsoft; without one it announces everything it has.

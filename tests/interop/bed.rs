@@ -14,7 +14,7 @@ use peerlab::bfd::{Config, State, Timers};
 use peerlab::bgp::attributes::LargeCommunity;
 use peerlab::device::{self, DeviceError, Ended, Running};
 use peerlab::kernel::namespace::Namespace;
-use peerlab::line::{BfdPort, BfdSpec, End, Line, LineEvent};
+use peerlab::line::{BfdPort, BfdSpec, End, Line, LineEvent, Reach};
 use peerlab::record::{Entry, Fact, Recorder};
 use peerlab::router::driver::{Driver, RouterHandle};
 use peerlab::router::{
@@ -157,16 +157,17 @@ impl Bed {
                 router: "edge".to_owned(),
                 connection: "s0".to_owned(),
             },
-            device: "l0".to_owned(),
-            link: 10,
+            reach: Reach::OneHop {
+                device: "l0".to_owned(),
+                link: 10,
+            },
             local: "10.0.0.1".parse()?,
             remote: "10.0.0.0".parse()?,
-            config: Config {
-                my_discriminator: NonZeroU32::MIN,
-                timers: Timers::symmetric(Duration::from_millis(150), THREE),
-                passive: false,
-                jitter_seed: 1,
-            },
+            config: Config::single_hop(
+                NonZeroU32::MIN,
+                Timers::symmetric(Duration::from_millis(150), THREE),
+                1,
+            ),
         };
         line.add_bfd(BfdPort::open(&self.edge, spec)?);
         let router = self.router()?.clone();

@@ -8,7 +8,7 @@ use libtest_mimic::Failed;
 use peerlab::bfd::{Config, Timers};
 use peerlab::kernel::apply::Network;
 use peerlab::kernel::namespace::Namespace;
-use peerlab::line::{BfdPort, BfdSpec, End, Line, LineEvent};
+use peerlab::line::{BfdPort, BfdSpec, End, Line, LineEvent, Reach};
 use peerlab::plan::{LinkEnd, Plan, Work};
 use peerlab::record::{Entry, Fact, Recorder};
 use peerlab::time::{At, Clock};
@@ -199,16 +199,17 @@ pub fn session(router: &str, link: u32, interval: Duration) -> BfdSpec {
     let ours = u8::from(router == "b");
     BfdSpec {
         end: end(router),
-        device: "x-1".into(),
-        link,
+        reach: Reach::OneHop {
+            device: "x-1".into(),
+            link,
+        },
         local: [192, 0, 2, ours].into(),
         remote: [192, 0, 2, 1 - ours].into(),
-        config: Config {
-            my_discriminator: NonZeroU32::MIN.saturating_add(u32::from(ours) + 7),
-            timers: Timers::symmetric(interval, THREE),
-            passive: false,
-            jitter_seed: u64::from(ours),
-        },
+        config: Config::single_hop(
+            NonZeroU32::MIN.saturating_add(u32::from(ours) + 7),
+            Timers::symmetric(interval, THREE),
+            u64::from(ours),
+        ),
     }
 }
 

@@ -22,7 +22,7 @@ use super::tcp::{self, News, Owner, Segment, Tcp};
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Packet {
     Slow(lacp::Frame),
-    Bfd([u8; bfd::PACKET_LEN]),
+    Bfd(bfd::Datagram),
     Tcp(Segment),
 }
 
@@ -325,6 +325,7 @@ impl Node {
                 bfd::Output::State(change) => self.bfd_changed(now, index, change),
                 // Nobody disables BFD here.
                 bfd::Output::Disabled(_) => {}
+                bfd::Output::Heard(_) | bfd::Output::Rhythm(_) | bfd::Output::Answered(_) => {}
                 bfd::Output::Send(packet) => {
                     let end = &self.ends[index];
                     let own = end.bfd.as_ref().map_or(0, |b| b.my_discriminator().get());

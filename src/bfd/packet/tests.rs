@@ -18,6 +18,7 @@ fn packet() -> Packet {
         desired_min_tx: Micros(300_000),
         required_min_rx: Micros(150_000),
         required_min_echo_rx: Micros(0),
+        authentication: None,
     }
 }
 
@@ -31,7 +32,7 @@ fn layout() {
         0x00, 0x02, 0x49, 0xf0, // 150 ms
         0, 0, 0, 0, // no Echo
     ];
-    assert_eq!(packet().encode(), expected);
+    assert_eq!(*packet().encode(), expected);
     assert_eq!(Packet::decode(&expected), Ok(packet()));
 }
 
@@ -59,19 +60,29 @@ fn refused() {
     );
 }
 
+/// A packet with an authentication section is read; whether it is wanted the session knows.
 #[test]
-fn authentication_is_refused_by_name_and_needs_26_bytes() {
-    assert_eq!(
-        after(|b| b[1] |= AUTHENTICATION_PRESENT),
-        Err(Invalid::Length)
-    );
-    assert_eq!(
+fn an_authentication_section_is_read_within_length() {
+    let with_section = |section: &[u8], length: u8| {
         after(|b| {
             b[1] |= AUTHENTICATION_PRESENT;
-            b[3] = 26;
-            b.extend([1, 2]);
-        }),
-        Err(Invalid::Authentication)
+            b.extend(section);
+            b[3] = length;
+        })
+    };
+    assert_eq!(with_section(&[], 24), Err(Invalid::Length));
+    assert_eq!(with_section(&[1], 25), Err(Invalid::Length));
+    let refused = Err(Invalid::AuthenticationLength);
+    assert_eq!(with_section(&[1, 2], 26), refused);
+    // The section must end where Length says at the latest, whatever follows.
+    assert_eq!(with_section(&[1, 5, 9, b'h', b'i'], 28), refused);
+    let read = with_section(&[1, 5, 9, b'h', b'i', 0xff], 29).unwrap();
+    let section = read.authentication.unwrap();
+    assert_eq!((section.kind, section.key_id), (Kind::SimplePassword, 9));
+    assert_eq!(section.secret, Secret::new(b"hi").unwrap());
+    assert_eq!(
+        with_section(&[9, 5, 9, 1, 2], 29),
+        Err(Invalid::AuthenticationType)
     );
 }
 
@@ -120,6 +131,21 @@ proptest! {
             // What was understood survives a round trip.
             prop_assert_eq!(Packet::decode(&packet.encode()), Ok(packet));
         }
+    }
+
+    /// The same with every kind of authentication section.
+    #[test]
+    fn sections(kind in 0usize..5, key_id: u8, sequence: u32, secret in proptest::collection::vec(any::<u8>(), 16)) {
+        let kind = Kind::ALL[kind];
+        let secret = match kind.longest_secret() {
+            20 => [secret.as_slice(), &[1; 4]].concat(),
+            _ => secret,
+        };
+        let sequence = if kind == Kind::SimplePassword { 0 } else { sequence };
+        let secret = Secret::new(&secret).unwrap();
+        let authentication = Some(Section { kind, key_id, sequence, secret });
+        let packet = Packet { authentication, ..packet() };
+        prop_assert_eq!(Packet::decode(&packet.encode()), Ok(packet));
     }
 
     /// Bytes that are nearly right reach the later checks, which plain random bytes seldom do.

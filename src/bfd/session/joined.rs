@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, VecDeque};
 use proptest::prelude::*;
 
 use super::*;
+use crate::bfd::packet::Datagram;
 
-fn timers(tx: u32, rx: u32, multiplier: u8) -> Timers {
+pub(super) fn timers(tx: u32, rx: u32, multiplier: u8) -> Timers {
     Timers {
         desired_min_tx: Micros(tx * 1000),
         required_min_rx: Micros(rx * 1000),
@@ -17,46 +18,53 @@ fn timers(tx: u32, rx: u32, multiplier: u8) -> Timers {
 /// What the path does to the next packet: `None` loses it.
 type Fate = Option<Duration>;
 
-struct Pair {
-    now: At,
-    ends: [Session; 2],
+pub(super) struct Pair {
+    pub now: At,
+    pub ends: [Session; 2],
     /// Packets under way, by arrival and order of sending; with the end they go to.
-    flying: BTreeMap<(At, u64), (usize, [u8; PACKET_LEN])>,
+    flying: BTreeMap<(At, u64), (usize, Datagram)>,
     /// Fates for the next packets to each end; then `ordinary`.
-    fates: [VecDeque<Fate>; 2],
+    pub fates: [VecDeque<Fate>; 2],
     ordinary: [Fate; 2],
     count: u64,
-    changes: Vec<(usize, At, StateChange)>,
+    pub changes: Vec<(usize, At, StateChange)>,
+    /// What each end heard the other say.
+    pub heard: Vec<(usize, Heard)>,
+    /// Polls of each end that were answered.
+    pub answered: Vec<(usize, Duration)>,
+    /// The last packet that arrived at each end.
+    pub last_to: [Option<Datagram>; 2],
 }
 
 impl Pair {
-    fn new(timers: [Timers; 2], delay: Duration, seed: u64) -> Pair {
+    pub fn new(timers: [Timers; 2], delay: Duration, seed: u64) -> Pair {
         let end = |number: u32| {
-            Session::new(
-                Config {
-                    my_discriminator: NonZeroU32::new(number).unwrap(),
-                    timers: timers[number as usize - 1],
-                    passive: false,
-                    jitter_seed: seed + u64::from(number),
-                },
-                At::ZERO,
-            )
+            let discriminator = NonZeroU32::new(number).unwrap();
+            let timers = timers[number as usize - 1];
+            Config::single_hop(discriminator, timers, seed + u64::from(number))
         };
+        Pair::of([end(1), end(2)], delay)
+    }
+
+    pub fn of(ends: [Config; 2], delay: Duration) -> Pair {
         let mut pair = Pair {
             now: At::ZERO,
-            ends: [end(1), end(2)],
+            ends: ends.map(|config| Session::new(config, At::ZERO)),
             flying: BTreeMap::new(),
             fates: Default::default(),
             ordinary: [Some(delay); 2],
             count: 0,
             changes: Vec::new(),
+            heard: Vec::new(),
+            answered: Vec::new(),
+            last_to: [None; 2],
         };
         pair.collect();
         pair
     }
 
     /// Plays until `until`. At one moment arrivals come before timers, as a driver must do it.
-    fn run(&mut self, until: At) {
+    pub fn run(&mut self, until: At) {
         loop {
             let arrival = self.flying.first_key_value().map(|((at, _), _)| *at);
             let timer = self.ends.iter().filter_map(Session::deadline).min();
@@ -71,9 +79,10 @@ impl Pair {
                 let (_, (to, bytes)) = self.flying.pop_first().unwrap();
                 let input = Input::Packet {
                     bytes: &bytes,
-                    ttl: 255,
+                    ttl: bytes.ttl,
                     at: self.now,
                 };
+                self.last_to[to] = Some(bytes);
                 self.ends[to].handle(self.now, input);
             } else {
                 for end in &mut self.ends {
@@ -90,13 +99,16 @@ impl Pair {
         self.collect();
     }
 
-    fn collect(&mut self) {
+    pub fn collect(&mut self) {
         for from in 0..2 {
             let to = 1 - from;
             while let Some(output) = self.ends[from].poll() {
                 match output {
                     Output::State(change) => self.changes.push((from, self.now, change)),
                     Output::Disabled(_) => {}
+                    Output::Heard(heard) => self.heard.push((from, heard)),
+                    Output::Answered(after) => self.answered.push((from, after)),
+                    Output::Rhythm(_) => {}
                     Output::Send(bytes) => {
                         self.count += 1;
                         let fate = self.fates[to].pop_front().unwrap_or(self.ordinary[to]);
@@ -110,18 +122,18 @@ impl Pair {
         }
     }
 
-    fn states(&self) -> [State; 2] {
+    pub fn states(&self) -> [State; 2] {
         [self.ends[0].state(), self.ends[1].state()]
     }
 
     /// How often a session was lost so far.
-    fn losses(&self) -> usize {
+    pub fn losses(&self) -> usize {
         let lost = |change: &StateChange| change.from == State::Up;
         self.changes.iter().filter(|(_, _, c)| lost(c)).count()
     }
 }
 
-const UP: [State; 2] = [State::Up, State::Up];
+pub(super) const UP: [State; 2] = [State::Up, State::Up];
 
 #[test]
 fn up_within_two_round_trips() {

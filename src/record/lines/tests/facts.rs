@@ -6,7 +6,9 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::strategy::Union;
 
-use crate::record::{Entry, Fact, Failure, Message, Nanos, Severity, SourceText};
+use crate::record::{
+    BfdHeard, BfdRhythm, Entry, Fact, Failure, Message, Nanos, Severity, SourceText,
+};
 use crate::time::At;
 
 /// Names and texts, with everything that JSON must escape.
@@ -123,6 +125,27 @@ pub(super) fn variants() -> Vec<BoxedStrategy<Fact>> {
                     }
                 },
             )
+            .boxed(),
+        (text(), text(), bfd_heard())
+            .prop_map(|(router, connection, heard)| Fact::BfdHeard {
+                router,
+                connection,
+                heard,
+            })
+            .boxed(),
+        (text(), text(), bfd_rhythm())
+            .prop_map(|(router, connection, rhythm)| Fact::BfdRhythm {
+                router,
+                connection,
+                rhythm,
+            })
+            .boxed(),
+        (text(), text(), nanos())
+            .prop_map(|(router, connection, after)| Fact::BfdAnswered {
+                router,
+                connection,
+                after,
+            })
             .boxed(),
         (text(), text(), text(), text())
             .prop_map(|(router, session, state, why)| Fact::Bgp {
@@ -415,6 +438,43 @@ pub(super) fn variants() -> Vec<BoxedStrategy<Fact>> {
     ]
 }
 
+fn bfd_heard() -> impl Strategy<Value = BfdHeard> {
+    let times = (nanos(), nanos(), nanos(), nanos(), option::of(nanos()));
+    let flags = (any::<bool>(), any::<bool>(), any::<bool>(), any::<u8>());
+    (text(), text(), option::of(text()), times, flags).prop_map(
+        |(state, diagnostic, authentication, times, flags)| BfdHeard {
+            state,
+            diagnostic,
+            desired_min_tx: times.0,
+            required_min_rx: times.1,
+            multiplier: flags.3,
+            required_min_echo_rx: times.2,
+            demand: flags.0,
+            control_plane_independent: flags.1,
+            authentication,
+            unasked: flags.2,
+            detected_after: times.4,
+            detection_time: times.3,
+        },
+    )
+}
+
+fn bfd_rhythm() -> impl Strategy<Value = BfdRhythm> {
+    let times = (nanos(), nanos(), nanos(), nanos(), nanos());
+    (times, any::<u32>(), any::<u32>(), any::<u32>()).prop_map(
+        |((interval, shortest, median, p99, longest), intervals, early, late)| BfdRhythm {
+            interval,
+            intervals,
+            shortest,
+            median,
+            p99,
+            longest,
+            early,
+            late,
+        },
+    )
+}
+
 fn failure() -> impl Strategy<Value = Failure> {
     let severity = prop_oneof![
         Just(Severity::Fail),
@@ -507,6 +567,9 @@ pub(super) fn number(fact: &Fact) -> usize {
         Fact::RegisteredAsn { .. } => 41,
         Fact::Collector { .. } => 42,
         Fact::MaximumPrefixes { .. } => 43,
+        Fact::BfdHeard { .. } => 44,
+        Fact::BfdRhythm { .. } => 45,
+        Fact::BfdAnswered { .. } => 46,
     }
 }
 

@@ -1,0 +1,198 @@
+//! What a BFD session is told by a file: the keys of `[microsoft.bfd]` and `[router.NAME.bfd]`.
+//!
+//! The first are those of both ends of every connection when simulated; the second are those of a simulated router of the
+//! peer, where it does otherwise.
+
+use std::num::NonZeroU8;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::bfd::{Authentication, Key, Kind, Secret};
+use crate::source::{Duration as RawDuration, Located, Mistakes, in_words};
+
+/// Timers and options of a BFD session at one of its ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BfdSettings {
+    /// Its timers.
+    pub timers: BfdTimers,
+    /// Everything else.
+    pub options: BfdOptions,
+}
+
+/// BFD timers (RFC 5880, section 4.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BfdTimers {
+    /// Desired min TX and required min RX interval.
+    pub interval: Duration,
+    /// Detect multiplier.
+    pub multiplier: NonZeroU8,
+}
+
+/// What a BFD session does besides what every session does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct BfdOptions {
+    /// The shortest interval at which Echo packets may come, which are returned (RFC 5880, section 6.4).
+    pub echo: Option<Duration>,
+    /// Authentication of every packet (RFC 5880, section 6.7).
+    pub authentication: Option<Authentication>,
+}
+
+/// Timers and options of a BFD session (RFC 5880).
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RawBfd {
+    /// Desired min TX and required min RX interval. The voice profile has 150 ms.
+    pub interval: Option<Located<RawDuration>>,
+    /// Detect multiplier. The voice profile has 3.
+    #[schemars(range(min = 1))]
+    pub multiplier: Option<Located<u8>>,
+    /// Return Echo packets that come no faster than this (Required Min Echo RX Interval); none are welcome if not given.
+    pub echo: Option<Located<RawDuration>>,
+    /// Authentication of every packet (RFC 5880, section 6.7), which both ends must have.
+    pub authentication: Option<Located<RawAuthentication>>,
+}
+
+/// Authentication of BFD packets.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RawAuthentication {
+    /// How.
+    #[schemars(required)]
+    pub r#type: Option<Located<RawKind>>,
+    /// The number of the key, by which the other end finds it; 1 if not given.
+    pub key_id: Option<Located<u8>>,
+    /// What both ends know: at most 16 bytes, with SHA1 20. It is never shown.
+    #[schemars(required)]
+    pub password: Option<Located<String>>,
+    /// Another key that is accepted as well, while keys are exchanged.
+    pub other_key_id: Option<Located<u8>>,
+    /// What both ends know of it.
+    pub password_of_other_key: Option<Located<String>>,
+}
+
+/// A type of authentication (RFC 5880, section 4.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum RawKind {
+    /// A password that everyone on the way can read.
+    SimplePassword,
+    /// MD5; the sequence number grows when a packet says something new.
+    KeyedMd5,
+    /// MD5; the sequence number grows with every packet.
+    MeticulousKeyedMd5,
+    /// SHA1; the sequence number grows when a packet says something new.
+    KeyedSha1,
+    /// SHA1; the sequence number grows with every packet.
+    MeticulousKeyedSha1,
+}
+
+impl RawKind {
+    fn kind(self) -> Kind {
+        match self {
+            RawKind::SimplePassword => Kind::SimplePassword,
+            RawKind::KeyedMd5 => Kind::KeyedMd5,
+            RawKind::MeticulousKeyedMd5 => Kind::MeticulousKeyedMd5,
+            RawKind::KeyedSha1 => Kind::KeyedSha1,
+            RawKind::MeticulousKeyedSha1 => Kind::MeticulousKeyedSha1,
+        }
+    }
+}
+
+impl BfdSettings {
+    /// These, where the file does not say otherwise.
+    pub(super) fn with(
+        self,
+        raw: Option<&Located<RawBfd>>,
+        mistakes: &mut Mistakes,
+    ) -> BfdSettings {
+        let Some(raw) = raw.map(|raw| &raw.value) else {
+            return self;
+        };
+        let mut settings = self;
+        if let Some(given) = raw.interval {
+            settings.timers.interval = interval(given, "BFD interval", mistakes);
+        }
+        if let Some(multiplier) = raw.multiplier {
+            match NonZeroU8::new(multiplier.value) {
+                Some(value) => settings.timers.multiplier = value,
+                None => mistakes.push(
+                    mistakes
+                        .error(multiplier.span, "the BFD multiplier is 0", "1 to 255")
+                        .note(
+                            "RFC 5880, section 6.8.6: a packet with detect multiplier 0 is discarded",
+                        ),
+                ),
+            }
+        }
+        if let Some(given) = raw.echo {
+            settings.options.echo = Some(interval(given, "interval of Echo packets", mistakes));
+        }
+        if let Some(raw) = &raw.authentication {
+            settings.options.authentication = authentication(raw, mistakes);
+        }
+        settings
+    }
+}
+
+fn interval(given: Located<RawDuration>, what: &str, mistakes: &mut Mistakes) -> Duration {
+    let value = given.value.0;
+    if value < Duration::from_millis(1) || value > Duration::from_secs(60) {
+        let message = format!("a {what} of {} is not possible", in_words(value));
+        mistakes.push(mistakes.error(given.span, message, "1ms to 60s"));
+    }
+    value
+}
+
+fn authentication(
+    raw: &Located<RawAuthentication>,
+    mistakes: &mut Mistakes,
+) -> Option<Authentication> {
+    let (at, raw) = (raw.span, &raw.value);
+    let owner = "the authentication";
+    let kind = mistakes.require(raw.r#type, at, owner, "type", "type = \"keyed-sha1\"");
+    let password = raw.password.as_ref();
+    let password = mistakes.require(password, at, owner, "password", "password = \"…\"");
+    let kind = kind?.value.kind();
+    let key = Key {
+        id: raw.key_id.map_or(1, |id| id.value),
+        secret: secret(password?, kind, mistakes)?,
+    };
+    let other_key = match (&raw.other_key_id, &raw.password_of_other_key) {
+        (Some(id), _) if id.value == key.id => {
+            let message = "both keys have the same number";
+            mistakes.push(mistakes.error(id.span, message, "that of the first key"));
+            None
+        }
+        (Some(id), Some(password)) => Some(Key {
+            id: id.value,
+            secret: secret(password, kind, mistakes)?,
+        }),
+        (None, None) => None,
+        (Some(Located { span, .. }), None) | (None, Some(Located { span, .. })) => {
+            let message = "another key has a number and a password";
+            let diagnostic = mistakes.error(*span, message, "one of them alone is of no use");
+            let help = "write `other-key-id` and `password-of-other-key`";
+            mistakes.push(diagnostic.help(help));
+            None
+        }
+    };
+    Some(Authentication {
+        kind,
+        key,
+        other_key,
+    })
+}
+
+fn secret(password: &Located<String>, kind: Kind, mistakes: &mut Mistakes) -> Option<Secret> {
+    let length = password.value.len();
+    let longest = kind.longest_secret();
+    if !(1..=longest).contains(&length) {
+        let message = format!("a password of {length} bytes is not possible");
+        let diagnostic = mistakes.error(password.span, message, format!("1 to {longest} bytes"));
+        mistakes.push(diagnostic.note("RFC 5880, sections 4.2 to 4.4"));
+        return None;
+    }
+    Secret::new(password.value.as_bytes())
+}
