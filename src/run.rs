@@ -19,7 +19,7 @@ use crate::device::{self, DeviceError};
 use crate::judge::settle::{PHASES, Phase};
 use crate::judge::{Findings, Judge};
 use crate::lab::{Acted, Besides, Lab, LabError};
-use crate::record::{Entry, Fact, LinesError, Recorder, SourceText};
+use crate::record::{Entries, Fact, LinesError, Noted, Recorder, SourceText};
 use crate::registry::live::Servers;
 use crate::scenario::{Act, Rehearsal};
 use crate::time::{At, Clock};
@@ -37,7 +37,7 @@ pub trait Audience {
     ///
     /// # Errors
     /// It could not be kept. This is told once.
-    fn entry(&mut self, entry: &Entry, judge: &mut Judge<'_>) -> Result<(), LinesError>;
+    fn entry(&mut self, entry: &Noted, judge: &mut Judge<'_>) -> Result<(), LinesError>;
 
     /// Time passes without an entry.
     fn tick(&mut self, now: At, judge: &mut Judge<'_>);
@@ -154,7 +154,7 @@ struct Stage<'a> {
     judge: Judge<'a>,
     clock: Clock,
     recorder: Recorder,
-    entries: UnboundedReceiver<Entry>,
+    entries: Entries,
     audience: &'a mut dyn Audience,
     interrupted: &'a mut UnboundedReceiver<&'static str>,
     ending: Ending,
@@ -309,7 +309,7 @@ impl Stage<'_> {
         tokio::select! {
             biased;
             signal = self.interrupted.recv() => self.interrupt(signal.unwrap_or("SIGTERM")),
-            entry = timeout(wait, self.entries.recv()) => {
+            entry = timeout(wait, self.entries.next()) => {
                 if let Ok(Some(entry)) = entry {
                     self.take(&entry);
                 }
@@ -338,12 +338,12 @@ impl Stage<'_> {
 
     /// Takes every entry there is.
     fn drain(&mut self) {
-        while let Ok(entry) = self.entries.try_recv() {
+        while let Ok(entry) = self.entries.try_next() {
             self.take(&entry);
         }
     }
 
-    fn take(&mut self, entry: &Entry) {
+    fn take(&mut self, entry: &Noted) {
         if !self.kept {
             self.judge.take(entry);
         }

@@ -13,9 +13,8 @@ use peerlab::kernel::filter::{Direction, Fault, clear_faults, set_faults};
 use peerlab::kernel::namespace::Namespace;
 use peerlab::kernel::netlink::Netlink;
 use peerlab::probe::{Host, Probe, Stream, StreamId, open_tap};
-use peerlab::record::{Entry, Fact, Recorder};
+use peerlab::record::{Entries, Entry, Fact, Recorder};
 use peerlab::time::{At, Clock};
-use tokio::sync::mpsc::UnboundedReceiver;
 
 mod bed;
 use bed::{expect, ip, path, run, wait_until_up};
@@ -54,7 +53,7 @@ struct Bed {
     runtime: tokio::runtime::Runtime,
     probe: Probe,
     clock: Clock,
-    facts: UnboundedReceiver<Entry>,
+    facts: Entries,
     kept: Vec<Entry>,
 }
 

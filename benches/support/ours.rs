@@ -9,19 +9,19 @@ use std::time::Duration;
 use peerlab::bfd::{Config, Timers};
 use peerlab::lab::control_plane::ControlPlane;
 use peerlab::line::{BfdPort, BfdSpec, End, Line, Reach};
-use peerlab::record::{Entry, Recorder};
+use peerlab::record::{Entries, Recorder};
 use peerlab::router::{
     Originated, OriginatedAttributes, RouterConfig, RouterOptions, Scope, SessionSpec, Sessions,
 };
 use peerlab::time::Clock;
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::mpsc::unbounded_channel;
 
 use super::bed::{Bed, INTERFACES, address_of, index, router_id};
 use super::{ASNS, Outcome, announced};
 
 /// Running routers; they end when this is dropped.
 pub struct Ours {
-    pub facts: UnboundedReceiver<Entry>,
+    pub facts: Entries,
     _control_plane: ControlPlane,
     _line: Line,
 }

@@ -21,7 +21,7 @@ use crate::kernel::enter::{self, HeldSignals};
 use crate::kernel::outside::Outside;
 use crate::kernel::unix;
 use crate::lab::{Besides, Lab};
-use crate::record::{Entry, Fact, LinesError};
+use crate::record::{Fact, LinesError, Noted};
 use crate::registry::live::Servers;
 use crate::registry::service::Reach;
 use crate::run::{self, Audience, Sources};
@@ -220,7 +220,7 @@ struct Keeper {
 }
 
 impl Audience for Keeper {
-    fn entry(&mut self, entry: &Entry, judge: &mut Judge<'_>) -> Result<(), LinesError> {
+    fn entry(&mut self, entry: &Noted, judge: &mut Judge<'_>) -> Result<(), LinesError> {
         self.history.borrow_mut().take(entry);
         match &mut self.gallery {
             Some(gallery) if !matches!(entry.fact, Fact::Run { .. }) => gallery.entry(entry, judge),

@@ -11,16 +11,19 @@
 //! | missed by `x` | `x ≤ U`; or other processes took at least half of the CPUs and `x` is at most a tenth of the time that tasks waited in a second |
 //! | changed although it should not | `line` was late by at least (multiplier − 1) × interval of BFD: so late a sender makes a session fall by itself |
 //! | any on a path | the kernel told more route changes of the WAN or an edge than could be read: when they came is not known |
+//! | any on single routes, on what was concluded from them, or on a path | facts of a session's routes were left out of the record, because it told them faster than they could be written |
 //!
 //! Own threads tell how late they were themselves; the share of waiting is for devices, which do not.
 //!
 //! Never silently: an inconclusive finding says which thread was how late.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::condition::WAN;
+use super::condition::{self, WAN};
 use super::words;
 use crate::measure::Lateness;
+use crate::scenario::Expect;
 use crate::topology::{BfdTimers, Topology};
 
 /// An outage that a late probe sender may hide without any claim being doubted.
@@ -104,6 +107,39 @@ pub fn doubt_of_paths(lateness: &Lateness, topology: &Topology) -> Option<String
         .map(|router| format!("changes in {router} came faster than they could be read"))
 }
 
+/// Why a claim on routes cannot be believed: facts of routes of these sessions, as (router, session), were left out.
+pub fn doubt_of_routes(
+    what: &Expect,
+    left_out: &BTreeSet<(String, String)>,
+    topology: &Topology,
+) -> Option<String> {
+    let of_single_routes = matches!(
+        what,
+        Expect::Route {
+            prefix: Some(_),
+            ..
+        } | Expect::RoutePolicy { .. }
+    );
+    // What Microsoft's side concludes, and where it sends packets then, may rest on any route.
+    let of_any = matches!(
+        what,
+        Expect::InternetRoute { .. }
+            | Expect::Prefix(_)
+            | Expect::Event { .. }
+            | Expect::Path { .. }
+    );
+    let named = |session: &str| {
+        let mut concerned = condition::concerned(what, topology);
+        concerned.any(|(_, name)| name == session)
+    };
+    let mut sessions = left_out.iter();
+    let (router, session) =
+        sessions.find(|(_, session)| of_any || (of_single_routes && named(session)))?;
+    Some(format!(
+        "facts of routes of {session} at {router} were left out of the record: they came faster than they could be written"
+    ))
+}
+
 fn late((culprit, by): (&str, Duration)) -> String {
     let by = words::duration(by);
     format!("on this host `{culprit}` was up to {by} late")
@@ -125,8 +161,6 @@ fn excess(by: Duration, worst: (&str, Duration), lateness: &Lateness) -> Option<
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
     use crate::record::Nanos;
     use std::num::NonZeroU8;
@@ -230,6 +264,31 @@ mod tests {
             let doubt = doubt_of_paths(&host, &topology);
             assert_eq!(doubt.is_none(), believed, "{router}: {doubt:?}");
         }
+    }
+
+    #[test]
+    fn what_was_left_out_leaves_routes_unknown_and_nothing_else() {
+        let file = std::path::Path::new("tests/fixtures/judge/one-metro.toml");
+        let topology = crate::topology::load(file).expect("a topology");
+        let left_out = [("ams-edge-1".to_owned(), "ams-1".to_owned())].into();
+        let of = |what: &Expect| doubt_of_routes(what, &left_out, &topology);
+        let prefix: ipnet::IpNet = "198.51.100.0/24".parse().expect("a prefix");
+        let policy = |session: &str| Expect::RoutePolicy {
+            prefix,
+            sessions: vec![session.to_owned()],
+            accepted: true,
+            reason: None,
+        };
+        let path = Expect::Path {
+            to: "sbc".to_owned(),
+            prefix,
+            internet: false,
+            via: vec!["ams-2".to_owned()],
+        };
+        assert!(of(&policy("ams-1")).expect("doubt").contains("left out"));
+        assert_eq!(of(&policy("ams-2")), None);
+        assert!(of(&path).is_some());
+        assert_eq!(of(&Expect::Quiet), None);
     }
 
     #[test]

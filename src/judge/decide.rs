@@ -83,15 +83,17 @@ impl History {
         }
     }
 
-    /// Notes the truth after a fact. Facts of several threads may be slightly out of order; time does not go back here.
-    pub fn note(&mut self, at: At, holds: bool, line: usize) {
+    /// Notes the truth after a fact; whether it is another one. Facts of several threads may be slightly out of order; time does
+    /// not go back here.
+    pub fn note(&mut self, at: At, holds: bool, line: usize) -> bool {
         let last = self.changes.last();
         if last.is_some_and(|last| last.holds == holds) {
-            return;
+            return false;
         }
         let at = last.map_or(at, |last| at.max(last.at));
         let line = Some(line);
         self.changes.push(Change { at, holds, line });
+        true
     }
 
     /// Spells during which the condition held at or after `from`: the change that began each, its beginning, its end.

@@ -127,6 +127,15 @@ impl Microsoft {
                 let key = (router.clone(), session.clone(), *prefix);
                 self.routes.remove(&key);
             }
+            Fact::RouteCount {
+                router,
+                session,
+                received: 0,
+                ..
+            } => {
+                let of = |key: &(String, String, IpNet)| key.0 == *router && key.1 == *session;
+                self.routes.retain(|key, _| !of(key));
+            }
             Fact::PeerAsn { state, error, .. } => {
                 self.peer_asn = Some(told(state, error));
             }

@@ -38,6 +38,7 @@ pub mod decide;
 mod finding;
 pub mod microsoft;
 pub mod settle;
+mod sieve;
 pub mod state;
 mod step;
 pub mod traffic;
@@ -59,6 +60,7 @@ use crate::record::{Entry, Fact, Nanos};
 use crate::scenario::{Act, Scenario};
 use crate::time::At;
 use crate::topology::Topology;
+use sieve::Sieve;
 use step::Playing;
 
 /// Judges one run of one scenario, entry by entry.
@@ -78,8 +80,9 @@ pub struct Judge<'a> {
     fresh: VecDeque<usize>,
     /// Why nothing further can be tried, if so.
     hopeless: Option<Hopeless>,
-    /// Entries that are measured at the end; probe losses, which may be many, are left out.
+    /// Entries that are measured at the end; probe losses, which may be many, are left out, and most of many routes.
     slim: Vec<Entry>,
+    sieve: Sieve,
     traffic: Vec<Carried>,
 }
 
@@ -118,6 +121,7 @@ impl<'a> Judge<'a> {
             fresh: VecDeque::new(),
             hopeless: None,
             slim: Vec::new(),
+            sieve: Sieve::default(),
             traffic: Vec::new(),
         }
     }
@@ -135,7 +139,8 @@ impl<'a> Judge<'a> {
         self.first.get_or_insert(entry.at);
         self.now = self.now.max(entry.at);
         self.state.apply(entry.at, &entry.fact);
-        if !matches!(entry.fact, Fact::ProbeLost { .. } | Fact::Run { .. }) {
+        let measured = !matches!(entry.fact, Fact::ProbeLost { .. } | Fact::Run { .. });
+        if measured && self.sieve.keeps(entry) {
             self.slim.push(entry.clone());
         }
         match &entry.fact {

@@ -47,6 +47,8 @@ pub struct Session {
     pub advertised: Option<u32>,
     /// So many routes came that it was told, and how many may; until the session is up again.
     pub told: Option<(u32, u32)>,
+    /// Facts of its routes were left out of the record: what it has is not known.
+    pub left_out: bool,
     /// Prefixes received (Microsoft's side only).
     pub prefixes: BTreeSet<IpNet>,
 }
@@ -215,7 +217,14 @@ impl State {
                 let view = self.session_mut(router, session);
                 view.received = Some(*received);
                 view.advertised = Some(*advertised);
+                if *received == 0 {
+                    view.left_out = false;
+                    view.prefixes.clear();
+                }
             }
+            Fact::RoutesLeftOut {
+                router, session, ..
+            } => self.session_mut(router, session).left_out = true,
             Fact::MaximumPrefixes {
                 router,
                 session,
@@ -288,6 +297,12 @@ impl State {
     /// The BGP session of a router with a connection or neighbour, if anything was told of it.
     pub fn session(&self, router: &str, session: &str) -> Option<&Session> {
         self.sessions.get(&key(router, session))
+    }
+
+    /// Sessions of which facts of routes were left out, as (router, session).
+    pub fn left_out(&self) -> impl Iterator<Item = (&str, &str)> {
+        let sessions = self.sessions.iter().filter(|(_, session)| session.left_out);
+        sessions.map(|((router, session), _)| (router.as_str(), session.as_str()))
     }
 
     /// The BFD session of a router on a connection, if anything was told of it.

@@ -2,15 +2,16 @@
 
 mod ending;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::condition;
 use super::decide::{Decision, History, decide, grace, quiet_spell};
 use super::finding::{Carried, Evidence, Finding, Verdict};
 use super::settle;
+use super::sieve::Sieve;
 use super::state::State;
-use super::{Progress, traffic};
+use super::{Progress, microsoft, traffic};
 use crate::measure::{self, Window, ways};
 use crate::record::{Entry, Fact};
 use crate::scenario::{Act, Expect, Expectation, Step};
@@ -32,13 +33,16 @@ pub(super) struct Playing {
     started: At,
     acted: Option<At>,
     blocked: Option<(String, Evidence)>,
-    /// The step's entries with their record lines.
+    /// The step's entries with their record lines; of many routes those that count.
     entries: Vec<(usize, Entry)>,
+    sieve: Sieve,
     watches: Vec<Watch>,
     /// Whether all is settled, for a `settle`.
     settled: Option<History>,
     /// The way each direction's flows went when the step began.
     before: BTreeMap<(String, String), BTreeMap<String, usize>>,
+    /// Sessions of which facts of routes were left out while it was played or before, as (router, session).
+    left_out: BTreeSet<(String, String)>,
     /// When everything but traffic was decided.
     others_decided: Option<At>,
     /// The number of entries when traffic was last looked at, and what was seen.
@@ -98,11 +102,16 @@ impl Playing {
             acted: None,
             blocked: None,
             entries: Vec::new(),
+            sieve: Sieve::default(),
             watches: model.expect.iter().map(watch).collect(),
             settled,
             before: state
                 .probes()
                 .map(|(from, to, probe)| ((from.to_owned(), to.to_owned()), ways(&probe.via)))
+                .collect(),
+            left_out: state
+                .left_out()
+                .map(|(router, session)| (router.to_owned(), session.to_owned()))
                 .collect(),
             others_decided: None,
             calm: None,
@@ -127,24 +136,33 @@ impl Playing {
                 };
                 self.blocked.get_or_insert((why.clone(), evidence));
             }
+            Fact::RoutesLeftOut {
+                router, session, ..
+            } => {
+                self.left_out.insert((router.clone(), session.clone()));
+            }
             _ => {}
         }
+        let mut kept = self.sieve.keeps(entry);
         if let (Some(history), Act::Settle { except, .. }) = (&mut self.settled, &self.model.act) {
             let settled = settle::missing(state, &self.topology, except).is_none();
-            history.note(entry.at, settled, line);
+            kept |= history.note(entry.at, settled, line);
             self.acted = self.settled_at(entry.at);
         }
         for (watch, expect) in self.watches.iter_mut().zip(&self.model.expect) {
             match watch {
                 Watch::State(history) if condition::matters(&entry.fact) => {
                     let holds = condition::holds(&expect.what, state, &self.topology);
-                    history.note(entry.at, holds, line);
+                    kept |= history.note(entry.at, holds, line);
+                    kept |= microsoft::tells_of(&expect.what, &entry.fact);
                 }
                 Watch::Quiet(changes) if disturbs(&entry.fact) => changes.push((entry.at, line)),
                 Watch::State(_) | Watch::Traffic | Watch::Quiet(_) | Watch::Unjudgeable(_) => {}
             }
         }
-        self.entries.push((line, entry.clone()));
+        if kept {
+            self.entries.push((line, entry.clone()));
+        }
     }
 
     /// When a `settle` did what it is for, in time.

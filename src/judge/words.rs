@@ -395,6 +395,11 @@ pub fn fact(fact: &Fact) -> Option<String> {
             prefix,
             ..
         } => format!("{router}: {prefix} received on {session}"),
+        Fact::RoutesLeftOut {
+            router,
+            session,
+            count,
+        } => format!("{router}: {count} facts of routes of {session} left out"),
         Fact::RouteWithdrawn {
             router,
             session,

@@ -142,14 +142,13 @@ impl Provider {
     pub fn handle(&mut self, now: At, input: Input<'_>) {
         match input {
             Input::Fact(fact) => {
-                let Some(change) = self.observed.apply(fact) else {
+                let mut changes = self.observed.emptied(fact);
+                changes.extend(self.observed.apply(fact));
+                if changes.is_empty() {
                     return;
-                };
-                self.onboarding.observed(&self.observed, &change);
-                let events = self.events.changed(&self.observed, &change);
-                self.outputs.extend(events.into_iter().map(Output::Fact));
-                if let Change::Route(place, prefix) = change {
-                    self.changed(now, Changed::Route(place, prefix));
+                }
+                for change in changes {
+                    self.take_in(now, &change);
                 }
             }
             Input::Request(request) => {
@@ -169,6 +168,16 @@ impl Provider {
             Input::Deadline => {}
         }
         self.conclude(now);
+    }
+
+    /// Something observed is another than before.
+    fn take_in(&mut self, now: At, change: &Change) {
+        self.onboarding.observed(&self.observed, change);
+        let events = self.events.changed(&self.observed, change);
+        self.outputs.extend(events.into_iter().map(Output::Fact));
+        if let Change::Route(place, prefix) = *change {
+            self.changed(now, Changed::Route(place, prefix));
+        }
     }
 
     /// When [`Input::Deadline`] is wanted.

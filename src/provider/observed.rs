@@ -39,6 +39,8 @@ pub struct Connection {
     pub bfd: bool,
     /// RFC 4271 state of the BGP session.
     pub session: String,
+    /// Facts of its routes were left out of the record.
+    pub left_out: bool,
     /// Routes in Adj-RIB-In, and routes seen but treated as withdrawn ([`Seen::malformed`]).
     pub routes: HashMap<Ipv4Net, Seen>,
 }
@@ -77,6 +79,7 @@ impl Observed {
                 lag: false,
                 bfd: false,
                 session: "Idle".to_owned(),
+                left_out: false,
                 routes: HashMap::new(),
             })
             .collect();
@@ -156,6 +159,37 @@ impl Observed {
                 ..
             } => self.route(router, session, prefix, || None),
             _ => None,
+        }
+    }
+
+    /// What a session without routes changes, after facts of its routes were left out: those that are still here are gone.
+    pub fn emptied(&mut self, fact: &Fact) -> Vec<Change> {
+        match fact {
+            Fact::RoutesLeftOut {
+                router, session, ..
+            } => {
+                if let Some(place) = self.at_edge(router, session) {
+                    self.connections[place].left_out = true;
+                }
+                Vec::new()
+            }
+            Fact::RouteCount {
+                router,
+                session,
+                received: 0,
+                ..
+            } => {
+                let place = self.at_edge(router, session);
+                let Some(place) = place.filter(|place| self.connections[*place].left_out) else {
+                    return Vec::new();
+                };
+                let connection = &mut self.connections[place];
+                connection.left_out = false;
+                let gone = connection.routes.drain();
+                gone.map(|(prefix, _)| Change::Route(place, prefix))
+                    .collect()
+            }
+            _ => Vec::new(),
         }
     }
 

@@ -7,14 +7,16 @@
 
 mod lines;
 mod parts;
+mod recorder;
 
 pub use lines::{LinesError, Reader, Writer, read};
 pub use parts::{BfdHeard, BfdRhythm, Failure, Message, Nanos, Severity, SourceText};
+pub use recorder::{Entries, Noted, Recorder};
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use crate::time::{At, Clock};
+use crate::time::At;
 
 /// One fact and its moment. In JSON the fact's keys stand beside `at` (nanoseconds).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -200,6 +202,16 @@ pub enum Fact {
         received: u32,
         /// How many it may bring.
         limit: u32,
+    },
+    /// A session told of its routes faster than this could be written: from now on no fact of a single route of it is told, until
+    /// a [`Fact::RouteCount`] says that it has none. Told again whenever the number has doubled.
+    RoutesLeftOut {
+        /// Router.
+        router: String,
+        /// Session as in [`Fact::Bgp`].
+        session: String,
+        /// Facts that were left out until now.
+        count: u64,
     },
     /// A route entered or changed in an Adj-RIB-In of the Microsoft side (edges and WAN) or of the internet.
     RouteReceived {
@@ -516,34 +528,4 @@ pub enum Fact {
         /// `SIGINT` or `SIGTERM`.
         signal: String,
     },
-}
-
-/// Where threads put facts. Cheap to clone; never blocks.
-#[derive(Debug, Clone)]
-pub struct Recorder {
-    clock: Clock,
-    sender: tokio::sync::mpsc::UnboundedSender<Entry>,
-}
-
-impl Recorder {
-    /// A recorder on a clock, and the end where its facts come out.
-    pub fn new(clock: Clock) -> (Recorder, tokio::sync::mpsc::UnboundedReceiver<Entry>) {
-        let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
-        (Recorder { clock, sender }, receiver)
-    }
-
-    /// The run's clock.
-    pub fn clock(&self) -> Clock {
-        self.clock
-    }
-
-    /// Records a fact observed now.
-    pub fn now(&self, fact: Fact) {
-        self.at(self.clock.now(), fact);
-    }
-
-    /// Records a fact observed at a given moment. After the run is over this does nothing.
-    pub fn at(&self, at: At, fact: Fact) {
-        let _ = self.sender.send(Entry { at, fact });
-    }
 }

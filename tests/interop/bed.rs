@@ -15,7 +15,7 @@ use peerlab::bgp::attributes::LargeCommunity;
 use peerlab::device::{self, DeviceError, Ended, Running};
 use peerlab::kernel::namespace::Namespace;
 use peerlab::line::{BfdPort, BfdSpec, End, Line, LineEvent, Reach};
-use peerlab::record::{Entry, Fact, Recorder};
+use peerlab::record::{Entries, Entry, Fact, Recorder};
 use peerlab::router::driver::{Driver, RouterHandle};
 use peerlab::router::{
     Originated, OriginatedAttributes, RouterConfig, RouterOptions, SessionIndex, SessionSpec,
@@ -24,7 +24,7 @@ use peerlab::router::{
 use peerlab::time::Clock;
 use peerlab::topology::BgpTimers;
 use tempfile::TempDir;
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::mpsc::unbounded_channel;
 use tokio::time::timeout;
 
 use crate::daemons::{Dut, Heard, Wish};
@@ -43,7 +43,7 @@ pub struct Bed {
     pub edge: Arc<Namespace>,
     peer: Arc<Namespace>,
     pub recorder: Recorder,
-    facts: UnboundedReceiver<Entry>,
+    facts: Entries,
     /// All facts so far.
     pub seen: Vec<Entry>,
     pub folder: TempDir,

@@ -11,7 +11,7 @@ use peerlab::kernel::namespace::Namespace;
 use peerlab::kernel::netlink::Netlink;
 use peerlab::kernel::route;
 use peerlab::kernel::watch::{Carrier, Watch, Watcher};
-use peerlab::record::{Entry, Fact, Recorder};
+use peerlab::record::{Entries, Fact, Recorder};
 use peerlab::time::Clock;
 use tokio::sync::mpsc::UnboundedReceiver;
 
@@ -46,7 +46,7 @@ fn ip(namespace: &Namespace, arguments: &str) {
 /// A watched network, and where its facts and carriers come out.
 struct Watched {
     network: Network,
-    facts: UnboundedReceiver<Entry>,
+    facts: Entries,
     carriers: UnboundedReceiver<Carrier>,
     _watcher: Watcher,
 }

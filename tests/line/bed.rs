@@ -10,7 +10,7 @@ use peerlab::kernel::apply::Network;
 use peerlab::kernel::namespace::Namespace;
 use peerlab::line::{BfdPort, BfdSpec, End, Line, LineEvent, Reach};
 use peerlab::plan::{LinkEnd, Plan, Work};
-use peerlab::record::{Entry, Fact, Recorder};
+use peerlab::record::{Entries, Entry, Fact, Recorder};
 use peerlab::time::{At, Clock};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -25,7 +25,7 @@ pub struct Bed {
     pub line: Line,
     pub clock: Clock,
     pub events: UnboundedReceiver<LineEvent>,
-    entries: UnboundedReceiver<Entry>,
+    entries: Entries,
     /// Every fact so far.
     pub seen: Vec<Entry>,
     /// Facts before this one are history.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use ipnet::Ipv4Net;
 use libtest_mimic::Failed;
 use peerlab::kernel::namespace::Namespace;
-use peerlab::record::{Entry, Recorder};
+use peerlab::record::{Entries, Entry, Recorder};
 use peerlab::router::driver::{Driver, RouterHandle};
 use peerlab::router::{
     Originated, OriginatedAttributes, RouterConfig, RouterOptions, SessionIndex, SessionSpec,
@@ -18,7 +18,6 @@ use peerlab::router::{
 };
 use peerlab::time::Clock;
 use serde_json::Value;
-use tokio::sync::mpsc::UnboundedReceiver;
 
 /// How long a test waits for what must come.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -30,7 +29,7 @@ pub struct Bed {
     pub edge: Arc<Namespace>,
     pub peer: Arc<Namespace>,
     pub recorder: Recorder,
-    pub facts: UnboundedReceiver<Entry>,
+    pub facts: Entries,
 }
 
 /// The two addresses of a link: the peer's is even, the edge's odd.

@@ -9,7 +9,7 @@ use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 
 use crate::judge::{Finding, Judge};
-use crate::record::{Entry, LinesError, Writer};
+use crate::record::{Entry, LinesError, Noted, Writer};
 use crate::report::{self, Played, RECORD, Report, Terminal};
 use crate::run::Audience;
 use crate::scenario::Scenario;
@@ -18,7 +18,7 @@ use crate::time::At;
 /// What is handed over.
 enum Show {
     Begin(Box<Scenario>, Option<String>),
-    Entry(Entry),
+    Entry(Noted),
     Waiting(Vec<String>),
     Finding(Box<Finding>),
     End(Box<Played>),
@@ -150,9 +150,9 @@ impl Gallery {
 }
 
 impl Audience for Gallery {
-    fn entry(&mut self, entry: &Entry, judge: &mut Judge<'_>) -> Result<(), LinesError> {
+    fn entry(&mut self, entry: &Noted, judge: &mut Judge<'_>) -> Result<(), LinesError> {
         if matches!(entry.fact, crate::record::Fact::Run { .. }) {
-            self.first = Some(entry.clone());
+            self.first = Some(Entry::clone(entry));
         }
         self.tell(Show::Entry(entry.clone()));
         while let Some(finding) = judge.poll().cloned() {

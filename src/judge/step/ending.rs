@@ -298,13 +298,15 @@ impl Ending<'_> {
         let late = lateness(facts, window);
         finding.verdict = verdict;
         let topology = &self.playing.topology;
-        let path = finding
+        let what = finding
             .expectation
-            .map(|n| &self.playing.model.expect[n].what)
-            .is_some_and(|what| matches!(what, Expect::Path { .. } | Expect::RouterRoute { .. }));
-        let unknown = path
-            .then(|| belief::doubt_of_paths(&late, topology))
-            .flatten();
+            .map(|n| &self.playing.model.expect[n].what);
+        let unknown = what.and_then(|what| {
+            let path = matches!(what, Expect::Path { .. } | Expect::RouterRoute { .. });
+            let unknown = path.then(|| belief::doubt_of_paths(&late, topology));
+            let left_out = || belief::doubt_of_routes(what, &self.playing.left_out, topology);
+            unknown.flatten().or_else(left_out)
+        });
         if let Some(doubt) = unknown.or_else(|| belief::doubt(claim, &late, topology.profile.bfd)) {
             finding.verdict = Verdict::Inconclusive;
             finding.observed = format!("{}, but {doubt}", finding.observed);

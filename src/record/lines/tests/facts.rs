@@ -158,6 +158,13 @@ pub(super) fn variants() -> Vec<BoxedStrategy<Fact>> {
         (text(), text())
             .prop_map(|(router, session)| Fact::EndOfRib { router, session })
             .boxed(),
+        (text(), text(), any::<u64>())
+            .prop_map(|(router, session, count)| Fact::RoutesLeftOut {
+                router,
+                session,
+                count,
+            })
+            .boxed(),
         (text(), text(), any::<[u32; 2]>())
             .prop_map(
                 |(router, session, [received, limit])| Fact::MaximumPrefixes {
@@ -570,10 +577,11 @@ pub(super) fn number(fact: &Fact) -> usize {
         Fact::BfdHeard { .. } => 44,
         Fact::BfdRhythm { .. } => 45,
         Fact::BfdAnswered { .. } => 46,
+        Fact::RoutesLeftOut { .. } => 47,
     }
 }
 
-pub(super) const VARIANTS: usize = 44;
+pub(super) const VARIANTS: usize = 48;
 
 pub(super) fn entries() -> impl Strategy<Value = Vec<Entry>> {
     let fact = Union::new(variants());
