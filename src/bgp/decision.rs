@@ -91,8 +91,8 @@ impl fmt::Display for Reason {
 pub struct Multipath {
     /// How many at most; 0 counts as 1.
     pub limit: usize,
-    /// Also those from another neighbouring AS, if their paths are of equal length.
-    pub other_neighbours: bool,
+    /// Also those with other ASes in their paths, which are of equal length anyway.
+    pub relax: bool,
 }
 
 /// Chooses among candidates, each known by a key. `equal` holds the keys of all; what is left of it are the best one
@@ -110,9 +110,13 @@ pub fn choose<'a, K: Copy>(
     if let Some(&second) = rest.first() {
         decided = tie_break(&candidate(first), &candidate(second));
     }
-    if !multipath.other_neighbours {
-        let neighbour = candidate(first).neighbour_as();
-        equal.retain(|&k| candidate(k).neighbour_as() == neighbour);
+    if !multipath.relax {
+        let path = |k| {
+            let Candidate { attributes, .. } = candidate(k);
+            (&attributes.as_path, &attributes.as_set)
+        };
+        let best = path(first);
+        equal.retain(|&k| path(k) == best);
     }
     equal.truncate(multipath.limit.max(1));
     Some(decided)

@@ -89,6 +89,9 @@ pub fn holds(what: &Expect, state: &State, topology: &Topology) -> bool {
                 false => actual == sorted(via),
             }
         }
+        Expect::RouterPath {
+            at, prefix, via, ..
+        } => state.kernel_route(at, *prefix) == sorted(via),
         Expect::RouterRoute {
             routers,
             prefix,
@@ -144,6 +147,12 @@ pub fn instead(what: &Expect, state: &State, topology: &Topology) -> String {
         return match actual.as_slice() {
             [way] if way == INTERNET => format!("the path to {to} is over the internet"),
             ways => format!("the path to {to} is over {}", words::list(ways)),
+        };
+    }
+    if let Expect::RouterPath { at, to, prefix, .. } = what {
+        return match state.kernel_route(at, *prefix) {
+            [] => format!("{at} has no path to {to}"),
+            ways => format!("the path to {to} at {at} is over {}", words::list(ways)),
         };
     }
     if let Expect::RouterRoute {
@@ -318,6 +327,7 @@ pub fn concerned<'a>(
         Expect::Path { via, .. } => via,
         Expect::InternetRoute { .. }
         | Expect::RouterRoute { .. }
+        | Expect::RouterPath { .. }
         | Expect::Prefix(_)
         | Expect::PeerAsn { .. }
         | Expect::RegisteredAsn { .. }

@@ -2,10 +2,12 @@
 
 use std::fmt;
 
+use ipnet::IpNet;
+
 use super::state::State;
 use super::words;
 use crate::bgp::family::Family;
-use crate::topology::{Connection, Topology, session_name};
+use crate::topology::{Connection, Multipath, Topology, session_name};
 
 /// The phases of settling, in their order.
 pub const PHASES: [Phase; 5] = [
@@ -154,34 +156,58 @@ fn session_complete(state: &State, edge: &str, name: &str, phase: Phase) -> bool
     }
 }
 
-/// Whether the kernels of the WAN and of the peer's core forward over every connection that is meant to be used.
+/// Whether the kernels of the WAN and of the peer's core forward over every session that is meant to be used.
 ///
 /// This is no phase: a peer that does not announce what it should has settled, and misses what is expected of its routes.
 pub fn routed(state: &State, topology: &Topology, except: &[String]) -> bool {
     let connections = topology.connections.iter();
-    connections
-        .filter(|connection| !except.contains(&connection.name))
-        .all(|connection| {
-            routed_by_wan(state, topology, connection)
-                && state.routed_over("core", &connection.router)
-        })
+    let used = connections.filter(|connection| !except.contains(&connection.name));
+    let mut sessions = used.flat_map(|c| c.families().map(move |family| (c, family)));
+    sessions.all(|(connection, family)| {
+        routed_by_wan(state, topology, connection, family)
+            && routed_by_core(state, topology, connection, family)
+    })
 }
 
 /// Whether the WAN forwards to every endpoint behind this connection's router over its edge, if its metro is in use.
-fn routed_by_wan(state: &State, topology: &Topology, connection: &Connection) -> bool {
+fn routed_by_wan(
+    state: &State,
+    topology: &Topology,
+    connection: &Connection,
+    family: Family,
+) -> bool {
     let services = &topology.services;
     let in_use = services.is_empty()
         || services
             .iter()
             .any(|service| service.primary == connection.metro);
+    let behind = topology.endpoints.iter();
+    let mut behind = behind.filter(|endpoint| endpoint.behind.contains(&connection.router));
     !in_use
-        || topology
-            .endpoints
-            .iter()
-            .filter(|endpoint| endpoint.behind.contains(&connection.router))
-            .all(|endpoint| {
-                state
-                    .kernel_route("wan", endpoint.prefix)
-                    .contains(&connection.edge)
+        || behind.all(|endpoint| {
+            let prefix = match family {
+                Family::Ipv4Unicast => Some(endpoint.prefix.into()),
+                Family::Ipv6Unicast => endpoint.ipv6.map(|ipv6| ipv6.prefix.into()),
+            };
+            prefix.is_none_or(|prefix: IpNet| {
+                let via = state.kernel_route("wan", prefix);
+                via.contains(&connection.edge) || is_full(via, topology.profile.wan.multipath)
             })
+        })
+}
+
+/// Whether the core forwards something of the family over this connection's router.
+fn routed_by_core(
+    state: &State,
+    topology: &Topology,
+    connection: &Connection,
+    family: Family,
+) -> bool {
+    let mut ways = state.kernel_routes("core", family);
+    ways.any(|via| via.contains(&connection.router) || is_full(via, topology.peer.core.multipath))
+}
+
+/// Whether a route has as many ways as its router uses at once.
+fn is_full(via: &[String], multipath: Multipath) -> bool {
+    via.len() >= usize::from(multipath.paths)
 }

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ipnet::IpNet;
 
 use super::microsoft::Microsoft;
+use crate::bgp::family::Family;
 use crate::record::{Fact, Nanos};
 use crate::time::At;
 
@@ -328,10 +329,11 @@ impl State {
             .copied()
     }
 
-    /// Whether a watched kernel route of a router goes over this interface, among others.
-    pub fn routed_over(&self, router: &str, interface: &str) -> bool {
-        let mut routes = self.kernel.iter();
-        routes.any(|((of, _), via)| of == router && via.iter().any(|link| link == interface))
+    /// The interfaces of each watched kernel route of a router.
+    pub fn kernel_routes(&self, router: &str, family: Family) -> impl Iterator<Item = &[String]> {
+        let routes = self.kernel.iter();
+        let own = routes.filter(move |((of, net), _)| of == router && Family::of(net) == family);
+        own.map(|(_, via)| via.as_slice())
     }
 
     /// Interfaces of the next hops of a router's kernel route; empty when there is none.

@@ -179,6 +179,9 @@ fn expect(what: &Expect) -> String {
         Expect::Path { to, internet, .. } if *internet => {
             format!("path to {to} over the internet")
         }
+        Expect::RouterPath { at, to, via, .. } => {
+            format!("path to {to} at {at} over {}", list(via))
+        }
         Expect::Path { to, via, .. } => format!("path to {to} over {}", list(via)),
         Expect::Traffic {
             flows,

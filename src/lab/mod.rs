@@ -304,7 +304,7 @@ pub fn simulated(
     // The internet first: it listens before the others call.
     let around = [
         routers::internet(topology, layout),
-        routers::wan(layout),
+        routers::wan(topology, layout),
         routers::core(topology, layout, |router| {
             *binding.device(router) == Device::Simulated
         }),

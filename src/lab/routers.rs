@@ -20,10 +20,10 @@ use crate::plan::of_topology::{
 };
 use crate::provider::routing::{self, Inputs};
 use crate::router::{
-    MaximumPrefixes, Originated, OriginatedAttributes, RouterConfig, RouterOptions, Scope, Secret,
-    SessionIndex, SessionSpec, Sessions,
+    MaximumPrefixes, NextHopSelf, Originated, OriginatedAttributes, RouterConfig, RouterOptions,
+    Scope, Secret, SessionIndex, SessionSpec, Sessions,
 };
-use crate::topology::{self, AddPath, BgpSettings, BgpTimers, Topology, session_name};
+use crate::topology::{self, AddPath, BgpSettings, BgpTimers, Inside, Topology, session_name};
 
 /// Microsoft's AS number.
 pub const MICROSOFT_ASN: u32 = 8075;
@@ -248,7 +248,7 @@ pub fn edge(topology: &Topology, layout: &Layout, edge: &EdgeLayout) -> RouterCo
     let sessions = edge_links(layout, edge).into_iter().map(|link| {
         if layout.connection(link.name).is_none() {
             return SessionSpec {
-                next_hop_self: true,
+                next_hop_self: NextHopSelf::External,
                 ..link.plain_session(MICROSOFT_ASN)
             };
         }
@@ -291,6 +291,29 @@ fn goes_somewhere(route: &Originated) -> bool {
     route.sessions != Sessions::Only(Vec::new())
 }
 
+/// A session of the router in the middle of a network with one at its border, which is a client where routes are reflected.
+fn reflected(inside: Inside, spec: SessionSpec) -> SessionSpec {
+    if inside.reflector.is_none() {
+        return spec;
+    }
+    SessionSpec {
+        scope: Scope::All,
+        export: Arc::default(),
+        reflector_client: true,
+        next_hop_self: NextHopSelf::All,
+        ..spec
+    }
+}
+
+/// The options of the router in the middle of a network.
+fn options_inside(inside: Inside) -> RouterOptions {
+    RouterOptions {
+        cluster_id: inside.reflector.and_then(|reflector| reflector.cluster_id),
+        multipath_relax: inside.multipath.relax,
+        ..RouterOptions::default()
+    }
+}
+
 /// What the WAN tells the internet: Microsoft's aggregate, and never a prefix of the peer.
 pub fn to_the_internet() -> Policy {
     let own = [MICROSOFT_RANGE.into(), MICROSOFT_RANGE_IPV6.into()];
@@ -305,7 +328,8 @@ pub fn to_the_internet() -> Policy {
 }
 
 /// Microsoft's WAN: iBGP with every edge, eBGP with the internet, which is told Microsoft's aggregate.
-pub fn wan(layout: &Layout) -> RouterConfig {
+pub fn wan(topology: &Topology, layout: &Layout) -> RouterConfig {
+    let inside = topology.profile.wan;
     let of_family = |family| {
         let edges = layout.edges.iter().filter_map(move |edge| {
             let (name, ipv4) = (edge.name.as_str(), (edge.wan, edge.wan_side));
@@ -322,12 +346,15 @@ pub fn wan(layout: &Layout) -> RouterConfig {
             export: Arc::new(to_the_internet()),
             ..link.plain_session(INTERNET_ASN)
         },
-        _ => SessionSpec {
-            passive: true,
-            export: Arc::new(Policy::deny_all()),
-            record_routes: true,
-            ..link.plain_session(MICROSOFT_ASN)
-        },
+        _ => reflected(
+            inside,
+            SessionSpec {
+                passive: true,
+                export: Arc::new(Policy::deny_all()),
+                record_routes: true,
+                ..link.plain_session(MICROSOFT_ASN)
+            },
+        ),
     });
     let aggregates = [
         IpNet::from(MICROSOFT_RANGE),
@@ -346,8 +373,8 @@ pub fn wan(layout: &Layout) -> RouterConfig {
         router_id: WAN_ROUTER_ID,
         sessions: sessions.collect(),
         originate: aggregates.into_iter().filter(goes_somewhere).collect(),
-        multipath: MULTIPATH,
-        options: RouterOptions::default(),
+        multipath: inside.multipath.paths.into(),
+        options: options_inside(inside),
     }
 }
 
@@ -373,14 +400,13 @@ pub fn peer(
         connection.map(|connection| routing::of_peer(topology, connection))
     };
     let mut routers = topology.routers.iter();
-    let settings = routers.find(|router| router.name == peer.name);
-    let settings = settings
-        .map(|router| router.bgp.clone())
-        .unwrap_or_default();
+    let router = routers.find(|router| router.name == peer.name);
+    let router = router.map(|router| (router.bgp.clone(), router.multipath));
+    let (settings, multipath) = router.unwrap_or_default();
     let links = Family::ALL.into_iter().flat_map(of_family);
     let sessions = links.map(|link| match link.name {
         "core" => SessionSpec {
-            next_hop_self: true,
+            next_hop_self: NextHopSelf::External,
             ..link.plain_session(topology.peer.asn)
         },
         connection => {
@@ -388,6 +414,11 @@ pub fn peer(
             let import = match import == Policy::default() {
                 true => honour_graceful_shutdown(),
                 false => import,
+            };
+            let knows_others = topology.peer.core.reflector.is_some();
+            let export = match knows_others && export == Policy::default() {
+                true => nothing_back_to_microsoft(),
+                false => export,
             };
             let spec = SessionSpec {
                 import: Arc::new(import),
@@ -404,8 +435,11 @@ pub fn peer(
         router_id: peer.router_id,
         sessions: sessions.collect(),
         originate: Vec::new(),
-        multipath: MULTIPATH,
-        options: RouterOptions::default(),
+        multipath: multipath.paths.into(),
+        options: RouterOptions {
+            multipath_relax: multipath.relax,
+            ..RouterOptions::default()
+        },
     }
 }
 
@@ -414,6 +448,15 @@ fn honour_graceful_shutdown() -> Policy {
     let about_to_go = Match::Community(Community::Standard(GRACEFUL_SHUTDOWN).into());
     let rule = Rule::accept(vec![about_to_go], vec![Change::LocalPref(0)]);
     Policy::new(vec![rule], Verdict::Accept)
+}
+
+/// What a router tells that has no policy and, by reflection, knows what Microsoft told another one.
+fn nothing_back_to_microsoft() -> Policy {
+    let own = Match::PathContains([MICROSOFT_ASN..=MICROSOFT_ASN].into());
+    Policy::new(
+        vec![Rule::reject(vec![own], "microsofts-own")],
+        Verdict::Accept,
+    )
 }
 
 /// The rest of the peer's network: iBGP with each of its routers, eBGP with the internet, its transit; origin of the
@@ -432,14 +475,22 @@ pub fn core(
             scope: Scope::Own,
             ..link.plain_session(INTERNET_ASN)
         },
-        router => SessionSpec {
-            scope: Scope::Own,
-            export: Arc::new(match simulated(router) {
-                true => Policy::default(),
-                false => without_voice_community(),
-            }),
-            ..link.plain_session(topology.peer.asn)
-        },
+        router => {
+            let spec = reflected(
+                topology.peer.core,
+                SessionSpec {
+                    scope: Scope::Own,
+                    ..link.plain_session(topology.peer.asn)
+                },
+            );
+            SessionSpec {
+                export: Arc::new(match simulated(router) {
+                    true => Policy::default(),
+                    false => without_voice_community(),
+                }),
+                ..spec
+            }
+        }
     });
     let originate = topology.endpoints.iter().flat_map(|endpoint| {
         let ipv6 = endpoint.ipv6.map(|ipv6| ipv6.prefix.into());
@@ -461,8 +512,8 @@ pub fn core(
         router_id: CORE_ROUTER_ID,
         sessions: sessions.collect(),
         originate: originate.filter(goes_somewhere).collect(),
-        multipath: MULTIPATH,
-        options: RouterOptions::default(),
+        multipath: topology.peer.core.multipath.paths.into(),
+        options: options_inside(topology.peer.core),
     }
 }
 

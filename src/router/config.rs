@@ -48,7 +48,7 @@ pub struct RouterConfig {
 /// What most routers leave as it is.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RouterOptions {
-    /// Paths through other neighbouring ASes count as equal when they are as long.
+    /// Paths of the same length count as equal, whatever ASes are in them; otherwise they have to be the same.
     pub multipath_relax: bool,
     /// The cluster of a route reflector (RFC 4456); its BGP Identifier unless given.
     pub cluster_id: Option<Ipv4Addr>,
@@ -123,8 +123,8 @@ pub struct SessionSpec {
     pub export: Arc<Policy>,
     /// Which routes are offered to `export`.
     pub scope: Scope,
-    /// Put our own address into NEXT_HOP (iBGP; eBGP always does).
-    pub next_hop_self: bool,
+    /// For which routes we put our own address into NEXT_HOP (iBGP; eBGP always does).
+    pub next_hop_self: NextHopSelf,
     /// iBGP: the neighbour is a client of this route reflector (RFC 4456).
     pub reflector_client: bool,
     /// How many routes the neighbour may bring; `None` is any number, within [`RouterOptions::memory`].
@@ -187,7 +187,7 @@ impl SessionSpec {
             import: Arc::default(),
             export: Arc::default(),
             scope: Scope::All,
-            next_hop_self: false,
+            next_hop_self: NextHopSelf::default(),
             reflector_client: false,
             maximum_prefixes: None,
             advertisement_interval: Duration::ZERO,
@@ -200,6 +200,18 @@ impl SessionSpec {
             ttl_security: None,
         }
     }
+}
+
+/// For which routes a router tells an iBGP neighbour itself as the next hop. It is, for its own ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum NextHopSelf {
+    /// No others.
+    #[default]
+    Own,
+    /// Those that came by eBGP. What is reflected stays as it came (RFC 4456, section 8).
+    External,
+    /// All, those that are reflected, too: the reflector stands in the path of packets.
+    All,
 }
 
 /// Which routes are offered to a session's export policy.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use ipnet::IpNet;
 
-use super::config::Scope;
+use super::config::{NextHopSelf, Scope};
 use super::otc;
 use super::peer::{Peer, Pin};
 use super::table::{Path, Table};
@@ -248,11 +248,13 @@ impl Export<'_> {
             }
             if internal {
                 let reflected = set.cluster_list.first() == Some(&ground.cluster_id);
-                inwards(
-                    &mut set,
-                    own || (spec.next_hop_self && !reflected),
-                    spec.local,
-                );
+                let own_hop = own
+                    || match spec.next_hop_self {
+                        NextHopSelf::Own => false,
+                        NextHopSelf::External => !reflected,
+                        NextHopSelf::All => true,
+                    };
+                inwards(&mut set, own_hop, spec.local);
             } else {
                 outwards(&mut set, ground.asn, spec.local);
             }

@@ -29,8 +29,8 @@ use bytes::Bytes;
 use ipnet::IpNet;
 
 pub use config::{
-    MaximumPrefixes, Originated, OriginatedAttributes, RouterConfig, RouterOptions, Scope,
-    SessionIndex, SessionSpec, Sessions,
+    MaximumPrefixes, NextHopSelf, Originated, OriginatedAttributes, RouterConfig, RouterOptions,
+    Scope, SessionIndex, SessionSpec, Sessions,
 };
 pub use import::{OWN_CLUSTER, TOO_MANY_PATHS};
 pub use io::{Conn, Direction, Fib, Input, NextHop, Output};
@@ -263,7 +263,7 @@ impl Router {
     fn multipath(&self) -> Multipath {
         Multipath {
             limit: self.config.multipath,
-            other_neighbours: self.config.options.multipath_relax,
+            relax: self.config.options.multipath_relax,
         }
     }
 

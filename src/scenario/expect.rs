@@ -273,7 +273,7 @@ fn companions_of(subject: &str) -> &'static [&'static str] {
         ],
         "session" => &["state", "reason", "at", "within", "for"],
         "maximum-prefixes" => &["state", "count", "at", "within", "for"],
-        "path" => &["via", "within", "for"],
+        "path" => &["via", "at", "within", "for"],
         "traffic" => &[
             "interrupted-at-most",
             "lost-at-most",

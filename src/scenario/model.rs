@@ -295,6 +295,18 @@ pub enum Expect {
         /// Over the internet path instead.
         internet: bool,
     },
+    /// A router sends traffic for a prefix over exactly these interfaces.
+    RouterPath {
+        /// A Microsoft edge, a router of the peer, or `core`.
+        at: String,
+        /// An endpoint, `teams` or a prefix, as the file names it.
+        to: String,
+        /// The prefix it means.
+        prefix: IpNet,
+        /// Connections, and the interface towards its own network: `wan` of an edge, `inside` of a router of the peer. Of
+        /// the core: routers of the peer.
+        via: Vec<String>,
+    },
     /// Probe traffic.
     Traffic {
         /// Directions: (from, to) pairs.

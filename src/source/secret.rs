@@ -1,11 +1,11 @@
-//! Values that nobody is shown, be it in a diagnostic, a record or a report: the keys of TCP MD5.
+//! Values that nobody is shown, be it in a diagnostic, a record or a report: the keys of TCP MD5 and of BFD.
 
 use std::borrow::Cow;
 use std::ops::Range;
 
 use toml::de::{DeTable, DeValue};
 
-/// What the names of such keys begin with; the second is what routers call it, and so a likely mistake.
+/// What the names of such keys begin with.
 const SECRET: [&str; 2] = ["md5", "password"];
 /// What stands for a secret where the places of what follows do not matter. It is a string, as the secret was.
 const HIDDEN: &str = "\"(hidden)\"";

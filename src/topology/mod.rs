@@ -8,6 +8,7 @@
 mod addresses;
 mod bfd;
 mod bgp;
+mod inside;
 mod limits;
 mod numbers;
 mod parse;
@@ -31,6 +32,7 @@ use crate::policy::Policies;
 
 pub use bfd::{BfdOptions, BfdSettings, BfdTimers};
 pub use bgp::{AddPath, BgpOptions, BgpSettings, BgpTimers, Password, Role};
+pub use inside::{Inside, Multipath, Reflector};
 pub use limits::{DeclaredPrefixes, MaximumPrefixes};
 pub use parse::{load, parse, parse_kept};
 pub use policy::{
@@ -75,6 +77,8 @@ pub struct Peer {
     pub asn: u32,
     /// Where to ask what the routing registries say about it.
     pub registry: RegistrySources,
+    /// The rest of its network.
+    pub core: Inside,
 }
 
 /// Where to ask what the routing registries say. What is not named is not checked.
@@ -179,6 +183,8 @@ pub struct Router {
     pub bgp: BgpSettings,
     /// Its BFD with Microsoft, when it is simulated.
     pub bfd: BfdSettings,
+    /// How it uses several paths, when it is simulated.
+    pub multipath: Multipath,
 }
 
 /// Names of the policies of a peer's router towards Microsoft; without one, everything is accepted, or announced.
@@ -303,6 +309,8 @@ pub struct Profile {
     pub routes: u16,
     /// Number of routes Microsoft announces on each IPv6 session.
     pub ipv6_routes: u16,
+    /// Its network.
+    pub wan: Inside,
     /// Which reading of the documents holds.
     pub policy: Policy,
     /// The policy for what an edge receives from the peer: one of [`Topology::policies`].

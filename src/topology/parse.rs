@@ -8,9 +8,9 @@ use super::raw::{
     RawMembers, RawMicrosoft, RawPeer, RawPeerAsn, RawService, RawTopology,
 };
 use super::{
-    BgpSettings, Connection, DeclaredPrefixes, Endpoint, LacpSettings, Metro, OverDeclared, Peer,
-    PeerAsn, PeerPolicies, Policy, Profile, Router, Service, Topology, addresses, profile,
-    registry, rules,
+    BgpSettings, Connection, DeclaredPrefixes, Endpoint, Inside, LacpSettings, Metro, Multipath,
+    OverDeclared, Peer, PeerAsn, PeerPolicies, Policy, Profile, Router, Service, Topology,
+    addresses, profile, registry, rules,
 };
 use crate::policy::Policies;
 use crate::source::{Bandwidth, Diagnostics, Located, Mistakes, Source, Span, Table, read};
@@ -90,6 +90,7 @@ fn model(raw: &RawTopology, source: &Arc<Source>, mistakes: &mut Mistakes) -> Op
                     policies: peer_policies(&router.import, &router.export, &policies, mistakes),
                     bgp: bgp.of_the_peer().with(router.bgp.as_ref(), mistakes),
                     bfd,
+                    multipath: Multipath::of(router.multipath.as_ref(), mistakes),
                 })
         })
         .collect();
@@ -165,10 +166,12 @@ fn peer(raw: Option<&Located<RawPeer>>, mistakes: &mut Mistakes) -> Option<Peer>
     let name = mistakes.require(raw.name.as_ref(), *span, "the peer", "name", example);
     let asn = mistakes.require(raw.asn, *span, "the peer", "asn", "asn = 64500");
     let registry = registry::sources(raw.registry.as_ref(), mistakes);
+    let core = Inside::of(raw.core.as_ref(), mistakes);
     Some(Peer {
         name: name?.value.clone(),
         asn: asn?.value,
         registry: registry?,
+        core,
     })
 }
 
@@ -210,6 +213,9 @@ pub(super) fn with_microsoft(
             mistakes.push(mistakes.error(routes.span, message, "1 to 512"));
         }
         profile.ipv6_routes = routes.value;
+    }
+    if microsoft.wan.is_some() {
+        profile.wan = Inside::of(microsoft.wan.as_ref(), mistakes);
     }
     if let Some(policy) = &microsoft.policy {
         profile.policy = Policy::of(policy, &profile.policy, mistakes);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::parse::{stem, with_microsoft};
 use super::raw::{RawMicrosoft, RawProfile, RawProfileFile};
 use super::{
-    BfdOptions, BfdTimers, BgpSettings, LacpSettings, Policy, Profile, Registers,
+    BfdOptions, BfdTimers, BgpSettings, Inside, LacpSettings, Policy, Profile, Registers,
     SessionAddressProvider,
 };
 use crate::policy::Policies;
@@ -126,6 +126,7 @@ fn blank() -> Profile {
         },
         routes: 0,
         ipv6_routes: 0,
+        wan: Inside::default(),
         policy: Policy::default(),
         import: String::new(),
         export: String::new(),

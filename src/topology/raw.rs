@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::bfd::RawBfd;
 use super::bgp::RawBgp;
+use super::inside::{RawInside, RawMultipath};
 use super::policy::{
     ActiveGate, AfterVerified, ForeignOrigin, OverDeclared, Overlap, Rpki, SameName, ShortPrefix,
     Weight,
@@ -134,6 +135,8 @@ pub(super) struct RawPeer {
     pub asn: Option<Located<u32>>,
     /// Where to ask what the routing registries say about the peer.
     pub registry: Option<RawRegistry>,
+    /// The rest of its network: a simulated router that has iBGP with each of its routers.
+    pub core: Option<Located<RawInside>>,
 }
 
 /// Routing registries.
@@ -186,6 +189,8 @@ pub(super) struct RawMicrosoft {
     /// Number of routes announced on each IPv6 session, of which nothing is published: 64 if not given, at most 512.
     #[schemars(range(min = 1, max = 512))]
     pub ipv6_routes: Option<Located<u16>>,
+    /// Its network: a router that has iBGP with each edge.
+    pub wan: Option<Located<RawInside>>,
     /// Which reading holds where Microsoft's documents contradict each other or are silent.
     pub policy: Option<RawPolicy>,
     /// The policy for what an edge receives from the peer. The voice profile has `edge-import`.
@@ -282,6 +287,8 @@ pub(super) struct RawRouter {
     pub bgp: Option<Located<RawBgp>>,
     /// When simulated: its BFD, where it is not as `[microsoft.bfd]` has it.
     pub bfd: Option<Located<RawBfd>>,
+    /// How it uses several paths of a prefix when it is simulated.
+    pub multipath: Option<Located<RawMultipath>>,
     /// When simulated: the policy for what it receives from Microsoft; without one it takes everything.
     pub import: Option<Located<String>>,
     /// When simulated: the policy for what it announces to Microsoft; without one it announces everything it has.

@@ -17,6 +17,8 @@ use crate::turn;
 
 /// The binding whose BIRD has no BFD.
 const BIRD_WITHOUT_BFD: &str = "topologies/bindings/one-metro-bird-without-bfd.toml";
+/// The binding whose BIRD has sessions of both families.
+const BIRD_WITH_IPV6: &str = "topologies/bindings/one-metro-dual-stack-bird.toml";
 /// The binding that lets FRR play the peer's routers of the one-metro topology.
 const FRR: &str = "topologies/bindings/one-metro-frr.toml";
 /// The exit number of a run on a host that was too slow or too noisy.
@@ -44,8 +46,10 @@ const ALSO_AS_ORDINARY_USER: [&str; 2] = ["onboarding/by-hand", "prefixes/rpki-i
 /// (seen in four of four plays), and the scenarios allow nothing.
 ///
 /// Nor malformed mandatory attributes, over which it ends the session (docs/malformed-updates.md).
-const ALSO_WITH_FRR: [&str; 3] = [
+const ALSO_WITH_FRR: [&str; 5] = [
     "bgp/malformed-attributes",
+    "bgp/route-leak",
+    "bgp/route-reflection",
     "bgp/short-silence",
     "lag/member-lost",
 ];
@@ -69,6 +73,7 @@ fn ways(name: &str) -> Vec<Way> {
         let binding = match name {
             // What the scenario leaves out of a simulated router, a real one must leave out by its own configuration.
             "bfd/never-configured" => BIRD_WITHOUT_BFD,
+            "bgp/ipv6" => BIRD_WITH_IPV6,
             _ => BIRD,
         };
         Way {

@@ -46,10 +46,7 @@ impl Route {
 
 fn decide(routes: &[Route], limit: usize) -> (Vec<usize>, Option<Reason>) {
     let mut equal: Vec<usize> = (0..routes.len()).collect();
-    let multipath = Multipath {
-        limit,
-        other_neighbours: true,
-    };
+    let multipath = Multipath { limit, relax: true };
     let reason = choose(&mut equal, multipath, |index| routes[index].candidate());
     (equal, reason)
 }
@@ -231,15 +228,13 @@ proptest! {
 }
 
 #[test]
-fn routes_of_other_neighbours_are_used_together_only_when_that_is_wanted() {
-    let elsewhere = |id| Route::with(id, |r| r.attributes.as_path = vec![64501]);
-    let routes = [Route::new(1), Route::new(2), elsewhere(3)];
-    for (other_neighbours, expected) in [(true, &[0, 1, 2][..]), (false, &[0, 1])] {
-        let mut equal = vec![2, 1, 0];
-        let multipath = Multipath {
-            limit: 8,
-            other_neighbours,
-        };
+fn routes_with_other_paths_are_used_together_only_when_that_is_wanted() {
+    let of = |id, path: [u32; 2]| Route::with(id, |r| r.attributes.as_path = path.to_vec());
+    let (own, same_neighbour, other) = ([64500, 64510], [64500, 64511], [64501, 64510]);
+    let routes = [of(1, own), of(2, own), of(3, same_neighbour), of(4, other)];
+    for (relax, expected) in [(true, &[0, 1, 2, 3][..]), (false, &[0, 1])] {
+        let mut equal = vec![3, 2, 1, 0];
+        let multipath = Multipath { limit: 8, relax };
         choose(&mut equal, multipath, |index| routes[index].candidate());
         assert_eq!(equal, expected);
     }

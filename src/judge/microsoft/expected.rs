@@ -126,6 +126,7 @@ pub fn holds(what: &Expect, state: &State, topology: &Topology) -> bool {
         | Expect::Route { .. }
         | Expect::RouterRoute { .. }
         | Expect::Path { .. }
+        | Expect::RouterPath { .. }
         | Expect::Traffic { .. }
         | Expect::MaximumPrefixes { .. }
         | Expect::Quiet => false,
@@ -203,6 +204,7 @@ pub fn instead(what: &Expect, state: &State, topology: &Topology) -> Option<Stri
         | Expect::Route { .. }
         | Expect::RouterRoute { .. }
         | Expect::Path { .. }
+        | Expect::RouterPath { .. }
         | Expect::Traffic { .. }
         | Expect::MaximumPrefixes { .. }
         | Expect::Quiet => return None,

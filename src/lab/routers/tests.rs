@@ -1,5 +1,6 @@
 //! The sessions of a dual-stack metro: their names, their order, and which routes go over which.
 
+use std::net::Ipv4Addr;
 use std::path::Path;
 
 use super::*;
@@ -19,7 +20,7 @@ fn routers(topology: &Topology, layout: &Layout) -> Vec<RouterConfig> {
     let peers = layout.peers.iter();
     let peers = peers.map(|one| peer(topology, layout, one, &[]));
     let others = [
-        wan(layout),
+        wan(topology, layout),
         core(topology, layout, |_| true),
         internet(topology, layout),
     ];
@@ -114,4 +115,48 @@ fn edges_hold_the_peer_to_what_it_has_declared() {
     );
     topology.connections[0].bgp.options.maximum_prefixes.ipv4 = None;
     assert_eq!(limits(&topology), [None, None]);
+}
+
+#[test]
+fn reflectors_have_clients_and_nothing_goes_back_to_microsoft() {
+    let (topology, layout) = metro("one-metro-reflectors");
+    let all = routers(&topology, &layout);
+    let named = |name: &str| {
+        all.iter()
+            .find(|config| config.name == name)
+            .expect("a router")
+    };
+    for (hub, cluster) in [("wan", None), ("core", Some(Ipv4Addr::new(10, 64, 0, 1)))] {
+        let hub = named(hub);
+        assert_eq!(hub.options.cluster_id, cluster);
+        for session in &hub.sessions {
+            let inside = session.name != INTERNET;
+            assert_eq!(session.reflector_client, inside, "{}", session.name);
+            let all = session.next_hop_self == NextHopSelf::All;
+            assert_eq!(all, inside, "{}", session.name);
+        }
+    }
+    let told = &named("ams-pe-1").sessions[0].export;
+    assert_eq!(**told, nothing_back_to_microsoft());
+}
+
+#[test]
+fn each_router_uses_as_many_paths_as_its_file_says() {
+    let (topology, layout) = metro("one-metro-multipath");
+    let all = routers(&topology, &layout);
+    for (name, paths, relax) in [
+        ("wan", 64, false),
+        ("core", 1, true),
+        ("ams-pe-1", 64, true),
+    ] {
+        let config = all
+            .iter()
+            .find(|config| config.name == name)
+            .expect("a router");
+        assert_eq!(
+            (config.multipath, config.options.multipath_relax),
+            (paths, relax),
+            "{name}"
+        );
+    }
 }

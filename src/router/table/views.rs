@@ -171,7 +171,7 @@ impl Table {
         let mut places: Vec<PathRef> = self.usable(number);
         let one = Multipath {
             limit: 1,
-            other_neighbours: true,
+            relax: true,
         };
         decision::choose(&mut places, one, |at| {
             candidate(&self.paths, &self.sources, at)

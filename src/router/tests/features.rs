@@ -9,8 +9,8 @@ use crate::bgp::message::{GracefulRestart, Role};
 use crate::bgp::session::State;
 use crate::record::Fact;
 use crate::router::{
-    Input, MaximumPrefixes, Originated, OriginatedAttributes, RouterConfig, RouterOptions,
-    SessionIndex, SessionSpec, Sessions,
+    Input, MaximumPrefixes, NextHopSelf, Originated, OriginatedAttributes, RouterConfig,
+    RouterOptions, SessionIndex, SessionSpec, Sessions,
 };
 
 const FIRST: SessionIndex = SessionIndex(0);
@@ -218,6 +218,25 @@ fn a_reflector_tells_clients_of_each_other_and_loops_end() {
     assert_eq!(reflected.cluster_list, [Ipv4Addr::new(10, 0, 0, 1)]);
     assert!(heard("x", B).is_some());
     assert!(heard("z", B).is_none());
+}
+
+#[test]
+fn a_reflector_in_the_path_of_packets_is_the_next_hop() {
+    for (next_hop_self, reachable) in [(NextHopSelf::External, false), (NextHopSelf::All, true)] {
+        let client = |name: &str, link| {
+            let mut spec = end(name, link, 0, 64500);
+            (spec.reflector_client, spec.next_hop_self) = (true, next_hop_self);
+            spec
+        };
+        let hub = router("r", 64500, 1, vec![client("x", 1), client("z", 2)]);
+        let mut x = router("x", 64500, 2, vec![end("r", 1, 1, 64500)]);
+        x.originate = vec![originated(A)];
+        let z = router("z", 64500, 3, vec![end("r", 2, 1, 64500)]);
+        let mut net = Net::new(vec![hub, x, z], ms(1));
+        net.start();
+        net.run(ms(500));
+        assert_eq!(!net.via("z", A).is_empty(), reachable, "{next_hop_self:?}");
+    }
 }
 
 #[test]

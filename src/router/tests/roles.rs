@@ -11,8 +11,8 @@ use crate::bgp::attributes::LargeCommunity;
 use crate::bgp::policy::{Change, Policy, Rule, Verdict};
 use crate::record::Fact;
 use crate::router::{
-    Fib, Input, Originated, OriginatedAttributes, RouterConfig, RouterOptions, SessionIndex,
-    SessionSpec, Sessions,
+    Fib, Input, NextHopSelf, Originated, OriginatedAttributes, RouterConfig, RouterOptions,
+    SessionIndex, SessionSpec, Sessions,
 };
 
 const SBC: &str = "198.51.100.0/24";
@@ -46,7 +46,7 @@ fn end(name: &str, link: u8, side: u8, peer_asn: u32) -> SessionSpec {
 }
 
 fn next_hop_self(mut spec: SessionSpec) -> SessionSpec {
-    spec.next_hop_self = true;
+    spec.next_hop_self = NextHopSelf::External;
     spec
 }
 

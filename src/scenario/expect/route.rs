@@ -4,6 +4,7 @@ use ipnet::IpNet;
 
 use super::{one_of, state, via};
 use crate::bgp::family::Family;
+use crate::plan::of_topology::TEAMS_PREFIX;
 use crate::provider::reason;
 use crate::scenario::raw::RawExpect;
 use crate::scenario::stage::Stage;
@@ -233,9 +234,12 @@ pub(super) fn path(
     mistakes: &mut Mistakes,
 ) -> Option<Expect> {
     let to = raw.path.as_ref()?;
-    let prefix = destination(to, stage, mistakes);
     let example = "via = [\"…\"]";
     let names = mistakes.require(raw.via.as_ref(), table, "`path`", "via", example);
+    if let Some(at) = &raw.at {
+        return path_at(to, at, names?, stage, mistakes);
+    }
+    let prefix = destination(to, stage, mistakes);
     let via = via(names?, stage, mistakes)?;
     let internet = via == ["internet"];
     Some(Expect::Path {
@@ -244,6 +248,62 @@ pub(super) fn path(
         via: if internet { Vec::new() } else { via },
         internet,
     })
+}
+
+/// Where a router at a border, or the peer's core, sends packets.
+fn path_at(
+    to: &Located<String>,
+    at: &Located<Names>,
+    via: &Located<Names>,
+    stage: &Stage<'_>,
+    mistakes: &mut Mistakes,
+) -> Option<Expect> {
+    let located = at.value.located(at.span);
+    let [one] = located.as_slice() else {
+        let message = "a path is looked at from one router";
+        let diagnostic = mistakes.error(at.span, message, "one name");
+        mistakes.push(diagnostic.help("write an expectation for each router"));
+        return None;
+    };
+    let edges = stage.edge_names();
+    let peers = stage.topology.routers.iter().map(|r| r.name.as_str());
+    let peers: Vec<&str> = peers.collect();
+    let routers = [edges.as_slice(), &peers, &["core"]].concat();
+    let at = one_of(one, "router", &routers, mistakes)?;
+    let is_edge = edges.contains(&at.as_str());
+    let connections = stage.topology.connections.iter();
+    let own = connections.filter(|c| c.router == at || c.edge == at);
+    let own = own.map(|c| c.name.as_str());
+    let valid: Vec<&str> = match at.as_str() {
+        "core" => peers,
+        _ if is_edge => own.chain(["wan"]).collect(),
+        _ => own.chain(["inside"]).collect(),
+    };
+    let mut ways = Vec::new();
+    for way in via.value.located(via.span) {
+        ways.push(one_of(&way, "way", &valid, mistakes)?);
+    }
+    let prefix = match is_edge {
+        true => destination(to, stage, mistakes)?,
+        false => of_microsoft(to, stage, mistakes)?,
+    };
+    Some(Expect::RouterPath {
+        at,
+        to: to.value.clone(),
+        prefix,
+        via: ways,
+    })
+}
+
+/// The prefix of Teams, or an unusual one that Microsoft announces; only such are watched.
+fn of_microsoft(to: &Located<String>, stage: &Stage<'_>, mistakes: &mut Mistakes) -> Option<IpNet> {
+    let announced = stage.microsoft_prefixes.iter().map(ToString::to_string);
+    let valid: Vec<String> = ["teams".to_owned()].into_iter().chain(announced).collect();
+    let valid: Vec<&str> = valid.iter().map(String::as_str).collect();
+    match one_of(to, "destination", &valid, mistakes)?.as_str() {
+        "teams" => Some(TEAMS_PREFIX.into()),
+        prefix => prefix.parse().ok(),
+    }
 }
 
 /// The prefix of an endpoint, or one that the peer announces; only such are watched.

@@ -27,7 +27,8 @@ pub(in crate::scenario) struct RawExpect {
     /// A prefix, or "any". With `from` or `to`, and `state = "present"` or `"absent"`, or `count`; with `from` and
     /// `state = "accepted"` or `"refused"`; or with `at`, where it is looked for.
     pub route: Option<Located<String>>,
-    /// The endpoint, or the prefix, for which Microsoft's WAN uses exactly the connections of `via`.
+    /// The endpoint, or the prefix, for which Microsoft's WAN uses exactly the connections of `via`. With `at`: for which an
+    /// edge, a router of the peer or "core" uses them; of the peer's the way to "teams", or to what Microsoft announces.
     pub path: Option<Located<String>>,
     /// Probe traffic: "teams -> sbc", or "both" for all that is being sent.
     pub traffic: Option<Located<String>>,
@@ -77,7 +78,8 @@ pub(in crate::scenario) struct RawExpect {
     pub to: Option<Located<Names>>,
     /// With `route` or `maximum-prefixes`: exactly so many.
     pub count: Option<Located<u32>>,
-    /// With `path` or `traffic`: exactly these connections, or "internet".
+    /// With `path` or `traffic`: exactly these connections, or "internet". With `path` and `at`: connections, and "wan" of an
+    /// edge, "inside" of a router of the peer; of the core, routers of the peer.
     pub via: Option<Located<Names>>,
     /// With `traffic`: limit for the longest interruption of a direction.
     pub interrupted_at_most: Option<Located<Duration>>,
