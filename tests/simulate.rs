@@ -6,6 +6,8 @@
 
 #[path = "simulate/cable.rs"]
 mod cable;
+#[path = "simulate/end.rs"]
+mod end;
 #[path = "simulate/metro.rs"]
 mod metro;
 #[path = "simulate/node.rs"]
@@ -25,3 +27,5 @@ mod faults;
 mod metros;
 #[path = "simulate/microsoft.rs"]
 mod microsoft;
+#[path = "simulate/restarts.rs"]
+mod restarts;

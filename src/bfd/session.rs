@@ -63,6 +63,7 @@ struct Remote {
 pub struct Session {
     my_discriminator: NonZeroU32,
     passive: bool,
+    control_plane_independent: bool,
     least_ttl: u8,
     required_min_echo_rx: Micros,
     authenticator: Option<Authenticator>,
@@ -112,6 +113,7 @@ impl Session {
         let mut session = Session {
             my_discriminator: config.my_discriminator,
             passive: config.passive,
+            control_plane_independent: config.control_plane_independent,
             least_ttl: config.least_ttl,
             required_min_echo_rx: config.required_min_echo_rx,
             authenticator: authentication.map(|how| Authenticator::new(how, rng.random())),

@@ -9,7 +9,7 @@ use ipnet::IpNet;
 
 use crate::bgp::family::Family;
 use crate::record::Fact;
-use crate::scenario::{Expect, RouteDirection};
+use crate::scenario::{Expect, RouteDirection, Standing};
 use crate::topology::{Connection, Topology, of_session, session_name};
 
 /// The WAN router's name in facts.
@@ -92,6 +92,24 @@ pub fn holds(what: &Expect, state: &State, topology: &Topology) -> bool {
         Expect::RouterPath {
             at, prefix, via, ..
         } => state.kernel_route(at, *prefix) == sorted(via),
+        Expect::RouteStanding {
+            prefix,
+            sessions,
+            standing,
+        } => each(topology, sessions, |c, name| {
+            let session = state.session(&c.edge, name);
+            session.is_some_and(|session| {
+                let there = prefix.map_or(!session.prefixes.is_empty(), |prefix| {
+                    session.prefixes.contains(&prefix)
+                });
+                there
+                    && match standing {
+                        Standing::Stale => session.stale,
+                        Standing::Fresh => session.established() && !session.stale,
+                        Standing::Refreshed => session.refreshed,
+                    }
+            })
+        }),
         Expect::RouterRoute {
             routers,
             prefix,
@@ -123,6 +141,8 @@ pub fn matters(fact: &Fact) -> bool {
             | Fact::MaximumPrefixes { .. }
             | Fact::RouteReceived { .. }
             | Fact::RouteWithdrawn { .. }
+            | Fact::RouteRefresh { .. }
+            | Fact::StaleRoutes { .. }
             | Fact::KernelRoute { .. }
     ) || microsoft::matters(fact)
 }
@@ -321,6 +341,7 @@ pub fn concerned<'a>(
         | Expect::Bfd { sessions, .. }
         | Expect::MaximumPrefixes { sessions, .. }
         | Expect::Route { sessions, .. }
+        | Expect::RouteStanding { sessions, .. }
         | Expect::RoutePolicy { sessions, .. } => sessions,
         Expect::Lag { connections, .. } | Expect::Connection { connections, .. } => connections,
         Expect::Member { connection, .. } => std::slice::from_ref(connection),
@@ -354,6 +375,9 @@ pub(super) fn narrowed(what: &Expect, name: &str) -> Expect {
         sessions: names, ..
     }
     | Expect::Route {
+        sessions: names, ..
+    }
+    | Expect::RouteStanding {
         sessions: names, ..
     }
     | Expect::RoutePolicy {
@@ -423,6 +447,9 @@ fn connection_words(what: &Expect, state: &State, c: &Connection, name: &str) ->
             true => format!("{prefix} is not received on {name}"),
             false => format!("{prefix} is still received on {name}"),
         },
+        Expect::RouteStanding {
+            prefix, standing, ..
+        } => standing_words(state, c, name, *prefix, *standing),
         Expect::Route { direction, .. } => route_words(state, c, name, *direction),
         _ => String::new(),
     }
@@ -457,6 +484,27 @@ fn member_words(state: &State, c: &Connection, member: u8) -> String {
             if view.working { "up" } else { "down" },
             view.receive
         ),
+    }
+}
+
+fn standing_words(
+    state: &State,
+    c: &Connection,
+    name: &str,
+    prefix: Option<IpNet>,
+    standing: Standing,
+) -> String {
+    let there = state.session(&c.edge, name).is_some_and(|session| {
+        prefix.map_or(!session.prefixes.is_empty(), |prefix| {
+            session.prefixes.contains(&prefix)
+        })
+    });
+    let what = prefix.map_or_else(|| "no route".to_owned(), |prefix| format!("no {prefix}"));
+    match standing {
+        _ if !there => format!("{what} received on {name}"),
+        Standing::Stale => format!("what was received on {name} is not stale"),
+        Standing::Fresh => format!("what was received on {name} is stale, or its session down"),
+        Standing::Refreshed => format!("{name} was not sent again between marks"),
     }
 }
 

@@ -50,6 +50,10 @@ pub struct Session {
     pub told: Option<(u32, u32)>,
     /// Facts of its routes were left out of the record: what it has is not known.
     pub left_out: bool,
+    /// Routes have outlived the session, or were not all sent again.
+    pub stale: bool,
+    /// Since the step began, all routes were sent again between marks.
+    pub refreshed: bool,
     /// Prefixes received (Microsoft's side only).
     pub prefixes: BTreeSet<IpNet>,
 }
@@ -206,6 +210,21 @@ impl State {
                     false => view.end_of_rib = false,
                 }
             }
+            Fact::StepStarted { .. } => {
+                let sessions = self.sessions.values_mut();
+                sessions.for_each(|session| session.refreshed = false);
+            }
+            Fact::RouteRefresh {
+                router,
+                session,
+                mark,
+            } => self.session_mut(router, session).refreshed = mark == "end",
+            Fact::StaleRoutes {
+                router,
+                session,
+                routes,
+                ..
+            } => self.session_mut(router, session).stale = *routes > 0,
             Fact::EndOfRib { router, session } => {
                 self.session_mut(router, session).end_of_rib = true;
             }

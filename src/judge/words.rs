@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::record::Fact;
 use crate::scenario::{
-    Act, Announcement, Expect, Expectation, FaultKind, PrefixExpected, PrefixObject,
-    RouteDirection, SessionOrder, Speaker, Step, Target,
+    Act, Announcement, Expect, Expectation, FaultKind, PrefixExpected, PrefixObject, Restart,
+    RouteDirection, SessionOrder, Speaker, Standing, Step, Target,
 };
 
 /// A duration as people say it: three digits at most, and the unit.
@@ -79,6 +79,17 @@ pub fn step(step: &Step) -> String {
         Act::Stop => "stop".to_owned(),
         Act::Fail(fault) => format!("fail {} ({})", target(&fault.target), how(fault.how)),
         Act::Repair(repaired) => format!("repair {}", target(repaired)),
+        Act::Restart(Restart {
+            router,
+            graceful,
+            takes,
+        }) => {
+            let gracefully = if *graceful { " gracefully" } else { "" };
+            match takes.is_zero() {
+                true => format!("restart {router}{gracefully}"),
+                false => format!("restart {router}{gracefully} in {}", duration(*takes)),
+            }
+        }
         Act::Announce(Announcement {
             by,
             prefix,
@@ -167,6 +178,19 @@ fn expect(what: &Expect) -> String {
                 (None, None) => "no routes".to_owned(),
             };
             format!("{what} {direction} {}", list(sessions))
+        }
+        Expect::RouteStanding {
+            prefix,
+            sessions,
+            standing,
+        } => {
+            let what = prefix.map_or_else(|| "routes".to_owned(), |p| format!("route {p}"));
+            let standing = match standing {
+                Standing::Stale => "stale",
+                Standing::Fresh => "fresh",
+                Standing::Refreshed => "sent again between marks",
+            };
+            format!("{what} from {} {standing}", list(sessions))
         }
         Expect::RouterRoute {
             routers,
@@ -421,6 +445,38 @@ pub fn fact(fact: &Fact) -> Option<String> {
             received,
             limit,
         } => format!("{router}: {session} has brought {received} routes of {limit} it may"),
+        Fact::RouteRefresh {
+            router,
+            session,
+            mark,
+        } => match mark.as_str() {
+            "begin" => format!("{router}: {session} begins to send all routes again"),
+            _ => format!("{router}: {session} has sent all routes again"),
+        },
+        Fact::StaleRoutes {
+            router,
+            session,
+            routes: 0,
+            why,
+        } => format!("{router}: no route of {session} is stale any more ({why})"),
+        Fact::StaleRoutes {
+            router,
+            session,
+            routes,
+            why,
+        } => format!(
+            "{router}: {} of {session} stay as stale ({why})",
+            counted(u64::from(*routes), "route")
+        ),
+        Fact::ControlPlane {
+            router,
+            up,
+            graceful,
+        } => match (up, graceful) {
+            (true, _) => format!("{router}: BGP is back"),
+            (false, true) => format!("{router}: BGP is gone, the kernel forwards"),
+            (false, false) => format!("{router}: BGP is gone"),
+        },
         Fact::KernelRoute {
             router,
             prefix,

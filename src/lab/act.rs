@@ -40,6 +40,7 @@ impl Lab {
             Act::Stop => self.stop_probes().await,
             Act::Fail(fault) => self.fail(fault),
             Act::Repair(target) => self.repair(target),
+            Act::Restart(restart) => self.restart(restart),
             Act::Announce(announcement) => self.announce(announcement),
             Act::Withdraw {
                 by: Speaker::Peer,

@@ -105,7 +105,9 @@ impl Lab {
     pub fn deadline(&self) -> Option<At> {
         let provider = self.provider.deadline();
         let drained = self.draining.values().min().copied();
+        let restarted = self.restarting.values().map(|(until, _)| *until).min();
         let others = self.registries.deadline().into_iter().chain(drained);
+        let others = others.chain(restarted);
         provider.into_iter().chain(others).min()
     }
 
@@ -124,6 +126,7 @@ impl Lab {
         {
             self.provider.handle(now, Input::Deadline);
         }
+        self.come_back(now);
         let drained = self.draining.extract_if(.., |_, until| *until <= now);
         let drained: Vec<String> = drained.map(|(connection, _)| connection).collect();
         for connection in drained {

@@ -17,6 +17,7 @@ pub mod monitoring;
 mod needs;
 mod questions;
 mod registries;
+mod restart;
 pub mod routers;
 mod served;
 mod sessions;
@@ -91,6 +92,8 @@ pub struct Lab {
     orders: Orders,
     /// Connections whose sessions are taken down at these moments.
     draining: BTreeMap<String, At>,
+    /// Routers whose BGP is gone until these moments, and whether their kernels forward meanwhile.
+    restarting: BTreeMap<String, (At, bool)>,
     probe: Probe,
     devices: Vec<Running>,
     _watcher: Watcher,
@@ -208,6 +211,7 @@ impl Lab {
             silent,
             orders,
             draining: BTreeMap::new(),
+            restarting: BTreeMap::new(),
             probe,
             devices,
             _watcher: watcher,

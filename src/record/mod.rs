@@ -181,6 +181,35 @@ pub enum Fact {
         /// Session as in [`Fact::Bgp`].
         session: String,
     },
+    /// The neighbour begins to send all its routes again, or has done so (RFC 7313): an edge is told.
+    RouteRefresh {
+        /// Router.
+        router: String,
+        /// Session as in [`Fact::Bgp`].
+        session: String,
+        /// `begin` or `end`.
+        mark: String,
+    },
+    /// The routes of a session that was lost stay as stale ones (RFC 4724), or are so no longer.
+    StaleRoutes {
+        /// Router.
+        router: String,
+        /// Session as in [`Fact::Bgp`].
+        session: String,
+        /// How many stay; 0 when none is stale any more.
+        routes: u32,
+        /// Why.
+        why: String,
+    },
+    /// A router's BGP was ended by the scenario, or has begun again.
+    ControlPlane {
+        /// Router.
+        router: String,
+        /// Whether it is there.
+        up: bool,
+        /// Its kernel went on forwarding meanwhile.
+        graceful: bool,
+    },
     /// The numbers of routes of a session after an UPDATE was worked in, either way, or the session was lost.
     RouteCount {
         /// Router.

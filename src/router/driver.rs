@@ -320,7 +320,15 @@ impl Driver {
                 after,
                 reason: &reason,
             }),
-            Event::Restart { preserved } => self.input(Input::Restart { preserved }),
+            Event::Halt { forwarding } => {
+                self.input(Input::Halt { forwarding });
+                self.listeners.clear();
+                self.accept_again = None;
+            }
+            Event::Restart { preserved } => {
+                self.listen();
+                self.input(Input::Restart { preserved });
+            }
             Event::Crash => self.crash(),
             Event::Boot => self.boot(),
             Event::Tap(tap) => self.tap = Some(tap),
@@ -340,10 +348,18 @@ impl Driver {
     }
 
     fn boot(&mut self) {
+        if self.listeners.is_empty() {
+            tracing::debug!("boots");
+            self.listen();
+            self.input(Input::Start);
+        }
+    }
+
+    /// Listens, if it does not.
+    fn listen(&mut self) {
         if !self.listeners.is_empty() {
             return;
         }
-        tracing::debug!("boots");
         let (config, interfaces) = (self.router.config(), &self.interfaces);
         let made = self.namespace.run(|| listen(config, interfaces));
         match made
@@ -353,7 +369,6 @@ impl Driver {
             Ok(listeners) => self.listeners = listeners,
             Err(error) => self.errored(&error),
         }
-        self.input(Input::Start);
     }
 
     fn shut_down(&mut self, reason: &str, done: oneshot::Sender<()>) {

@@ -147,8 +147,15 @@ pub enum Input<'a> {
         /// Text for the neighbour.
         reason: &'a str,
     },
-    /// The router's BGP restarts, and the kernel goes on forwarding (RFC 4724, section 4.1): everything it learned is
-    /// forgotten, connections vanish, kernel routes stay until routes are chosen anew.
+    /// The router's BGP ends as a process does that is killed: everything it learned is forgotten, connections are closed
+    /// without NOTIFICATION. What it was told to do stays, as a configuration does.
+    Halt {
+        /// The kernel goes on forwarding until [`Input::Restart`] has chosen routes anew; else its routes go, and
+        /// [`Input::Start`] begins anew.
+        forwarding: bool,
+    },
+    /// The router's BGP restarts, and the kernel goes on forwarding (RFC 4724, section 4.1): as [`Input::Halt`], if
+    /// that was not said before, and back again. Kernel routes stay until routes are chosen anew.
     Restart {
         /// The families whose forwarding is preserved.
         preserved: Families,

@@ -26,7 +26,8 @@ impl Router {
         let kept = graceful.map_or(Families::NONE, |graceful| graceful.families);
         let session = peer.index;
         if kept.is_empty() {
-            return self.void(index, why);
+            self.void(index, why);
+            return self.tell_stale(index, 0, why);
         }
         // What was stale already has had its time (RFC 4724, section 4.2).
         for family in Family::ALL {
@@ -37,6 +38,8 @@ impl Router {
             }
         }
         self.table.mark_stale(session, kept);
+        let stay = self.table.sources[index].held;
+        self.tell_stale(index, stay, why);
     }
 
     /// All routes of a session are void.

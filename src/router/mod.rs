@@ -59,6 +59,8 @@ pub struct Router {
     relations: Vec<Relation>,
     table: Table,
     sets: AttributeSets,
+    /// Its BGP is gone for a while, and the kernel forwards as before.
+    halted: bool,
     /// No routes are chosen yet after a restart.
     deferral: Option<Deferral>,
     /// The moment of the present input.
@@ -88,6 +90,7 @@ impl Router {
             config,
             table,
             sets: AttributeSets::default(),
+            halted: false,
             deferral: None,
             now: At::ZERO,
             ended: false,
@@ -169,7 +172,10 @@ impl Router {
         use session::Input as To;
         self.now = now;
         match input {
-            Input::Start => self.all(now, |p| (!p.stopped).then_some(To::Start)),
+            Input::Start => {
+                self.halted = false;
+                self.all(now, |p| (!p.stopped).then_some(To::Start));
+            }
             Input::Deadline => {
                 self.all(now, |p| {
                     let due = p.session.deadline().is_some_and(|at| at <= now);
@@ -248,6 +254,7 @@ impl Router {
                 after,
                 reason,
             } => self.drain_session(session.index(), now + after, reason),
+            Input::Halt { forwarding } => self.halt(now, forwarding),
             Input::Restart { preserved } => self.restart(now, preserved),
             Input::Crash => self.crash(now),
         }

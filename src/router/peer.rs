@@ -45,6 +45,8 @@ pub(super) struct Peer {
     pub add_path: Families,
     /// Families whose routes are being sent again, with a mark at the end (RFC 7313).
     pub refreshing: Families,
+    /// How many of its routes outlived its loss, as it was told last.
+    pub stale: u32,
     /// The routes are about to go: when the session is to be shut down, and with which words (RFC 8326).
     pub draining: Option<(At, String)>,
     /// Nothing is announced before (RFC 4271, section 9.2.1.1).
@@ -109,6 +111,7 @@ impl Peer {
             families: Families::NONE,
             add_path: Families::NONE,
             refreshing: Families::NONE,
+            stale: 0,
             draining: None,
             advertise_at: None,
             brought: Brought::default(),

@@ -7,6 +7,7 @@ use super::io::{Fib, Output};
 use super::{Router, session};
 use crate::bgp::family::{Families, Family};
 use crate::bgp::session::{Negotiated, RefreshMark};
+use crate::record::Fact;
 use crate::time::At;
 
 /// A router that has restarted waits for its neighbours' routes before it chooses (section 4.1).
@@ -19,21 +20,41 @@ pub(super) struct Deferral {
 }
 
 impl Router {
-    /// The router restarts and keeps its kernel routes: it forgets everything, and its sessions begin anew.
-    pub(super) fn restart(&mut self, now: At, preserved: Families) {
-        let mut waiting = Vec::new();
+    /// The router's BGP is gone, and its kernel routes stay, or go with it.
+    pub(super) fn halt(&mut self, now: At, forwarding: bool) {
         for index in 0..self.peers.len() {
-            let session = self.peers[index].index;
             if self.table.sources[index].held > 0 {
                 self.record_all_withdrawn(index, "restart");
             }
-            if !self.peers[index].stopped {
-                waiting.push((session, Families::ALL));
+        }
+        self.deferral = None;
+        let gone = self.table.clear();
+        if forwarding {
+            self.outputs.push_back(Output::Fib(Fib::Keep));
+        } else {
+            for number in gone {
+                let prefix = self.table.numbers.prefix(number);
+                self.outputs.push_back(Output::Fib(Fib::Remove { prefix }));
             }
         }
-        drop(self.table.clear());
-        self.outputs.push_back(Output::Fib(Fib::Keep));
         self.all(now, |_| Some(session::Input::Crash));
+        // What a process leaves open the kernel closes.
+        for message in &mut self.messages {
+            if let Output::Close { abort, .. } = message {
+                *abort = false;
+            }
+        }
+        self.halted = true;
+    }
+
+    /// The router is back with the kernel routes it had: its sessions begin anew.
+    pub(super) fn restart(&mut self, now: At, preserved: Families) {
+        if !self.halted {
+            self.halt(now, true);
+        }
+        self.halted = false;
+        let running = self.peers.iter().filter(|peer| !peer.stopped);
+        let waiting = running.map(|peer| (peer.index, Families::ALL)).collect();
         self.all(now, |_| Some(session::Input::Restarted { preserved }));
         self.deferral = Some(Deferral {
             until: now + self.config.options.selection_deferral,
@@ -90,7 +111,9 @@ impl Router {
 
     /// The End-of-RIB marker of a family came.
     pub(super) fn ended_rib(&mut self, index: usize, family: Family) {
-        self.sweep_stale(index, family, "not announced again after the restart");
+        let why = "not announced again after the restart";
+        self.sweep_stale(index, family, why);
+        self.tell_stale(index, 0, "end-of-RIB");
         let session = self.peers[index].index;
         if let Some(deferral) = &mut self.deferral {
             for (of, families) in &mut deferral.waiting {
@@ -126,11 +149,26 @@ impl Router {
 
     /// What was kept as stale over a restart is void.
     pub(super) fn restart_over(&mut self, index: usize, why: &str) {
-        if !self.peers[index].up {
-            return self.void(index, why);
+        if self.peers[index].up {
+            for family in Family::ALL {
+                self.sweep_stale(index, family, why);
+            }
+        } else {
+            self.void(index, why);
         }
-        for family in Family::ALL {
-            self.sweep_stale(index, family, why);
+        self.tell_stale(index, 0, why);
+    }
+
+    /// Tells how many routes of a session stay as stale ones, when that is new.
+    pub(super) fn tell_stale(&mut self, index: usize, routes: u32, why: &str) {
+        let peer = &mut self.peers[index];
+        if std::mem::replace(&mut peer.stale, routes) != routes {
+            self.facts.push(Fact::StaleRoutes {
+                router: self.config.name.clone(),
+                session: peer.spec.name.clone(),
+                routes,
+                why: why.to_owned(),
+            });
         }
     }
 
@@ -149,6 +187,16 @@ impl Router {
 
     /// The neighbour begins or ends to send everything of a family again.
     pub(super) fn refresh_marked(&mut self, index: usize, family: Family, mark: RefreshMark) {
+        if self.peers[index].spec.record_routes {
+            self.facts.push(Fact::RouteRefresh {
+                router: self.config.name.clone(),
+                session: self.peers[index].spec.name.clone(),
+                mark: match mark {
+                    RefreshMark::Begin => "begin".to_owned(),
+                    RefreshMark::End => "end".to_owned(),
+                },
+            });
+        }
         match mark {
             RefreshMark::Begin => {
                 let session = self.peers[index].index;

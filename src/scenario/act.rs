@@ -46,6 +46,9 @@ pub(super) fn parse(raw: &RawStep, stage: &mut Stage<'_>, mistakes: &mut Mistake
     if let Some(name) = &raw.repair {
         return fault::repair(name, stage, mistakes);
     }
+    if let Some(raw) = &raw.restart {
+        return session::restart(raw, stage, mistakes);
+    }
     if let Some(raw) = &raw.announce {
         return route::announce(raw, stage, mistakes);
     }

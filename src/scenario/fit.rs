@@ -1,7 +1,7 @@
 //! Which scenarios a binding fits. A scenario may tell simulated routers what a real one decides by its configuration.
 
 use super::act::PEERING_SERVICE;
-use super::{Act, Announcement, Expect, Rehearsal, Speaker};
+use super::{Act, Announcement, Expect, Rehearsal, Restart, Speaker};
 use crate::binding::{Binding, Device};
 use crate::registry::special;
 use crate::topology::{BgpOptions, PeerPolicies, Topology};
@@ -22,6 +22,7 @@ impl Rehearsal {
             .or_else(|| self.with_options(binding))
             .or_else(|| self.looks_from(binding))
             .or_else(|| self.announces(binding))
+            .or_else(|| self.restarts(binding))
     }
 
     fn with_policy(&self, binding: &Binding) -> Option<String> {
@@ -98,6 +99,20 @@ impl Rehearsal {
             Some(format!(
                 "it wants {prefix} announced {what}, but `{router}` does what its own configuration says"
             ))
+        })
+    }
+
+    /// What a real router keeps over a restart, and says of it, is its configuration's.
+    fn restarts(&self, binding: &Binding) -> Option<String> {
+        self.scenario.steps.iter().find_map(|step| match &step.act {
+            Act::Restart(Restart { router, .. })
+                if *binding.device(router) != Device::Simulated =>
+            {
+                Some(format!(
+                    "it restarts `{router}`, and only a simulated router is restarted"
+                ))
+            }
+            _ => None,
         })
     }
 

@@ -21,7 +21,7 @@ use crate::source::Span;
 pub use files::{Rehearsal, load, settling};
 pub use model::{
     ABSENT, Act, Announcement, Expect, Fault, FaultKind, PrefixExpected, PrefixObject,
-    RegistrySource, RouteDirection, SessionOrder, Setting, Speaker, Target,
+    RegistrySource, Restart, RouteDirection, SessionOrder, Setting, Speaker, Standing, Target,
 };
 pub use parse::{parse, parse_kept};
 

@@ -39,6 +39,8 @@ pub enum Act {
     Fail(Fault),
     /// Mend what was broken there.
     Repair(Target),
+    /// A router's BGP goes and comes back; its links and BFD stay.
+    Restart(Restart),
     /// Announce a prefix.
     Announce(Announcement),
     /// Withdraw a prefix.
@@ -68,6 +70,17 @@ pub enum Act {
         /// Why.
         reason: String,
     },
+}
+
+/// A router's BGP goes and comes back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Restart {
+    /// A router of the peer, or an edge.
+    pub router: String,
+    /// The kernel goes on forwarding meanwhile (RFC 4724).
+    pub graceful: bool,
+    /// How long it is gone.
+    pub takes: Duration,
 }
 
 /// What is ordered of a BGP session.
@@ -254,6 +267,15 @@ pub enum Expect {
         /// When given: exactly this many routes.
         count: Option<u32>,
     },
+    /// Received routes stand so in a restart or a refresh of the peer's router.
+    RouteStanding {
+        /// The prefix; `None` means all that were received.
+        prefix: Option<IpNet>,
+        /// As in [`Expect::Session`], of the prefix's family.
+        sessions: Vec<String>,
+        /// How.
+        standing: Standing,
+    },
     /// The edge's policy accepts or refuses what it received of a prefix on these sessions.
     RoutePolicy {
         /// The prefix.
@@ -406,6 +428,17 @@ pub struct PrefixExpected {
 
 /// The state of a prefix that no resource has.
 pub const ABSENT: &str = "absent";
+
+/// How received routes stand in a restart or a refresh of the peer's router.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// They have outlived the loss of their session, until it is back and all was sent again (RFC 4724).
+    Stale,
+    /// They are there, and nothing of their session is stale.
+    Fresh,
+    /// Since the step began all were sent again between marks (RFC 7313), and these are there.
+    Refreshed,
+}
 
 /// Seen from the Microsoft edge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

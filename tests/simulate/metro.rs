@@ -28,7 +28,8 @@ use peerlab::time::At;
 use peerlab::topology::{self, Topology};
 
 use super::cable::{Cable, Quality, Random};
-use super::node::{Emit, End, Happens, Node, Packet};
+use super::end::End;
+use super::node::{Emit, Happens, Node, Packet};
 use super::tcp::Segment;
 
 #[derive(Debug, Hash)]

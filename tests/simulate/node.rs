@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use peerlab::bfd::{self, Session};
-use peerlab::kernel::bpf::programs::flow_hash;
 use peerlab::lab::line_cards::Side;
-use peerlab::lacp::{self, Lag};
+use peerlab::lacp;
 use peerlab::record::Fact;
 use peerlab::router::{Conn, Direction, Fib, Input, NextHop, Output, Router, SessionIndex};
 use peerlab::time::At;
 
 use super::cable::Random;
+use super::end::End;
 use super::tcp::{self, News, Owner, Segment, Tcp};
 
 /// What crosses a cable or a plain link.
@@ -66,56 +66,11 @@ pub enum Happens<'a> {
     Router(Input<'a>),
 }
 
-/// One end of a connection.
-pub struct End {
-    pub connection: usize,
-    pub side: Side,
-    pub name: String,
-    pub local: IpAddr,
-    pub remote: IpAddr,
-    pub session: SessionIndex,
-    pub lag: Lag,
-    pub collecting: Vec<bool>,
-    pub distributing: Vec<bool>,
-    pub carrier: bool,
-    pub bfd: Option<Session>,
-    /// When the last BFD packet and, by member, the last LACPDU came.
-    pub heard_bfd: At,
-    pub heard_lacp: Vec<At>,
-}
-
-impl End {
-    pub fn bfd_is_up(&self) -> bool {
-        let session = self.bfd.as_ref();
-        session.is_some_and(|session| session.state() == bfd::State::Up)
-    }
-
-    /// The member a flow takes, as the filters of the line card choose it.
-    fn member(&self, protocol: u8, ports: (u16, u16)) -> Option<usize> {
-        let mut frame = [0; 38];
-        frame[12] = 0x08;
-        frame[14] = 0x45;
-        frame[23] = protocol;
-        for (at, address) in [(26, self.local), (30, self.remote)] {
-            let IpAddr::V4(address) = address else {
-                panic!("the line hashes IPv4 here");
-            };
-            frame[at..at + 4].copy_from_slice(&address.octets());
-        }
-        frame[34..36].copy_from_slice(&ports.0.to_be_bytes());
-        frame[36..].copy_from_slice(&ports.1.to_be_bytes());
-        let out: Vec<usize> = (0..self.distributing.len())
-            .filter(|&n| self.distributing[n])
-            .collect();
-        let share = (flow_hash(&frame) as usize).checked_rem(out.len())?;
-        self.carrier.then(|| out[share])
-    }
-}
-
 /// What the line thread and the watcher tell a router.
 #[derive(Debug, Clone)]
 enum Word {
-    Bfd(SessionIndex, bool),
+    /// Up or down; and whether the neighbour's BFD is independent of its control plane.
+    Bfd(SessionIndex, bool, bool),
     Interface(String, bool),
 }
 
@@ -132,6 +87,8 @@ pub struct Node {
     /// What was told of them last.
     told: BTreeMap<IpNet, Vec<String>>,
     changed: BTreeSet<IpNet>,
+    /// Routes from before a restart, which the router has not chosen anew.
+    kept: BTreeSet<IpNet>,
     /// When the last bytes of each session came.
     pub heard_bgp: BTreeMap<SessionIndex, At>,
     serial: u32,
@@ -154,6 +111,7 @@ impl Node {
             wish: BTreeMap::new(),
             told: BTreeMap::new(),
             changed: BTreeSet::new(),
+            kept: BTreeSet::new(),
             heard_bgp: BTreeMap::new(),
             serial: 0,
             hearing: Duration::ZERO,
@@ -208,7 +166,14 @@ impl Node {
             Happens::Interface { name, up } => {
                 self.say(now, Word::Interface(name.to_owned(), up));
             }
-            Happens::Router(input) => self.router.handle(now, input),
+            Happens::Router(input) => {
+                match input {
+                    Input::Halt { .. } => self.tcp.listening = false,
+                    Input::Restart { .. } => self.tcp.listening = true,
+                    _ => {}
+                }
+                self.router.handle(now, input);
+            }
         }
         self.settle(now);
         self.show_routes();
@@ -354,7 +319,8 @@ impl Node {
             detection_time: change.detection_time.map(Into::into),
         }));
         let up = change.to == bfd::State::Up;
-        self.say(now, Word::Bfd(end.session, up));
+        let word = Word::Bfd(end.session, up, change.control_plane_independent);
+        self.say(now, word);
     }
 
     /// Something for the router, which hears it at once or a little later, but all in order.
@@ -370,10 +336,10 @@ impl Node {
 
     fn hear(&mut self, now: At, word: Word) {
         let input = match &word {
-            Word::Bfd(session, true) => Input::BfdUp { session: *session },
-            Word::Bfd(session, false) => Input::BfdDown {
+            Word::Bfd(session, true, _) => Input::BfdUp { session: *session },
+            Word::Bfd(session, false, independent) => Input::BfdDown {
                 session: *session,
-                control_plane_independent: false,
+                control_plane_independent: *independent,
             },
             Word::Interface(interface, true) => Input::InterfaceUp { interface },
             Word::Interface(interface, false) => {
@@ -525,13 +491,19 @@ impl Node {
             }
             Fib::Replace { prefix, next_hops } => {
                 let hops: BTreeSet<NextHop> = next_hops.iter().cloned().collect();
+                self.kept.remove(&prefix);
                 self.wish.insert(prefix, hops.clone());
                 self.fib.insert(prefix, hops);
                 self.changed.insert(prefix);
             }
-            // No router of the metro restarts gracefully.
-            Fib::Keep | Fib::Sweep => {}
+            Fib::Keep => self.kept = self.wish.keys().copied().collect(),
+            Fib::Sweep => {
+                for prefix in std::mem::take(&mut self.kept) {
+                    self.route(Fib::Remove { prefix });
+                }
+            }
             Fib::Remove { prefix } => {
+                self.kept.remove(&prefix);
                 self.wish.remove(&prefix);
                 self.fib.remove(&prefix);
                 self.changed.insert(prefix);
@@ -555,7 +527,9 @@ impl Node {
         for prefix in std::mem::take(&mut self.changed) {
             let selected = self.router.loc_rib().get(&prefix);
             let wanted = selected.map(|route| route.next_hops.iter().cloned().collect());
-            assert_eq!(self.fib.get(&prefix), wanted.as_ref(), "{}", self.name);
+            if !self.kept.contains(&prefix) {
+                assert_eq!(self.fib.get(&prefix), wanted.as_ref(), "{}", self.name);
+            }
             let via = self.via(&prefix);
             if self.told.get(&prefix).map_or(&[][..], |told| told) != via {
                 self.told.insert(prefix, via.clone());
@@ -572,7 +546,7 @@ impl Node {
     pub fn assert_strict(&self) {
         let told = |end: &&End| {
             let of_end = |(_, word): &(At, Word)| match word {
-                Word::Bfd(session, _) => *session == end.session,
+                Word::Bfd(session, ..) => *session == end.session,
                 Word::Interface(..) => false,
             };
             !self.news.iter().any(of_end)

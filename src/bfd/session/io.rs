@@ -29,6 +29,8 @@ pub struct Config {
     pub least_ttl: u8,
     /// Wait for the remote to speak first (section 6.1).
     pub passive: bool,
+    /// Tell the remote that our end does not share fate with our control plane: the C bit (section 4.1).
+    pub control_plane_independent: bool,
     /// Seed of the jitter, so that a run can be repeated.
     pub jitter_seed: u64,
 }
@@ -43,6 +45,7 @@ impl Config {
             authentication: None,
             least_ttl: SINGLE_HOP,
             passive: false,
+            control_plane_independent: false,
             jitter_seed,
         }
     }

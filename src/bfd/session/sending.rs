@@ -30,7 +30,7 @@ impl Session {
             state: self.state,
             poll,
             final_,
-            control_plane_independent: false,
+            control_plane_independent: self.control_plane_independent,
             demand: false,
             detect_multiplier: self.configured.detect_multiplier,
             my_discriminator: self.my_discriminator,

@@ -125,6 +125,7 @@ pub fn holds(what: &Expect, state: &State, topology: &Topology) -> bool {
         | Expect::Bfd { .. }
         | Expect::Route { .. }
         | Expect::RouterRoute { .. }
+        | Expect::RouteStanding { .. }
         | Expect::Path { .. }
         | Expect::RouterPath { .. }
         | Expect::Traffic { .. }
@@ -203,6 +204,7 @@ pub fn instead(what: &Expect, state: &State, topology: &Topology) -> Option<Stri
         | Expect::Bfd { .. }
         | Expect::Route { .. }
         | Expect::RouterRoute { .. }
+        | Expect::RouteStanding { .. }
         | Expect::Path { .. }
         | Expect::RouterPath { .. }
         | Expect::Traffic { .. }

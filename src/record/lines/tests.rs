@@ -12,8 +12,10 @@ use crate::record::{Entry, Fact};
 use crate::time::At;
 
 mod facts;
+mod numbers;
 
-use facts::{VARIANTS, entries, number, variants};
+use facts::{entries, variants};
+use numbers::{VARIANTS, number};
 
 const PATH: &str = "record.jsonl";
 

@@ -73,6 +73,9 @@ pub(super) enum Event {
         after: Duration,
         reason: String,
     },
+    Halt {
+        forwarding: bool,
+    },
     Restart {
         preserved: Families,
     },
@@ -219,6 +222,12 @@ impl RouterHandle {
             after,
             reason: reason.to_owned(),
         });
+    }
+
+    /// The router's BGP ends as a process that is killed, until [`RouterHandle::restart`] where the kernel goes on
+    /// forwarding meanwhile, else until [`RouterHandle::boot`].
+    pub fn halt(&self, forwarding: bool) {
+        self.tell(Event::Halt { forwarding });
     }
 
     /// The router's BGP restarts while the kernel goes on forwarding in some families (RFC 4724).

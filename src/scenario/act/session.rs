@@ -1,9 +1,11 @@
-//! What Microsoft's people do to the BGP sessions of connections.
+//! What Microsoft's people do to the BGP sessions of connections, and routers that restart.
 
-use crate::scenario::raw::RawShutdown;
+use std::time::Duration;
+
+use crate::scenario::raw::{RawRestart, RawShutdown};
 use crate::scenario::stage::Stage;
-use crate::scenario::{Act, SessionOrder};
-use crate::source::{Located, Mistakes, Names};
+use crate::scenario::{Act, Restart, SessionOrder};
+use crate::source::{Located, Mistakes, Names, TextOr};
 
 /// What the peer is told when nothing else is to be said.
 const MAINTENANCE: &str = "maintenance";
@@ -95,6 +97,60 @@ pub(super) fn refresh(
         order: SessionOrder::Refresh,
         sessions,
     })
+}
+
+pub(super) fn restart(
+    raw: &Located<TextOr<RawRestart>>,
+    stage: &Stage<'_>,
+    mistakes: &mut Mistakes,
+) -> Option<Act> {
+    let (router, graceful, takes) = match &raw.value {
+        TextOr::Text(name) => {
+            let name = Located {
+                value: name.clone(),
+                span: raw.span,
+            };
+            (name, None, None)
+        }
+        TextOr::Table(table) => {
+            let example = "router = \"ams-pe-1\"";
+            let router = table.router.as_ref();
+            let router = mistakes.require(router, raw.span, "`restart`", "router", example)?;
+            (router.clone(), table.graceful, table.takes)
+        }
+    };
+    let routers = stage.topology.routers.iter();
+    let routers = routers.map(|router| router.name.as_str());
+    let valid = routers.chain(stage.edge_names());
+    if !mistakes.known(&router, "router of the peer, or edge", valid) {
+        return None;
+    }
+    let graceful = graceful.filter(|graceful| graceful.value);
+    if let Some(graceful) = graceful
+        && !restarts_gracefully(&router.value, stage)
+    {
+        let message = format!("`{}` says to nobody that it can do so", router.value);
+        let diagnostic = mistakes.error(graceful.span, message, "its neighbours will keep nothing");
+        let help = "write `graceful-restart = \"60s\"` in the `bgp` of the router, or of the edge's connections";
+        mistakes.push(diagnostic.help(help));
+    }
+    Some(Act::Restart(Restart {
+        router: router.value,
+        graceful: graceful.is_some(),
+        takes: takes.map_or(Duration::ZERO, |takes| takes.value.0),
+    }))
+}
+
+/// Whether a router announces graceful restart on any of its connections.
+fn restarts_gracefully(name: &str, stage: &Stage<'_>) -> bool {
+    let mut routers = stage.topology.routers.iter();
+    let mut connections = stage.topology.connections.iter();
+    match routers.find(|router| router.name == name) {
+        Some(router) => router.bgp.options.graceful_restart.is_some(),
+        None => connections.any(|connection| {
+            connection.edge == name && connection.bgp.options.graceful_restart.is_some()
+        }),
+    }
 }
 
 /// None of the sessions is in a state already.

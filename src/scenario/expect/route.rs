@@ -8,11 +8,19 @@ use crate::plan::of_topology::TEAMS_PREFIX;
 use crate::provider::reason;
 use crate::scenario::raw::RawExpect;
 use crate::scenario::stage::Stage;
-use crate::scenario::{Expect, RouteDirection, Speaker};
+use crate::scenario::{Expect, RouteDirection, Speaker, Standing};
 use crate::source::{Located, Mistakes, Names, Span, list};
 
-/// A route is there or not, or is accepted or refused.
-const STATES: [&str; 4] = ["present", "absent", "accepted", "refused"];
+/// A route is there or not, is accepted or refused, or stands so in a restart or a refresh.
+const STATES: [&str; 7] = [
+    "present",
+    "absent",
+    "accepted",
+    "refused",
+    "stale",
+    "fresh",
+    "refreshed",
+];
 
 pub(super) fn route(
     raw: &RawExpect,
@@ -33,6 +41,18 @@ pub(super) fn route(
         let message = "`reason` goes with a refused route";
         let diagnostic = mistakes.error(reason.span, message, "nothing is refused here");
         mistakes.push(diagnostic.help("write `state = \"refused\"`"));
+    }
+    let standing = raw
+        .state
+        .as_ref()
+        .and_then(|state| match state.value.as_str() {
+            "stale" => Some((state, Standing::Stale)),
+            "fresh" => Some((state, Standing::Fresh)),
+            "refreshed" => Some((state, Standing::Refreshed)),
+            _ => None,
+        });
+    if let Some((state, standing)) = standing {
+        return of_standing(raw, state, standing, prefix, table, stage, mistakes);
     }
     let (names, direction) = side(raw, table, mistakes)?;
     let sessions = match prefix {
@@ -97,6 +117,51 @@ fn side<'r>(
     }
 }
 
+/// How received routes stand in a restart or a refresh.
+fn of_standing(
+    raw: &RawExpect,
+    state: &Located<String>,
+    standing: Standing,
+    prefix: Option<Option<IpNet>>,
+    table: Span,
+    stage: &Stage<'_>,
+    mistakes: &mut Mistakes,
+) -> Option<Expect> {
+    let owner = format!("a route that is {}", state.value);
+    let from = received(raw, &owner, table, mistakes)?;
+    let prefix = prefix?;
+    let sessions = match prefix {
+        Some(prefix) => stage.sessions_of(Family::of(&prefix), from, mistakes)?,
+        None => stage.sessions(from, mistakes)?,
+    };
+    Some(Expect::RouteStanding {
+        prefix,
+        sessions,
+        standing,
+    })
+}
+
+/// The sessions from which a route was received, where nothing else makes sense.
+fn received<'r>(
+    raw: &'r RawExpect,
+    owner: &str,
+    table: Span,
+    mistakes: &mut Mistakes,
+) -> Option<&'r Located<Names>> {
+    let example = "from = \"…\"";
+    let from = mistakes.require(raw.from.as_ref(), table, owner, "from", example);
+    let wrong = [
+        ("to", raw.to.as_ref().map(|to| to.span)),
+        ("count", raw.count.map(|count| count.span)),
+    ];
+    for (key, span) in wrong {
+        let Some(span) = span else { continue };
+        let message = format!("`{key}` does not go with {owner}");
+        mistakes.push(mistakes.error(span, message, "not here"));
+    }
+    from
+}
+
 /// What the edge's policy makes of what the peer announces.
 fn of_policy(
     raw: &RawExpect,
@@ -107,17 +172,7 @@ fn of_policy(
     mistakes: &mut Mistakes,
 ) -> Option<Expect> {
     let owner = format!("a route that is {}", state.value);
-    let example = "from = \"…\"";
-    let from = mistakes.require(raw.from.as_ref(), table, &owner, "from", example);
-    let wrong = [
-        ("to", raw.to.as_ref().map(|to| to.span)),
-        ("count", raw.count.map(|count| count.span)),
-    ];
-    for (key, span) in wrong {
-        let Some(span) = span else { continue };
-        let message = format!("`{key}` does not go with {owner}");
-        mistakes.push(mistakes.error(span, message, "not here"));
-    }
+    let from = received(raw, &owner, table, mistakes);
     let accepted = state.value == "accepted";
     let reason = match &raw.reason {
         Some(reason) if accepted => {

@@ -25,7 +25,8 @@ pub(in crate::scenario) struct RawExpect {
     /// One member, such as "ams-1/1". With `state = "distributing"` or `"down"`.
     pub member: Option<Located<String>>,
     /// A prefix, or "any". With `from` or `to`, and `state = "present"` or `"absent"`, or `count`; with `from` and
-    /// `state = "accepted"` or `"refused"`; or with `at`, where it is looked for.
+    /// `state = "accepted"`, `"refused"`, `"stale"` (RFC 4724: its session is gone), `"fresh"` or `"refreshed"` (RFC 7313:
+    /// all was sent again); or with `at`, where it is looked for.
     pub route: Option<Located<String>>,
     /// The endpoint, or the prefix, for which Microsoft's WAN uses exactly the connections of `via`. With `at`: for which an
     /// edge, a router of the peer or "core" uses them; of the peer's the way to "teams", or to what Microsoft announces.
@@ -121,6 +122,9 @@ fn states() -> Vec<&'static str> {
         "absent",
         "accepted",
         "refused",
+        "stale",
+        "fresh",
+        "refreshed",
         "warned",
         "exceeded",
     ];

@@ -68,6 +68,8 @@ pub(super) struct RawStep {
     pub fail: Option<Located<RawFail>>,
     /// Mend it: a connection, a member such as "ams-1/1", an edge, a metro, or "all".
     pub repair: Option<Located<String>>,
+    /// Restart the BGP of a router of the peer, or of an edge: its name, or a table.
+    pub restart: Option<Located<TextOr<RawRestart>>>,
     /// Announce a prefix of the peer, or of Microsoft.
     pub announce: Option<Located<RawAnnounce>>,
     /// Withdraw a prefix of the peer, or of Microsoft.
@@ -106,12 +108,13 @@ pub(super) struct RawStep {
 }
 
 /// The keys of [`RawStep`] that do something.
-pub(super) const VERBS: [&str; 21] = [
+pub(super) const VERBS: [&str; 22] = [
     "settle",
     "send",
     "stop",
     "fail",
     "repair",
+    "restart",
     "announce",
     "withdraw",
     "drain",
@@ -201,6 +204,19 @@ pub(super) enum RawHow {
     Node,
     /// With `metro`: every edge of it crashes.
     Metro,
+}
+
+/// A router's BGP goes and comes back; its links and BFD stay.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RawRestart {
+    /// A router of the peer, or an edge.
+    #[schemars(required)]
+    pub router: Option<Located<String>>,
+    /// Its kernel goes on forwarding meanwhile, and it says so when it is back (RFC 4724).
+    pub graceful: Option<Located<bool>>,
+    /// How long it is gone; it is back at once if not given.
+    pub takes: Option<Located<Duration>>,
 }
 
 /// Who announces or withdraws.
