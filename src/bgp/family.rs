@@ -1,6 +1,7 @@
 //! Address families (RFC 4760): IPv4 and IPv6, unicast.
 
 use std::fmt;
+use std::ops::{Index, IndexMut};
 
 use ipnet::IpNet;
 
@@ -109,6 +110,31 @@ impl Families {
     /// The families of the set, in order.
     pub fn iter(self) -> impl Iterator<Item = Family> {
         Family::ALL.into_iter().filter(move |f| self.contains(*f))
+    }
+}
+
+/// Something for each family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ByFamily<T>([T; 2]);
+
+impl<T> ByFamily<T> {
+    /// All of it, in the order of [`Family::ALL`].
+    pub fn values(&self) -> impl Iterator<Item = &T> {
+        self.0.iter()
+    }
+}
+
+impl<T> Index<Family> for ByFamily<T> {
+    type Output = T;
+
+    fn index(&self, family: Family) -> &T {
+        &self.0[family as usize]
+    }
+}
+
+impl<T> IndexMut<Family> for ByFamily<T> {
+    fn index_mut(&mut self, family: Family) -> &mut T {
+        &mut self.0[family as usize]
     }
 }
 

@@ -54,7 +54,10 @@ pub struct RouterOptions {
     pub cluster_id: Option<Ipv4Addr>,
     /// How long a router that has restarted waits for its neighbours' routes before it chooses (RFC 4724, section 4.1).
     pub selection_deferral: Duration,
-    /// Bytes of memory the routes may take, about. The session that takes most is ended when it is more
+    /// How long routes are kept as stale at most, after the loss of a session (the stale timer of RFC 8538, section 4.1) or
+    /// while a neighbour sends everything again (RFC 7313, section 4).
+    pub stale: Duration,
+    /// Bytes of memory the routes may take, about, those told to neighbours included. The session that takes most is ended when it is more
     /// (Cease / Out of Resources).
     pub memory: usize,
 }
@@ -65,12 +68,13 @@ impl Default for RouterOptions {
             multipath_relax: true,
             cluster_id: None,
             selection_deferral: Duration::from_secs(120),
+            stale: Duration::from_secs(180),
             memory: 512 << 20,
         }
     }
 }
 
-/// How many routes a session may bring.
+/// How many routes of a family a session may bring, each family counted by itself (RFC 4486, section 4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MaximumPrefixes {
     /// So many; with one more the session is ended (Cease / Maximum Number of Prefixes Reached).
@@ -129,7 +133,8 @@ pub struct SessionSpec {
     pub reflector_client: bool,
     /// How many routes the neighbour may bring; `None` is any number, within [`RouterOptions::memory`].
     pub maximum_prefixes: Option<MaximumPrefixes>,
-    /// MinRouteAdvertisementInterval (RFC 4271, section 9.2.1.1); zero is off. It holds back withdrawals, too.
+    /// MinRouteAdvertisementInterval (RFC 4271, section 9.2.1.1); zero is off. Differs: the RFC counts withdrawals, too, but
+    /// here, as with most routers, a route that is gone is withdrawn at once.
     pub advertisement_interval: Duration,
     /// eBGP: a route with the community GRACEFUL_SHUTDOWN gets local preference 0, whatever `import` says (RFC 8326,
     /// section 4). Off unless given: a policy can say so, too, and then it is visible there.

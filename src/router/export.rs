@@ -54,20 +54,14 @@ pub(super) fn flush(
     sets: &mut AttributeSets,
     now: At,
 ) -> bool {
-    let mut wrote = false;
     if peer.advertise_at.is_some_and(|at| at > now) {
-        return false;
+        return withdraw(peer, ground, sets);
     }
-    let mut announced = false;
+    peer.rib_out.release();
+    let (mut wrote, mut announced) = (false, false);
     while peer.rib_out.is_pending() && peer.session.room() > 0 {
         let mut rib_out = std::mem::take(&mut peer.rib_out);
-        let mut export = Export {
-            peer,
-            ground,
-            sets,
-            several: rib_out.several(),
-            shapes: Shapes::default(),
-        };
+        let mut export = Export::new(peer, ground, sets, rib_out.several());
         let changes = rib_out.changes(BATCH, &ground.table.numbers, |number, prefix, routes| {
             export.routes(number, prefix, routes);
         });
@@ -122,6 +116,28 @@ fn take_malformed(
     taken
 }
 
+/// Writes the withdrawals that are due while nothing may be announced. True when something was written.
+fn withdraw(peer: &mut Peer, ground: Ground<'_>, sets: &mut AttributeSets) -> bool {
+    let mut wrote = false;
+    while peer.rib_out.is_queued() && peer.session.room() > 0 {
+        let mut rib_out = std::mem::take(&mut peer.rib_out);
+        let mut export = Export::new(peer, ground, sets, rib_out.several());
+        let mut routes = Vec::new();
+        let withdrawn = rib_out.withdrawals(BATCH, &ground.table.numbers, |number, prefix| {
+            routes.clear();
+            export.routes(number, prefix, &mut routes);
+            !routes.is_empty()
+        });
+        peer.rib_out = rib_out;
+        let Some((out, dialect)) = peer.session.writer() else {
+            break;
+        };
+        message::write_withdrawals(out, &withdrawn, dialect);
+        wrote |= !withdrawn.is_empty();
+    }
+    wrote
+}
+
 fn announce(
     out: &mut BytesMut,
     set: &Attributes,
@@ -149,7 +165,22 @@ struct Export<'a> {
     shapes: Shapes,
 }
 
-impl Export<'_> {
+impl<'a> Export<'a> {
+    fn new(
+        peer: &'a Peer,
+        ground: Ground<'a>,
+        sets: &'a mut AttributeSets,
+        several: Families,
+    ) -> Export<'a> {
+        Export {
+            peer,
+            ground,
+            sets,
+            several,
+            shapes: Shapes::default(),
+        }
+    }
+
     /// The routes to a prefix that the neighbour is told, with their path identifiers.
     fn routes(&mut self, number: Number, prefix: &IpNet, routes: &mut Vec<(u32, Arc<Attributes>)>) {
         let (peer, table) = (self.peer, self.ground.table);

@@ -21,6 +21,8 @@ use crate::record::Fact;
 
 /// The receiver's own cluster is in the CLUSTER_LIST (RFC 4456, section 8).
 pub const OWN_CLUSTER: &str = "own-cluster-in-list";
+/// The next hop is an address of the receiver (RFC 4271, sections 5.1.3 and 6.3).
+pub const OWN_NEXT_HOP: &str = "own-next-hop";
 /// More paths of one prefix than are kept.
 pub const TOO_MANY_PATHS: &str = "too-many-paths";
 
@@ -101,12 +103,14 @@ impl Router {
         }
     }
 
-    /// Why routes with these attributes are malformed for this session: RFC 4271, section 6.3, with the treatment of
-    /// RFC 7606, section 3; RFC 4456, section 8.
+    /// Why routes with these attributes are to be ignored on this session: RFC 4271, section 6.3, for the AS path with the
+    /// treatment of RFC 7606, section 7.2; RFC 4456, section 8.
     fn unfit(&self, index: usize, set: &Attributes) -> Option<(&'static str, &'static str)> {
         let peer = &self.peers[index];
         if !peer.internal && set.as_path.first() != Some(&peer.spec.peer_asn) {
             Some((MALFORMED, "AS path does not begin with the peer's AS"))
+        } else if self.peers.iter().any(|p| p.spec.local == set.next_hop) {
+            Some((OWN_NEXT_HOP, "the next hop is ourselves"))
         } else if peer.internal && set.originator_id == Some(self.config.router_id) {
             Some((OWN_AS, "our own route, reflected"))
         } else if peer.internal && set.cluster_list.contains(&self.cluster_id()) {

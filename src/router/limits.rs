@@ -1,8 +1,9 @@
-//! How much a neighbour may bring: routes of a session, and memory of the router.
+//! How much a neighbour may bring: routes of each family, and memory of the router.
 //!
 //! **Invariant:** whoever brings too much loses its own session, and nobody else anything.
 
 use super::{Router, session};
+use crate::bgp::family::Family;
 use crate::bgp::notification::Notification;
 use crate::record::Fact;
 
@@ -11,7 +12,7 @@ const OUT_OF_RESOURCES: (u8, u8) = (6, 8);
 /// How long the session rests that took too much memory.
 const REST: std::time::Duration = std::time::Duration::from_secs(300);
 
-/// The routes of a session, by how many it may bring.
+/// The routes of a family, by how many a session may bring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(super) enum Brought {
     /// Nothing to speak of.
@@ -24,11 +25,19 @@ pub(super) enum Brought {
 }
 
 impl Router {
-    /// Looks at the number of a session's routes after an UPDATE.
+    /// Looks at the numbers of a session's routes after an UPDATE.
     pub(super) fn limit_prefixes(&mut self, index: usize) {
-        let received = self.table.sources[index].received;
+        if self.peers[index].spec.maximum_prefixes.is_some() {
+            for family in Family::ALL {
+                self.limit_prefixes_of(index, family);
+            }
+        }
+    }
+
+    fn limit_prefixes_of(&mut self, index: usize, family: Family) {
+        let received = self.table.sources[index].received[family];
         let peer = &mut self.peers[index];
-        let Some(maximum) = peer.spec.maximum_prefixes else {
+        let Some(maximum) = peer.spec.maximum_prefixes.filter(|_| !peer.ended) else {
             return;
         };
         let share = u64::from(maximum.limit) * u64::from(maximum.warn_at);
@@ -37,7 +46,7 @@ impl Router {
             _ if u64::from(received) * 100 >= share => Brought::Much,
             _ => Brought::Little,
         };
-        let before = std::mem::replace(&mut peer.brought, brought);
+        let before = std::mem::replace(&mut peer.brought[family], brought);
         if brought > before {
             self.facts.push(Fact::MaximumPrefixes {
                 router: self.config.name.clone(),
@@ -47,8 +56,6 @@ impl Router {
             });
         }
         if brought == Brought::TooMuch && !maximum.warning_only {
-            let family = peer.families.iter().next();
-            let family = family.unwrap_or(crate::bgp::family::Family::Ipv4Unicast);
             let notification = Notification::maximum_prefixes(family, maximum.limit);
             self.end(index, notification, maximum.restart_after);
         }
@@ -57,11 +64,11 @@ impl Router {
     /// Ends the session that takes most when the routes take more memory than they may.
     pub(super) fn limit_memory(&mut self) {
         let limit = self.config.options.memory;
-        if self.table.bytes() + self.sets.bytes() <= limit {
+        if self.bytes() <= limit {
             return;
         }
         self.sets.sweep();
-        if self.table.bytes() + self.sets.bytes() <= limit {
+        if self.bytes() <= limit {
             return;
         }
         let shares = self.table.shares(self.peers.len());
@@ -71,6 +78,12 @@ impl Router {
         };
         let (code, subcode) = OUT_OF_RESOURCES;
         self.end(most, Notification::new(code, subcode), Some(REST));
+    }
+
+    /// Bytes of memory the routes take, about.
+    fn bytes(&self) -> usize {
+        let told = self.peers.iter().map(|peer| peer.rib_out.bytes());
+        self.table.bytes(told) + self.sets.bytes()
     }
 
     fn end(

@@ -18,7 +18,11 @@ impl Router {
     /// Whether a session's routes came to the share of [`super::MaximumPrefixes`] from which on it is told.
     pub fn is_warned(&self, session: SessionIndex) -> bool {
         let peer = self.peers.get(session.index());
-        peer.is_some_and(|peer| peer.brought > Brought::Little)
+        peer.is_some_and(|peer| {
+            peer.brought
+                .values()
+                .any(|&brought| brought > Brought::Little)
+        })
     }
 
     /// When a session that is being shut down gracefully is stopped (RFC 8326).

@@ -5,7 +5,7 @@
 use super::io::{Fib, Output};
 use super::table::{Path, SetId};
 use super::{Router, SessionIndex};
-use crate::bgp::family::{Families, Family};
+use crate::bgp::family::{ByFamily, Families, Family};
 use crate::bgp::hash::Map;
 use crate::bgp::rib::numbers::Number;
 use crate::bgp::session::Graceful;
@@ -24,26 +24,37 @@ impl Router {
         peer.up = false;
         peer.reset(Families::NONE);
         let kept = graceful.map_or(Families::NONE, |graceful| graceful.families);
-        let session = peer.index;
         if kept.is_empty() {
             self.void(index, why);
             return self.tell_stale(index, 0, why);
         }
-        // What was stale already has had its time (RFC 4724, section 4.2).
+        let again = graceful.is_some_and(|graceful| graceful.again);
         for family in Family::ALL {
-            if kept.contains(family) {
-                self.sweep_stale(index, family, why);
-            } else {
+            if !kept.contains(family) {
                 self.drop_paths(index, why, |number, _| number.family() == family);
+            } else if !again {
+                // What was stale already has had its time (RFC 4724, section 4.2).
+                self.sweep_stale(index, family, why);
             }
         }
-        self.table.mark_stale(session, kept);
+        self.mark_stale(index, kept);
         let stay = self.table.sources[index].held;
         self.tell_stale(index, stay, why);
     }
 
+    /// All routes of some families are stale from now on, for a limited time.
+    pub(super) fn mark_stale(&mut self, index: usize, families: Families) {
+        let until = self.now + self.config.options.stale;
+        let peer = &mut self.peers[index];
+        for family in families.iter() {
+            peer.stale_until[family].get_or_insert(until);
+        }
+        self.table.mark_stale(peer.index, families);
+    }
+
     /// All routes of a session are void.
     pub(super) fn void(&mut self, index: usize, why: &str) {
+        self.peers[index].stale_until = ByFamily::default();
         if self.table.sources[index].held == 0 {
             return;
         }
@@ -56,6 +67,7 @@ impl Router {
 
     /// Stale routes of a session that did not come again are gone.
     pub(super) fn sweep_stale(&mut self, index: usize, family: Family, why: &str) {
+        self.peers[index].stale_until[family] = None;
         self.drop_paths(index, why, |number, path| {
             path.stale && number.family() == family
         });

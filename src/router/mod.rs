@@ -32,7 +32,7 @@ pub use config::{
     MaximumPrefixes, NextHopSelf, Originated, OriginatedAttributes, RouterConfig, RouterOptions,
     Scope, SessionIndex, SessionSpec, Sessions,
 };
-pub use import::{OWN_CLUSTER, TOO_MANY_PATHS};
+pub use import::{OWN_CLUSTER, OWN_NEXT_HOP, TOO_MANY_PATHS};
 pub use io::{Conn, Direction, Fib, Input, NextHop, Output};
 pub use monitored::{Monitored, Observed};
 pub use secret::{Secret, SecretError};
@@ -182,6 +182,7 @@ impl Router {
                     due.then_some(To::Deadline)
                 });
                 self.stop_drained(now);
+                self.sweep_overdue(now);
             }
             Input::StartSession { session } => {
                 self.set_stopped(session, false);
@@ -354,7 +355,7 @@ impl Router {
     }
 
     fn crash(&mut self, now: At) {
-        self.deferral = None;
+        self.forget_kept();
         self.all(now, |_| Some(session::Input::Crash));
         for number in self.table.clear() {
             let prefix = self.table.numbers.prefix(number);
@@ -421,14 +422,20 @@ impl Router {
 
     /// Writes what a neighbour must be told, as far as there is room.
     fn flush(&mut self, now: At, index: usize) {
-        let ground = Ground {
-            table: &self.table,
-            relations: &self.relations,
-            asn: self.config.asn,
-            cluster_id: self.cluster_id(),
-        };
-        let mut wrote = export::flush(&mut self.peers[index], ground, &mut self.sets, now);
-        wrote |= self.mark_refreshed(now, index);
+        let mut wrote = false;
+        loop {
+            let ground = Ground {
+                table: &self.table,
+                relations: &self.relations,
+                asn: self.config.asn,
+                cluster_id: self.cluster_id(),
+            };
+            wrote |= export::flush(&mut self.peers[index], ground, &mut self.sets, now);
+            wrote |= self.mark_refreshed(now, index);
+            if !self.begin_refreshes(now, index) {
+                break;
+            }
+        }
         if wrote {
             self.drain(index);
         }
@@ -438,7 +445,11 @@ impl Router {
     fn count(&mut self, index: usize) {
         let peer = &mut self.peers[index];
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        let received = self.table.sources.get(index).map_or(0, |s| s.received);
+        let received = self
+            .table
+            .sources
+            .get(index)
+            .map_or(0, Source::all_received);
         let counts = (received, count(peer.rib_out.len()));
         if counts == peer.counted {
             return;

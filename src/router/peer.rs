@@ -12,7 +12,7 @@ use super::export::Relation;
 use super::limits::Brought;
 use super::table::Table;
 use crate::bgp::attributes::Attributes;
-use crate::bgp::family::Families;
+use crate::bgp::family::{ByFamily, Families};
 use crate::bgp::message::malformed::Malformation;
 use crate::bgp::rib::AdjRibOut;
 use crate::bgp::rib::numbers::{Number, Numbered};
@@ -47,12 +47,22 @@ pub(super) struct Peer {
     pub refreshing: Families,
     /// How many of its routes outlived its loss, as it was told last.
     pub stale: u32,
+    /// Those whose refresh waits for the End-of-RIB marker of the first time.
+    pub refresh_later: Families,
+    /// The neighbour announced the graceful restart capability, and so sends End-of-RIB markers.
+    pub restarts: bool,
+    /// Families whose marker came.
+    pub ended_ribs: Families,
+    /// Families of which the neighbour sends everything again, up to a mark (RFC 7313).
+    pub refreshed: Families,
+    /// When what is stale goes at the latest.
+    pub stale_until: ByFamily<Option<At>>,
     /// The routes are about to go: when the session is to be shut down, and with which words (RFC 8326).
     pub draining: Option<(At, String)>,
     /// Nothing is announced before (RFC 4271, section 9.2.1.1).
     pub advertise_at: Option<At>,
     /// What was last told of the number of its routes.
-    pub brought: Brought,
+    pub brought: ByFamily<Brought>,
     /// The session is being ended for what it brought: nothing more is taken from it.
     pub ended: bool,
     /// The numbers of routes received and advertised that were recorded last.
@@ -112,9 +122,14 @@ impl Peer {
             add_path: Families::NONE,
             refreshing: Families::NONE,
             stale: 0,
+            refresh_later: Families::NONE,
+            restarts: false,
+            ended_ribs: Families::NONE,
+            refreshed: Families::NONE,
+            stale_until: ByFamily::default(),
             draining: None,
             advertise_at: None,
-            brought: Brought::default(),
+            brought: ByFamily::default(),
             ended: false,
             counted: (0, 0),
         }
@@ -160,8 +175,11 @@ impl Peer {
     pub fn reset(&mut self, add_path_send: Families) {
         self.rib_out.clear(add_path_send);
         self.refreshing = Families::NONE;
+        self.refresh_later = Families::NONE;
+        self.ended_ribs = Families::NONE;
+        self.refreshed = Families::NONE;
         self.advertise_at = None;
-        self.brought = Brought::default();
+        self.brought = ByFamily::default();
         self.ended = false;
     }
 
@@ -177,7 +195,8 @@ impl Peer {
     pub fn deadline(&self) -> Option<At> {
         let waits = self.advertise_at.filter(|_| self.rib_out.is_pending());
         let draining = self.draining.as_ref().map(|(at, _)| *at);
-        waits.into_iter().chain(draining).min()
+        let stale = self.stale_until.values().flatten().copied();
+        waits.into_iter().chain(draining).chain(stale).min()
     }
 
     /// The next UPDATE that tells of a prefix is malformed; it is told even if it was told so already.

@@ -27,11 +27,12 @@ impl Router {
                 self.record_all_withdrawn(index, "restart");
             }
         }
-        self.deferral = None;
         let gone = self.table.clear();
         if forwarding {
+            self.deferral = None;
             self.outputs.push_back(Output::Fib(Fib::Keep));
         } else {
+            self.forget_kept();
             for number in gone {
                 let prefix = self.table.numbers.prefix(number);
                 self.outputs.push_back(Output::Fib(Fib::Remove { prefix }));
@@ -45,6 +46,13 @@ impl Router {
             }
         }
         self.halted = true;
+    }
+
+    /// What the kernel kept over a restart that is not over is nobody's any more.
+    pub(super) fn forget_kept(&mut self) {
+        if self.deferral.take().is_some() || self.halted {
+            self.outputs.push_back(Output::Fib(Fib::Sweep));
+        }
     }
 
     /// The router is back with the kernel routes it had: its sessions begin anew.
@@ -82,6 +90,7 @@ impl Router {
         peer.families = dialect.families;
         peer.add_path = dialect.add_path_receive;
         peer.reset(dialect.add_path_send);
+        peer.restarts = graceful.is_some();
         let session = peer.index;
         let source = &mut self.table.sources[index];
         let renamed = std::mem::replace(&mut source.peer_id, negotiated.peer_id);
@@ -111,6 +120,7 @@ impl Router {
 
     /// The End-of-RIB marker of a family came.
     pub(super) fn ended_rib(&mut self, index: usize, family: Family) {
+        self.peers[index].ended_ribs.insert(family);
         let why = "not announced again after the restart";
         self.sweep_stale(index, family, why);
         self.tell_stale(index, 0, "end-of-RIB");
@@ -172,9 +182,29 @@ impl Router {
         }
     }
 
+    /// Routes that were stale for too long are gone (RFC 8538, section 4.1; RFC 7313, section 4).
+    pub(super) fn sweep_overdue(&mut self, now: At) {
+        for index in 0..self.peers.len() {
+            for family in Family::ALL {
+                let due = self.peers[index].stale_until[family];
+                if due.is_some_and(|at| at <= now) {
+                    self.peers[index].refreshed.remove(family);
+                    let why = "stale for too long";
+                    self.sweep_stale(index, family, why);
+                    self.tell_stale(index, 0, why);
+                }
+            }
+        }
+    }
+
     /// The neighbour wants everything of a family again.
     pub(super) fn refresh(&mut self, now: At, index: usize, family: Family, demarcated: bool) {
         let peer = &mut self.peers[index];
+        if demarcated && peer.rib_out.owes_end_of_rib() {
+            // RFC 7313, section 4: no mark before the End-of-RIB marker.
+            peer.refresh_later.insert(family);
+            return;
+        }
         // However often it is asked for before it is done, it begins once.
         if demarcated && !peer.refreshing.contains(family) {
             let mark = RefreshMark::Begin;
@@ -185,7 +215,8 @@ impl Router {
         peer.rib_out.resend(family);
     }
 
-    /// The neighbour begins or ends to send everything of a family again.
+    /// The neighbour begins or ends to send everything of a family again (RFC 7313, section 4). One that restarts
+    /// gracefully may begin only after its End-of-RIB marker: what is stale until then must not be taken for refreshed.
     pub(super) fn refresh_marked(&mut self, index: usize, family: Family, mark: RefreshMark) {
         if self.peers[index].spec.record_routes {
             self.facts.push(Fact::RouteRefresh {
@@ -197,13 +228,32 @@ impl Router {
                 },
             });
         }
+        let peer = &mut self.peers[index];
         match mark {
+            RefreshMark::Begin if peer.restarts && !peer.ended_ribs.contains(family) => {}
             RefreshMark::Begin => {
-                let session = self.peers[index].index;
-                self.table.mark_stale(session, family.into());
+                peer.refreshed.insert(family);
+                self.mark_stale(index, family.into());
             }
-            RefreshMark::End => self.sweep_stale(index, family, "not announced again by a refresh"),
+            RefreshMark::End if peer.refreshed.contains(family) => {
+                peer.refreshed.remove(family);
+                self.sweep_stale(index, family, "not announced again by a refresh");
+            }
+            // There was no beginning.
+            RefreshMark::End => {}
         }
+    }
+
+    /// Begins the refreshes that waited for the End-of-RIB marker; true when there was one.
+    pub(super) fn begin_refreshes(&mut self, now: At, index: usize) -> bool {
+        let peer = &mut self.peers[index];
+        if peer.refresh_later.is_empty() || peer.rib_out.owes_end_of_rib() {
+            return false;
+        }
+        for family in std::mem::take(&mut peer.refresh_later).iter() {
+            self.refresh(now, index, family, true);
+        }
+        true
     }
 
     /// Marks the end of refreshes that are written; true when there was one.

@@ -1,8 +1,10 @@
 //! Routers joined in memory, in virtual time.
 
+pub mod bed;
 mod features;
 mod naive;
 pub mod net;
 mod pair;
 mod policy;
 mod roles;
+mod stale;

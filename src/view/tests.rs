@@ -1,6 +1,5 @@
 //! Views of routers joined in memory, as their JSON; and that it is what the schema says.
 
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -10,37 +9,20 @@ use crate::bgp::family::{Families, Family};
 use crate::bgp::message::GracefulRestart;
 use crate::bgp::policy::{Match, Policy, PrefixSet, Rule, Verdict};
 use crate::record::{Entry, Fact};
+use crate::router::tests::bed::{end, router};
 use crate::router::tests::net::{Net, ms, net};
 use crate::router::{
-    Input, MaximumPrefixes, Originated, OriginatedAttributes, Router, RouterConfig, RouterOptions,
-    SessionIndex, SessionSpec, Sessions,
+    Input, MaximumPrefixes, Originated, OriginatedAttributes, Router, RouterConfig, SessionIndex,
+    Sessions,
 };
 use crate::time::At;
 
 const REFUSED: &str = "203.0.113.0/24";
 
-fn config(name: &str, asn: u32, id: u8, sessions: Vec<SessionSpec>) -> RouterConfig {
-    RouterConfig {
-        name: name.to_owned(),
-        asn,
-        router_id: Ipv4Addr::new(10, 0, 0, id),
-        sessions,
-        originate: Vec::new(),
-        multipath: 8,
-        options: RouterOptions::default(),
-    }
-}
-
-/// One end of link `link`.
-fn end(name: &str, link: u8, side: u8, asn: u32) -> SessionSpec {
-    let address = |side| Ipv4Addr::new(10, 9, link, side);
-    SessionSpec::new(name, name, address(side), address(1 - side), 31, asn)
-}
-
 /// An edge that tells a route with this path behind its own AS.
 fn edge(n: u8, told: &[(&str, &[u32])]) -> RouterConfig {
     let name = format!("ams-{n}");
-    let mut edge = config(&format!("edge-{n}"), 8075, n, vec![end(&name, n, 1, 64500)]);
+    let mut edge = router(&format!("edge-{n}"), 8075, n, vec![end(&name, n, 1, 64500)]);
     edge.originate = told
         .iter()
         .map(|(prefix, path)| Originated {
@@ -65,7 +47,7 @@ pub(crate) fn two_edges() -> Net {
         (REFUSED, &[65000]),
     ];
     let longer: [(&str, &[u32]); 2] = [("198.18.0.0/24", &[3356]), ("198.18.1.0/24", &[])];
-    let mut pe = config(
+    let mut pe = router(
         "pe",
         64500,
         9,
@@ -99,7 +81,7 @@ pub(crate) fn three_neighbours() -> Net {
     far.capabilities.add_path_send = family;
     far.advertisement_interval = ms(5_000);
     let sessions = vec![end("ams-1", 1, 0, 8075), end("ams-2", 2, 0, 8075), far];
-    let mut pe = config("pe", 64500, 9, sessions);
+    let mut pe = router("pe", 64500, 9, sessions);
     pe.sessions[0].maximum_prefixes = Some(MaximumPrefixes {
         limit: 3,
         warn_at: 60,
@@ -112,7 +94,7 @@ pub(crate) fn three_neighbours() -> Net {
         pe,
         edge(1, &told),
         edge(2, &told),
-        config("far", 64510, 3, vec![up]),
+        router("far", 64510, 3, vec![up]),
     ];
     for router in [0, 1] {
         configs[router].sessions[0].capabilities.graceful_restart = Some(GracefulRestart {

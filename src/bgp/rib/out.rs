@@ -25,6 +25,8 @@ pub struct AdjRibOut {
     /// Number of routes announced.
     count: usize,
     queue: VecDeque<Number>,
+    /// Looked at while nothing could be announced, and to be looked at again when that is over.
+    held: Vec<Number>,
     end_of_rib: bool,
     /// Prefixes that are told again when they are looked at, even if they were told so.
     renewed: Vec<Number>,
@@ -38,6 +40,7 @@ pub struct AdjRibOut {
 struct Told {
     set: Option<Arc<Attributes>>,
     queued: bool,
+    held: bool,
 }
 
 /// What a neighbour must be told.
@@ -71,6 +74,14 @@ impl Gathered {
 }
 
 impl AdjRibOut {
+    /// Bytes of memory a route takes here, about, besides its attributes.
+    pub const PER_ROUTE: usize = size_of::<Told>() + size_of::<Number>();
+
+    /// Bytes of memory it takes, about, without attributes.
+    pub fn bytes(&self) -> usize {
+        self.count.max(self.queue.len() + self.held.len()) * AdjRibOut::PER_ROUTE
+    }
+
     /// Forgets everything: the session is down, or begins with several paths of a prefix in these families.
     pub fn clear(&mut self, add_path: Families) {
         *self = AdjRibOut {
@@ -91,7 +102,7 @@ impl AdjRibOut {
 
     /// Whether the End-of-RIB marker is due now; only once.
     pub fn take_end_of_rib(&mut self) -> bool {
-        self.queue.is_empty() && std::mem::take(&mut self.end_of_rib)
+        self.queue.is_empty() && self.held.is_empty() && std::mem::take(&mut self.end_of_rib)
     }
 
     /// The prefix may have changed. However often it does, it is looked at once.
@@ -114,9 +125,59 @@ impl AdjRibOut {
         place.map(|place| self.renewed.swap_remove(place)).is_some()
     }
 
-    /// Whether there is something to look at, or a marker to send.
+    /// Whether there is something to look at, now or when announcing is allowed again, or a marker to send.
     pub fn is_pending(&self) -> bool {
-        !self.queue.is_empty() || self.end_of_rib
+        self.is_queued() || !self.held.is_empty() || self.end_of_rib
+    }
+
+    /// Whether there is something to look at now.
+    pub fn is_queued(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
+    /// Whether the End-of-RIB marker is still to come.
+    pub fn owes_end_of_rib(&self) -> bool {
+        self.end_of_rib
+    }
+
+    /// Takes up to `limit` queued prefixes and says which withdrawals are due, while nothing may be announced (RFC 4271,
+    /// section 9.2.1.1): a prefix that has a route is held back until [`AdjRibOut::release`].
+    pub fn withdrawals(
+        &mut self,
+        limit: usize,
+        numbers: &Numbers,
+        mut has_route: impl FnMut(Number, &IpNet) -> bool,
+    ) -> Vec<Nlri> {
+        let mut withdrawn = Vec::new();
+        for _ in 0..limit {
+            let Some(number) = self.queue.pop_front() else {
+                break;
+            };
+            let prefix = numbers.prefix(number);
+            let told = self.told.place(number);
+            told.queued = false;
+            if has_route(number, &prefix) {
+                if !std::mem::replace(&mut told.held, true) {
+                    self.held.push(number);
+                }
+            } else if told.set.take().is_some() {
+                self.count -= 1;
+                withdrawn.push(prefix.into());
+            } else if let Some(paths) = self.paths.remove(&number) {
+                self.count -= paths.len();
+                let gone = paths.iter().map(|&(path_id, _)| Nlri { prefix, path_id });
+                withdrawn.extend(gone);
+            }
+        }
+        withdrawn
+    }
+
+    /// Announcing is allowed again.
+    pub fn release(&mut self) {
+        for number in std::mem::take(&mut self.held) {
+            self.told.place(number).held = false;
+            self.queue(number);
+        }
     }
 
     /// Everything of a family is to be sent again (RFC 2918). What was told stays known, so that a route which is gone
@@ -274,7 +335,7 @@ impl AdjRibOut {
     /// Whether a prefix is known here: told, or to be looked at.
     pub fn knows(&self, number: Number) -> bool {
         let told = self.told.get(number);
-        told.is_some_and(|told| told.queued || told.set.is_some())
+        told.is_some_and(|told| told.queued || told.held || told.set.is_some())
             || self.paths.contains_key(&number)
     }
 

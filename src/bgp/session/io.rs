@@ -65,6 +65,8 @@ pub struct Graceful {
     pub families: Families,
     /// The restart time: [`Output::RestartOver`] comes when the neighbour is not back by then.
     pub time: Duration,
+    /// What is stale from an earlier loss stays so, too: the N bit was exchanged (RFC 8538, section 4.1).
+    pub again: bool,
 }
 
 /// What happened to a session.

@@ -132,11 +132,14 @@ impl Session {
         }
         let dialect = reads.dialect(&theirs, self.is_internal());
         let both = ours.graceful_restart.zip(theirs.graceful_restart);
+        let notification =
+            both.is_some_and(|(ours, theirs)| ours.notification && theirs.notification);
         let graceful = both.and_then(|(_, theirs)| {
             let families = theirs.families.and(dialect.families);
             (!families.is_empty()).then(|| Graceful {
                 families,
                 time: Duration::from_secs(theirs.time.into()),
+                again: notification,
             })
         });
         Negotiated {
@@ -145,8 +148,7 @@ impl Session {
             hold: (hold > 0).then(|| Duration::from_secs(hold)),
             dialect,
             graceful,
-            graceful_notification: graceful.is_some()
-                && both.is_some_and(|(ours, theirs)| ours.notification && theirs.notification),
+            graceful_notification: graceful.is_some() && notification,
             capabilities: theirs,
         }
     }

@@ -24,7 +24,8 @@ use super::config::SessionIndex;
 use super::peer::Peer;
 use crate::bgp::attributes::Attributes;
 use crate::bgp::decision::{self, Candidate, Multipath};
-use crate::bgp::family::Families;
+use crate::bgp::family::{ByFamily, Families, Family};
+use crate::bgp::rib::AdjRibOut;
 use crate::bgp::rib::numbers::{Number, Numbered, Numbers};
 
 /// In the place of attributes that every usable path has.
@@ -76,7 +77,7 @@ pub(super) struct Source {
     /// Number of its paths, those included that count as withdrawn.
     pub held: u32,
     /// Number of routes in its Adj-RIB-In.
-    pub received: u32,
+    pub received: ByFamily<u32>,
 }
 
 /// What was there before a change.
@@ -107,7 +108,7 @@ impl Table {
             .map(|(place, _)| place)
             .next();
         if let Some(source) = self.sources.get_mut(path.session.index()) {
-            source.count(&path, 1);
+            source.count(number.family(), &path, 1);
         }
         let Some(place) = place else {
             self.paths.add(&mut entry.first, path);
@@ -115,7 +116,7 @@ impl Table {
         };
         let was_best = entry.best == place;
         let path = self.paths.replace(place, path);
-        self.uncount(path.as_ref());
+        self.uncount(number.family(), path.as_ref());
         Before { path, was_best }
     }
 
@@ -141,15 +142,15 @@ impl Table {
             entry.best = PathRef::NONE;
         }
         let path = self.paths.remove(&mut entry.first, place);
-        self.uncount(path.as_ref());
+        self.uncount(number.family(), path.as_ref());
         Before { path, was_best }
     }
 
-    fn uncount(&mut self, path: Option<&Path>) {
+    fn uncount(&mut self, family: Family, path: Option<&Path>) {
         if let Some(path) = path
             && let Some(source) = self.sources.get_mut(path.session.index())
         {
-            source.count(path, -1);
+            source.count(family, path, -1);
         }
     }
 
@@ -196,9 +197,15 @@ impl Table {
         shares
     }
 
-    /// Bytes of memory the table takes, about, without attributes.
-    pub fn bytes(&self) -> usize {
-        self.paths.len() * size_of::<Path>() + self.numbers.len() * 48
+    /// Bytes of memory the table takes, about, without attributes; with what `told` Adj-RIB-Outs take, as far as they
+    /// have paths to tell: what they still have to withdraw is nobody's any more.
+    pub fn bytes(&self, told: impl Iterator<Item = usize>) -> usize {
+        let (mut bytes, mut most) = (0, 0);
+        for adj_rib_out in told {
+            bytes += adj_rib_out;
+            most += self.paths.len() * AdjRibOut::PER_ROUTE;
+        }
+        self.paths.len() * size_of::<Path>() + self.numbers.len() * 48 + bytes.min(most)
     }
 
     /// The paths of a prefix.
@@ -266,7 +273,7 @@ impl Table {
         self.hops = Hops::default();
         self.used = 0;
         for source in &mut self.sources {
-            (source.held, source.received) = (0, 0);
+            (source.held, source.received) = (0, ByFamily::default());
         }
         let numbers: Vec<Number> = entries
             .iter()
@@ -295,14 +302,20 @@ impl Source {
             peer_id: Ipv4Addr::UNSPECIFIED,
             peer_address: peer.spec.peer,
             held: 0,
-            received: 0,
+            received: ByFamily::default(),
         }
     }
 
-    fn count(&mut self, path: &Path, by: i32) {
+    /// Number of routes in its Adj-RIB-In, of all families.
+    pub fn all_received(&self) -> u32 {
+        self.received.values().sum()
+    }
+
+    fn count(&mut self, family: Family, path: &Path, by: i32) {
         self.held = self.held.saturating_add_signed(by);
         if path.received.is_some() {
-            self.received = self.received.saturating_add_signed(by);
+            let received = &mut self.received[family];
+            *received = received.saturating_add_signed(by);
         }
     }
 }

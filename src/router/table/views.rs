@@ -79,7 +79,7 @@ impl<'a> AdjRibIn<'a> {
     /// Number of routes, without those that count as withdrawn.
     pub fn len(self) -> usize {
         let source = self.table.sources.get(self.session.index());
-        source.map_or(0, |source| source.received as usize)
+        source.map_or(0, |source| source.all_received() as usize)
     }
 
     /// Whether there is none.

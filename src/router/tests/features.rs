@@ -3,45 +3,20 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use super::net::{Net, ms, net};
+use super::bed::{end, graceful, originated, router};
+use super::net::{Net, ms};
 use crate::bgp::family::{Families, Family};
-use crate::bgp::message::{GracefulRestart, Role};
+use crate::bgp::message::Role;
 use crate::bgp::session::State;
 use crate::record::Fact;
 use crate::router::{
-    Input, MaximumPrefixes, NextHopSelf, Originated, OriginatedAttributes, RouterConfig,
-    RouterOptions, SessionIndex, SessionSpec, Sessions,
+    Input, MaximumPrefixes, NextHopSelf, Originated, OriginatedAttributes, SessionIndex,
+    SessionSpec, Sessions,
 };
 
 const FIRST: SessionIndex = SessionIndex(0);
 const A: &str = "198.51.100.0/24";
 const B: &str = "203.0.113.0/24";
-
-fn router(name: &str, asn: u32, id: u8, sessions: Vec<SessionSpec>) -> RouterConfig {
-    RouterConfig {
-        name: name.to_owned(),
-        asn,
-        router_id: Ipv4Addr::new(10, 0, 0, id),
-        sessions,
-        originate: Vec::new(),
-        multipath: 8,
-        options: RouterOptions::default(),
-    }
-}
-
-/// One end of a link: side 0 or 1.
-fn end(name: &str, link: u8, side: u8, peer_asn: u32) -> SessionSpec {
-    let address = |side| Ipv4Addr::new(10, 9, link, side);
-    SessionSpec::new(name, name, address(side), address(1 - side), 31, peer_asn)
-}
-
-fn originated(prefix: &str) -> Originated {
-    Originated {
-        prefix: net(prefix),
-        attributes: OriginatedAttributes::default(),
-        sessions: Sessions::All,
-    }
-}
 
 /// `a` announces A and B over the only session to `b`; each end's session is changed by a function.
 fn pair(change: impl Fn(&mut SessionSpec, &mut SessionSpec)) -> Net {
@@ -54,17 +29,6 @@ fn pair(change: impl Fn(&mut SessionSpec, &mut SessionSpec)) -> Net {
     net.start();
     net.run(ms(200));
     net
-}
-
-fn graceful(spec: &mut SessionSpec) {
-    let families = Families::from(Family::Ipv4Unicast);
-    spec.capabilities.graceful_restart = Some(GracefulRestart {
-        restarting: false,
-        notification: false,
-        time: 120,
-        families,
-        preserved: families,
-    });
 }
 
 fn refusals(net: &Net) -> Vec<String> {
@@ -83,8 +47,8 @@ fn stale(net: &Net) -> usize {
 #[test]
 fn a_neighbour_that_restarts_keeps_its_routes_until_it_told_all_that_is_left() {
     let mut net = pair(|a, b| {
-        graceful(a);
-        graceful(b);
+        graceful(a, false);
+        graceful(b, false);
     });
     assert_eq!(net.fibs[1].len(), 2);
     net.fib_log.clear();
@@ -104,8 +68,8 @@ fn a_neighbour_that_restarts_keeps_its_routes_until_it_told_all_that_is_left() {
 #[test]
 fn what_is_kept_of_a_neighbour_is_void_when_it_does_not_come_back() {
     let mut net = pair(|a, b| {
-        graceful(a);
-        graceful(b);
+        graceful(a, false);
+        graceful(b, false);
     });
     net.input(0, Input::Crash);
     net.run(ms(100));
@@ -118,8 +82,8 @@ fn what_is_kept_of_a_neighbour_is_void_when_it_does_not_come_back() {
 fn a_restarted_router_tells_nothing_before_it_heard_everything() {
     // `b` restarts; `a` sends it everything again, and only then it chooses.
     let mut net = pair(|a, b| {
-        graceful(a);
-        graceful(b);
+        graceful(a, false);
+        graceful(b, false);
     });
     let preserved = Families::from(Family::Ipv4Unicast);
     net.fib_log.clear();
@@ -332,6 +296,32 @@ fn whoever_takes_too_much_memory_loses_its_session_and_nobody_else_does() {
     assert_eq!(net.fibs[0].len(), 1);
     assert_eq!(net.state("hub", "y"), State::Established);
     assert_ne!(net.state("hub", "x"), State::Established);
+}
+
+#[test]
+fn what_is_told_to_many_takes_memory_too() {
+    let ended = |listeners: u8| {
+        let mut sessions = vec![end("x", 1, 0, 64500)];
+        let mut all = Vec::new();
+        for n in 0..listeners {
+            sessions.push(end(&format!("l{n}"), 10 + n, 0, 64510));
+            let hub = end("hub", 10 + n, 1, 8075);
+            all.push(router(&format!("l{n}"), 64510, 10 + n, vec![hub]));
+        }
+        let mut hub = router("hub", 8075, 1, sessions);
+        hub.options.memory = 600_000;
+        let mut x = router("x", 64500, 2, vec![end("hub", 1, 1, 8075)]);
+        let prefix = |n: u32| format!("20.{}.{}.0/24", n >> 8, n & 255);
+        x.originate = (0..5_000).map(|n| originated(&prefix(n))).collect();
+        let mut net = Net::new([hub, x].into_iter().chain(all).collect(), ms(1));
+        net.start();
+        net.run(Duration::from_secs(10));
+        for n in 0..listeners {
+            assert_eq!(net.state("hub", &format!("l{n}")), State::Established);
+        }
+        net.state("hub", "x") != State::Established
+    };
+    assert_eq!([1, 8].map(ended), [false, true]);
 }
 
 #[test]

@@ -2,28 +2,16 @@
 
 use std::net::Ipv4Addr;
 
+use super::bed::router;
 use super::net::{Net, ms, net};
 use crate::bgp::session::State;
 use crate::record::Fact;
 use crate::router::{
-    Input, Originated, OriginatedAttributes, RouterConfig, RouterOptions, SessionIndex,
-    SessionSpec, Sessions,
+    Input, Originated, OriginatedAttributes, RouterConfig, SessionIndex, SessionSpec, Sessions,
 };
 
 const A: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 0);
 const B: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
-
-fn router(name: &str, asn: u32, id: u8, session: SessionSpec) -> RouterConfig {
-    RouterConfig {
-        name: name.to_owned(),
-        asn,
-        router_id: Ipv4Addr::new(10, 0, 0, id),
-        sessions: vec![session],
-        originate: Vec::new(),
-        multipath: 8,
-        options: RouterOptions::default(),
-    }
-}
 
 fn prefixes(count: u32) -> Vec<Originated> {
     (0..count)
@@ -38,8 +26,18 @@ fn prefixes(count: u32) -> Vec<Originated> {
 
 /// `a` (AS 64500) and `b` (AS 8075), each changed by a function.
 fn pair(change: impl Fn(&mut RouterConfig, &mut RouterConfig)) -> Net {
-    let mut a = router("a", 64500, 1, SessionSpec::new("ab", "e0", A, B, 31, 8075));
-    let mut b = router("b", 8075, 2, SessionSpec::new("ab", "e0", B, A, 31, 64500));
+    let mut a = router(
+        "a",
+        64500,
+        1,
+        vec![SessionSpec::new("ab", "e0", A, B, 31, 8075)],
+    );
+    let mut b = router(
+        "b",
+        8075,
+        2,
+        vec![SessionSpec::new("ab", "e0", B, A, 31, 64500)],
+    );
     change(&mut a, &mut b);
     Net::new(vec![a, b], ms(1))
 }

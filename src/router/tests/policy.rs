@@ -3,14 +3,15 @@
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
+use super::bed::router;
 use super::net::{Net, ms, net};
 use crate::bgp::attributes::Community;
 use crate::bgp::policy::{Change, Match, Policy, Rule, Verdict};
 use crate::bgp::session::State;
 use crate::record::Fact;
 use crate::router::{
-    Input, Observed, Originated, OriginatedAttributes, RouterConfig, RouterOptions, SessionIndex,
-    SessionSpec, Sessions,
+    Input, Observed, Originated, OriginatedAttributes, RouterConfig, SessionIndex, SessionSpec,
+    Sessions,
 };
 
 const PEER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 0);
@@ -22,18 +23,9 @@ const VOICE: u32 = 8075 << 16 | 8007;
 
 /// `peer` (AS 64500) announces A with the voice community and a MED, B without; `edge` (AS 8075) records.
 fn pair(change: impl Fn(&mut RouterConfig, &mut RouterConfig)) -> Net {
-    let router = |name: &str, asn, id, session| RouterConfig {
-        name: name.to_owned(),
-        asn,
-        router_id: Ipv4Addr::new(10, 0, 0, id),
-        sessions: vec![session],
-        originate: Vec::new(),
-        multipath: 8,
-        options: RouterOptions::default(),
-    };
     let spec = |local, remote, asn| SessionSpec::new("ams-1", "ams-1", local, remote, 31, asn);
-    let mut peer = router("peer", 64500, 1, spec(PEER, EDGE, 8075));
-    let mut edge = router("edge", 8075, 2, spec(EDGE, PEER, 64500));
+    let mut peer = router("peer", 64500, 1, vec![spec(PEER, EDGE, 8075)]);
+    let mut edge = router("edge", 8075, 2, vec![spec(EDGE, PEER, 64500)]);
     edge.sessions[0].record_routes = true;
     peer.originate = vec![
         originated(A, &[], &[VOICE], Some(10)),

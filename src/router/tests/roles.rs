@@ -6,44 +6,17 @@ use std::sync::Arc;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
+use super::bed::{address, end, router};
 use super::net::{Net, ms, net};
 use crate::bgp::attributes::LargeCommunity;
 use crate::bgp::policy::{Change, Policy, Rule, Verdict};
 use crate::record::Fact;
 use crate::router::{
-    Fib, Input, NextHopSelf, Originated, OriginatedAttributes, RouterConfig, RouterOptions,
-    SessionIndex, SessionSpec, Sessions,
+    Fib, Input, NextHopSelf, Originated, OriginatedAttributes, RouterConfig, SessionIndex,
+    SessionSpec, Sessions,
 };
 
 const SBC: &str = "198.51.100.0/24";
-
-fn address(c: u8, d: u8) -> Ipv4Addr {
-    Ipv4Addr::new(10, 9, c, d)
-}
-
-fn config(name: &str, asn: u32, id: u8, sessions: Vec<SessionSpec>) -> RouterConfig {
-    RouterConfig {
-        name: name.to_owned(),
-        asn,
-        router_id: Ipv4Addr::new(10, 0, 0, id),
-        sessions,
-        originate: Vec::new(),
-        multipath: 8,
-        options: RouterOptions::default(),
-    }
-}
-
-/// One end of link `link`: end 0 or 1, named after the neighbour or connection.
-fn end(name: &str, link: u8, side: u8, peer_asn: u32) -> SessionSpec {
-    SessionSpec::new(
-        name,
-        name,
-        address(link, side),
-        address(link, 1 - side),
-        31,
-        peer_asn,
-    )
-}
 
 fn next_hop_self(mut spec: SessionSpec) -> SessionSpec {
     spec.next_hop_self = NextHopSelf::External;
@@ -64,7 +37,7 @@ fn metro() -> Net {
 fn metro_of(routes: u32) -> Net {
     let mut configs = Vec::new();
     for n in [1, 2] {
-        let mut edge = config(
+        let mut edge = router(
             &format!("edge-{n}"),
             8075,
             10 + n,
@@ -82,7 +55,7 @@ fn metro_of(routes: u32) -> Net {
             })
             .collect();
         configs.push(edge);
-        configs.push(config(
+        configs.push(router(
             &format!("pe-{n}"),
             64500,
             20 + n,
@@ -92,13 +65,13 @@ fn metro_of(routes: u32) -> Net {
             ],
         ));
     }
-    configs.push(config(
+    configs.push(router(
         "wan",
         8075,
         30,
         vec![end("edge-1", 3, 1, 8075), end("edge-2", 4, 1, 8075)],
     ));
-    let mut core = config(
+    let mut core = router(
         "core",
         64500,
         40,
