@@ -1,13 +1,15 @@
 //! Probe traffic between Teams and the peer's endpoints, and the taps that tell which way it went.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use super::{Acted, Lab, LabError, namespace};
+use crate::bgp::family::Family;
 use crate::kernel::apply::Network;
-use crate::plan::of_topology::{Layout, TEAMS_ADDRESS};
+use crate::plan::of_topology::{Layout, TEAMS_ADDRESS, TEAMS_ADDRESS_IPV6};
 use crate::probe::{Host, Probe, Stream, open_tap};
 use crate::record::Recorder;
+use crate::topology::of_session;
 
 /// The way that is no connection.
 const INTERNET: &str = "internet";
@@ -54,23 +56,28 @@ impl Lab {
     }
 
     fn host<'a>(&'a self, name: &'a str) -> Result<Host<'a>, LabError> {
+        let (host, family) = of_session(name);
         Ok(Host {
             name,
-            namespace: namespace(&self.network, name)?,
-            address: IpAddr::V4(self.address(name)?),
+            namespace: namespace(&self.network, host)?,
+            address: self
+                .address(host, family)
+                .ok_or_else(|| LabError::Unplanned(format!("host {name}")))?,
         })
     }
 
-    fn address(&self, host: &str) -> Result<Ipv4Addr, LabError> {
-        if host == "teams" {
-            return Ok(TEAMS_ADDRESS);
+    fn address(&self, host: &str, family: Family) -> Option<IpAddr> {
+        let mut endpoints = self.layout.endpoints.iter();
+        match (host, family) {
+            ("teams", Family::Ipv4Unicast) => Some(TEAMS_ADDRESS.into()),
+            ("teams", Family::Ipv6Unicast) => self.layout.ipv6.map(|_| TEAMS_ADDRESS_IPV6.into()),
+            _ => {
+                let endpoint = endpoints.find(|endpoint| endpoint.name == host)?;
+                match family {
+                    Family::Ipv4Unicast => Some(endpoint.address.into()),
+                    Family::Ipv6Unicast => Some(endpoint.ipv6?.address.into()),
+                }
+            }
         }
-        let endpoint = self
-            .layout
-            .endpoints
-            .iter()
-            .find(|endpoint| endpoint.name == host);
-        let address = endpoint.map(|endpoint| endpoint.address);
-        address.ok_or_else(|| LabError::Unplanned(format!("host {host}")))
     }
 }

@@ -13,6 +13,7 @@ use super::Act;
 use super::raw::{RawHold, RawSend, RawStep, RawStop};
 use super::stage::Stage;
 use crate::source::{Duration as RawDuration, Located, Mistakes, Names, list};
+use crate::topology::{of_session, session_name};
 
 pub(super) use route::PEERING_SERVICE;
 
@@ -120,15 +121,22 @@ fn send(raw: &Located<RawSend>, stage: &mut Stage<'_>, mistakes: &mut Mistakes) 
     let from = mistakes.require(raw.from.as_ref(), at, "`send`", "from", "from = \"teams\"");
     let to = mistakes.require(raw.to.as_ref(), at, "`send`", "to", "to = \"…\"");
     let (from, to) = (from?, to?);
-    let valid: Vec<&str> = ["teams"]
-        .into_iter()
-        .chain(stage.endpoint_names())
-        .collect();
-    let known = [from, to].map(|end| mistakes.known(end, "endpoint", valid.iter().copied()));
+    let valid = stage.host_names();
+    let valid = || valid.iter().map(String::as_str);
+    let known = [from, to].map(|end| mistakes.known(end, "endpoint", valid()));
     if known != [true, true] {
         return None;
     }
-    if (from.value == "teams") == (to.value == "teams") {
+    let [(one, family), (other, other_family)] = [from, to].map(|end| of_session(&end.value));
+    if family != other_family {
+        let message = format!("`{}` and `{}` are of two families", from.value, to.value);
+        let diagnostic = mistakes.error(to.span, message, "one has IPv4, the other IPv6");
+        let right = session_name(other, family);
+        let right = mistakes.quoted_like(to.span, &right);
+        mistakes.push(diagnostic.replace("write both alike", to.span, right));
+        return None;
+    }
+    if (one == "teams") == (other == "teams") {
         let message = format!(
             "traffic from `{}` to `{}` does not cross the interconnect",
             from.value, to.value

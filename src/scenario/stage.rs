@@ -112,8 +112,18 @@ impl<'a> Stage<'a> {
         self.topology.metros.iter().map(|m| m.name.as_str())
     }
 
-    pub fn endpoint_names(&self) -> impl Iterator<Item = &'a str> {
-        self.topology.endpoints.iter().map(|e| e.name.as_str())
+    /// Ends of probe traffic: `teams` and endpoints, and with an IPv6 address `sbc/ipv6`.
+    pub fn host_names(&self) -> Vec<String> {
+        let mut connections = self.topology.connections.iter();
+        let dual_stack = connections.any(|connection| connection.ipv6.is_some());
+        let endpoints = self.topology.endpoints.iter();
+        let hosts = endpoints.map(|e| (e.name.as_str(), dual_stack && e.ipv6.is_some()));
+        let hosts = [("teams", dual_stack)].into_iter().chain(hosts);
+        let names = hosts.flat_map(|(host, ipv6)| {
+            let ipv6 = ipv6.then(|| session_name(host, Family::Ipv6Unicast));
+            [host.to_owned()].into_iter().chain(ipv6)
+        });
+        names.collect()
     }
 
     /// Microsoft edges, in order of appearance.

@@ -1,4 +1,5 @@
-//! What the BGP sessions of a connection are called: `ams-1` is the IPv4 one, `ams-1/ipv6` the IPv6 one.
+//! What the BGP sessions of a connection are called: `ams-1` is the IPv4 one, `ams-1/ipv6` the IPv6 one. Hosts at the ends of
+//! probe traffic are named alike: `sbc` by its IPv4 address, `sbc/ipv6` by its IPv6 address.
 
 use super::Connection;
 use crate::bgp::family::Family;
@@ -15,7 +16,7 @@ pub fn session_name(link: &str, family: Family) -> String {
     }
 }
 
-/// The connection or neighbour of a session, and its family: `ams-1` and IPv6 for `ams-1/ipv6`.
+/// The connection or neighbour of a session, or the host, and its family: `ams-1` and IPv6 for `ams-1/ipv6`.
 pub fn of_session(session: &str) -> (&str, Family) {
     match session.strip_suffix(IPV6) {
         Some(link) => (link, Family::Ipv6Unicast),

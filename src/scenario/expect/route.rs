@@ -4,12 +4,13 @@ use ipnet::IpNet;
 
 use super::{one_of, state, via};
 use crate::bgp::family::Family;
-use crate::plan::of_topology::TEAMS_PREFIX;
+use crate::plan::of_topology::{TEAMS_PREFIX, TEAMS_PREFIX_IPV6};
 use crate::provider::reason;
 use crate::scenario::raw::RawExpect;
 use crate::scenario::stage::Stage;
 use crate::scenario::{Expect, RouteDirection, Speaker, Standing};
 use crate::source::{Located, Mistakes, Names, Span, list};
+use crate::topology::of_session;
 
 /// A route is there or not, is accepted or refused, or stands so in a restart or a refresh.
 const STATES: [&str; 7] = [
@@ -353,21 +354,32 @@ fn path_at(
 /// The prefix of Teams, or an unusual one that Microsoft announces; only such are watched.
 fn of_microsoft(to: &Located<String>, stage: &Stage<'_>, mistakes: &mut Mistakes) -> Option<IpNet> {
     let announced = stage.microsoft_prefixes.iter().map(ToString::to_string);
-    let valid: Vec<String> = ["teams".to_owned()].into_iter().chain(announced).collect();
+    let mut hosts = stage.host_names();
+    hosts.retain(|host| of_session(host).0 == "teams");
+    let valid: Vec<String> = hosts.into_iter().chain(announced).collect();
     let valid: Vec<&str> = valid.iter().map(String::as_str).collect();
     match one_of(to, "destination", &valid, mistakes)?.as_str() {
         "teams" => Some(TEAMS_PREFIX.into()),
+        "teams/ipv6" => Some(TEAMS_PREFIX_IPV6.into()),
         prefix => prefix.parse().ok(),
     }
 }
 
 /// The prefix of an endpoint, or one that the peer announces; only such are watched.
 fn destination(to: &Located<String>, stage: &Stage<'_>, mistakes: &mut Mistakes) -> Option<IpNet> {
-    if !to.value.contains('/') {
-        let known = mistakes.known(to, "endpoint", stage.endpoint_names());
+    let (host, family) = of_session(&to.value);
+    if !host.contains('/') {
+        let hosts = stage.host_names();
+        let hosts = hosts.iter().map(String::as_str);
+        let endpoints = hosts.filter(|host| of_session(host).0 != "teams");
+        let known = mistakes.known(to, "endpoint", endpoints);
         let mut endpoints = stage.topology.endpoints.iter();
-        let endpoint = endpoints.find(|endpoint| endpoint.name == to.value)?;
-        return known.then(|| endpoint.prefix.into());
+        let endpoint = endpoints.find(|endpoint| endpoint.name == host)?;
+        let prefix = match family {
+            Family::Ipv4Unicast => Some(endpoint.prefix.into()),
+            Family::Ipv6Unicast => endpoint.ipv6.map(|ipv6| ipv6.prefix.into()),
+        };
+        return prefix.filter(|_| known);
     }
     let announced: Vec<String> = stage.prefixes.iter().map(ToString::to_string).collect();
     let announced = announced.iter().map(String::as_str);

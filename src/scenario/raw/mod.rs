@@ -137,10 +137,10 @@ pub(super) const VERBS: [&str; 22] = [
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct RawSend {
-    /// "teams" or an endpoint.
+    /// "teams" or an endpoint; "teams/ipv6" or "sbc/ipv6" for IPv6.
     #[schemars(required)]
     pub from: Option<Located<String>>,
-    /// An endpoint or "teams".
+    /// An endpoint or "teams", alike.
     #[schemars(required)]
     pub to: Option<Located<String>>,
     /// Also the other way.
