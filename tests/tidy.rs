@@ -162,7 +162,10 @@ fn files() -> Vec<(PathBuf, String)> {
         for entry in entries.flatten() {
             let path = entry.path();
             if path.is_dir() {
-                folders.push(path);
+                // Where cargo-fuzz builds.
+                if !path.ends_with("fuzz/target") {
+                    folders.push(path);
+                }
             } else if path.extension().is_some_and(|extension| extension == "rs") {
                 let text = fs::read_to_string(&path).expect("a source file is text");
                 let path = path.strip_prefix(root).expect("below the root").to_owned();

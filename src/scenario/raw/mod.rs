@@ -254,7 +254,7 @@ pub(super) struct RawAnnounce {
     pub med: Option<Located<u32>>,
     /// Only-to-customer (RFC 9234): the AS that told of the route as a provider or peer, so that to tell it again is a leak.
     pub only_to_customer: Option<Located<u32>>,
-    /// What is wrong with the UPDATE that announces it (docs/malformed-updates.md): it is so once, and later ones are in order.
+    /// What is wrong with the UPDATE that announces it (src/bgp/message/malformed-updates.md): it is so once, and later ones are in order.
     #[schemars(extend("enum" = malformations().collect::<Vec<_>>()))]
     pub malformed: Option<Located<String>>,
 }
