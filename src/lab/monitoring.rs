@@ -3,7 +3,7 @@
 //! A thread of its own hears what the routers tell, and never lets them wait: it keeps up with them whatever a collector
 //! does, and what a collector has yet to hear is bounded by the tables ([`crate::monitor`]).
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -16,15 +16,15 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::runtime::Builder;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::{JoinSet, LocalSet};
-use tokio::time::{interval, sleep, timeout};
+use tokio::time::{interval, timeout};
 
 use crate::monitor::{Stamp, Station};
 use crate::record::{Fact, Recorder};
 use crate::registry::service::Reach;
-use crate::router::RouterConfig;
 use crate::router::driver::{RouterHandle, Tapped};
+use crate::router::{Observed, RouterConfig};
 use crate::time::At;
 
 /// From a lost collector to the next try, and the limit of one.
@@ -66,6 +66,7 @@ pub enum MonitoringError {
 #[derive(Debug)]
 pub struct Monitoring {
     taps: UnboundedSender<Tapped>,
+    followed: UnboundedSender<(usize, RouterHandle)>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -91,6 +92,7 @@ impl Monitoring {
         let runtime = Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(MonitoringError::Thread)?;
         let (taps, tapped) = unbounded_channel();
+        let (followed, routers_followed) = unbounded_channel();
         let (stop, stopped) = oneshot::channel();
         let recorder = recorder.clone();
         let serve = move || {
@@ -101,7 +103,8 @@ impl Monitoring {
                     station: RefCell::new(Station::new(config, files.is_some())),
                     files: RefCell::new(files),
                     news: Notify::new(),
-                    over: Cell::new(false),
+                    over: watch::Sender::new(false),
+                    router: RefCell::new(None),
                 })
             });
             let thread = Thread {
@@ -109,12 +112,14 @@ impl Monitoring {
                 clock: Wall::of(&recorder),
                 recorder,
             };
-            let served = thread.serve(tapped, stopped, collector);
+            let heard = (tapped, routers_followed, stopped);
+            let served = thread.serve(heard, collector);
             runtime.block_on(LocalSet::new().run_until(served));
         };
         let thread = thread::Builder::new().name("monitoring".into());
         Ok(Monitoring {
             taps,
+            followed,
             stop: Some(stop),
             thread: Some(thread.spawn(serve).map_err(MonitoringError::Thread)?),
         })
@@ -122,6 +127,8 @@ impl Monitoring {
 
     /// Hears a router from now on: that of the place `number` among those it was started with.
     pub fn follow(&self, number: usize, router: &RouterHandle) {
+        // The thread is there as long as this is.
+        let _ = self.followed.send((number, router.clone()));
         router.tap(number, self.taps.clone());
     }
 }
@@ -192,7 +199,9 @@ struct Watched {
     /// There is something for the collector.
     news: Notify,
     /// Nothing more will come.
-    over: Cell<bool>,
+    over: watch::Sender<bool>,
+    /// Whom to ask for a table of which something was missed.
+    router: RefCell<Option<RouterHandle>>,
 }
 
 struct Thread {
@@ -204,8 +213,11 @@ struct Thread {
 impl Thread {
     async fn serve(
         self,
-        mut tapped: UnboundedReceiver<Tapped>,
-        mut stopped: oneshot::Receiver<()>,
+        (mut tapped, mut followed, mut stopped): (
+            UnboundedReceiver<Tapped>,
+            UnboundedReceiver<(usize, RouterHandle)>,
+            oneshot::Receiver<()>,
+        ),
         collector: Option<Collector>,
     ) {
         let mut followers = JoinSet::new();
@@ -223,13 +235,18 @@ impl Thread {
         loop {
             tokio::select! {
                 biased;
+                Some((number, router)) = followed.recv() => {
+                    if let Some(watched) = self.watched.get(number) {
+                        *watched.router.borrow_mut() = Some(router);
+                    }
+                }
                 Some(tapped) = tapped.recv() => self.hear(tapped),
                 _ = &mut stopped => break,
             }
         }
         let now = self.clock.stamp(self.recorder.clock().now());
         for watched in &self.watched {
-            watched.over.set(true);
+            watched.over.send_replace(true);
             let mut station = watched.station.borrow_mut();
             station.terminate();
             let dump = station.table_dump(now);
@@ -246,7 +263,22 @@ impl Thread {
             return;
         };
         let mut station = watched.station.borrow_mut();
-        station.hear(self.clock.stamp(tapped.at), tapped.monitored);
+        let session = tapped.monitored.session;
+        let router = watched.router.borrow();
+        if let Observed::Missed { messages } = tapped.monitored.what {
+            self.recorder.now(Fact::MonitoringMissed {
+                router: station.name().to_owned(),
+                session: router
+                    .as_ref()
+                    .and_then(|router| router.sessions().get(session.index()).cloned())
+                    .unwrap_or_default(),
+                count: messages,
+            });
+        }
+        if let (true, Some(router)) = (tapped.wants_anew(), router.as_ref()) {
+            router.tell_anew(session);
+        }
+        station.hear(self.clock.stamp(tapped.at), tapped.monitored.clone());
         let trace = station.take_trace();
         let mut files = watched.files.borrow_mut();
         if let (false, Some(of)) = (trace.is_empty(), files.as_mut())
@@ -280,9 +312,14 @@ struct Follower {
 impl Follower {
     async fn follow(self) {
         let mut told = None;
-        while !self.watched.over.get() {
+        let mut over = self.watched.over.subscribe();
+        while !*over.borrow() {
             let Collector { reach, address } = &self.collector;
-            let why = match timeout(CONNECT, reach.tcp(*address)).await {
+            let connected = tokio::select! {
+                connected = timeout(CONNECT, reach.tcp(*address)) => connected,
+                _ = over.wait_for(|over| *over) => return,
+            };
+            let why = match connected {
                 Ok(Ok(stream)) => {
                     self.tell("connected", "");
                     told = None;
@@ -294,14 +331,15 @@ impl Follower {
                 Ok(Err(error)) => error.to_string(),
                 Err(_) => "no answer".to_owned(),
             };
-            if self.watched.over.get() {
+            if *over.borrow() {
                 return;
             }
             if told.as_ref() != Some(&why) {
                 self.tell("lost", &why);
                 told = Some(why);
             }
-            sleep(AGAIN).await;
+            // Until then, or until there is nothing to tell any more.
+            let _ = timeout(AGAIN, over.wait_for(|over| *over)).await;
         }
     }
 
@@ -333,7 +371,7 @@ impl Follower {
                     Err(_) => return format!("it has read nothing for {STUCK:?}"),
                 }
             }
-            if self.watched.over.get() {
+            if *self.watched.over.borrow() {
                 let _ = writing.shutdown().await;
                 return String::new();
             }

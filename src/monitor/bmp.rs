@@ -10,7 +10,6 @@ use crate::bgp::attributes::Attributes;
 use crate::bgp::message::{
     Dialect, Nlri, write_announcements, write_end_of_rib, write_withdrawals,
 };
-use crate::bgp::session::Direction;
 
 /// Message types (section 4.1).
 const ROUTE_MONITORING: u8 = 0;
@@ -95,12 +94,7 @@ pub(super) fn termination() -> Bytes {
 
 /// Peer Up (section 4.10).
 pub(super) fn peer_up(session: &Session, up: &Up) -> Bytes {
-    // Gap: the port of the end that opened the connection is not known, and 0 here.
-    let (local, remote) = match up.conn.map(|conn| conn.direction) {
-        Some(Direction::Outgoing) => (0, 179),
-        Some(Direction::Incoming) => (179, 0),
-        None => (0, 0),
-    };
+    let (local, remote) = up.ports;
     message(PEER_UP, |out| {
         per_peer(out, session, up, Stage::PrePolicy, up.since);
         address(out, session.local);
@@ -130,6 +124,8 @@ pub(super) fn peer_down(now: Stamp, session: &Session, up: &Up, down: &Down) -> 
                 out.put_slice(notification);
             }
             Down::ByPeer => out.put_u8(4),
+            // "Information for this peer will no longer be sent": it begins anew with the Peer Up that follows.
+            Down::Unmonitored => out.put_u8(5),
         }
     })
 }

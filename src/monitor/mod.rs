@@ -76,6 +76,8 @@ struct Session {
 #[derive(Debug)]
 struct Connection {
     conn: Conn,
+    /// Ours and the neighbour's.
+    ports: Option<(u16, u16)>,
     received: Framing,
     open_received: Option<Bytes>,
     open_sent: Option<Bytes>,
@@ -89,6 +91,8 @@ struct Connection {
 #[derive(Debug, Clone)]
 struct Up {
     conn: Option<Conn>,
+    /// Ours and the neighbour's; 0 where they are not known.
+    ports: (u16, u16),
     peer_id: Ipv4Addr,
     dialect: Dialect,
     since: Stamp,
@@ -126,6 +130,8 @@ enum Down {
     /// Without a NOTIFICATION: BFD, the hold timer with a full window, a crash.
     ByUs,
     ByPeer,
+    /// It is not down, but what was told of it is void, and is told anew.
+    Unmonitored,
 }
 
 impl Station {
@@ -163,6 +169,12 @@ impl Station {
             return;
         };
         match monitored.what {
+            Observed::Opened {
+                conn,
+                local,
+                remote,
+            } => session.connection(conn).ports = Some((local, remote)),
+            Observed::Missed { .. } => self.missed(now, index),
             Observed::Received { conn, bytes } => {
                 for message in session.connection(conn).received.push(&bytes) {
                     self.message(now, index, conn, Way::Received, message);
@@ -190,6 +202,19 @@ impl Station {
                 received,
                 imported,
             } => self.route(now, index, nlri, received, imported),
+        }
+    }
+
+    /// What is known of a session's routes is void, and is told anew.
+    fn missed(&mut self, now: Stamp, index: usize) {
+        let session = &mut self.sessions[index];
+        for connection in &mut session.connections {
+            connection.received.missed();
+        }
+        session.routes.clear();
+        if let (Some(feed), Some(up)) = (&mut self.feed, &session.up) {
+            feed.peer_down(index, bmp::peer_down(now, session, up, &Down::Unmonitored));
+            feed.peer_up(bmp::peer_up(session, up));
         }
     }
 
@@ -240,6 +265,9 @@ impl Station {
         };
         let up = Up {
             conn: connection.map(|connection| connection.conn),
+            ports: connection
+                .and_then(|connection| connection.ports)
+                .unwrap_or_default(),
             peer_id,
             dialect,
             since: now,
@@ -301,6 +329,7 @@ impl Session {
             }
             self.connections.push(Connection {
                 conn,
+                ports: None,
                 received: Framing::default(),
                 open_received: None,
                 open_sent: None,

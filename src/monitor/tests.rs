@@ -100,6 +100,11 @@ impl Scene {
             capabilities: Capabilities::of(Family::Ipv4Unicast),
         };
         self.hear(Observed::State(State::Connect));
+        self.hear(Observed::Opened {
+            conn: CONN,
+            local: 179,
+            remote: 40_321,
+        });
         self.sent(|out| write_open(out, &open(8075)));
         self.hear(Observed::State(State::OpenSent));
         self.received(|out| write_open(out, &open(64_500)));
@@ -223,6 +228,8 @@ fn a_collector_hears_what_there_is_and_then_what_changes() {
     let first = scene.news();
     // Initiation, Peer Up; a route before and after policy, one before it alone, and both ends of the table.
     assert_eq!(kinds(&first), ["4", "3", "0", "0+", "0", "0", "0+"]);
+    // Behind our address: our port, and the neighbour's.
+    assert_eq!(first[1][64..68], [0, 179, 0x9d, 0x81]);
     scene.withdraw(net(1));
     scene.withdraw(net(2));
     let gone = scene.news();
@@ -293,6 +300,53 @@ fn a_collector_that_does_not_read_costs_no_more_than_the_table() {
     scene.station.collector_connected();
     assert!(!scene.station.collector_overrun());
     assert_eq!(kinds(&scene.news()), ["4", "3", "0", "0+"]);
+}
+
+#[test]
+fn what_was_missed_is_told_anew() {
+    let mut scene = Scene::new();
+    scene.up();
+    scene.announce(net(1), 1, true);
+    scene.station.collector_connected();
+    scene.news();
+    // A message is missing from its middle on.
+    let mut bytes = BytesMut::new();
+    write_announcements(&mut bytes, &attributes(2), &[net(2)], dialect()).expect("short");
+    let half = bytes.split_to(bytes.len() / 2).freeze();
+    scene.hear(Observed::Received {
+        conn: CONN,
+        bytes: half,
+    });
+    scene.station.take_trace();
+    scene.hear(Observed::Missed { messages: 7 });
+    assert!(scene.station.sessions[0].routes.is_empty());
+    scene.hear(Observed::Route {
+        nlri: net(3),
+        received: Some(attributes(3)),
+        imported: None,
+    });
+    scene.hear(Observed::EndOfRib);
+    let news = scene.news();
+    assert_eq!(kinds(&news), ["2", "3", "0", "0", "0+"]);
+    assert_eq!(news[0][48], 5, "it is no more monitored, and not down");
+    assert_eq!(
+        meds(&scene.station.table_dump(NOW), Format::Mrt),
+        BTreeMap::from([(net(3).prefix, 3)])
+    );
+    // What comes begins in the middle of a message; the trace goes on with the next.
+    let mut rest = BytesMut::from(&[0xff, 7, 0, 3][..]);
+    write_keepalive(&mut rest);
+    rest[..1].fill(0xff);
+    scene.hear(Observed::Received {
+        conn: CONN,
+        bytes: rest.freeze(),
+    });
+    scene.announce(net(4), 4, true);
+    let trace = scene.station.take_trace();
+    assert_eq!(
+        meds(&trace, Format::Mrt),
+        BTreeMap::from([(net(4).prefix, 4)])
+    );
 }
 
 #[test]

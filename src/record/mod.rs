@@ -547,6 +547,15 @@ pub enum Fact {
         /// Why it was lost.
         text: String,
     },
+    /// Monitoring did not keep up with a session: so much is in neither trace nor feed. Its table was told anew.
+    MonitoringMissed {
+        /// The router.
+        router: String,
+        /// Session as in [`Fact::Bgp`].
+        session: String,
+        /// Messages and changes of routes.
+        count: u64,
+    },
     /// The lab failed.
     Errored {
         /// What was tried, on what, why it failed, what to do.

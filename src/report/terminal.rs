@@ -130,6 +130,20 @@ impl<W: Write> Terminal<W> {
                     "  {router} lost its BMP collector {address}: {text}"
                 ));
             }
+            Fact::MonitoringMissed {
+                router,
+                session,
+                count,
+            } => self.line(&format!(
+                "  {count} messages of {session} at {router} came faster than its monitoring wrote them"
+            )),
+            Fact::RoutesLeftOut {
+                router,
+                session,
+                count,
+            } => self.line(&format!(
+                "  {count} facts of routes of {session} at {router} left out of the record: they came faster than it was written"
+            )),
             Fact::Interrupted { signal } => self.line(&format!("  ended by {signal}")),
             Fact::Errored { text } => {
                 let style = style(Verdict::Errored);

@@ -30,21 +30,27 @@ mod handle;
 mod listening;
 mod silence;
 mod sockets;
+mod tap;
 
 use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use nix::net::if_::if_nametoindex;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 
 use self::alarm::Alarm;
 use self::connection::{Connection, Lingering, Stage};
-use self::handle::{Event, Tap};
-pub use self::handle::{RouterHandle, Tapped};
+use self::handle::Event;
+pub use self::handle::RouterHandle;
 use self::listening::{listen, watch};
-use super::{Fib as RouteChange, Input, Output, Router, RouterConfig, SessionIndex, SessionSpec};
+use self::tap::Tap;
+pub use self::tap::Tapped;
+use super::{
+    Conn, Fib as RouteChange, Input, Monitored, Observed, Output, Router, RouterConfig,
+    SessionIndex, SessionSpec,
+};
 use crate::bgp::session::State;
 use crate::kernel::namespace::{Namespace, NamespaceError};
 use crate::kernel::netlink::{Netlink, NetlinkError};
@@ -332,6 +338,12 @@ impl Driver {
             Event::Crash => self.crash(),
             Event::Boot => self.boot(),
             Event::Tap(tap) => self.tap = Some(tap),
+            Event::TellAnew(session) => {
+                let now = self.recorder.clock().now();
+                if let Some(tap) = &mut self.tap {
+                    tap.tell_anew(now, session, self.router.table_of(session));
+                }
+            }
             Event::Inspect(question) => question(&self.router, &self.fib),
             Event::Shutdown { reason, done } => self.shut_down(&reason, done),
         }
@@ -445,12 +457,8 @@ impl Driver {
                 } => self.close(now, session, conn, abort),
                 Output::Fact(fact) => self.recorder.at(now, fact),
                 Output::Monitored(monitored) => {
-                    if let Some(Tap { router, taps }) = &self.tap {
-                        let _ = taps.send(Tapped {
-                            router: *router,
-                            at: now,
-                            monitored: *monitored,
-                        });
+                    if let Some(tap) = &mut self.tap {
+                        tap.tell(now, *monitored);
                     }
                 }
                 // Done above.
@@ -458,6 +466,21 @@ impl Driver {
             }
         }
         self.outputs = outputs;
+    }
+
+    /// Tells between which ports a connection of a monitored session is.
+    fn tell_ports(&mut self, session: SessionIndex, conn: Conn, stream: &TcpStream) {
+        let monitored = self.router.spec(session).is_some_and(|spec| spec.monitor);
+        let ends = stream.local_addr().ok().zip(stream.peer_addr().ok());
+        if let (true, Some(tap), Some((local, remote))) = (monitored, &mut self.tap, ends) {
+            let what = Observed::Opened {
+                conn,
+                local: local.port(),
+                remote: remote.port(),
+            };
+            let now = self.recorder.clock().now();
+            tap.tell(now, Monitored { session, what });
+        }
     }
 
     fn route(&mut self, change: RouteChange) {

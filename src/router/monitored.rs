@@ -24,6 +24,15 @@ pub struct Monitored {
 /// What was observed.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Observed {
+    /// A connection is there, between these ports. The driver alone knows them.
+    Opened {
+        /// Which.
+        conn: Conn,
+        /// Ours.
+        local: u16,
+        /// The neighbour's.
+        remote: u16,
+    },
     /// Bytes came in on a connection, as they were read: any part of messages.
     Received {
         /// Which connection.
@@ -56,6 +65,11 @@ pub enum Observed {
     },
     /// The neighbour has told all it has (RFC 4724, section 2).
     EndOfRib,
+    /// So much was left out because nobody listened in time. The whole table follows, if the session is up.
+    Missed {
+        /// Messages and changes.
+        messages: u64,
+    },
     /// What Adj-RIB-In has of a route now.
     Route {
         /// Which.
@@ -69,7 +83,7 @@ pub enum Observed {
 
 impl Observed {
     /// A route is no more in Adj-RIB-In.
-    pub(super) fn gone(nlri: Nlri) -> Observed {
+    pub(in crate::router) fn gone(nlri: Nlri) -> Observed {
         Observed::Route {
             nlri,
             received: None,
@@ -79,6 +93,22 @@ impl Observed {
 }
 
 impl Router {
+    /// Adj-RIB-In of a session, as it is told route by route.
+    pub fn table_of(&self, session: SessionIndex) -> impl Iterator<Item = Observed> + '_ {
+        let table = self.adj_rib_in(session).into_iter();
+        let routes = table.flat_map(|table| table.iter());
+        routes.filter_map(|route| {
+            Some(Observed::Route {
+                nlri: Nlri {
+                    prefix: route.prefix,
+                    path_id: route.path_id,
+                },
+                received: Some(route.attributes?.clone()),
+                imported: route.imported.cloned(),
+            })
+        })
+    }
+
     /// Tells what was observed on a session, if it is monitored.
     pub(super) fn monitor(&mut self, index: usize, what: impl FnOnce() -> Observed) {
         let peer = self.peers.get(index).filter(|peer| peer.spec.monitor);

@@ -177,6 +177,11 @@ pub(super) fn fact(fact: &Fact) -> Option<String> {
             event,
             text,
         } => format!("{router}: BMP collector {address} {event}{}", because(text)),
+        Fact::MonitoringMissed {
+            router,
+            session,
+            count,
+        } => format!("{router}: {count} messages of {session} in neither trace nor feed"),
         Fact::RegistryAsked {
             registry,
             by,

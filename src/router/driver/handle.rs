@@ -7,31 +7,14 @@ use std::time::Duration;
 use ipnet::IpNet;
 use tokio::sync::{mpsc, oneshot};
 
+use super::tap::{Tap, Tapped};
 use crate::bgp::family::Families;
 use crate::bgp::policy::Policy;
 use crate::kernel::nexthop::Fib;
-use crate::router::{Monitored, Originated, Router, SessionIndex, Sessions};
-use crate::time::At;
+use crate::router::{Originated, Router, SessionIndex, Sessions};
 
 /// A question about a router, answered between two of its inputs.
 pub(super) type Question = Box<dyn FnOnce(&Router, &Fib) + Send>;
-
-/// Something observed on a monitored session of a router.
-#[derive(Debug)]
-pub struct Tapped {
-    /// The number given with [`RouterHandle::tap`].
-    pub router: usize,
-    /// When.
-    pub at: At,
-    /// What.
-    pub monitored: Monitored,
-}
-
-/// Where monitored sessions are heard.
-pub(super) struct Tap {
-    pub(super) router: usize,
-    pub(super) taps: mpsc::UnboundedSender<Tapped>,
-}
 
 /// What the lab tells a router.
 pub(super) enum Event {
@@ -83,6 +66,7 @@ pub(super) enum Event {
     Boot,
     Inspect(Question),
     Tap(Tap),
+    TellAnew(SessionIndex),
     Shutdown {
         reason: String,
         done: oneshot::Sender<()>,
@@ -259,7 +243,12 @@ impl RouterHandle {
 
     /// Tells what is observed on its monitored sessions from now on, under this number.
     pub fn tap(&self, router: usize, taps: mpsc::UnboundedSender<Tapped>) {
-        self.tell(Event::Tap(Tap { router, taps }));
+        self.tell(Event::Tap(Tap::new(router, taps)));
+    }
+
+    /// Tells the table of a monitored session anew, of which something was left out ([`Tapped::wants_anew`]).
+    pub fn tell_anew(&self, session: SessionIndex) {
+        self.tell(Event::TellAnew(session));
     }
 
     /// Shuts all sessions down, removes all kernel routes, and ends. Returns when that is done, at most about a second later.

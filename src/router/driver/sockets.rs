@@ -70,6 +70,7 @@ impl Driver {
             direction: Direction::Incoming,
             serial: self.serial,
         };
+        self.tell_ports(session, conn, &stream);
         let stage = Stage::Open(Open::new(stream));
         self.connections.push(Connection {
             session,
@@ -111,6 +112,9 @@ impl Driver {
             Stage::Refused(why) => Err(std::mem::take(why)),
             Stage::Open(_) | Stage::Gone => return false,
         };
+        if let Ok(stream) = &result {
+            self.tell_ports(session, conn, stream);
+        }
         let connection = &mut self.connections[place];
         match result {
             Ok(stream) => {

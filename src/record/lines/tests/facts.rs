@@ -181,6 +181,13 @@ pub(super) fn variants() -> Vec<BoxedStrategy<Fact>> {
             .prop_map(|(router, session)| Fact::EndOfRib { router, session })
             .boxed(),
         (text(), text(), any::<u64>())
+            .prop_map(|(router, session, count)| Fact::MonitoringMissed {
+                router,
+                session,
+                count,
+            })
+            .boxed(),
+        (text(), text(), any::<u64>())
             .prop_map(|(router, session, count)| Fact::RoutesLeftOut {
                 router,
                 session,

@@ -56,7 +56,8 @@ pub(super) fn number(fact: &Fact) -> usize {
         Fact::RouteRefresh { .. } => 48,
         Fact::StaleRoutes { .. } => 49,
         Fact::ControlPlane { .. } => 50,
+        Fact::MonitoringMissed { .. } => 51,
     }
 }
 
-pub(super) const VARIANTS: usize = 51;
+pub(super) const VARIANTS: usize = 52;
