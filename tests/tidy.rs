@@ -23,6 +23,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "scenario",
         &[
+            "bfd",
             "bgp",
             "source",
             "topology",

@@ -34,9 +34,9 @@ pub struct Misbehaviour {
 }
 
 impl Misbehaviour {
-    /// Whether a right end accepts the packets that do leave.
-    pub(super) fn is_acceptable(&self) -> bool {
-        self.wrong.is_none() && self.ttl.is_none()
+    /// Whether a right end has anything to accept, early or late.
+    pub fn is_heard(&self) -> bool {
+        !self.silent && self.wrong.is_none() && self.ttl.is_none()
     }
 }
 

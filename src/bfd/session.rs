@@ -201,7 +201,7 @@ impl Session {
             }
         }
         let late = self.outbox.take(self.now)?;
-        if self.misbehaviour.is_acceptable() {
+        if self.misbehaviour.is_heard() {
             self.last_good_sent = Some(self.now);
         }
         Some(Output::Send(late))

@@ -1,5 +1,6 @@
 //! Whether the state of a lab is as an expectation wants it, and words for how it is instead.
 
+use super::bfd;
 use super::microsoft;
 use super::state::State;
 use super::words;
@@ -56,9 +57,8 @@ pub fn holds(what: &Expect, state: &State, topology: &Topology) -> bool {
             let view = state.member(&c.edge, &c.name, *member);
             view.is_some_and(|view| view.working) == *up
         }),
-        Expect::Bfd { sessions, up } => each(topology, sessions, |c, name| {
-            let bfd = state.bfd(&c.edge, name);
-            bfd.is_some_and(|bfd| bfd.state == "up") == *up
+        Expect::Bfd { sessions, .. } => each(topology, sessions, |c, name| {
+            bfd::holds(what, state, c, name)
         }),
         Expect::Route {
             prefix,
@@ -136,6 +136,9 @@ pub fn matters(fact: &Fact) -> bool {
         Fact::Lag { .. }
             | Fact::Member { .. }
             | Fact::Bfd { .. }
+            | Fact::BfdHeard { .. }
+            | Fact::BfdRhythm { .. }
+            | Fact::BfdAnswered { .. }
             | Fact::Bgp { .. }
             | Fact::RouteCount { .. }
             | Fact::MaximumPrefixes { .. }
@@ -437,7 +440,7 @@ fn connection_words(what: &Expect, state: &State, c: &Connection, name: &str) ->
             format!("lag {} is {}", c.name, words::up_down(up))
         }
         Expect::Member { member, .. } => member_words(state, c, *member),
-        Expect::Bfd { .. } => bfd_words(state, c, name),
+        Expect::Bfd { .. } => bfd::instead(what, state, c, name),
         Expect::Route {
             prefix: Some(prefix),
             count: None,
@@ -462,16 +465,6 @@ fn session_words(state: &State, router: &str, name: &str) -> String {
             format!("session {name} is {}", session.state)
         }
         Some(session) => format!("session {name} is {} ({})", session.state, session.why),
-    }
-}
-
-fn bfd_words(state: &State, c: &Connection, name: &str) -> String {
-    match state.bfd(&c.edge, name) {
-        None => format!("bfd {name} was never seen"),
-        Some(bfd) if bfd.diagnostic.is_empty() || bfd.diagnostic == "no diagnostic" => {
-            format!("bfd {name} is {}", bfd.state)
-        }
-        Some(bfd) => format!("bfd {name} is {} ({})", bfd.state, bfd.diagnostic),
     }
 }
 

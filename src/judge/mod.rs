@@ -33,6 +33,7 @@
 //! **Invariant:** no clock, no I/O; the same entries give the same findings.
 
 pub mod belief;
+pub mod bfd;
 pub mod condition;
 pub mod decide;
 mod finding;

@@ -10,7 +10,7 @@ use ipnet::IpNet;
 
 use super::microsoft::Microsoft;
 use crate::bgp::family::Family;
-use crate::record::{Fact, Nanos};
+use crate::record::{BfdHeard, BfdRhythm, Fact, Nanos};
 use crate::time::At;
 
 /// A router and a connection or neighbour.
@@ -67,6 +67,12 @@ pub struct BfdView {
     pub diagnostic: String,
     /// It was up at least once.
     pub was_up: bool,
+    /// What the other end said last.
+    pub heard: Option<BfdHeard>,
+    /// How its packets came lately.
+    pub rhythm: Option<BfdRhythm>,
+    /// It answered a Poll since the step began.
+    pub answered: bool,
 }
 
 /// A LAG member as its router sees it.
@@ -187,6 +193,33 @@ impl State {
                 view.state.clone_from(state);
                 view.diagnostic.clone_from(diagnostic);
                 view.was_up |= state == "up";
+            }
+            Fact::BfdHeard {
+                router,
+                connection,
+                heard,
+            } => {
+                let view = self.bfd.entry(key(router, connection)).or_default();
+                view.heard = Some(heard.clone());
+            }
+            Fact::BfdRhythm {
+                router,
+                connection,
+                rhythm,
+            } => {
+                let view = self.bfd.entry(key(router, connection)).or_default();
+                view.rhythm = Some(*rhythm);
+            }
+            Fact::BfdAnswered {
+                router, connection, ..
+            } => {
+                let view = self.bfd.entry(key(router, connection)).or_default();
+                view.answered = true;
+            }
+            Fact::StepStarted { .. } => {
+                for view in self.bfd.values_mut() {
+                    view.answered = false;
+                }
             }
             _ => {}
         }

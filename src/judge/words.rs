@@ -108,6 +108,7 @@ pub fn step(step: &Step) -> String {
         Act::Withdraw { by, prefix, from } => {
             format!("{}withdraw {prefix} on {}", speaker(*by), list(from))
         }
+        Act::Bfd { order, sessions } => format!("bfd {}: {}", list(sessions), order),
         Act::Sessions { order, sessions } => {
             let order = match order {
                 SessionOrder::Drain => "drain",
@@ -158,7 +159,29 @@ fn expect(what: &Expect) -> String {
             member,
             up,
         } => format!("member {connection}/{member} {}", up_down(*up)),
-        Expect::Bfd { sessions, up } => format!("bfd {} {}", list(sessions), up_down(*up)),
+        Expect::Bfd {
+            sessions,
+            up,
+            diagnostic,
+            partner,
+            sends_every,
+            answers_poll,
+        } => {
+            let mut words = format!("bfd {} {}", list(sessions), up_down(*up));
+            if *partner {
+                words.push_str(" at the partner");
+            }
+            if let Some(diagnostic) = diagnostic {
+                words.push_str(&format!(" ({diagnostic})"));
+            }
+            if let Some(every) = sends_every {
+                words.push_str(&format!(", packets every {}", duration(*every)));
+            }
+            if *answers_poll {
+                words.push_str(", a Poll answered");
+            }
+            words
+        }
         Expect::Route {
             prefix,
             sessions,

@@ -5,14 +5,16 @@ use ipnet::IpNet;
 use super::cable::touched;
 use super::routers::{community, core_sessions, core_sessions_inside};
 use super::{Acted, Lab, LabError};
+use crate::bfd::Misbehaviour;
 use crate::bgp::attributes::LargeCommunity;
 use crate::bgp::family::Family;
+use crate::line::{BfdCommand, End};
 use crate::plan::of_topology::ConnectionLayout;
 use crate::provider::received::Segment;
 use crate::record::Fact;
 use crate::router::{Originated, OriginatedAttributes, Sessions};
-use crate::scenario::{Act, Announcement, Fault, FaultKind, Setting, Speaker, Target};
-use crate::topology::session_name;
+use crate::scenario::{Act, Announcement, BfdOrder, Fault, FaultKind, Setting, Speaker, Target};
+use crate::topology::{of_session, session_name};
 
 impl Lab {
     /// Does what a step asks for; returns when it was observed to have happened.
@@ -64,6 +66,10 @@ impl Lab {
             }
             Act::Set(Setting::MicrosoftRoutes(count)) => {
                 self.set_microsoft_routes(*count)?;
+                Ok(Acted::Done)
+            }
+            Act::Bfd { order, sessions } => {
+                self.order_bfd(order, sessions);
                 Ok(Acted::Done)
             }
             Act::Sessions { order, sessions } => {
@@ -224,6 +230,46 @@ impl Lab {
         }
         self.happened(words, &cables, true);
         Ok(Acted::Done)
+    }
+
+    /// Tells the edges' ends of BFD sessions what to do. What takes the partner's packets away is a fault of the connections.
+    fn order_bfd(&self, order: &BfdOrder, sessions: &[String]) {
+        let command = match *order {
+            BfdOrder::Disable => BfdCommand::AdminDown,
+            BfdOrder::Enable => BfdCommand::Enable,
+            BfdOrder::Timers { timers, poll: true } => BfdCommand::SetTimers(timers),
+            BfdOrder::Timers {
+                timers,
+                poll: false,
+            } => BfdCommand::SetTimersUnasked(timers),
+            BfdOrder::Misbehave(how) => BfdCommand::Misbehave(how),
+        };
+        let connection = |name: &String| self.layout.connection(of_session(name).0);
+        let concerned: Vec<_> = sessions.iter().filter_map(connection).collect();
+        let told = format!("BFD {}: {}", sessions.join(", "), order);
+        let repaired = match order {
+            BfdOrder::Timers { .. } => None,
+            BfdOrder::Enable => Some(true),
+            BfdOrder::Disable => Some(false),
+            BfdOrder::Misbehave(how) if *how == Misbehaviour::default() => Some(true),
+            BfdOrder::Misbehave(how) => (!how.is_heard()).then_some(false),
+        };
+        if repaired.is_some() {
+            self.recorder.now(Fact::FaultAsked {
+                fault: told.clone(),
+            });
+        }
+        for (name, layout) in sessions.iter().zip(&concerned) {
+            let end = End {
+                router: layout.edge.router.clone(),
+                connection: name.clone(),
+            };
+            self.line.bfd(end, command);
+        }
+        if let Some(repaired) = repaired {
+            let cables: Vec<_> = concerned.into_iter().map(|layout| (layout, None)).collect();
+            self.happened(told, &cables, repaired);
+        }
     }
 
     fn happened(&self, fault: String, cables: &[(&ConnectionLayout, Option<u8>)], repaired: bool) {

@@ -145,11 +145,16 @@ pub fn bfd_config(topology: &Topology, place: usize, family: Family, side: Side)
 
 /// The BFD of one side of the connection that has this place among the connections.
 fn bfd_settings(topology: &Topology, place: usize, side: Side) -> BfdSettings {
-    let of_microsoft = topology.profile.bfd_settings();
-    let router = (topology.connections.get(place))
-        .filter(|_| side == Side::Peer)
-        .and_then(|c| topology.routers.iter().find(|r| r.name == c.router));
-    router.map_or(of_microsoft, |router| router.bfd)
+    let connection = topology.connections.get(place);
+    let settings = match side {
+        Side::Microsoft => connection.map(|connection| connection.bfd),
+        Side::Peer => connection.and_then(|connection| {
+            let mut routers = topology.routers.iter();
+            let router = routers.find(|router| router.name == connection.router)?;
+            Some(router.bfd)
+        }),
+    };
+    settings.unwrap_or_else(|| topology.profile.bfd_settings())
 }
 
 fn lag(

@@ -1,5 +1,6 @@
 //! What a step does.
 
+mod bfd;
 mod fault;
 mod onboard;
 mod prefix;
@@ -49,6 +50,9 @@ pub(super) fn parse(raw: &RawStep, stage: &mut Stage<'_>, mistakes: &mut Mistake
     }
     if let Some(raw) = &raw.restart {
         return session::restart(raw, stage, mistakes);
+    }
+    if let Some(raw) = &raw.bfd {
+        return bfd::order(raw, stage, mistakes);
     }
     if let Some(raw) = &raw.announce {
         return route::announce(raw, stage, mistakes);

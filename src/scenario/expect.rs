@@ -102,6 +102,16 @@ fn layer(
         _ => Expect::Bfd {
             sessions: named,
             up,
+            diagnostic: match &raw.reason {
+                Some(reason) => Some(words(reason, mistakes)?),
+                None => None,
+            },
+            partner: match &raw.at {
+                Some(at) => partner(at, mistakes)?,
+                None => false,
+            },
+            sends_every: raw.sends_every.map(|interval| interval.value.0),
+            answers_poll: raw.answers_poll.is_some_and(|answers| answers.value),
         },
     })
 }
@@ -149,6 +159,16 @@ fn router_of(
             None
         }
     }
+}
+
+/// BFD is looked at as the edge sees it, or as the partner's packets say.
+fn partner(at: &Located<Names>, mistakes: &mut Mistakes) -> Option<bool> {
+    let is_partner = at.value == Names::One("partner".to_owned());
+    if !is_partner {
+        let message = "BFD is looked at from the edge, or as its partner's packets say";
+        mistakes.push(mistakes.error(at.span, message, "`partner`, or leave it out"));
+    }
+    is_partner.then_some(true)
 }
 
 /// A text that is looked for in another.
@@ -255,6 +275,8 @@ fn keys(raw: &RawExpect) -> Vec<(&'static str, Span)> {
             raw.interrupted_at_most.map(|v| v.span),
         ),
         key("lost-at-most", raw.lost_at_most.map(|v| v.span)),
+        key("sends-every", raw.sends_every.map(|v| v.span)),
+        key("answers-poll", raw.answers_poll.map(|v| v.span)),
         key("within", raw.within.map(|v| v.span)),
         key("for", raw.r#for.map(|v| v.span)),
     ]
@@ -273,6 +295,15 @@ fn companions_of(subject: &str) -> &'static [&'static str] {
         ],
         "session" => &["state", "reason", "at", "within", "for"],
         "maximum-prefixes" => &["state", "count", "at", "within", "for"],
+        "bfd" => &[
+            "state",
+            "reason",
+            "at",
+            "sends-every",
+            "answers-poll",
+            "within",
+            "for",
+        ],
         "path" => &["via", "at", "within", "for"],
         "traffic" => &[
             "interrupted-at-most",

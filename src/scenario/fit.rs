@@ -41,7 +41,8 @@ impl Rehearsal {
     fn with_options(&self, binding: &Binding) -> Option<String> {
         let mut routers = self.topology.routers.iter();
         let router = routers.find(|router| {
-            router.bgp.options != BgpOptions::default()
+            let options = router.bgp.options != BgpOptions::default();
+            (options || router.bfd.options.authentication.is_some())
                 && *binding.device(&router.name) != Device::Simulated
         })?;
         let router = &router.name;

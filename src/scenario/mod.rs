@@ -3,6 +3,7 @@
 //! **Invariant:** every name refers to the scenario's topology; every expectation keeps its place in the file.
 
 mod act;
+mod bfd;
 mod expect;
 mod files;
 mod fit;
@@ -18,6 +19,7 @@ use std::time::Duration;
 
 use crate::source::Span;
 
+pub use bfd::BfdOrder;
 pub use files::{Rehearsal, load, settling};
 pub use model::{
     ABSENT, Act, Announcement, Expect, Fault, FaultKind, PrefixExpected, PrefixObject,

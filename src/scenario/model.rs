@@ -6,6 +6,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use super::BfdOrder;
 use crate::bgp::message::malformed::Malformation;
 use crate::provider::Request;
 use crate::provider::received::AsPath;
@@ -51,6 +52,13 @@ pub enum Act {
         prefix: IpNet,
         /// Connections on whose sessions it is withdrawn.
         from: Vec<String>,
+    },
+    /// Order something of BFD sessions, at the Microsoft edge.
+    Bfd {
+        /// What.
+        order: BfdOrder,
+        /// As in [`Expect::Bfd`].
+        sessions: Vec<String>,
     },
     /// Order something of BGP sessions, at the Microsoft edge.
     Sessions {
@@ -242,6 +250,14 @@ pub enum Expect {
         sessions: Vec<String>,
         /// `up` is Up, `down` is anything else.
         up: bool,
+        /// Why it last changed, or a part of it.
+        diagnostic: Option<String>,
+        /// As the partner's packets say, not as the edge's session is.
+        partner: bool,
+        /// The partner's packets keep this interval, less by the jitter it must have, as it was measured.
+        sends_every: Option<Duration>,
+        /// The partner answered a Poll since the step began.
+        answers_poll: bool,
     },
     /// The neighbour brought so many routes on each of these BGP sessions that it was told, as the Microsoft edge sees it.
     MaximumPrefixes {

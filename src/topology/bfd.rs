@@ -1,7 +1,8 @@
-//! What a BFD session is told by a file: the keys of `[microsoft.bfd]` and `[router.NAME.bfd]`.
+//! What a BFD session is told by a file: the keys of `[microsoft.bfd]`, `[connection.NAME.bfd]` and
+//! `[router.NAME.bfd]`.
 //!
-//! The first are those of both ends of every connection when simulated; the second are those of a simulated router of the
-//! peer, where it does otherwise.
+//! The first are those of both ends of every connection when simulated; the others are those of one connection's edge, and
+//! of a simulated router of the peer, where it does otherwise.
 
 use std::num::NonZeroU8;
 use std::time::Duration;
@@ -112,7 +113,7 @@ impl BfdSettings {
         };
         let mut settings = self;
         if let Some(given) = raw.interval {
-            settings.timers.interval = interval(given, "BFD interval", mistakes);
+            settings.timers.interval = interval(given, "a BFD interval", mistakes);
         }
         if let Some(multiplier) = raw.multiplier {
             match NonZeroU8::new(multiplier.value) {
@@ -127,7 +128,7 @@ impl BfdSettings {
             }
         }
         if let Some(given) = raw.echo {
-            settings.options.echo = Some(interval(given, "interval of Echo packets", mistakes));
+            settings.options.echo = Some(interval(given, "an interval of Echo packets", mistakes));
         }
         if let Some(raw) = &raw.authentication {
             settings.options.authentication = authentication(raw, mistakes);
@@ -139,7 +140,7 @@ impl BfdSettings {
 fn interval(given: Located<RawDuration>, what: &str, mistakes: &mut Mistakes) -> Duration {
     let value = given.value.0;
     if value < Duration::from_millis(1) || value > Duration::from_secs(60) {
-        let message = format!("a {what} of {} is not possible", in_words(value));
+        let message = format!("{what} of {} is not possible", in_words(value));
         mistakes.push(mistakes.error(given.span, message, "1ms to 60s"));
     }
     value

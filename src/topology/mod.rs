@@ -221,6 +221,8 @@ pub struct Connection {
     pub declared: DeclaredPrefixes,
     /// The edge's sessions here.
     pub bgp: BgpSettings,
+    /// The edge's BFD here.
+    pub bfd: BfdSettings,
 }
 
 /// The session addresses of a connection, allocated by Microsoft.

@@ -8,9 +8,9 @@ use super::raw::{
     RawMembers, RawMicrosoft, RawPeer, RawPeerAsn, RawService, RawTopology,
 };
 use super::{
-    BgpSettings, Connection, DeclaredPrefixes, Endpoint, Inside, LacpSettings, Metro, Multipath,
-    OverDeclared, Peer, PeerAsn, PeerPolicies, Policy, Profile, Router, Service, Topology,
-    addresses, profile, registry, rules,
+    BfdSettings, BgpSettings, Connection, DeclaredPrefixes, Endpoint, Inside, LacpSettings, Metro,
+    Multipath, OverDeclared, Peer, PeerAsn, PeerPolicies, Policy, Profile, Router, Service,
+    Topology, addresses, profile, registry, rules,
 };
 use crate::policy::Policies;
 use crate::source::{Bandwidth, Diagnostics, Located, Mistakes, Source, Span, Table, read};
@@ -100,7 +100,7 @@ fn model(raw: &RawTopology, source: &Arc<Source>, mistakes: &mut Mistakes) -> Op
                 name,
                 connection,
                 raw,
-                (&policies, &bgp, over_declared),
+                (&policies, &bgp, bfd?, over_declared),
                 mistakes,
             )
         })
@@ -250,7 +250,7 @@ fn connection(
     name: &Located<String>,
     raw: &RawConnection,
     file: &RawTopology,
-    (policies, bgp, over_declared): (&Policies, &BgpSettings, OverDeclared),
+    (policies, bgp, bfd, over_declared): (&Policies, &BgpSettings, BfdSettings, OverDeclared),
     mistakes: &mut Mistakes,
 ) -> Option<Connection> {
     let owner = format!("connection `{}`", name.value);
@@ -266,6 +266,7 @@ fn connection(
         None => None,
     };
     let declared = DeclaredPrefixes::of(raw, mistakes);
+    let bfd = bfd.with(raw.bfd.as_ref(), mistakes);
     let mut bgp = bgp.with(raw.bgp.as_ref(), mistakes);
     let maximum = &mut bgp.options.maximum_prefixes;
     *maximum = declared.enforced(over_declared, *maximum);
@@ -285,6 +286,7 @@ fn connection(
         policies: peer_policies(&raw.import, &raw.export, policies, mistakes),
         declared,
         bgp,
+        bfd,
     })
 }
 

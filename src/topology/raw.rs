@@ -323,6 +323,8 @@ pub(super) struct RawConnection {
     pub max_prefixes_advertised_v6: Option<Located<u32>>,
     /// What the edge's sessions do here otherwise than elsewhere.
     pub bgp: Option<Located<RawBgp>>,
+    /// BFD of the edge on it, where it is not as `[microsoft.bfd]` has it.
+    pub bfd: Option<Located<RawBfd>>,
     /// The simulated router's policy for what it receives here, instead of the router's own.
     pub import: Option<Located<String>>,
     /// The simulated router's policy for what it announces here, instead of the router's own.

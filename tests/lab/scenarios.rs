@@ -47,8 +47,10 @@ const ALSO_AS_ORDINARY_USER: [&str; 3] = [
 ///
 /// Not with FRR 8.4: malformed mandatory attributes, over which it ends the session; and malformed attributes, after which it
 /// sometimes never tells its core of a route of a session that was reset (once in three plays on a busy host): what
-/// `suppress-fib-pending` waits for is lost.
-const ALSO_WITH: [(Daemon, &str); 9] = [
+/// `suppress-fib-pending` waits for is lost. Nor BFD packets with the Multipoint bit, or with authentication that nobody
+/// configured, which it accepts; nor shorter BFD intervals without a Poll, on which it does not act.
+const ALSO_WITH: [(Daemon, &str); 10] = [
+    (Daemon::Frr, "bfd/bad-timing"),
     (Daemon::Frr, "bgp/route-leak"),
     (Daemon::Frr, "bgp/route-reflection"),
     (Daemon::Frr, "bgp/short-silence"),
@@ -118,6 +120,10 @@ fn cannot(daemon: Daemon, name: &str) -> Option<String> {
     }
     if name == "bfd/never-configured" {
         return None;
+    }
+    if name == "bfd/disabled" {
+        let why = "ends BGP when BFD is disabled, which RFC 5882, section 3.2, advises against";
+        return Some(format!("{daemon} {why}"));
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let rehearsal = scenario::load(&root.join(format!("scenarios/{name}.toml")), None);

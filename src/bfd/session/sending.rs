@@ -53,7 +53,7 @@ impl Session {
         }
         packet.ttl = how.ttl.unwrap_or(SINGLE_HOP);
         let packet = self.outbox.put(self.now, packet, &how)?;
-        if how.is_acceptable() {
+        if how.is_heard() {
             self.last_good_sent = Some(self.now);
         }
         Some(Output::Send(packet))

@@ -17,7 +17,8 @@ pub(in crate::scenario) struct RawExpect {
     pub session: Option<Located<Names>>,
     /// LAGs, by connection. With `state = "up"` or `"down"`.
     pub lag: Option<Located<Names>>,
-    /// BFD sessions, named as BGP sessions are. With `state = "up"` or `"down"`.
+    /// BFD sessions, named as BGP sessions are. With `state = "up"` or `"down"`, `reason`, `at = "partner"`, `sends-every`,
+    /// `answers-poll`.
     pub bfd: Option<Located<Names>>,
     /// BGP sessions on which the neighbour brings as many routes as are to be told: a name, a list, or "all". With
     /// `state = "warned"` or `"exceeded"`, `count`, `at`.
@@ -60,7 +61,8 @@ pub(in crate::scenario) struct RawExpect {
     #[schemars(extend("enum" = names::LEARNED_TYPES))]
     pub learned_type: Option<Located<String>>,
     /// With a prefix: all of these are among the checks that it did not pass. With a refused `route`: why. With an
-    /// `event`: its summary, or a part of it. With a `session`: what it says of its last change, or a part of it.
+    /// `event`: its summary, or a part of it. With a `session` or
+    /// `bfd`: what it says of its last change, or a part of it.
     pub reason: Option<Located<Names>>,
     /// With a prefix: the heading of the message that the portal shows first.
     pub message: Option<Located<String>>,
@@ -86,6 +88,11 @@ pub(in crate::scenario) struct RawExpect {
     pub interrupted_at_most: Option<Located<Duration>>,
     /// With `traffic`: limit for the packets lost in a direction.
     pub lost_at_most: Option<Located<u64>>,
+    /// With `bfd`: the partner's packets come at this interval, less by a jitter of at most 25 % (RFC 5880, section 6.8.7), as
+    /// it was measured.
+    pub sends_every: Option<Located<Duration>>,
+    /// With `bfd`: the partner answered a Poll since the step began.
+    pub answers_poll: Option<Located<bool>>,
     /// It must come true within this time of the step's clock; 5 s if not given.
     pub within: Option<Located<Duration>>,
     /// Having come true, it must stay so for this long. Traffic is watched at least so long; 500 ms if not given.

@@ -2,6 +2,7 @@
 //!
 //! `parse.rs` says that a step does exactly one thing, `expect.rs` that an expectation expects exactly one.
 
+mod bfd;
 mod expect;
 mod microsoft;
 
@@ -15,6 +16,7 @@ use crate::source::{
     TextOr,
 };
 
+pub(super) use bfd::{RawBfdStep, RawOrder};
 pub(super) use expect::{RawExpect, SUBJECTS};
 pub(super) use microsoft::{
     RawAction, RawActivate, RawAsnAction, RawHealth, RawOnboard, RawRegister, RawSet,
@@ -70,6 +72,8 @@ pub(super) struct RawStep {
     pub repair: Option<Located<String>>,
     /// Restart the BGP of a router of the peer, or of an edge: its name, or a table.
     pub restart: Option<Located<TextOr<RawRestart>>>,
+    /// Tell Microsoft's end of BFD sessions something, right or wrong.
+    pub bfd: Option<Located<RawBfdStep>>,
     /// Announce a prefix of the peer, or of Microsoft.
     pub announce: Option<Located<RawAnnounce>>,
     /// Withdraw a prefix of the peer, or of Microsoft.
@@ -108,13 +112,14 @@ pub(super) struct RawStep {
 }
 
 /// The keys of [`RawStep`] that do something.
-pub(super) const VERBS: [&str; 22] = [
+pub(super) const VERBS: [&str; 23] = [
     "settle",
     "send",
     "stop",
     "fail",
     "repair",
     "restart",
+    "bfd",
     "announce",
     "withdraw",
     "drain",
