@@ -11,6 +11,8 @@ use peerlab::kernel::enter::enter;
 
 #[path = "interop/bed.rs"]
 mod bed;
+#[path = "interop/bfd.rs"]
+mod bfd;
 #[path = "interop/daemons/mod.rs"]
 mod daemons;
 #[path = "interop/scenes.rs"]
@@ -70,5 +72,13 @@ fn trials(dut: &'static Dut) -> Vec<Trial> {
             _ => trial,
         }
     };
-    SCENES.iter().map(trial).collect()
+    let of_bfd = bfd::scenes(dut.daemon).map(|(name, scene)| {
+        let shown = format!("{}::{name}", dut.daemon.key());
+        let trial = Trial::test(shown, move || bfd::play(dut, scene));
+        match dut.lack() {
+            Some(why) => trial.with_kind(why).with_ignored_flag(true),
+            None => trial,
+        }
+    });
+    SCENES.iter().map(trial).chain(of_bfd).collect()
 }

@@ -24,7 +24,7 @@ use peerlab::router::{
 use peerlab::time::Clock;
 use peerlab::topology::BgpTimers;
 use tempfile::TempDir;
-use tokio::sync::mpsc::unbounded_channel;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::time::timeout;
 
 use crate::daemons::{Dut, Heard, Wish};
@@ -148,10 +148,34 @@ impl Bed {
         Ok(())
     }
 
-    /// Our end of BFD, 150 ms × 3; it falls silent when dropped.
-    pub fn line(&self) -> Result<Line, Failed> {
-        let (told, mut events) = unbounded_channel();
+    /// Starts the daemon with a configuration of the scene's own.
+    pub async fn configured(&mut self, text: &str) -> Result<(), Failed> {
+        let config = self.folder.path().join("dut.conf");
+        std::fs::write(&config, text)?;
+        let (ended, _) = unbounded_channel::<Ended>();
+        let daemon = self.dut.daemon;
+        let running = device::start("dut", daemon, &config, &self.peer, &self.recorder, ended)?;
+        self.device = Some(running);
+        Ok(())
+    }
+
+    /// Our end of BFD and nothing else; it falls silent when dropped.
+    pub fn bfd(&self, config: Config, ipv6: bool) -> Result<Line, Failed> {
+        let (told, _) = unbounded_channel();
+        self.bfd_that_tells(config, ipv6, told)
+    }
+
+    fn bfd_that_tells(
+        &self,
+        config: Config,
+        ipv6: bool,
+        told: UnboundedSender<LineEvent>,
+    ) -> Result<Line, Failed> {
         let line = Line::start(self.recorder.clone(), told)?;
+        let (local, remote) = match ipv6 {
+            false => ("10.0.0.1", "10.0.0.0"),
+            true => ("2001:db8::3", "2001:db8::2"),
+        };
         let spec = BfdSpec {
             end: End {
                 router: "edge".to_owned(),
@@ -161,15 +185,20 @@ impl Bed {
                 device: "l0".to_owned(),
                 link: 10,
             },
-            local: "10.0.0.1".parse()?,
-            remote: "10.0.0.0".parse()?,
-            config: Config::single_hop(
-                NonZeroU32::MIN,
-                Timers::symmetric(Duration::from_millis(150), THREE),
-                1,
-            ),
+            local: local.parse()?,
+            remote: remote.parse()?,
+            config,
         };
         line.add_bfd(BfdPort::open(&self.edge, spec)?);
+        Ok(line)
+    }
+
+    /// Our end of BFD, 150 ms × 3; it falls silent when dropped.
+    pub fn line(&self) -> Result<Line, Failed> {
+        let (told, mut events) = unbounded_channel();
+        let timers = Timers::symmetric(Duration::from_millis(150), THREE);
+        let config = Config::single_hop(NonZeroU32::MIN, timers, 1);
+        let line = self.bfd_that_tells(config, false, told)?;
         let router = self.router()?.clone();
         tokio::spawn(async move {
             while let Some(event) = events.recv().await {
