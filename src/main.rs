@@ -50,6 +50,11 @@ enum Command {
         #[arg(long)]
         arm: bool,
     },
+    /// Run a command inside user-mode Linux with this machine's files: a kernel that has all a lab can use.
+    Uml(cli::uml::UmlArguments),
+    /// What the first process of user-mode Linux does.
+    #[command(hide = true)]
+    UmlInit,
     /// Say what this machine can do, what each missing thing means, and how to get it.
     Doctor,
     /// Print the JSON Schema of a kind of file, or of what `show --json` prints.
@@ -76,6 +81,8 @@ fn main() -> ExitCode {
         Command::Prefixes(arguments) => cli::prefixes::prefixes(&arguments),
         Command::Report { folder, arm: true } => cli::report::arm(&folder),
         Command::Report { folder, arm: false } => cli::report::report(&folder),
+        Command::Uml(arguments) => cli::uml::uml(&arguments),
+        Command::UmlInit => cli::uml::init(),
         Command::Doctor => cli::doctor::doctor(),
         Command::Schema { of } => cli::schema::print(of),
     };

@@ -42,6 +42,8 @@ mod secrets;
 mod signals;
 #[path = "lab/turn.rs"]
 mod turn;
+#[path = "lab/uml.rs"]
+mod uml;
 
 /// Environment variable of a process that only finds out whether labs can be here.
 const TRY: &str = "PEERLAB_TEST_TRY";
@@ -70,6 +72,7 @@ fn main() -> ExitCode {
         registries::trials(),
         kept::trials(),
         secrets::trials(),
+        uml::trials(),
     ];
     let mut trials: Vec<Trial> = rooms.into_iter().flatten().collect();
     if let Err(reason) = labs_can_be() {

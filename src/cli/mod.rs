@@ -16,6 +16,7 @@ pub mod schema;
 pub mod show;
 mod signals;
 mod toml_files;
+pub mod uml;
 pub mod up;
 
 use crate::kept::KeptError;

@@ -13,11 +13,13 @@ use self::gallery::Gallery;
 use super::{LAB_FAILED, WRONG_FILES, bmp, fail, signals};
 use crate::device::DeviceError;
 use crate::kernel::enter::{self, HeldSignals};
+use crate::kernel::uml;
 use crate::lab::Besides;
 use crate::registry::live::Servers;
 use crate::registry::service::Reach;
 use crate::report::{Played, Report};
 use crate::run::{self, Ending};
+use crate::source::Diagnostic;
 
 /// Arguments of `peerlab run`.
 #[derive(Debug, clap::Args)]
@@ -40,6 +42,20 @@ pub struct RunArguments {
     /// Tell the monitoring of the edges' sessions to the BMP collector at this address (RFC 7854).
     #[arg(long, value_name = "HOST:PORT")]
     pub bmp: Option<String>,
+    /// Whose network the lab is built in: this machine's kernel, or a user-mode Linux that is booted for it (2 s), which
+    /// has all a lab can use.
+    #[arg(long, value_enum, default_value_t, value_name = "KERNEL")]
+    pub kernel: Kernel,
+}
+
+/// The kernel a lab is built in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Kernel {
+    /// This machine's.
+    #[default]
+    Host,
+    /// User-mode Linux with this machine's files.
+    Uml,
 }
 
 /// Plays the scenarios and returns the exit number.
@@ -51,6 +67,9 @@ pub fn run(arguments: &RunArguments) -> u8 {
             return WRONG_FILES;
         }
     };
+    if arguments.kernel == Kernel::Uml && !uml::is_here() {
+        return inside_uml(arguments, &loaded);
+    }
     if let Err(error) = check_devices(&loaded) {
         anstream::eprintln!("error: {error}");
         return WRONG_FILES;
@@ -107,6 +126,23 @@ pub fn run(arguments: &RunArguments) -> u8 {
     }
 }
 
+/// Plays the same with the same arguments inside user-mode Linux.
+fn inside_uml(arguments: &RunArguments, loaded: &Loaded) -> u8 {
+    if let Some(server) = arguments
+        .bmp
+        .iter()
+        .cloned()
+        .chain(servers_of(loaded))
+        .next()
+    {
+        let message = format!("{server} cannot be reached from inside user-mode Linux");
+        let mistake = Diagnostic::error(message);
+        let mistake = mistake.help("play without `--kernel uml`, or without this server");
+        return fail(mistake, WRONG_FILES);
+    }
+    super::uml::again()
+}
+
 /// Lets the devices read their configurations, each binding once.
 fn check_devices(loaded: &Loaded) -> Result<(), DeviceError> {
     let mut checked = Vec::new();
@@ -121,8 +157,13 @@ fn check_devices(loaded: &Loaded) -> Result<(), DeviceError> {
 
 /// The registries that are servers, with their addresses as they are outside.
 fn servers(loaded: &Loaded) -> Servers {
+    Servers::resolve(servers_of(loaded))
+}
+
+/// The registries that are servers, as `host:port`.
+fn servers_of(loaded: &Loaded) -> impl Iterator<Item = String> {
     let topologies = loaded.rehearsals.iter().map(|(r, _)| &r.topology);
-    Servers::resolve(topologies.flat_map(|topology| topology.peer.registry.servers()))
+    topologies.flat_map(|topology| topology.peer.registry.servers())
 }
 
 async fn play_all(

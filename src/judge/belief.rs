@@ -9,7 +9,7 @@
 //! | met after `t`, limit `l` | `t > 0` and `t + U > l` |
 //! | traffic met, interrupted `i`, limit `l` | `i > 0` and `i + H > l`, or `i = 0` and `H > max(l, 20 ms)`: so long an outage could have hidden |
 //! | missed by `x` | `x ≤ U`; or other processes took at least half of the CPUs and `x` is at most a tenth of the time that tasks waited in a second |
-//! | changed although it should not | `line` was late by at least (multiplier − 1) × interval of BFD: so late a sender makes a session fall by itself |
+//! | changed although it should not, or traffic missed | `line` was late by at least (multiplier − 1) × interval of BFD: so late a sender makes a session fall by itself |
 //! | any on a path | the kernel told more route changes of the WAN or an edge than could be read: when they came is not known |
 //! | any on single routes, on what was concluded from them, or on a path | facts of a session's routes were left out of the record, because it told them faster than they could be written |
 //!
@@ -84,13 +84,18 @@ pub fn doubt(claim: Claim, lateness: &Lateness, bfd: BfdTimers) -> Option<String
             })
         }
         Claim::Excess { by } => excess(by, lateness.of_states(), lateness),
-        Claim::Interrupted { by } => excess(by, lateness.worst(), lateness),
-        Claim::Disturbed => {
-            let falls = bfd.interval * u32::from(bfd.multiplier.get().saturating_sub(1)).max(1);
-            let line = lateness.of("line");
-            (line >= falls).then(|| late(("line", line)))
+        Claim::Interrupted { by } => {
+            excess(by, lateness.worst(), lateness).or_else(|| falls(lateness, bfd))
         }
+        Claim::Disturbed => falls(lateness, bfd),
     }
+}
+
+/// Why a session may have fallen by itself.
+fn falls(lateness: &Lateness, bfd: BfdTimers) -> Option<String> {
+    let falls = bfd.interval * u32::from(bfd.multiplier.get().saturating_sub(1)).max(1);
+    let line = lateness.of("line");
+    (line >= falls).then(|| late(("line", line)))
 }
 
 /// Why a claim on Microsoft's paths cannot be believed, whatever its times.

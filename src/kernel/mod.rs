@@ -24,6 +24,7 @@ pub mod route;
 pub mod socket;
 pub mod sysctl;
 pub mod terminal;
+pub mod uml;
 pub mod unix;
 pub mod view;
 pub mod watch;

@@ -7,6 +7,7 @@ use std::thread;
 use crate::binding;
 use crate::cli::check::Kind;
 use crate::cli::toml_files;
+use crate::kernel::uml;
 use crate::record::SourceText;
 use crate::run::Sources;
 use crate::scenario::{self, Rehearsal};
@@ -129,5 +130,9 @@ pub fn host() -> String {
     } else {
         "ordinary user"
     };
-    format!("Linux {}, {cpus} CPUs, {user}", kernel.trim())
+    let kernel = kernel.trim();
+    match uml::host() {
+        Some(host) => format!("user-mode Linux {kernel} on Linux {host}, {cpus} CPUs, {user}"),
+        None => format!("Linux {kernel}, {cpus} CPUs, {user}"),
+    }
 }

@@ -1,0 +1,132 @@
+//! Labs inside user-mode Linux: output, reports, exit numbers and signals are as without it, and nothing is left.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::process::{Command, Stdio};
+
+use libtest_mimic::{Failed, Trial};
+use nix::sys::signal::Signal;
+
+use crate::left::Outside;
+use crate::play::{PATIENCE, Running, Someone, send};
+use crate::scenarios::unless;
+
+/// A short scenario without traffic, which a slow kernel plays, too.
+const SCENARIO: &str = "scenarios/prefixes/good-path.toml";
+
+pub fn trials() -> Vec<Trial> {
+    let here = || plays(&Someone::present());
+    let ordinary = || plays(&Someone::ordinary()?);
+    vec![
+        unless(no_uml(), Trial::test("uml::plays_a_scenario", here)),
+        unless(
+            no_uml().or_else(Someone::no_ordinary),
+            Trial::test("uml::plays_a_scenario::as_ordinary_user", ordinary),
+        ),
+        unless(
+            no_uml(),
+            Trial::test("uml::passes_all_through", all_through),
+        ),
+        unless(no_uml(), Trial::test("uml::passes_signals_on", signals)),
+        unless(no_uml(), Trial::test("uml::goes_when_killed", killed)),
+        Trial::test("uml::says_how_to_have_it", not_installed),
+    ]
+}
+
+/// Why user-mode Linux cannot be tried here.
+fn no_uml() -> Option<String> {
+    let asked = Command::new("linux.uml").arg("--version").output();
+    asked.err().map(|error| format!("linux.uml: {error}"))
+}
+
+fn plays(someone: &Someone) -> Result<(), Failed> {
+    let before = Outside::now();
+    let folder = tempfile::tempdir()?;
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777))?;
+    let report = folder.path().join("report");
+    let report = report.display().to_string();
+    let run = someone.start(&["run", "--kernel", "uml", SCENARIO, "--report", &report])?;
+    let mark = run.mark().to_owned();
+    let ended = run.end(PATIENCE)?;
+    ended.expect(0)?;
+    let record = fs::read_to_string(format!("{report}/record.jsonl"))?;
+    ended.check(
+        record.contains("\"host\":\"user-mode Linux "),
+        "a record that tells the host",
+    )?;
+    // What is written is the user's.
+    let owners = [
+        fs::metadata(&report)?,
+        fs::metadata(format!("{report}/report.json"))?,
+    ];
+    ended.check(
+        owners[0].uid() == owners[1].uid(),
+        "one owner of folder and report",
+    )?;
+    before.nothing_is_left(&mark)
+}
+
+/// Streams, arguments, environment, folder and exit number.
+fn all_through() -> Result<(), Failed> {
+    let words = "pwd; echo \"$1|$ODD\"; seq 200000 | cksum >&2; echo é; exit 7";
+    let script = ["sh", "-c", words, "sh", "two  words"];
+    let folder = tempfile::tempdir()?;
+    let own = |program: &mut Command| {
+        program.current_dir(folder.path()).env("ODD", "a\nb");
+        program.stdin(Stdio::null()).output()
+    };
+    let inside = own(Command::new(Someone::present().program())
+        .arg("uml")
+        .args(script))?;
+    let outside = own(Command::new(script[0]).args(&script[1..]))?;
+    if inside == outside {
+        return Ok(());
+    }
+    Err(format!("inside {inside:?}, outside {outside:?}").into())
+}
+
+fn signals() -> Result<(), Failed> {
+    let before = Outside::now();
+    let mut run = Someone::present().start(&["run", "--kernel", "uml", SCENARIO])?;
+    let mark = run.mark().to_owned();
+    run.until_said("good-path")?;
+    send(Signal::SIGTERM, run.outer());
+    let ended = run.end(PATIENCE)?;
+    ended.expect(4)?;
+    ended.expect_words("the run was ended by SIGTERM")?;
+    before.nothing_is_left(&mark)
+}
+
+fn killed() -> Result<(), Failed> {
+    let before = Outside::now();
+    let command = |words: &str| {
+        let arguments = ["uml", "sh", "-c", words];
+        Someone::present().start(&arguments)
+    };
+    // While it boots, and while it runs.
+    let booting = command("sleep 100")?;
+    let mut running = command("echo begun; sleep 100")?;
+    running.until_said("begun")?;
+    for run in [booting, running] {
+        let mark = run.mark().to_owned();
+        send(Signal::SIGKILL, run.outer());
+        over(run)?;
+        before.nothing_is_left(&mark)?;
+    }
+    Ok(())
+}
+
+fn over(run: Running) -> Result<(), Failed> {
+    let ended = run.end(PATIENCE)?;
+    ended.check(ended.number().is_none(), "an end by the signal")
+}
+
+fn not_installed() -> Result<(), Failed> {
+    let someone = Someone::present();
+    let mut command = someone.command(&["run", "--kernel", "uml", SCENARIO]);
+    command.env("PATH", "/nonexistent");
+    let ended = Running::start(command)?.end(PATIENCE)?;
+    ended.expect(3)?;
+    ended.expect_words("user-mode Linux is not installed")?;
+    ended.expect_words("apt-get install user-mode-linux")
+}
