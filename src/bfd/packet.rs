@@ -59,7 +59,7 @@ pub struct Packet {
 }
 
 /// A control packet as bytes, with its authentication section: what goes into UDP, and the TTL it goes with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Datagram {
     bytes: [u8; PACKET_LEN + SECTION_LEN],
     length: u8,

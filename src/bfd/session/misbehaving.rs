@@ -103,7 +103,7 @@ fn spoiled_packets_are_discarded() {
         pair.run(At::from_millis(1149));
         assert_eq!(pair.ends[1].counters().last_discarded, Some(why));
         pair.run(At::from_millis(1400));
-        let (diagnostic, _) = lost(&pair, since).expect(wrong.name());
+        let (diagnostic, _) = lost(&pair, since).expect("it is lost");
         assert_eq!(diagnostic, Diagnostic::ControlDetectionTimeExpired);
         assert_eq!(Wrong::named(wrong.name()), Some(wrong));
         // Twice the Detection Time of a session that is Down, for those that count packets.

@@ -77,9 +77,9 @@ fn network(restarts: bool) -> Net {
     let of_hub = (0..SESSIONS).map(|session| end_of(session, 0));
     let hub = router("hub", HUB, 1, of_hub.chain([down]).collect());
     let mut all = vec![hub];
-    for n in 0..PEERS {
+    for (n, asn) in ASNS.into_iter().enumerate() {
         let sessions = vec![end_of(n, 1), end_of(n + PEERS, 1)];
-        all.push(router(&format!("p{n}"), ASNS[n], 2 + n as u8, sessions));
+        all.push(router(&format!("p{n}"), asn, 2 + n as u8, sessions));
     }
     all.push(router("down", 64510, 9, vec![up]));
     Net::new(all, ms(1))
