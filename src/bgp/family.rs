@@ -65,8 +65,15 @@ impl fmt::Display for Family {
 }
 
 /// A set of families.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Families(u8);
+
+impl fmt::Debug for Families {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<String> = self.iter().map(|family| family.to_string()).collect();
+        write!(f, "[{}]", names.join(", "))
+    }
+}
 
 impl Families {
     /// None.

@@ -10,7 +10,7 @@ use super::microsoft_routes;
 use super::sessions::GRACEFUL_SHUTDOWN;
 use crate::bgp::attributes::Community;
 use crate::bgp::family::{Families, Family};
-use crate::bgp::message::{Capabilities, GracefulRestart, Role};
+use crate::bgp::message::{Capabilities, GracefulRestart};
 use crate::bgp::policy::{Change, Match, Policy, PrefixSet, Rule, Verdict};
 use crate::bgp::session::Options;
 use crate::plan::microsoft;
@@ -23,7 +23,7 @@ use crate::router::{
     MaximumPrefixes, NextHopSelf, Originated, OriginatedAttributes, RouterConfig, RouterOptions,
     Scope, Secret, SessionIndex, SessionSpec, Sessions,
 };
-use crate::topology::{self, AddPath, BgpSettings, BgpTimers, Inside, Topology, session_name};
+use crate::topology::{BgpSettings, BgpTimers, Inside, Topology, session_name};
 
 /// Microsoft's AS number.
 pub const MICROSOFT_ASN: u32 = 8075;
@@ -152,29 +152,10 @@ fn plain<'a>(
 /// A session with what a file says of it.
 fn with(settings: &BgpSettings, family: Family, spec: SessionSpec) -> SessionSpec {
     let (options, maximum) = (&settings.options, settings.options.maximum_prefixes);
-    let families = Families::from(family);
-    let restart = options.graceful_restart.map(|time| GracefulRestart {
-        restarting: false,
-        notification: true,
-        time: u16::try_from(time.as_secs()).unwrap_or(u16::MAX),
-        families,
-        preserved: families,
-    });
-    let can = |ways: [AddPath; 2]| match options.add_path {
-        Some(way) if ways.contains(&way) => families,
-        Some(_) | None => Families::NONE,
-    };
+    let own = options.capabilities.within(family.into());
     let capabilities = Capabilities {
-        four_octet: options.four_octet_asn,
-        route_refresh: options.route_refresh,
-        enhanced_route_refresh: options.enhanced_route_refresh,
-        extended_message: options.extended_messages,
-        bfd_strict: options.bfd_strict,
-        graceful_restart: restart.or(spec.capabilities.graceful_restart),
-        role: options.role.map(role),
-        add_path_receive: can([AddPath::Receive, AddPath::Both]),
-        add_path_send: can([AddPath::Send, AddPath::Both]),
-        ..spec.capabilities
+        graceful_restart: own.graceful_restart.or(spec.capabilities.graceful_restart),
+        ..own
     };
     SessionSpec {
         timers: settings.timers,
@@ -197,16 +178,6 @@ fn with(settings: &BgpSettings, family: Family, spec: SessionSpec) -> SessionSpe
         },
         capabilities,
         ..spec
-    }
-}
-
-fn role(role: topology::Role) -> Role {
-    match role {
-        topology::Role::Provider => Role::Provider,
-        topology::Role::RouteServer => Role::RouteServer,
-        topology::Role::RouteServerClient => Role::RouteServerClient,
-        topology::Role::Customer => Role::Customer,
-        topology::Role::Peer => Role::Peer,
     }
 }
 

@@ -11,6 +11,7 @@
 
 pub mod arm;
 pub mod events;
+mod limits;
 pub mod names;
 pub mod observed;
 pub mod onboarding;
@@ -142,6 +143,8 @@ impl Provider {
     pub fn handle(&mut self, now: At, input: Input<'_>) {
         match input {
             Input::Fact(fact) => {
+                let event = limits::event(&self.topology, &self.observed, fact);
+                self.outputs.extend(event.map(Output::Fact));
                 let mut changes = self.observed.emptied(fact);
                 changes.extend(self.observed.apply(fact));
                 if changes.is_empty() {

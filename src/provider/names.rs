@@ -54,8 +54,8 @@ pub const SESSION_STATES: [&str; 11] = [
 /// `eventLevel`.
 pub const EVENT_LEVELS: [&str; 4] = ["Information", "Warning", "Error", "Critical"];
 
-/// `eventType`: of a Peering Service prefix as documented; of milestones, refused requests and advice in our own words.
-pub const EVENTS: [&str; 20] = [
+/// `eventType`: of a Peering Service prefix as documented; of milestones, refused requests, advice and too many prefixes in our own words.
+pub const EVENTS: [&str; 22] = [
     "PrefixAnnouncementEvent",
     "PrefixWithdrawalEvent",
     "PrefixBackupRouteAnnouncementEvent",
@@ -76,4 +76,6 @@ pub const EVENTS: [&str; 20] = [
     "ResourceRemoved",
     "RequestRefused",
     "Advice",
+    "MaximumPrefixesWarning",
+    "MaximumPrefixesExceeded",
 ];

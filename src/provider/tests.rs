@@ -252,3 +252,27 @@ fn facts_of_its_own_move_nothing() {
     }
     assert_eq!(side.facts, []);
 }
+
+#[test]
+fn too_many_prefixes_are_an_event_at_the_edge_and_nowhere_else() {
+    let mut side = Side::new(true);
+    let told = |router: &str, received| Fact::MaximumPrefixes {
+        router: router.to_owned(),
+        session: "ams-1".to_owned(),
+        received,
+        limit: 4,
+    };
+    let before = side.facts.len();
+    side.hear(&told("ams-pe-1", 5));
+    side.hear(&told("ams-edge-1", 3));
+    side.hear(&told("ams-edge-1", 5));
+    let events = side.facts[before..].iter().filter_map(|fact| match fact {
+        Fact::Event { event, summary, .. } => Some((event.as_str(), summary.as_str())),
+        _ => None,
+    });
+    let expected = [
+        ("MaximumPrefixesWarning", "3 prefixes of 4"),
+        ("MaximumPrefixesExceeded", "5 prefixes of 4"),
+    ];
+    assert_eq!(events.collect::<Vec<_>>(), expected);
+}

@@ -12,6 +12,8 @@ use serde::Deserialize;
 
 use super::limits::{self, MaximumPrefixes, RawMaximumPrefixes};
 use super::raw::RawTopology;
+use crate::bgp::family::{Families, Family};
+use crate::bgp::message::{Capabilities, GracefulRestart, Role};
 use crate::source::{Duration as RawDuration, Located, Mistakes, in_words};
 
 /// The longest key of TCP MD5 that Linux takes (`TCP_MD5SIG_MAXKEYLEN`).
@@ -59,24 +61,10 @@ pub struct BgpOptions {
     pub md5: Option<Password>,
     /// Send with TTL 255 and accept nothing below it (RFC 5082).
     pub ttl_security: bool,
-    /// Announce four-octet AS numbers (RFC 6793); off only to play an old speaker.
-    pub four_octet_asn: bool,
-    /// Announce route refresh (RFC 2918).
-    pub route_refresh: bool,
-    /// Announce enhanced route refresh (RFC 7313).
-    pub enhanced_route_refresh: bool,
-    /// Announce messages of up to 65,535 octets (RFC 8654).
-    pub extended_messages: bool,
-    /// Announce BFD strict mode (draft-ietf-idr-bgp-bfd-strict-mode).
-    pub bfd_strict: bool,
-    /// Announce graceful restart (RFC 4724) with this restart time.
-    pub graceful_restart: Option<Duration>,
-    /// BGP role (RFC 9234).
-    pub role: Option<Role>,
+    /// What it announces (RFC 5492), as if it were a session of both families.
+    pub capabilities: Capabilities,
     /// Refuse a neighbour that says no role.
     pub require_role: bool,
-    /// Several paths of a prefix (RFC 7911).
-    pub add_path: Option<AddPath>,
     /// How many routes the neighbour may bring.
     pub maximum_prefixes: MaximumPrefixes,
     /// MinRouteAdvertisementInterval (RFC 4271, section 9.2.1.1); zero is off.
@@ -90,15 +78,11 @@ impl Default for BgpOptions {
             passive: false,
             md5: None,
             ttl_security: false,
-            four_octet_asn: true,
-            route_refresh: true,
-            enhanced_route_refresh: false,
-            extended_messages: false,
-            bfd_strict: false,
-            graceful_restart: None,
-            role: None,
+            capabilities: Capabilities {
+                families: Families::ALL,
+                ..Capabilities::of(Family::Ipv4Unicast)
+            },
             require_role: false,
-            add_path: None,
             maximum_prefixes: MaximumPrefixes::default(),
             advertisement_interval: Duration::ZERO,
         }
@@ -118,7 +102,7 @@ impl fmt::Debug for Password {
 /// A BGP role (RFC 9234, section 4.1): what the end that says it is to the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Role {
+pub(super) enum RawRole {
     /// Of a customer.
     Provider,
     /// Of a client.
@@ -134,13 +118,25 @@ pub enum Role {
 /// Which way several paths of a prefix are told (RFC 7911).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum AddPath {
+pub(super) enum RawAddPath {
     /// They can be received.
     Receive,
     /// They can be sent.
     Send,
     /// Both.
     Both,
+}
+
+impl From<RawRole> for Role {
+    fn from(role: RawRole) -> Role {
+        match role {
+            RawRole::Provider => Role::Provider,
+            RawRole::RouteServer => Role::RouteServer,
+            RawRole::RouteServerClient => Role::RouteServerClient,
+            RawRole::Customer => Role::Customer,
+            RawRole::Peer => Role::Peer,
+        }
+    }
 }
 
 /// Timers and options of a BGP session.
@@ -172,11 +168,11 @@ pub(super) struct RawBgp {
     /// Announce graceful restart (RFC 4724), with this restart time.
     pub graceful_restart: Option<Located<RawDuration>>,
     /// BGP role (RFC 9234): what this end is to the other.
-    pub role: Option<Located<Role>>,
+    pub role: Option<Located<RawRole>>,
     /// Refuse a neighbour that says no role (RFC 9234, section 4.2).
     pub require_role: Option<Located<bool>>,
     /// Several paths of a prefix (RFC 7911).
-    pub add_path: Option<Located<AddPath>>,
+    pub add_path: Option<Located<RawAddPath>>,
     /// How many routes the neighbour may bring, and what happens when it brings more.
     pub maximum_prefixes: Option<Located<RawMaximumPrefixes>>,
     /// MinRouteAdvertisementInterval (RFC 4271, section 9.2.1.1): for so long after it announced, or up to a quarter less,
@@ -253,9 +249,6 @@ impl BgpTimers {
 
 impl BgpOptions {
     fn with(&self, raw: &RawBgp, mistakes: &mut Mistakes) -> BgpOptions {
-        fn or<T: Copy>(key: Option<Located<T>>, default: T) -> T {
-            key.map_or(default, |key| key.value)
-        }
         let options = BgpOptions {
             passive: or(raw.passive, self.passive),
             md5: match &raw.md5 {
@@ -263,18 +256,8 @@ impl BgpOptions {
                 None => self.md5.clone(),
             },
             ttl_security: or(raw.ttl_security, self.ttl_security),
-            four_octet_asn: or(raw.four_octet_asn, self.four_octet_asn),
-            route_refresh: or(raw.route_refresh, self.route_refresh),
-            enhanced_route_refresh: or(raw.enhanced_route_refresh, self.enhanced_route_refresh),
-            extended_messages: or(raw.extended_messages, self.extended_messages),
-            bfd_strict: or(raw.bfd_strict, self.bfd_strict),
-            graceful_restart: match raw.graceful_restart {
-                Some(time) => Some(restart_time(time, mistakes)),
-                None => self.graceful_restart,
-            },
-            role: raw.role.map(|role| role.value).or(self.role),
+            capabilities: capabilities(&self.capabilities, raw, mistakes),
             require_role: or(raw.require_role, self.require_role),
-            add_path: raw.add_path.map(|way| way.value).or(self.add_path),
             maximum_prefixes: match &raw.maximum_prefixes {
                 Some(maximum) => self.maximum_prefixes.with(&maximum.value, mistakes),
                 None => self.maximum_prefixes,
@@ -285,8 +268,8 @@ impl BgpOptions {
             },
         };
         // Where neither is said, the mistake was told where they come from.
-        if options.enhanced_route_refresh
-            && !options.route_refresh
+        if options.capabilities.enhanced_route_refresh
+            && !options.capabilities.route_refresh
             && let Some(key) = raw.enhanced_route_refresh.or(raw.route_refresh)
         {
             let message = "enhanced route refresh is an addition to route refresh";
@@ -294,7 +277,7 @@ impl BgpOptions {
             mistakes.push(diagnostic.note("RFC 7313, section 3.1"));
         }
         if options.require_role
-            && options.role.is_none()
+            && options.capabilities.role.is_none()
             && let Some(key) = raw.require_role
         {
             let message = "a role is required of the neighbour, but this end says none";
@@ -302,6 +285,37 @@ impl BgpOptions {
             mistakes.push(diagnostic.help("write `role = \"peer\"`"));
         }
         options
+    }
+}
+
+fn or<T: Copy>(key: Option<Located<T>>, default: T) -> T {
+    key.map_or(default, |key| key.value)
+}
+
+/// These capabilities, where the file does not say otherwise.
+fn capabilities(default: &Capabilities, raw: &RawBgp, mistakes: &mut Mistakes) -> Capabilities {
+    let several = |ways: [RawAddPath; 2], default| match raw.add_path {
+        Some(way) if ways.contains(&way.value) => Families::ALL,
+        Some(_) => Families::NONE,
+        None => default,
+    };
+    Capabilities {
+        four_octet: or(raw.four_octet_asn, default.four_octet),
+        route_refresh: or(raw.route_refresh, default.route_refresh),
+        enhanced_route_refresh: or(raw.enhanced_route_refresh, default.enhanced_route_refresh),
+        extended_message: or(raw.extended_messages, default.extended_message),
+        bfd_strict: or(raw.bfd_strict, default.bfd_strict),
+        graceful_restart: match raw.graceful_restart {
+            Some(time) => Some(graceful_restart(time, mistakes)),
+            None => default.graceful_restart,
+        },
+        role: raw.role.map(|role| role.value.into()).or(default.role),
+        add_path_receive: several(
+            [RawAddPath::Receive, RawAddPath::Both],
+            default.add_path_receive,
+        ),
+        add_path_send: several([RawAddPath::Send, RawAddPath::Both], default.add_path_send),
+        ..default.clone()
     }
 }
 
@@ -315,7 +329,8 @@ fn password(key: &Located<String>, mistakes: &mut Mistakes) -> Password {
     Password(key.value.clone())
 }
 
-fn restart_time(time: Located<RawDuration>, mistakes: &mut Mistakes) -> Duration {
+/// Graceful restart with this restart time, after a NOTIFICATION, too (RFC 8538).
+fn graceful_restart(time: Located<RawDuration>, mistakes: &mut Mistakes) -> GracefulRestart {
     let value = time.value.0;
     if value.subsec_nanos() != 0 || !(1..=RESTART_LONGEST).contains(&value.as_secs()) {
         let message = format!("a restart time of {} is not possible", in_words(value));
@@ -323,7 +338,13 @@ fn restart_time(time: Located<RawDuration>, mistakes: &mut Mistakes) -> Duration
         let diagnostic = mistakes.error(time.span, message, label);
         mistakes.push(diagnostic.note("RFC 4724, section 3"));
     }
-    value
+    GracefulRestart {
+        restarting: false,
+        notification: true,
+        time: u16::try_from(value.as_secs()).unwrap_or(u16::MAX),
+        families: Families::ALL,
+        preserved: Families::ALL,
+    }
 }
 
 /// Two ends that both wait never meet.

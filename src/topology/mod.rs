@@ -31,7 +31,7 @@ use serde::Deserialize;
 use crate::policy::Policies;
 
 pub use bfd::{BfdOptions, BfdSettings, BfdTimers};
-pub use bgp::{AddPath, BgpOptions, BgpSettings, BgpTimers, Password, Role};
+pub use bgp::{BgpOptions, BgpSettings, BgpTimers, Password};
 pub use inside::{Inside, Multipath, Reflector};
 pub use limits::{DeclaredPrefixes, MaximumPrefixes};
 pub use parse::{load, parse, parse_kept};

@@ -61,6 +61,22 @@ impl Capabilities {
         }
     }
 
+    /// These, on a session that carries no other families.
+    pub fn within(&self, families: Families) -> Capabilities {
+        let restart = |restart: GracefulRestart| GracefulRestart {
+            families: restart.families.and(families),
+            preserved: restart.preserved.and(families),
+            ..restart
+        };
+        Capabilities {
+            families: self.families.and(families),
+            graceful_restart: self.graceful_restart.map(restart),
+            add_path_receive: self.add_path_receive.and(families),
+            add_path_send: self.add_path_send.and(families),
+            ..self.clone()
+        }
+    }
+
     /// How UPDATEs read between us and a neighbour with these capabilities.
     pub fn dialect(&self, theirs: &Capabilities, internal: bool) -> Dialect {
         Dialect {

@@ -146,9 +146,15 @@ fn restarts_gracefully(name: &str, stage: &Stage<'_>) -> bool {
     let mut routers = stage.topology.routers.iter();
     let mut connections = stage.topology.connections.iter();
     match routers.find(|router| router.name == name) {
-        Some(router) => router.bgp.options.graceful_restart.is_some(),
+        Some(router) => router.bgp.options.capabilities.graceful_restart.is_some(),
         None => connections.any(|connection| {
-            connection.edge == name && connection.bgp.options.graceful_restart.is_some()
+            connection.edge == name
+                && connection
+                    .bgp
+                    .options
+                    .capabilities
+                    .graceful_restart
+                    .is_some()
         }),
     }
 }
