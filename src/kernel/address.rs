@@ -3,10 +3,19 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use netlink_packet_route::RouteNetlinkMessage;
+use nix::ifaddrs::getifaddrs;
 use rtnetlink::AddressMessageBuilder;
 use rtnetlink::packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 
 use super::netlink::Netlink;
+
+/// The link-local address of an interface in the namespace of this thread, if it has one.
+pub fn link_local(interface: &str) -> Option<Ipv6Addr> {
+    let addresses = getifaddrs().ok()?;
+    let own = addresses.filter(|address| address.interface_name == interface);
+    let mut own = own.filter_map(|address| Some(address.address?.as_sockaddr_in6()?.ip()));
+    own.find(Ipv6Addr::is_unicast_link_local)
+}
 
 /// Queues giving a link an address. `place` is the namespace's name, for the words of an error.
 pub fn add(

@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** a route learned by iBGP is told to another iBGP neighbour only if one of the two is a client.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use bytes::BytesMut;
@@ -285,9 +285,9 @@ impl<'a> Export<'a> {
                         NextHopSelf::External => !reflected,
                         NextHopSelf::All => true,
                     };
-                inwards(&mut set, own_hop, spec.local);
+                inwards(&mut set, own_hop.then(|| peer.ourselves()));
             } else {
-                outwards(&mut set, ground.asn, spec.local);
+                outwards(&mut set, ground.asn, peer.ourselves());
             }
             sets.share(set)
         });
@@ -296,20 +296,19 @@ impl<'a> Export<'a> {
 }
 
 /// Towards a neighbour of our own AS.
-fn inwards(set: &mut Attributes, next_hop_self: bool, local: IpAddr) {
+fn inwards(set: &mut Attributes, ourselves: Option<(IpAddr, Option<Ipv6Addr>)>) {
     set.local_pref.get_or_insert(100);
     // RFC 2545, section 3: a link-local next hop is of no use on another link.
     set.link_local = None;
-    if next_hop_self {
-        set.next_hop = local;
+    if let Some(ourselves) = ourselves {
+        (set.next_hop, set.link_local) = ourselves;
     }
 }
 
 /// Towards a neighbour of another AS.
-fn outwards(set: &mut Attributes, asn: u32, local: IpAddr) {
+fn outwards(set: &mut Attributes, asn: u32, ourselves: (IpAddr, Option<Ipv6Addr>)) {
     set.as_path.insert(0, asn);
-    set.next_hop = local;
-    set.link_local = None;
+    (set.next_hop, set.link_local) = ourselves;
     set.local_pref = None;
     set.originator_id = None;
     set.cluster_list.clear();

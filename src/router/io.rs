@@ -1,6 +1,6 @@
 //! What goes into a router and what comes out of it.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,6 +32,14 @@ pub enum Input<'a> {
         session: SessionIndex,
         /// Text for the neighbour, at most 255 bytes are sent; may be empty.
         reason: &'a str,
+    },
+    /// Our link-local address on a session's link, to be told beside the global next hop (RFC 2545, section 3). Comes before
+    /// [`Input::Connected`], if at all.
+    LinkLocal {
+        /// Which session.
+        session: SessionIndex,
+        /// The address.
+        address: Ipv6Addr,
     },
     /// A TCP connection is up. An outgoing one has the [`Conn`] of its [`Output::Connect`]; for an incoming one
     /// the driver makes a [`Conn`] with a serial it has not used for this session before.

@@ -193,6 +193,11 @@ impl Router {
                 self.set_stopped(session, true);
                 self.one(now, session, To::Stop { reason });
             }
+            Input::LinkLocal { session, address } => {
+                if let Some(peer) = self.peers.get_mut(session.index()) {
+                    peer.link_local = Some(address);
+                }
+            }
             Input::Connected { session, conn } => self.one(now, session, To::Connected { conn }),
             Input::ConnectFailed { session, conn, why } => {
                 self.one(now, session, To::ConnectFailed { conn, why });

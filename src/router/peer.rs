@@ -1,6 +1,6 @@
 //! What a router holds for one of its sessions.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use ipnet::IpNet;
@@ -30,6 +30,8 @@ pub(super) struct Peer {
     /// Routes originated or withheld on this session, whatever routing says.
     pub pins: Numbered<Option<Pin>>,
     pub interface: Arc<str>,
+    /// Our link-local address there.
+    pub link_local: Option<Ipv6Addr>,
     pub subnet: IpNet,
     /// iBGP.
     pub internal: bool,
@@ -108,6 +110,7 @@ impl Peer {
         Peer {
             index,
             interface: spec.interface.as_str().into(),
+            link_local: None,
             subnet,
             internal: spec.peer_asn == config.asn,
             stopped: spec.start_stopped,
@@ -208,6 +211,13 @@ impl Peer {
     /// What was decided by hand for a prefix.
     pub fn pin(&self, number: Number) -> Option<&Pin> {
         self.pins.get(number)?.as_ref()
+    }
+
+    /// Ourselves as a next hop: the address of our end, and the link-local one if the neighbour is on the same subnet
+    /// (RFC 2545, section 3).
+    pub fn ourselves(&self) -> (IpAddr, Option<Ipv6Addr>) {
+        let shares_link = self.spec.local.is_ipv6() && self.subnet.contains(&self.spec.peer);
+        (self.spec.local, self.link_local.filter(|_| shares_link))
     }
 
     /// Whether a prefix has to keep its number because of this session.

@@ -10,6 +10,7 @@ use super::connection::{Connection, Open, Stage};
 use super::listening::{key, reach, scope};
 use super::silence::{self, Silence};
 use super::{Driver, READ};
+use crate::kernel::address::link_local;
 use crate::kernel::protection::Dropped;
 use crate::kernel::socket::{BGP_PORT, SocketError, address, bgp_accepted, bgp_connect};
 use crate::router::{Conn, Direction, Input, SessionIndex};
@@ -78,6 +79,19 @@ impl Driver {
             stage,
             silence: None,
         });
+        self.connected(session, conn);
+    }
+
+    /// A connection is up, and so is the link, with the address IPv6 gave it.
+    fn connected(&mut self, session: SessionIndex, conn: Conn) {
+        let spec = &self.router.config().sessions[session.index()];
+        if spec.local.is_ipv6() {
+            let interface = spec.interface.as_str();
+            let found = self.namespace.run(|| link_local(interface));
+            if let Ok(Some(address)) = found {
+                self.input(Input::LinkLocal { session, address });
+            }
+        }
         self.input(Input::Connected { session, conn });
     }
 
@@ -119,7 +133,7 @@ impl Driver {
         match result {
             Ok(stream) => {
                 connection.stage = Stage::Open(Open::new(stream));
-                self.input(Input::Connected { session, conn });
+                self.connected(session, conn);
             }
             Err(why) => {
                 connection.stage = Stage::Gone;

@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use super::bed::router;
+use super::bed::{end6, originated, router};
 use super::net::{Net, ms, net};
 use crate::bgp::session::State;
 use crate::record::Fact;
@@ -279,4 +279,25 @@ fn route_refresh_brings_every_route_again_and_changes_nothing() {
         net.routers[0].adj_rib_out(session).map(|r| r.len()),
         Some(10)
     );
+}
+
+/// RFC 2545, section 3.
+#[test]
+fn the_link_local_next_hop_is_told_beside_the_global_one() {
+    let mut a = router("a", 64500, 1, vec![end6("ab", 1, 0, 8075)]);
+    a.originate = vec![originated("2001:db8:7::/48")];
+    let b = router("b", 8075, 2, vec![end6("ab", 1, 1, 64500)]);
+    let mut net = Net::new(vec![a, b], ms(1));
+    let session = SessionIndex(0);
+    let address = "fe80::1".parse().expect("an address");
+    net.input(0, Input::LinkLocal { session, address });
+    net.start();
+    net.run(ms(200));
+    let used = net.routers[1].loc_rib();
+    let prefix = super::net::net("2001:db8:7::/48");
+    let set = used.get(&prefix).expect("a route").attributes;
+    let global: std::net::IpAddr = "2001:db8:9:1::".parse().expect("an address");
+    assert_eq!((set.next_hop, set.link_local), (global, Some(address)));
+    let hops = &net.fibs[1][&prefix];
+    assert_eq!(hops[0].gateway, global);
 }

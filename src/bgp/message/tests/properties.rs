@@ -41,8 +41,10 @@ prop_compose! {
     fn dialect()(
         (four_octet, extended_message, extended_next_hop) in any::<(bool, bool, bool)>(),
         add_path in families(),
+        internal in any::<bool>(),
     ) -> Dialect {
         Dialect {
+            internal,
             four_octet,
             extended_message,
             extended_receive: extended_message,
@@ -146,7 +148,12 @@ fn prefixes(next_hop: IpAddr, dialect: Dialect, most: usize) -> impl Strategy<Va
 
 /// A dialect, attributes, and prefixes that can be announced with them in it.
 fn announcement(most: usize) -> impl Strategy<Value = (Dialect, Attributes, Vec<Nlri>)> {
-    (dialect(), attributes()).prop_flat_map(move |(dialect, set)| {
+    (dialect(), attributes()).prop_flat_map(move |(dialect, mut set)| {
+        if !dialect.internal {
+            // What is not told an external neighbour, and would not be heard by one.
+            (set.local_pref, set.originator_id) = (None, None);
+            set.cluster_list.clear();
+        }
         let prefixes = prefixes(set.next_hop, dialect, most);
         (Just(dialect), Just(set), prefixes)
     })
