@@ -113,12 +113,14 @@ pub fn step(step: &Step) -> String {
             let order = match order {
                 SessionOrder::Drain => "drain",
                 SessionOrder::Shutdown { .. } => "shut down",
+                SessionOrder::Reset { .. } => "reset",
                 SessionOrder::Start => "start",
                 SessionOrder::Refresh => "refresh",
             };
             format!("{order} {}", list(sessions))
         }
         Act::Request(asked) => request::words(asked),
+        Act::Policy(change) => request::policy(change),
         Act::Set(setting) => request::setting(setting),
         Act::Hold { time, .. } => format!("hold {}", duration(*time)),
     }

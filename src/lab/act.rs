@@ -80,6 +80,10 @@ impl Lab {
                 self.request(request)?;
                 Ok(Acted::Done)
             }
+            Act::Policy(change) => {
+                self.change_policy(change)?;
+                Ok(Acted::Done)
+            }
             Act::Set(setting) => self.set(setting).await,
         }
     }

@@ -162,7 +162,7 @@ impl Lab {
         self.carry_out()
     }
 
-    fn carry_out(&mut self) -> Result<(), LabError> {
+    pub(super) fn carry_out(&mut self) -> Result<(), LabError> {
         while let Some(output) = self.provider.poll() {
             self.carry_out_one(output)?;
         }

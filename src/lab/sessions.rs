@@ -1,4 +1,4 @@
-//! What Microsoft's people do to BGP sessions: drain, shut down, start, ask for routes again.
+//! What Microsoft's people do to BGP sessions: drain, shut down, reset, start, ask for routes again, change policies.
 //!
 //! **Invariant:** a drained session has the policies of its connection, and tells and takes routes as a last resort besides
 //! (RFC 8326), whatever becomes of these policies meanwhile.
@@ -8,12 +8,13 @@ use std::sync::Arc;
 
 use super::{Lab, LabError};
 use crate::bgp::attributes::Community;
+use crate::bgp::family::Family;
 use crate::bgp::policy::{Change, Policy, Rule, Verdict};
-use crate::provider::Provider;
+use crate::provider::{self, Provider};
 use crate::router::driver::RouterHandle;
 use crate::router::{RouterConfig, SessionIndex};
-use crate::scenario::SessionOrder;
-use crate::topology::of_session;
+use crate::scenario::{PolicyChange, SessionOrder, Speaker};
+use crate::topology::{of_session, session_name};
 
 /// GRACEFUL_SHUTDOWN (RFC 8326, section 5).
 pub(super) const GRACEFUL_SHUTDOWN: u32 = 0xffff_0000;
@@ -113,7 +114,7 @@ impl Lab {
                     self.orders.drained.remove(name);
                     self.orders.shut.remove(name);
                 }
-                SessionOrder::Refresh => {}
+                SessionOrder::Refresh | SessionOrder::Reset { .. } => {}
             }
             let found = self.edge_session(name);
             let unplanned = || LabError::Unplanned(format!("session {name}"));
@@ -121,11 +122,53 @@ impl Lab {
             match order {
                 SessionOrder::Drain => self.tell_policies(name),
                 SessionOrder::Shutdown { text } => router.stop_session(session, text),
+                SessionOrder::Reset { text } => router.reset_session(session, text),
                 SessionOrder::Start => {
                     self.tell_policies(name);
                     router.start_session(session);
                 }
                 SessionOrder::Refresh => router.request_refresh(session),
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives routers another policy on connections. It takes effect at once: they keep all they receive as it came.
+    ///
+    /// # Errors
+    /// The kernel refused what had to be done.
+    pub(super) fn change_policy(&mut self, change: &PolicyChange) -> Result<(), LabError> {
+        let PolicyChange {
+            by,
+            connections,
+            import,
+            name,
+        } = change;
+        if *by == Speaker::Microsoft {
+            let now = self.recorder.clock().now();
+            let input = provider::Input::Policy {
+                connections,
+                import: *import,
+                name,
+            };
+            self.provider.handle(now, input);
+            return self.carry_out();
+        }
+        let policy = Arc::new(self.provider.policy_of_peer(name));
+        let (import, export) = match import {
+            true => (Some(policy), None),
+            false => (None, Some(policy)),
+        };
+        for connection in connections {
+            let layout = self.layout.connection(connection);
+            let Some(router) = layout.and_then(|layout| self.routers.get(&layout.peer.router))
+            else {
+                continue;
+            };
+            for family in Family::ALL {
+                if let Some(session) = router.session(&session_name(connection, family)) {
+                    router.set_policy(session, import.clone(), export.clone());
+                }
             }
         }
         Ok(())

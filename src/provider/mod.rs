@@ -52,10 +52,12 @@ pub struct Provider {
     told: BTreeMap<Ipv4Net, String>,
     registries: Registries,
     healthy: bool,
-    /// The registries changed since the edges' policies were made.
+    /// The registries, or the names of policies, changed since the edges' policies were made.
     stale: bool,
     devices: BTreeMap<String, DeviceKind>,
     standing: Vec<Standing>,
+    /// Policies in the place of the profile's, on connections.
+    chosen: BTreeMap<String, Chosen>,
     /// What the policies of each connection were last made from.
     routing: Vec<Option<routing::Inputs>>,
     outputs: VecDeque<Output>,
@@ -70,8 +72,24 @@ pub enum Input<'a> {
     Request(&'a Request),
     /// The registries say something else, or nothing any more.
     Registries(Registries),
+    /// The edges have another policy on these connections, for what they receive or for what they announce.
+    Policy {
+        /// Connections.
+        connections: &'a [String],
+        /// For what is received.
+        import: bool,
+        /// One of [`Topology::policies`].
+        name: &'a str,
+    },
     /// [`Provider::deadline`] has come.
     Deadline,
+}
+
+/// Names of policies in the place of the profile's.
+#[derive(Debug, Clone, Default)]
+struct Chosen {
+    import: Option<String>,
+    export: Option<String>,
 }
 
 /// What the Microsoft side wants done.
@@ -128,6 +146,7 @@ impl Provider {
             stale: true,
             devices,
             standing: vec![Standing::NONE; topology.connections.len()],
+            chosen: BTreeMap::new(),
             routing: vec![None; topology.connections.len()],
             outputs: VecDeque::new(),
             topology: Arc::new(topology.clone()),
@@ -168,6 +187,11 @@ impl Provider {
                 self.stale = true;
                 self.changed(now, Changed::Registries);
             }
+            Input::Policy {
+                connections,
+                import,
+                name,
+            } => self.choose(connections, import, name),
             Input::Deadline => {}
         }
         self.conclude(now);
@@ -207,6 +231,28 @@ impl Provider {
     pub fn edge(&self, connection: &str) -> Option<&str> {
         let connection = self.observed.connection(connection)?;
         Some(&connection.edge)
+    }
+
+    /// A policy as a router of the peer understands it.
+    pub fn policy_of_peer(&self, name: &str) -> policy::Policy {
+        routing::named_of_peer(&self.topology, name)
+    }
+
+    fn choose(&mut self, connections: &[String], import: bool, name: &str) {
+        for connection in connections {
+            let chosen = self.chosen.entry(connection.clone()).or_default();
+            let place = match import {
+                true => &mut chosen.import,
+                false => &mut chosen.export,
+            };
+            *place = Some(name.to_owned());
+        }
+        for (connection, last) in self.observed.connections.iter().zip(&mut self.routing) {
+            if connections.contains(&connection.name) {
+                *last = None;
+            }
+        }
+        self.stale = true;
     }
 
     /// Everything of the topology was registered and activated in the past.
@@ -310,10 +356,15 @@ impl Provider {
             if last.as_ref() == Some(&inputs) {
                 continue;
             }
+            let chosen = self.chosen.get(&connection.name);
+            let import = chosen.and_then(|chosen| chosen.import.as_ref());
+            let export = chosen.and_then(|chosen| chosen.export.as_ref());
+            let profile = &self.topology.profile;
+            let policy = |name| inputs.policy(&self.topology, name);
             self.outputs.push_back(Output::Policy {
                 connection: connection.name.clone(),
-                import: inputs.import(&self.topology),
-                export: inputs.export(&self.topology),
+                import: policy(import.unwrap_or(&profile.import)),
+                export: policy(export.unwrap_or(&profile.export)),
             });
             *last = Some(inputs);
         }

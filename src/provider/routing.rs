@@ -93,14 +93,17 @@ impl Inputs {
 
     /// What is announced to the peer.
     pub fn export(&self, topology: &Topology) -> Policy {
-        let policies = &topology.policies;
-        policies.instantiate(&topology.profile.export, &self.meaning(topology))
+        self.policy(topology, &topology.profile.export)
     }
 
     /// What is accepted from the peer.
     pub fn import(&self, topology: &Topology) -> Policy {
-        let policies = &topology.policies;
-        policies.instantiate(&topology.profile.import, &self.meaning(topology))
+        self.policy(topology, &topology.profile.import)
+    }
+
+    /// One of the topology's policies as it is to be understood now.
+    pub fn policy(&self, topology: &Topology, name: &str) -> Policy {
+        topology.policies.instantiate(name, &self.meaning(topology))
     }
 
     fn meaning(&self, topology: &Topology) -> Meaning {
@@ -131,16 +134,20 @@ pub fn of_peer(topology: &Topology, connection: &Connection) -> (Policy, Policy)
     let mut routers = topology.routers.iter();
     let router = routers.find(|router| router.name == connection.router);
     let own = router.map(|router| &router.policies);
-    let meaning = known_to_all(topology, topology.peer.asn);
-    let policy = |name: Option<&String>| match name {
-        Some(name) => topology.policies.instantiate(name, &meaning),
-        None => Policy::default(),
+    let policy = |name: Option<&String>| {
+        name.map_or_else(Policy::default, |name| named_of_peer(topology, name))
     };
     let (import, export) = (&connection.policies.import, &connection.policies.export);
     (
         policy(import.as_ref().or_else(|| own?.import.as_ref())),
         policy(export.as_ref().or_else(|| own?.export.as_ref())),
     )
+}
+
+/// One of the topology's policies as a simulated router of the peer understands it.
+pub fn named_of_peer(topology: &Topology, name: &str) -> Policy {
+    let meaning = known_to_all(topology, topology.peer.asn);
+    topology.policies.instantiate(name, &meaning)
 }
 
 /// What the names mean to everybody.

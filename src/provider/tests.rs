@@ -276,3 +276,34 @@ fn too_many_prefixes_are_an_event_at_the_edge_and_nowhere_else() {
     ];
     assert_eq!(events.collect::<Vec<_>>(), expected);
 }
+
+#[test]
+fn a_policy_that_was_chosen_stays_so_and_follows_what_is_concluded() {
+    let mut side = Side::new(true);
+    let before = side.policies.clone();
+    let connections = ["ams-1".to_owned()];
+    let choose = |side: &mut Side, import, name| {
+        let connections = &connections;
+        let input = Input::Policy {
+            connections,
+            import,
+            name,
+        };
+        side.provider.handle(side.now, input);
+        side.drain();
+    };
+    choose(&mut side, true, "edge-export");
+    let (import, export) = &side.policies["ams-1"];
+    assert_eq!(import, &before["ams-1"].1);
+    assert_eq!(export, &before["ams-1"].1);
+    assert_eq!(side.policies["ams-2"], before["ams-2"]);
+    // What is concluded later does not bring the profile's back.
+    side.policies.clear();
+    let prefix = "198.51.100.0/24".to_owned();
+    side.request(Request::Deactivate { prefix });
+    let (import, export) = &side.policies["ams-1"];
+    assert_eq!(import, export);
+    assert_ne!(side.policies["ams-2"], before["ams-2"]);
+    choose(&mut side, true, "edge-import");
+    assert_eq!(side.policies["ams-1"], side.policies["ams-2"]);
+}

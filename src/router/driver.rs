@@ -317,6 +317,10 @@ impl Driver {
                 session,
                 reason: &reason,
             }),
+            Event::Reset { session, reason } => self.input(Input::Reset {
+                session,
+                reason: &reason,
+            }),
             Event::GracefulShutdown {
                 session,
                 after,

@@ -41,6 +41,13 @@ pub enum Input<'a> {
         /// The address.
         address: Ipv6Addr,
     },
+    /// A session is reset by hand: Cease / Administrative Reset with the reason (RFC 4486, RFC 9003), and comes back.
+    Reset {
+        /// Which.
+        session: SessionIndex,
+        /// As of [`Input::Stop`].
+        reason: &'a str,
+    },
     /// A TCP connection is up. An outgoing one has the [`Conn`] of its [`Output::Connect`]; for an incoming one
     /// the driver makes a [`Conn`] with a serial it has not used for this session before.
     Connected {

@@ -24,6 +24,7 @@ mod table;
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use ipnet::IpNet;
@@ -41,6 +42,7 @@ pub use table::{AdjRibIn, Advertised, Explained, LocRib, Outcome, Received, Sele
 use crate::bgp::attributes::AttributeSets;
 use crate::bgp::decision::Multipath;
 use crate::bgp::family::Family;
+use crate::bgp::notification::Notification;
 use crate::bgp::policy::{Policy, Reason};
 use crate::bgp::rib::numbers::Number;
 use crate::bgp::session::{self, State};
@@ -197,6 +199,13 @@ impl Router {
                 if let Some(peer) = self.peers.get_mut(session.index()) {
                     peer.link_local = Some(address);
                 }
+            }
+            Input::Reset { session, reason } => {
+                let reset = To::AutomaticStop {
+                    notification: Notification::reset(reason),
+                    restart_after: Some(Duration::ZERO),
+                };
+                self.one(now, session, reset);
             }
             Input::Connected { session, conn } => self.one(now, session, To::Connected { conn }),
             Input::ConnectFailed { session, conn, why } => {

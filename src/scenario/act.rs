@@ -66,6 +66,9 @@ pub(super) fn parse(raw: &RawStep, stage: &mut Stage<'_>, mistakes: &mut Mistake
     if let Some(raw) = &raw.shutdown {
         return session::shutdown(raw, stage, mistakes);
     }
+    if let Some(raw) = &raw.reset {
+        return session::reset(raw, stage, mistakes);
+    }
     if let Some(names) = &raw.start {
         return session::start(names, stage, mistakes);
     }

@@ -1,7 +1,7 @@
 //! Which scenarios a binding fits. A scenario may tell simulated routers what a real one decides by its configuration.
 
 use super::act::PEERING_SERVICE;
-use super::{Act, Announcement, Expect, Rehearsal, Restart, Speaker};
+use super::{Act, Announcement, Expect, PolicyChange, Rehearsal, Restart, Speaker};
 use crate::binding::{Binding, Device};
 use crate::registry::special;
 use crate::topology::{BgpOptions, PeerPolicies, Topology};
@@ -23,6 +23,7 @@ impl Rehearsal {
             .or_else(|| self.looks_from(binding))
             .or_else(|| self.announces(binding))
             .or_else(|| self.restarts(binding))
+            .or_else(|| self.changes_policy(binding))
     }
 
     fn with_policy(&self, binding: &Binding) -> Option<String> {
@@ -99,6 +100,25 @@ impl Rehearsal {
             let prefix = announcement.prefix;
             Some(format!(
                 "it wants {prefix} announced {what}, but `{router}` does what its own configuration says"
+            ))
+        })
+    }
+
+    /// The lab changes no configuration of a real router.
+    fn changes_policy(&self, binding: &Binding) -> Option<String> {
+        self.scenario.steps.iter().find_map(|step| {
+            let Act::Policy(PolicyChange {
+                by: Speaker::Peer,
+                connections,
+                name,
+                ..
+            }) = &step.act
+            else {
+                return None;
+            };
+            let (_, router) = self.real(connections, binding)?;
+            Some(format!(
+                "it gives `{router}` the policy `{name}`, but `{router}` does what its own configuration says"
             ))
         })
     }

@@ -22,8 +22,9 @@ use crate::source::Span;
 pub use bfd::BfdOrder;
 pub use files::{Rehearsal, load, settling};
 pub use model::{
-    ABSENT, Act, Announcement, Expect, Fault, FaultKind, PrefixExpected, PrefixObject,
-    RegistrySource, Restart, RouteDirection, SessionOrder, Setting, Speaker, Standing, Target,
+    ABSENT, Act, Announcement, Expect, Fault, FaultKind, PolicyChange, PrefixExpected,
+    PrefixObject, RegistrySource, Restart, RouteDirection, SessionOrder, Setting, Speaker,
+    Standing, Target,
 };
 pub use parse::{parse, parse_kept};
 

@@ -69,6 +69,8 @@ pub enum Act {
     },
     /// Ask the Microsoft side for something, or let its people decide.
     Request(Request),
+    /// Give routers another policy on connections; what was received and announced so far is looked at anew.
+    Policy(PolicyChange),
     /// Change something around the lab.
     Set(Setting),
     /// Let time pass.
@@ -98,6 +100,11 @@ pub enum SessionOrder {
     Drain,
     /// Shut it down by hand, with words for the peer (RFC 9003).
     Shutdown {
+        /// At most 255 bytes.
+        text: String,
+    },
+    /// Reset it by hand: it ends, with words for the peer (RFC 4486, RFC 9003), and comes back.
+    Reset {
         /// At most 255 bytes.
         text: String,
     },
@@ -139,6 +146,19 @@ pub struct Announcement {
     pub only_to_customer: Option<u32>,
     /// What is wrong with the first UPDATE that announces it.
     pub malformed: Option<&'static Malformation>,
+}
+
+/// Another policy on connections.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicyChange {
+    /// Whose routers get it: Microsoft's edges, or the peer's simulated routers.
+    pub by: Speaker,
+    /// On which connections.
+    pub connections: Vec<String>,
+    /// For what is received, or for what is announced.
+    pub import: bool,
+    /// One of [`crate::topology::Topology::policies`].
+    pub name: String,
 }
 
 /// What is changed around the lab.

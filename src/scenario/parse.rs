@@ -126,6 +126,7 @@ fn verbs(step: &RawStep) -> Vec<(&'static str, Span)> {
         span("withdraw", step.withdraw.as_ref().map(|v| v.span)),
         span("drain", step.drain.as_ref().map(|v| v.span)),
         span("shutdown", step.shutdown.as_ref().map(|v| v.span)),
+        span("reset", step.reset.as_ref().map(|v| v.span)),
         span("start", step.start.as_ref().map(|v| v.span)),
         span("refresh", step.refresh.as_ref().map(|v| v.span)),
         span("onboard", step.onboard.as_ref().map(|v| v.span)),

@@ -30,6 +30,8 @@ pub(super) struct Stage<'a> {
     pub microsoft_routes: u16,
     /// Connections that have cables and were not removed.
     pub cabled: Vec<String>,
+    /// Policies that decide, or have decided, what the edges receive.
+    pub imports: Vec<String>,
     /// Sessions that were drained.
     pub drained: Vec<String>,
     /// Sessions that were shut down.
@@ -71,6 +73,7 @@ impl<'a> Stage<'a> {
             microsoft_prefixes: Vec::new(),
             microsoft_routes: topology.profile.routes,
             cabled: Vec::new(),
+            imports: vec![topology.profile.import.clone()],
             drained: Vec::new(),
             shut: Vec::new(),
             registries: Vec::new(),

@@ -4,7 +4,7 @@ use super::list;
 use crate::judge::microsoft::result;
 use crate::provider::{AsnAction, ConnectionAction, Key, PeeringAction, Request};
 use crate::record::Fact;
-use crate::scenario::{RegistrySource, Setting};
+use crate::scenario::{PolicyChange, RegistrySource, Setting, Speaker};
 
 /// A request, for example `register 203.0.113.0/24`.
 pub(super) fn words(request: &Request) -> String {
@@ -96,6 +96,17 @@ pub(super) fn setting(setting: &Setting) -> String {
         }
         Setting::MicrosoftRoutes(count) => format!("set {count} Microsoft routes"),
     }
+}
+
+/// Another policy, for example `set import edge-import on ams-1`.
+pub(super) fn policy(change: &PolicyChange) -> String {
+    let whose = match change.by {
+        Speaker::Microsoft => "",
+        Speaker::Peer => "peer's ",
+    };
+    let way = if change.import { "import" } else { "export" };
+    let on = list(&change.connections);
+    format!("set {whose}{way} {} on {on}", change.name)
 }
 
 /// What the Microsoft side or a registry told; `None` for other facts.

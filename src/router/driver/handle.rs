@@ -51,6 +51,10 @@ pub(super) enum Event {
         session: SessionIndex,
         reason: String,
     },
+    Reset {
+        session: SessionIndex,
+        reason: String,
+    },
     GracefulShutdown {
         session: SessionIndex,
         after: Duration,
@@ -194,6 +198,14 @@ impl RouterHandle {
     /// Shuts a session down by hand, with words for the neighbour. It stays so when the router crashes and boots.
     pub fn stop_session(&self, session: SessionIndex, reason: &str) {
         self.tell(Event::Stop {
+            session,
+            reason: reason.to_owned(),
+        });
+    }
+
+    /// Resets a session by hand, with words for the neighbour. It comes back at once.
+    pub fn reset_session(&self, session: SessionIndex, reason: &str) {
+        self.tell(Event::Reset {
             session,
             reason: reason.to_owned(),
         });

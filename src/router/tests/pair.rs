@@ -301,3 +301,35 @@ fn the_link_local_next_hop_is_told_beside_the_global_one() {
     let hops = &net.fibs[1][&prefix];
     assert_eq!(hops[0].gateway, global);
 }
+
+#[test]
+fn a_reset_tells_why_and_brings_everything_back() {
+    let mut net = pair(|a, _| a.originate = prefixes(10));
+    net.start();
+    net.run(ms(50));
+    net.facts.clear();
+    let (session, reason) = (SessionIndex(0), "a setting has changed");
+    net.input(1, Input::Reset { session, reason });
+    assert!(net.fibs[1].is_empty());
+    net.run(ms(5_000));
+    assert!(net.all_established());
+    assert_eq!(net.fibs[1].len(), 10);
+    let mut ends = net.facts.iter().filter_map(|(_, fact)| match fact {
+        Fact::Bgp { state, why, .. } if state == "Idle" => Some(why.as_str()),
+        _ => None,
+    });
+    assert_eq!(
+        ends.next(),
+        Some("sent Cease/administrative reset \"a setting has changed\"")
+    );
+    assert_eq!(
+        ends.next(),
+        Some("received Cease/administrative reset \"a setting has changed\"")
+    );
+    // Whoever is shut down stays so.
+    net.input(1, Input::Stop { session, reason });
+    net.run(ms(100));
+    net.input(1, Input::Reset { session, reason });
+    net.run(ms(5_000));
+    assert!(!net.all_established());
+}

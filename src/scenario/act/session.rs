@@ -38,9 +38,36 @@ pub(super) fn shutdown(
     stage: &mut Stage<'_>,
     mistakes: &mut Mistakes,
 ) -> Option<Act> {
+    let (sessions, text) = ended(raw, "`shutdown`", stage, mistakes)?;
+    stage.shut.extend(sessions.iter().cloned());
+    Some(Act::Sessions {
+        order: SessionOrder::Shutdown { text },
+        sessions,
+    })
+}
+
+pub(super) fn reset(
+    raw: &Located<RawShutdown>,
+    stage: &Stage<'_>,
+    mistakes: &mut Mistakes,
+) -> Option<Act> {
+    let (sessions, text) = ended(raw, "`reset`", stage, mistakes)?;
+    Some(Act::Sessions {
+        order: SessionOrder::Reset { text },
+        sessions,
+    })
+}
+
+/// Sessions that are ended by hand, and what the peer is told.
+fn ended(
+    raw: &Located<RawShutdown>,
+    owner: &str,
+    stage: &Stage<'_>,
+    mistakes: &mut Mistakes,
+) -> Option<(Vec<String>, String)> {
     let example = "session = \"ams-1\"";
     let names = raw.value.session.as_ref();
-    let names = mistakes.require(names, raw.span, "`shutdown`", "session", example)?;
+    let names = mistakes.require(names, raw.span, owner, "session", example)?;
     let text = match &raw.value.text {
         Some(text) if text.value.len() > LONGEST_TEXT => {
             let message = format!("a text of {} bytes is too long", text.value.len());
@@ -54,11 +81,7 @@ pub(super) fn shutdown(
     };
     let sessions = stage.sessions(names, mistakes)?;
     none_of(&sessions, &stage.shut, "shut down already", names, mistakes)?;
-    stage.shut.extend(sessions.iter().cloned());
-    Some(Act::Sessions {
-        order: SessionOrder::Shutdown { text },
-        sessions,
-    })
+    Some((sessions, text))
 }
 
 pub(super) fn start(

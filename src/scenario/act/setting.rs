@@ -1,14 +1,14 @@
-//! Registries, and what Microsoft does, change during a run.
+//! Registries, policies, and what Microsoft does, change during a run.
 
 use std::path::{Path, PathBuf};
 
 use crate::provider::Request;
 use crate::registry::files as registries;
 use crate::scenario::files;
-use crate::scenario::raw::{RawHealth, RawSet};
+use crate::scenario::raw::{RawHealth, RawSet, RawSpeaker};
 use crate::scenario::stage::Stage;
-use crate::scenario::{Act, RegistrySource, Setting};
-use crate::source::{Diagnostics, Located, Mistakes};
+use crate::scenario::{Act, PolicyChange, RegistrySource, Setting, Speaker};
+use crate::source::{Diagnostics, Located, Mistakes, Names};
 
 /// The most routes Microsoft announces in a lab.
 const MOST_ROUTES: u16 = 512;
@@ -26,10 +26,24 @@ pub(super) fn set(
         ("slurm", raw.slurm.is_some()),
         ("microsoft-routes", raw.microsoft_routes.is_some()),
         ("microsoft", raw.microsoft.is_some()),
+        ("import", raw.import.is_some()),
+        ("export", raw.export.is_some()),
     ];
     let message = "a step sets exactly one thing";
     if !mistakes.exactly_one(at, &keys, message, "nothing is set here") {
         return None;
+    }
+    if let Some(name) = raw.import.as_ref().or(raw.export.as_ref()) {
+        return policy(name, raw, stage, mistakes).map(Act::Policy);
+    }
+    let alone = [
+        ("on", raw.on.as_ref().map(|on| on.span)),
+        ("by", raw.by.map(|by| by.span)),
+    ];
+    for (key, span) in alone {
+        let Some(span) = span else { continue };
+        let message = format!("`{key}` goes with `import` and `export`");
+        mistakes.push(mistakes.error(span, message, "not here"));
     }
     if let Some(text) = &raw.rpki {
         let source = registry(text, "rpki", registries::vrps, stage, mistakes)?;
@@ -59,6 +73,35 @@ pub(super) fn set(
     }
     let healthy = raw.microsoft?.value == RawHealth::Healthy;
     Some(Act::Request(Request::Health(healthy)))
+}
+
+/// Another policy for what is received or announced.
+fn policy(
+    name: &Located<String>,
+    raw: &RawSet,
+    stage: &mut Stage<'_>,
+    mistakes: &mut Mistakes,
+) -> Option<PolicyChange> {
+    let known = mistakes.known(name, "policy", stage.topology.policies.names());
+    let all = Located {
+        value: Names::One("all".to_owned()),
+        span: name.span,
+    };
+    let connections = stage.connections(raw.on.as_ref().unwrap_or(&all), mistakes)?;
+    let by = match raw.by.map(|by| by.value) {
+        Some(RawSpeaker::Peer) => Speaker::Peer,
+        Some(RawSpeaker::Microsoft) | None => Speaker::Microsoft,
+    };
+    let import = raw.import.is_some();
+    if known && import && by == Speaker::Microsoft {
+        stage.imports.push(name.value.clone());
+    }
+    known.then(|| PolicyChange {
+        by,
+        connections,
+        import,
+        name: name.value.clone(),
+    })
 }
 
 /// A file, or that the registry falls silent, or that it answers again.

@@ -188,8 +188,11 @@ fn of_policy(
                 mistakes.push(mistakes.error(reason.span, message, "one name"));
                 return None;
             };
-            let (policies, edge) = (&stage.topology.policies, &stage.topology.profile);
-            let mut reasons: Vec<&str> = policies.reasons(&edge.import).into_iter().collect();
+            let policies = &stage.topology.policies;
+            let imports = stage.imports.iter();
+            let mut reasons: Vec<&str> = imports.flat_map(|name| policies.reasons(name)).collect();
+            reasons.sort_unstable();
+            reasons.dedup();
             reasons.extend(reason::OF_ROUTES_ANYWAY);
             Some(one_of(one, "reason", &reasons, mistakes)?)
         }

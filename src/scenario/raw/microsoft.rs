@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
+use super::RawSpeaker;
 use crate::source::{Located, Names};
 
 /// One thing of onboarding: about the peer's ASN, a peering, or connections.
@@ -115,10 +116,26 @@ pub(in crate::scenario) struct RawSet {
     pub microsoft_routes: Option<Located<u16>>,
     /// Whether Microsoft's validation works.
     pub microsoft: Option<Located<RawHealth>>,
+    /// The policy for what is received: a name of the profile's policies, or of the topology's. With `on`, `by`.
+    pub import: Option<Located<String>>,
+    /// The policy for what is announced, as `import`.
+    pub export: Option<Located<String>>,
+    /// With `import` and `export`: connections, a name, a list, or "all" (the default).
+    pub on: Option<Located<Names>>,
+    /// With `import` and `export`: whose; Microsoft's if not given, else that of the peer's simulated routers.
+    pub by: Option<Located<RawSpeaker>>,
 }
 
-/// The keys of [`RawSet`].
-const SETTINGS: [&str; 5] = ["rpki", "irr", "slurm", "microsoft-routes", "microsoft"];
+/// The keys of [`RawSet`] that say what is set.
+const SETTINGS: [&str; 7] = [
+    "rpki",
+    "irr",
+    "slurm",
+    "microsoft-routes",
+    "microsoft",
+    "import",
+    "export",
+];
 
 /// Whether Microsoft's validation works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]

@@ -82,6 +82,8 @@ pub(super) struct RawStep {
     pub drain: Option<Located<Names>>,
     /// Shut sessions down at Microsoft's edges.
     pub shutdown: Option<Located<RawShutdown>>,
+    /// Reset sessions at Microsoft's edges (RFC 4486, Administrative Reset): they come back at once.
+    pub reset: Option<Located<RawShutdown>>,
     /// Start sessions that were shut down or drained: a name, a list, or "all".
     pub start: Option<Located<Names>>,
     /// Let Microsoft ask for the peer's routes again (RFC 2918), on these sessions: a name, a list, or "all".
@@ -112,7 +114,7 @@ pub(super) struct RawStep {
 }
 
 /// The keys of [`RawStep`] that do something.
-pub(super) const VERBS: [&str; 23] = [
+pub(super) const VERBS: [&str; 24] = [
     "settle",
     "send",
     "stop",
@@ -124,6 +126,7 @@ pub(super) const VERBS: [&str; 23] = [
     "withdraw",
     "drain",
     "shutdown",
+    "reset",
     "start",
     "refresh",
     "onboard",
@@ -282,7 +285,7 @@ pub(super) struct RawWithdraw {
     pub from: Option<Located<Names>>,
 }
 
-/// Sessions that are shut down.
+/// Sessions that are shut down or reset.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct RawShutdown {
