@@ -291,7 +291,8 @@ pub(super) struct RawRouter {
     pub multipath: Option<Located<RawMultipath>>,
     /// When simulated: the policy for what it receives from Microsoft; without one it takes everything.
     pub import: Option<Located<String>>,
-    /// When simulated: the policy for what it announces to Microsoft; without one it announces everything it has.
+    /// When simulated: the policy for what it announces to Microsoft; without one it announces everything it has, but with a
+    /// reflector inside nothing that came from Microsoft.
     pub export: Option<Located<String>>,
 }
 
