@@ -5,7 +5,7 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
 use std::rc::Rc;
 use std::time::Duration;
@@ -16,10 +16,12 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet, spawn_local};
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use super::Place;
 use crate::binding::Daemon;
+use crate::kernel::arrival::arrival;
+use crate::kernel::process::Process;
 use crate::record::{Fact, Recorder};
 
 /// Lines of a failed device that are kept for the report.
@@ -30,8 +32,6 @@ const MOST_LINES: usize = 2000;
 const LONGEST_LINE: u64 = 4096;
 /// How long a process may take until its socket is there.
 const BOOT: Duration = Duration::from_secs(20);
-/// How often it is looked for it, and whether all processes are gone.
-const AGAIN: Duration = Duration::from_millis(2);
 /// How long processes that were killed may take to go.
 const GOING: Duration = Duration::from_secs(2);
 
@@ -193,10 +193,15 @@ impl Crew {
         };
         tokio::select! {
             end = self.end() => Err(end),
-            there = timeout(BOOT, until_there(&socket)) => there.map_err(|_| {
+            // Connecting would be noticed, and complained about.
+            there = timeout(BOOT, arrival(&socket)) => {
                 let socket = socket.file_name().unwrap_or_default().to_string_lossy();
-                format!("no {socket} after {} s", BOOT.as_secs())
-            }),
+                match there {
+                    Ok(Ok(())) => Ok(()),
+                    Ok(Err(error)) => Err(format!("failed to wait for {socket}: {error}")),
+                    Err(_) => Err(format!("no {socket} after {} s", BOOT.as_secs())),
+                }
+            }
         }
     }
 
@@ -258,21 +263,19 @@ impl Crew {
         while self.processes.join_next().await.is_some() {}
         let gone = async {
             for group in &self.groups {
-                while killpg(*group, None).is_ok() {
-                    sleep(AGAIN).await;
+                // Whoever was being started when the signal came may be seen only now.
+                while let Ok(members) = Process::of_group(*group)
+                    && !members.is_empty()
+                {
+                    for member in members {
+                        let _ = member.ended().await;
+                    }
                 }
             }
             while self.ears.join_next().await.is_some() {}
         };
         // What does not go even when killed is stuck in the kernel, and not to be waited for.
         let _ = timeout(GOING, gone).await;
-    }
-}
-
-/// Connecting would be noticed, and complained about.
-async fn until_there(socket: &Path) {
-    while !socket.exists() {
-        sleep(AGAIN).await;
     }
 }
 

@@ -4,6 +4,7 @@
 
 pub mod address;
 pub mod apply;
+pub mod arrival;
 pub mod background;
 pub mod bpf;
 pub mod carrier;

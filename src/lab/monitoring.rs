@@ -248,6 +248,7 @@ impl Thread {
         for watched in &self.watched {
             watched.over.send_replace(true);
             let mut station = watched.station.borrow_mut();
+            station.statistics(now);
             station.terminate();
             let dump = station.table_dump(now);
             if let Some(files) = watched.files.borrow_mut().as_mut() {

@@ -150,6 +150,9 @@ impl Reader<'_> {
         }
         let header = PeerHeader::read(body)?;
         let Some(peer) = header.address else {
+            if kind == ROUTE_MONITORING {
+                self.tables.pass_over_ipv6();
+            }
             return Ok(());
         };
         match kind {

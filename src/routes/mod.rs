@@ -10,7 +10,7 @@
 //! | `record` | `record.jsonl` of a run of peerlab |
 //!
 //! UPDATEs and attributes are read by the code that reads them in a lab, so that a route means the same in both.
-//! [`place::place`] then gives the tables to the connections of a topology, and [`judge`] judges prefixes by them.
+//! Registered and Peering Service prefixes are IPv4, so IPv6 is passed over, and that is said. [`place::place`] then gives the tables to the connections of a topology, and [`judge`] judges prefixes by them.
 //!
 //! **Invariant:** bytes in, values out: no clock, no I/O; whatever the bytes are, memory is bounded by their number.
 

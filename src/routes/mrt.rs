@@ -123,7 +123,11 @@ impl<'a> Reader<'a, '_> {
                 }
                 self.bgp4mp(body, subtype, record.offset)
             }
-            // IPv6, multicast, geography, other protocols.
+            (TABLE_DUMP, 2) | (TABLE_DUMP_V2, 4 | 10) => {
+                self.tables.pass_over_ipv6();
+                Ok(())
+            }
+            // Multicast, geography, other protocols.
             _ => Ok(()),
         }
     }
@@ -281,6 +285,9 @@ impl<'a> Reader<'a, '_> {
         body.u16("an interface's index")?;
         let family = body.u16("an address family")?;
         if family != 1 {
+            if !matches!(subtype, 0 | 5) {
+                self.tables.pass_over_ipv6();
+            }
             return Ok(());
         }
         let session = |direction, peer, address| Session {

@@ -122,6 +122,7 @@ pub struct Tables<'a> {
     places: HashMap<Session, usize>,
     tables: Vec<(Table, bool)>,
     notes: Vec<String>,
+    ipv6: u64,
 }
 
 impl<'a> Tables<'a> {
@@ -132,7 +133,13 @@ impl<'a> Tables<'a> {
             places: HashMap::new(),
             tables: Vec::new(),
             notes: Vec::new(),
+            ipv6: 0,
         }
+    }
+
+    /// A record of IPv6 is passed over.
+    pub fn pass_over_ipv6(&mut self) {
+        self.ipv6 += 1;
     }
 
     /// The place of a recorded session's table: where a table dump began it, it goes on.
@@ -207,7 +214,15 @@ impl<'a> Tables<'a> {
     }
 
     /// Everything is read.
-    pub fn finish(self, format: Format) -> Dump {
+    pub fn finish(mut self, format: Format) -> Dump {
+        let ipv6 = std::mem::take(&mut self.ipv6);
+        if ipv6 > 0 {
+            self.note(|| {
+                format!(
+                    "IPv6 is passed over ({ipv6} records): registered and Peering Service prefixes are IPv4 alone"
+                )
+            });
+        }
         Dump {
             format,
             tables: self.tables.into_iter().map(|(table, _)| table).collect(),
