@@ -12,7 +12,7 @@ use std::net::Ipv4Addr;
 
 use super::*;
 use crate::bgp::family::Family;
-use crate::bgp::message::{Capabilities, GracefulRestart, Message};
+use crate::bgp::message::{self, Capabilities, GracefulRestart, Message};
 
 /// A session and a clock.
 struct Bench {
