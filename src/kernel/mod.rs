@@ -6,6 +6,7 @@ pub mod address;
 pub mod apply;
 pub mod arrival;
 pub mod background;
+pub mod bond;
 pub mod bpf;
 pub mod carrier;
 pub mod enter;

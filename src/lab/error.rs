@@ -66,6 +66,10 @@ pub enum LabError {
 impl LabError {
     /// The machine lacks something the lab needs: nothing failed, but nothing can be tried.
     pub fn is_lack(&self) -> bool {
-        matches!(self, LabError::Device(error) if error.is_lack())
+        match self {
+            LabError::Device(error) => error.is_lack(),
+            LabError::Line(error) => matches!(error, LineError::NoBonding { .. }),
+            _ => false,
+        }
     }
 }

@@ -10,9 +10,9 @@ use crate::binding::{Binding, Device};
 use crate::kernel::apply::Network;
 use crate::kernel::sysctl::{NEIGHBOUR_AGAIN, ask_neighbours_again};
 use crate::lacp::{AGGREGATE_WAIT, LagConfig, PortConfig};
-use crate::line::{BfdPort, BfdSpec, End, LagPort, Line, Reach};
+use crate::line::{BfdPort, BfdSpec, BondLag, End, LagPort, Line, LineError, Reach};
 use crate::plan::of_topology::{ConnectionLayout, LagEnd, Layout};
-use crate::topology::{BfdSettings, Topology, session_name};
+use crate::topology::{BfdSettings, LagBackend, Topology, session_name};
 
 /// The default of IEEE 802.1AX for system and port priority.
 const PRIORITY: u16 = 0x8000;
@@ -46,7 +46,7 @@ pub fn start(
             }
         }
         for side in [Side::Microsoft, Side::Peer] {
-            line.add_lag(lag(topology, network, connection, side)?);
+            add_lag(topology, network, (number, connection), side, line)?;
         }
     }
     Ok(())
@@ -157,12 +157,20 @@ fn bfd_settings(topology: &Topology, place: usize, side: Side) -> BfdSettings {
     settings.unwrap_or_else(|| topology.profile.bfd_settings())
 }
 
-fn lag(
+/// Starts the LAG of one side of the connection that has this place among the connections.
+fn add_lag(
     topology: &Topology,
     network: &Network,
-    connection: &ConnectionLayout,
+    (number, connection): (usize, &ConnectionLayout),
     side: Side,
-) -> Result<LagPort, LabError> {
+    line: &Line,
+) -> Result<(), LabError> {
+    let backends = topology.connections.get(number).map(|c| c.backends);
+    let backends = backends.unwrap_or_default();
+    let backend = match side {
+        Side::Microsoft => backends.microsoft,
+        Side::Peer => backends.peer,
+    };
     let end = match side {
         Side::Microsoft => &connection.edge,
         Side::Peer => &connection.peer,
@@ -174,13 +182,19 @@ fn lag(
         router: end.router.clone(),
         connection: connection.name.clone(),
     };
-    Ok(LagPort::open(
-        place,
-        name,
-        &config,
-        end.hidden_index,
-        &links,
-    )?)
+    let hidden = end.hidden_index;
+    let bond = |name| BondLag::open(place, name, &config, hidden, &links);
+    let ours = |name| LagPort::open(place, name, &config, hidden, &links);
+    match backend {
+        LagBackend::Ours => line.add_lag(ours(name)?),
+        LagBackend::Kernel => line.add_lag(bond(name)?),
+        LagBackend::Auto => match bond(name.clone()) {
+            Ok(bond) => line.add_lag(bond),
+            Err(LineError::NoBonding { .. }) => line.add_lag(ours(name)?),
+            Err(error) => return Err(error.into()),
+        },
+    }
+    Ok(())
 }
 
 fn bfd(

@@ -10,7 +10,9 @@
 //! a socket gets one packet per turn, so a flood on one disturbs none of the others; no timer that could
 //! declare a loss runs before the packets that came earlier were read; an error of a socket is counted, never fatal.
 
+mod backend;
 mod bfd;
+mod bond;
 mod lag;
 mod schedule;
 mod thread;
@@ -24,7 +26,9 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 
+pub use self::backend::AnyLag;
 pub use self::bfd::{BfdCommand, BfdPort, BfdSpec, BfdStatus, Farewell, Reach};
+pub use self::bond::BondLag;
 pub use self::lag::{LagPort, LagStatus};
 use crate::bfd::StateChange;
 use crate::kernel::namespace::NamespaceError;
@@ -101,6 +105,16 @@ pub enum LineError {
         /// Why.
         source: lacp::ConfigError,
     },
+    /// A LAG is to be the kernel's, and the kernel has none.
+    #[error(
+        "make the LAG {end} of the kernel's: it has no bonding driver (modprobe bonding, or `--kernel uml`): {source}"
+    )]
+    NoBonding {
+        /// Which.
+        end: End,
+        /// The refusal.
+        source: NetlinkError,
+    },
     /// There are not as many links as ports.
     #[error("make the LAG {end}: {ports} ports on {links} links")]
     Links {
@@ -126,7 +140,7 @@ pub enum LineError {
 
 /// What the thread is told.
 enum Command {
-    AddLag(Box<LagPort>),
+    AddLag(Box<AnyLag>),
     RemoveLag(End, oneshot::Sender<()>),
     Lag(End, lacp::Admin),
     InspectLag(End, oneshot::Sender<LagStatus>),
@@ -202,8 +216,8 @@ impl Line {
     }
 
     /// Runs a LAG from now on, every port dark until the kernel says otherwise. It replaces one at the same end.
-    pub fn add_lag(&self, port: LagPort) {
-        self.asker.tell(Command::AddLag(Box::new(port)));
+    pub fn add_lag(&self, lag: impl Into<AnyLag>) {
+        self.asker.tell(Command::AddLag(Box::new(lag.into())));
     }
 
     /// Ends a LAG as a line card without power does: nothing is said, the data path closes, carrier goes.

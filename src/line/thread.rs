@@ -14,8 +14,8 @@ use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::backend::AnyLine;
 use super::bfd::BfdLine;
-use super::lag::LagLine;
 use super::schedule::Schedule;
 use super::{Command, End, Farewell, LineEvent};
 use crate::kernel::priority;
@@ -88,7 +88,7 @@ impl Token {
 /// What a slot holds.
 enum Occupant {
     Bfd(Box<BfdLine>),
-    Lag(Box<LagLine>),
+    Lag(Box<AnyLine>),
 }
 
 /// Starts the thread.
@@ -272,9 +272,9 @@ impl Thread {
                 Err(mpsc::TryRecvError::Disconnected) => return false,
             };
             match command {
-                Command::AddLag(port) => {
-                    self.remove_lag(port.end());
-                    let lag = LagLine::new(*port, &mut self.around());
+                Command::AddLag(lag) => {
+                    self.remove_lag(lag.end());
+                    let lag = AnyLine::new(*lag, &mut self.around());
                     let end = lag.end().clone();
                     let slot = self.occupy(Occupant::Lag(Box::new(lag)), &end);
                     self.lags.insert(end, slot);
@@ -381,7 +381,10 @@ impl Thread {
         };
         let (watched, deadline) = match &occupant {
             Occupant::Bfd(bfd) => (bfd.sources().try_for_each(watch), bfd.deadline()),
-            Occupant::Lag(lag) => (lag.sources().try_for_each(watch), lag.deadline()),
+            Occupant::Lag(lag) => (
+                lag.sources().into_iter().try_for_each(watch),
+                lag.deadline(),
+            ),
         };
         if let Err(errno) = watched {
             let text = format!("{end}: wait on its sockets: {errno}");

@@ -211,6 +211,8 @@ pub struct Connection {
     pub bandwidth_mbps: u32,
     /// Speeds of the members in Mbit/s, all equal; 1 to 8 of them.
     pub members: Vec<u32>,
+    /// Who plays the LAG.
+    pub backends: LagBackends,
     /// IPv4 session addresses.
     pub addresses: SessionAddresses,
     /// IPv6 session addresses, if there is an IPv6 session.
@@ -223,6 +225,28 @@ pub struct Connection {
     pub bgp: BgpSettings,
     /// The edge's BFD here.
     pub bfd: BfdSettings,
+}
+
+/// Who speaks LACP at an end of a connection and spreads its flows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum LagBackend {
+    /// Our LACP over the kernel's filters, on any kernel.
+    #[default]
+    Ours,
+    /// The kernel's bond; blocked where it has none.
+    Kernel,
+    /// The kernel's bond where it has one, else ours.
+    Auto,
+}
+
+/// Who plays a LAG at each end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LagBackends {
+    /// At the Microsoft edge.
+    pub microsoft: LagBackend,
+    /// At the peer's router.
+    pub peer: LagBackend,
 }
 
 /// The session addresses of a connection, allocated by Microsoft.

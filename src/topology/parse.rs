@@ -8,9 +8,9 @@ use super::raw::{
     RawMembers, RawMicrosoft, RawPeer, RawPeerAsn, RawService, RawTopology,
 };
 use super::{
-    BfdSettings, BgpSettings, Connection, DeclaredPrefixes, Endpoint, Inside, LacpSettings, Metro,
-    Multipath, OverDeclared, Peer, PeerAsn, PeerPolicies, Policy, Profile, Router, Service,
-    Topology, addresses, profile, registry, rules,
+    BfdSettings, BgpSettings, Connection, DeclaredPrefixes, Endpoint, Inside, LacpSettings,
+    LagBackends, Metro, Multipath, OverDeclared, Peer, PeerAsn, PeerPolicies, Policy, Profile,
+    Router, Service, Topology, addresses, profile, registry, rules,
 };
 use crate::policy::Policies;
 use crate::source::{Bandwidth, Diagnostics, Located, Mistakes, Source, Span, Table, read};
@@ -281,6 +281,7 @@ fn connection(
         edge: edge?.value.clone(),
         bandwidth_mbps: bandwidth,
         members,
+        backends: backends(raw),
         addresses: addresses?,
         ipv6,
         policies: peer_policies(&raw.import, &raw.export, policies, mistakes),
@@ -288,6 +289,15 @@ fn connection(
         bgp,
         bfd,
     })
+}
+
+fn backends(raw: &RawConnection) -> LagBackends {
+    let backend = raw.backend.as_ref().map(|backend| backend.value);
+    let backend = backend.unwrap_or_default();
+    LagBackends {
+        microsoft: backend.microsoft.unwrap_or_default(),
+        peer: backend.peer.unwrap_or_default(),
+    }
 }
 
 /// Bandwidth of the whole connection and of each member, in Mbit/s.

@@ -13,7 +13,7 @@ use super::policy::{
     ActiveGate, AfterVerified, ForeignOrigin, OverDeclared, Overlap, Rpki, SameName, ShortPrefix,
     Weight,
 };
-use super::{Registers, SessionAddressProvider};
+use super::{LagBackend, Registers, SessionAddressProvider};
 use crate::policy::{RawPolicies, RawSets};
 use crate::source::{
     Address, Bandwidth, Duration, Ipv6Address, Ipv6Prefix, Located, Prefix, Table, TextOr,
@@ -322,6 +322,8 @@ pub(super) struct RawConnection {
     /// The same on the IPv6 session: Azure's `maxPrefixesAdvertisedV6`.
     #[schemars(range(min = 1, max = 2_000))]
     pub max_prefixes_advertised_v6: Option<Located<u32>>,
+    /// Who plays the LAG at each end.
+    pub backend: Option<Located<RawBackends>>,
     /// What the edge's sessions do here otherwise than elsewhere.
     pub bgp: Option<Located<RawBgp>>,
     /// BFD of the edge on it, where it is not as `[microsoft.bfd]` has it.
@@ -330,6 +332,16 @@ pub(super) struct RawConnection {
     pub import: Option<Located<String>>,
     /// The simulated router's policy for what it announces here, instead of the router's own.
     pub export: Option<Located<String>>,
+}
+
+/// Who plays a LAG, at each end: `ours` if not given.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RawBackends {
+    /// At the Microsoft edge.
+    pub microsoft: Option<LagBackend>,
+    /// At the peer's router.
+    pub peer: Option<LagBackend>,
 }
 
 /// Members of a LAG.

@@ -22,7 +22,7 @@ fn findings() -> Result<(), Failed> {
     let place = Namespace::new()?;
     for (name, command) in [
         ("veth", "ip link add c0 type veth peer c1"),
-        ("bonding", "ip link add b type bond mode 802.3ad"),
+        ("bonding", "ip link add bond9 type bond mode 802.3ad"),
         ("vrf", "ip link add r type vrf table 10"),
         ("vlan", "ip link add link c0 name v type vlan id 10"),
         ("next-hop objects", "ip nexthop add id 1 dev c0"),

@@ -1,0 +1,113 @@
+//! A LAG of either backend: our LACP over filters, or a bond of the kernel's.
+
+use std::os::fd::BorrowedFd;
+
+use super::End;
+use super::bond::{BondLag, BondLine};
+use super::lag::{LagLine, LagPort, LagStatus};
+use super::thread::{Source, Surroundings};
+use crate::lacp::Admin;
+use crate::time::At;
+
+/// A LAG ready to be run.
+#[derive(Debug)]
+pub enum AnyLag {
+    /// Our LACP.
+    Ours(LagPort),
+    /// A bond.
+    Kernel(BondLag),
+}
+
+impl AnyLag {
+    pub(super) fn end(&self) -> &End {
+        match self {
+            AnyLag::Ours(lag) => lag.end(),
+            AnyLag::Kernel(lag) => lag.end(),
+        }
+    }
+}
+
+impl From<LagPort> for AnyLag {
+    fn from(lag: LagPort) -> AnyLag {
+        AnyLag::Ours(lag)
+    }
+}
+
+impl From<BondLag> for AnyLag {
+    fn from(lag: BondLag) -> AnyLag {
+        AnyLag::Kernel(lag)
+    }
+}
+
+/// A LAG that runs.
+#[derive(Debug)]
+pub(super) enum AnyLine {
+    Ours(LagLine),
+    Kernel(BondLine),
+}
+
+impl AnyLine {
+    pub fn new(lag: AnyLag, around: &mut Surroundings) -> AnyLine {
+        match lag {
+            AnyLag::Ours(lag) => AnyLine::Ours(LagLine::new(lag, around)),
+            AnyLag::Kernel(lag) => AnyLine::Kernel(BondLine::new(lag, around)),
+        }
+    }
+
+    pub fn end(&self) -> &End {
+        match self {
+            AnyLine::Ours(lag) => lag.end(),
+            AnyLine::Kernel(lag) => lag.end(),
+        }
+    }
+
+    /// The descriptors to wait on.
+    pub fn sources(&self) -> Vec<(Source, BorrowedFd<'_>)> {
+        match self {
+            AnyLine::Ours(lag) => lag.sources().collect(),
+            AnyLine::Kernel(lag) => vec![lag.source()],
+        }
+    }
+
+    pub fn ready(&mut self, source: Source, around: &mut Surroundings) {
+        match self {
+            AnyLine::Ours(lag) => lag.ready(source, around),
+            AnyLine::Kernel(lag) => lag.ready(around),
+        }
+    }
+
+    pub fn timer(&mut self, around: &mut Surroundings) {
+        match self {
+            AnyLine::Ours(lag) => lag.timer(around),
+            AnyLine::Kernel(lag) => lag.timer(around),
+        }
+    }
+
+    pub fn deadline(&self) -> Option<At> {
+        match self {
+            AnyLine::Ours(lag) => lag.deadline(),
+            AnyLine::Kernel(lag) => lag.deadline(),
+        }
+    }
+
+    pub fn command(&mut self, command: Admin, around: &mut Surroundings) {
+        match self {
+            AnyLine::Ours(lag) => lag.command(command, around),
+            AnyLine::Kernel(lag) => lag.command(command, around),
+        }
+    }
+
+    pub fn leave(self, around: &mut Surroundings) {
+        match self {
+            AnyLine::Ours(lag) => lag.leave(around),
+            AnyLine::Kernel(lag) => lag.leave(around),
+        }
+    }
+
+    pub fn status(&self) -> LagStatus {
+        match self {
+            AnyLine::Ours(lag) => lag.status(),
+            AnyLine::Kernel(lag) => lag.status(),
+        }
+    }
+}
