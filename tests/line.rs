@@ -11,6 +11,8 @@ use peerlab::kernel::namespace::Namespace;
 mod bed;
 #[path = "line/bfd.rs"]
 mod bfd;
+#[path = "line/bond.rs"]
+mod bond;
 #[path = "line/lag.rs"]
 mod lag;
 
@@ -19,7 +21,9 @@ fn main() -> ExitCode {
     // Timing is only worth something when one test runs at a time.
     arguments.test_threads = Some(1);
     let cannot = Namespace::new().is_err();
-    let tests = bfd::tests().into_iter().chain(lag::tests());
+    let tests = (bfd::tests().into_iter())
+        .chain(lag::tests())
+        .chain(bond::tests());
     let tests = tests.map(|test| {
         let ignored = cannot || test.has_ignored_flag();
         test.with_ignored_flag(ignored)

@@ -29,6 +29,10 @@ pub fn trials() -> Vec<Trial> {
         ),
         unless(no_uml(), Trial::test("uml::passes_signals_on", signals)),
         unless(no_uml(), Trial::test("uml::goes_when_killed", killed)),
+        unless(
+            no_uml(),
+            Trial::test("uml::kernel_bond_carries", kernel_bond),
+        ),
         Trial::test("uml::says_how_to_have_it", not_installed),
     ]
 }
@@ -119,6 +123,49 @@ fn killed() -> Result<(), Failed> {
 fn over(run: Running) -> Result<(), Failed> {
     let ended = run.end(PATIENCE)?;
     ended.check(ended.number().is_none(), "an end by the signal")
+}
+
+/// Routes and their traffic come over LAGs of the kernel's: one with ours, one with another of the kernel's.
+fn kernel_bond() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))?;
+    let topologies = concat!(env!("CARGO_MANIFEST_DIR"), "/topologies");
+    let text = fs::read_to_string(format!("{topologies}/one-metro.toml"))?;
+    let text = text
+        .replace("registry/", &format!("{topologies}/registry/"))
+        .replace(
+            "[connection.ams-1]",
+            "[connection.ams-1]\nbackend.peer = \"kernel\"",
+        )
+        .replace(
+            "[connection.ams-2]",
+            "[connection.ams-2]\nbackend = { microsoft = \"auto\", peer = \"kernel\" }",
+        );
+    fs::write(folder.path().join("bonds.toml"), text)?;
+    let text = fs::read_to_string(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/scenarios/prefixes/good-path.toml"
+    ))?;
+    let scenario = folder.path().join("scenario.toml");
+    fs::write(&scenario, text.replace("\"one-metro\"", "\"bonds.toml\""))?;
+    let scenario = scenario.display().to_string();
+    let someone = Someone::present();
+    someone
+        .play(&["run", "--kernel", "uml", &scenario])?
+        .expect(0)?;
+    if bonding_is_here() {
+        return Ok(());
+    }
+    let ended = someone.play(&["run", &scenario])?;
+    ended.expect(3)?;
+    ended.expect_words("it has no bonding driver")
+}
+
+fn bonding_is_here() -> bool {
+    let attempt = "link add type bond mode 802.3ad";
+    let mut command = Command::new("unshare");
+    command.args(["-rn", "ip"]).args(attempt.split(' '));
+    command.output().is_ok_and(|output| output.status.success())
 }
 
 fn not_installed() -> Result<(), Failed> {
