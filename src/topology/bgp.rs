@@ -176,7 +176,7 @@ pub(super) struct RawBgp {
     /// How many routes the neighbour may bring, and what happens when it brings more.
     pub maximum_prefixes: Option<Located<RawMaximumPrefixes>>,
     /// MinRouteAdvertisementInterval (RFC 4271, section 9.2.1.1): for so long after it announced, or up to a quarter less,
-    /// it announces and withdraws nothing. At most "600s"; none if not given.
+    /// it announces nothing more. At most "600s"; none if not given.
     pub advertisement_interval: Option<Located<RawDuration>>,
 }
 
