@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::measure::{Convergence, Lateness, Traffic};
+use crate::measure::{BfdPartner, Convergence, Lateness, Traffic};
 use crate::record::{Entry, Failure, Nanos};
 use crate::scenario::PrefixObject;
 use crate::source::Span;
@@ -96,6 +96,9 @@ pub struct Findings {
     pub findings: Vec<Finding>,
     /// The stages after each fault.
     pub convergence: Vec<Convergence>,
+    /// What was seen of the other ends of BFD sessions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bfd: Vec<BfdPartner>,
     /// What each direction of probe traffic went through in each step.
     pub traffic: Vec<Carried>,
     /// What became of registered and Peering Service prefixes.

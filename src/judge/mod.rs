@@ -247,6 +247,7 @@ impl<'a> Judge<'a> {
             proves: self.scenario.proves.clone(),
             findings: self.findings,
             convergence: measure::convergence(&self.slim, self.topology),
+            bfd: measure::bfd_partners(&self.slim),
             traffic: self.traffic,
             prefixes: microsoft::ended(&self.state, self.scenario),
             phases: phases(&self.slim),

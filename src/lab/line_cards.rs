@@ -11,8 +11,13 @@ use crate::kernel::apply::Network;
 use crate::kernel::sysctl::{NEIGHBOUR_AGAIN, ask_neighbours_again};
 use crate::lacp::{AGGREGATE_WAIT, LagConfig, PortConfig};
 use crate::line::{BfdPort, BfdSpec, BondLag, End, LagPort, Line, LineError, Reach};
-use crate::plan::of_topology::{ConnectionLayout, LagEnd, Layout};
+use crate::plan::of_topology::{ConnectionLayout, Ipv6Link, LagEnd, Layout};
 use crate::topology::{BfdSettings, LagBackend, Topology, session_name};
+
+/// What a packet over several hops has left at least of its TTL: no path inside a network is longer.
+const MULTIHOP_LEAST_TTL: u8 = 250;
+/// Where the discriminators of sessions over several hops begin, apart from those of connections.
+const MULTIHOP_DISCRIMINATORS: u32 = 0x8000_0000;
 
 /// The default of IEEE 802.1AX for system and port priority.
 const PRIORITY: u16 = 0x8000;
@@ -49,7 +54,59 @@ pub fn start(
             add_lag(topology, network, (number, connection), side, line)?;
         }
     }
+    let simulated = |router: &str| *binding.device(router) == Device::Simulated;
+    for spec in inside(topology, layout, simulated) {
+        let place = namespace(network, &spec.end.router)?;
+        line.add_bfd(BfdPort::open(place, spec)?);
+    }
     Ok(())
+}
+
+/// Both ends of the BFD sessions that guard iBGP inside the two networks (RFC 5883), named as the BGP sessions are.
+pub fn inside(
+    topology: &Topology,
+    layout: &Layout,
+    simulated: impl Fn(&str) -> bool,
+) -> Vec<BfdSpec> {
+    type Link<'a> = (&'static str, &'a str, [IpAddr; 2], Option<Ipv6Link>);
+    let edges = layout.edges.iter().map(|edge| -> Link<'_> {
+        let addresses = [edge.wan.into(), edge.wan_side.into()];
+        ("wan", &edge.name, addresses, edge.ipv6)
+    });
+    let edges = edges.filter(|_| topology.profile.wan.bfd);
+    let peers = layout.peers.iter().map(|peer| -> Link<'_> {
+        let addresses = [peer.core.into(), peer.inside.into()];
+        ("core", &peer.name, addresses, peer.ipv6)
+    });
+    let peers = peers.filter(|(_, router, ..)| topology.peer.core.bfd && simulated(router));
+    let mut specs = Vec::new();
+    for (middle, border, ipv4, ipv6) in edges.chain(peers) {
+        let ipv6 = ipv6.map(|link| (Family::Ipv6Unicast, [link.hub.into(), link.spoke.into()]));
+        for (family, [hub, spoke]) in [(Family::Ipv4Unicast, ipv4)].into_iter().chain(ipv6) {
+            for (router, other, local, remote) in
+                [(middle, border, hub, spoke), (border, middle, spoke, hub)]
+            {
+                let number = MULTIHOP_DISCRIMINATORS + specs.len() as u32;
+                let timers = topology.profile.bfd;
+                let timers = Timers::symmetric(timers.interval, timers.multiplier);
+                let discriminator = NonZeroU32::MIN.saturating_add(number);
+                specs.push(BfdSpec {
+                    end: End {
+                        router: router.to_owned(),
+                        connection: session_name(other, family),
+                    },
+                    reach: Reach::Routed,
+                    local,
+                    remote,
+                    config: Config {
+                        least_ttl: MULTIHOP_LEAST_TTL,
+                        ..Config::single_hop(discriminator, timers, u64::from(number))
+                    },
+                });
+            }
+        }
+    }
+    specs
 }
 
 /// A side of a connection.

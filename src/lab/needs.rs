@@ -25,6 +25,8 @@ pub fn descriptors(layout: &Layout, plan: &Plan, scenario: &Scenario) -> u64 {
     let connections: usize = ends.map(|end| OF_END + end.members.len()).sum();
     let dual_stack = layout.connections.iter().filter(|c| c.ipv6.is_some());
     let connections = connections + 2 * OF_END * dual_stack.count();
+    // BFD inside both networks, where there is any: two sockets at each end, for each family.
+    let connections = connections + 8 * (layout.edges.len() + layout.peers.len());
     let probes: usize = scenario
         .steps
         .iter()

@@ -220,6 +220,7 @@ pub fn edge(topology: &Topology, layout: &Layout, edge: &EdgeLayout) -> RouterCo
         if layout.connection(link.name).is_none() {
             return SessionSpec {
                 next_hop_self: NextHopSelf::External,
+                use_bfd: topology.profile.wan.bfd,
                 ..link.plain_session(MICROSOFT_ASN)
             };
         }
@@ -321,6 +322,7 @@ pub fn wan(topology: &Topology, layout: &Layout) -> RouterConfig {
             inside,
             SessionSpec {
                 passive: true,
+                use_bfd: inside.bfd,
                 export: Arc::new(Policy::deny_all()),
                 record_routes: true,
                 ..link.plain_session(MICROSOFT_ASN)
@@ -378,6 +380,7 @@ pub fn peer(
     let sessions = links.map(|link| match link.name {
         "core" => SessionSpec {
             next_hop_self: NextHopSelf::External,
+            use_bfd: topology.peer.core.bfd,
             ..link.plain_session(topology.peer.asn)
         },
         connection => {
@@ -451,6 +454,7 @@ pub fn core(
                 topology.peer.core,
                 SessionSpec {
                     scope: Scope::Own,
+                    use_bfd: topology.peer.core.bfd && simulated(router),
                     ..link.plain_session(topology.peer.asn)
                 },
             );

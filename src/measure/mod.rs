@@ -1,13 +1,15 @@
-//! From the record to numbers: what traffic lost, how a network converged, how late this host was.
+//! From the record to numbers: what traffic lost, how a network converged, what BFD saw of its partners, how late this host was.
 //!
 //! **Invariant:** pure functions of entries; nothing here says whether a number is good.
 
+mod bfd;
 mod convergence;
 mod lateness;
 #[cfg(test)]
 mod tests;
 mod traffic;
 
+pub use bfd::{BfdPartner, bfd_partners};
 pub use convergence::{Convergence, Moved, Stage, convergence};
 pub use lateness::{Lateness, lateness};
 pub use traffic::{Direction, Episode, Tail, Traffic, tail, traffic, ways};

@@ -218,6 +218,9 @@ impl<W: Write> Terminal<W> {
         for event in &played.findings.convergence {
             self.dimmed(2, &summary::stages(event));
         }
+        for partner in &played.findings.bfd {
+            self.dimmed(2, &summary::bfd(partner));
+        }
         self.ailing(played);
         let mut drawn: Vec<&str> = Vec::new();
         // Several expectations of one prefix rest on the same checks, which are drawn once.

@@ -17,6 +17,8 @@ pub struct Inside {
     pub reflector: Option<Reflector>,
     /// How many paths it uses at once.
     pub multipath: Multipath,
+    /// BFD over several hops (RFC 5883) guards its iBGP sessions with simulated routers.
+    pub bfd: bool,
 }
 
 /// A route reflector. It stands in the path of packets, so NEXT_HOP is its own address in all that it reflects.
@@ -54,6 +56,8 @@ pub(super) struct RawInside {
     pub cluster_id: Option<Located<Address>>,
     /// How it uses several paths of a prefix.
     pub multipath: Option<Located<RawMultipath>>,
+    /// Guard its iBGP sessions with simulated routers by BFD over several hops (RFC 5883), with the edges' timers.
+    pub bfd: Option<Located<bool>>,
 }
 
 /// How a router uses several paths of a prefix.
@@ -88,6 +92,7 @@ impl Inside {
             }
         }
         Inside {
+            bfd: raw.bfd.is_some_and(|key| key.value),
             reflector: reflects.then(|| Reflector {
                 cluster_id: raw.cluster_id.map(|id| id.value.0),
             }),

@@ -32,6 +32,10 @@ pub struct Bfd {
     pub wants: Timers,
     /// What the remote said last; none while nothing was heard.
     pub heard: Option<Heard>,
+    /// How its packets came since the session came up or intervals changed; none before the first interval.
+    pub rhythm: Option<Rhythm>,
+    /// Our end misbehaves, as a scenario told it.
+    pub misbehaves: bool,
     /// Between packets we send, before jitter.
     pub transmit_interval: f64,
     /// The Detection Time; none before the first packet.
@@ -80,6 +84,47 @@ pub struct Heard {
     pub timers: Timers,
     /// Its BFD does not share fate with its control plane (the C bit).
     pub control_plane_independent: bool,
+    /// How it authenticates, for example `keyed-sha1`, if it does.
+    pub authentication: Option<String>,
+    /// It returns Echo packets that come no faster than this; none if it does not.
+    pub echo: Option<f64>,
+}
+
+/// The rhythm of the remote's packets, by the kernel's timestamps; times in seconds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Rhythm {
+    /// The negotiated interval, before jitter.
+    pub interval: f64,
+    /// Intervals measured.
+    pub intervals: u32,
+    /// The shortest.
+    pub shortest: f64,
+    /// The median.
+    pub median: f64,
+    /// The 99th percentile.
+    pub p99: f64,
+    /// The longest.
+    pub longest: f64,
+    /// Shorter than jitter allows.
+    pub early: u32,
+    /// Longer than the interval.
+    pub late: u32,
+}
+
+impl From<bfd::Rhythm> for Rhythm {
+    fn from(of: bfd::Rhythm) -> Rhythm {
+        Rhythm {
+            interval: seconds(of.interval),
+            intervals: of.intervals,
+            shortest: seconds(of.shortest),
+            median: seconds(of.median),
+            p99: seconds(of.p99),
+            longest: seconds(of.longest),
+            early: of.early,
+            late: of.late,
+        }
+    }
 }
 
 impl From<bfd::Timers> for Timers {
@@ -100,6 +145,8 @@ impl From<bfd::Heard> for Heard {
             diagnostic: words(of.diagnostic),
             timers: of.timers.into(),
             control_plane_independent: of.control_plane_independent,
+            authentication: of.authentication.map(|kind| kind.name().to_owned()),
+            echo: Some(seconds(of.required_min_echo_rx.duration())).filter(|echo| *echo > 0.0),
         }
     }
 }
@@ -122,6 +169,8 @@ pub fn bfd(end: &End, status: &BfdStatus, history: &History, now: At) -> Bfd {
         since: past.last(now).map(|(since, _)| since),
         wants: status.timers.into(),
         heard: status.heard.map(Heard::from),
+        rhythm: status.rhythm.map(Rhythm::from),
+        misbehaves: status.misbehaviour != bfd::Misbehaviour::default(),
         transmit_interval: seconds(status.transmit_interval),
         detection_time: status.detection_time.map(seconds),
         discriminator: status.discriminator.get(),

@@ -11,7 +11,7 @@ use peerlab::bfd::{State, Timers};
 use peerlab::kernel::bpf::programs::Pattern;
 use peerlab::kernel::filter::{Direction, Fault, clear_faults, set_faults};
 use peerlab::kernel::netlink::Netlink;
-use peerlab::line::{BfdCommand, Farewell, LineEvent};
+use peerlab::line::{BfdCommand, Farewell, LineEvent, Reach};
 use peerlab::plan::Work;
 use peerlab::record::{Entry, Fact};
 
@@ -25,6 +25,7 @@ pub fn tests() -> Vec<Trial> {
         Trial::test("bfd::one_way_silence_is_told", one_way_silence),
         Trial::test("bfd::light_brings_it_back_at_once", light_brings_it_back),
         Trial::test("bfd::timers_change_without_loss", timers_change),
+        Trial::test("bfd::over_several_hops", over_several_hops),
         Trial::test("bfd::farewell_is_heard_and_frees_the_port", farewell),
         Trial::test("bfd::crash_is_silent", crash),
         Trial::test("bfd::flood_disturbs_nobody", flood),
@@ -215,6 +216,31 @@ fn timers_change() -> Result<(), Failed> {
     bed.quiet("loss", Duration::from_millis(300), |fact| {
         matches!(fact, Fact::Bfd { .. })
     })
+}
+
+/// RFC 5883: on a port of its own, beside a session over one hop between the same addresses.
+fn over_several_hops() -> Result<(), Failed> {
+    let mut bed = up()?;
+    for (router, link) in ["a", "b"].into_iter().zip(LINKS) {
+        let mut spec = session(router, link, INTERVAL);
+        spec.end.connection = "far".into();
+        spec.reach = Reach::Routed;
+        spec.config.least_ttl = 250;
+        spec.config.my_discriminator = spec.config.my_discriminator.saturating_add(100);
+        bed.add_bfd(spec)?;
+    }
+    let is = |fact: &Fact, at: &str, wanted: &str| {
+        matches!(fact, Fact::Bfd { router, connection, state, .. }
+            if router == at && connection == "far" && state == wanted)
+    };
+    for router in ["a", "b"] {
+        bed.wait("up", SOON, |fact| is(fact, router, "up"))?;
+    }
+    fault(&bed, Direction::In, true)?;
+    for router in ["a", "b"] {
+        bed.wait("down", SOON, |fact| is(fact, router, "down"))?;
+    }
+    Ok(())
 }
 
 fn farewell() -> Result<(), Failed> {

@@ -5,6 +5,8 @@ use std::path::Path;
 
 use super::*;
 use crate::bgp::family::Families;
+use crate::lab::line_cards;
+use crate::line::Reach;
 use crate::topology;
 
 fn metro(name: &str) -> (Topology, Layout) {
@@ -159,4 +161,32 @@ fn each_router_uses_as_many_paths_as_its_file_says() {
             "{name}"
         );
     }
+}
+
+/// RFC 5883: every session inside that is lost with BFD has both ends of a BFD session, and the other way round.
+#[test]
+fn bfd_inside_stands_between_the_ends_of_the_sessions_it_guards() {
+    let inside = |name| {
+        let (topology, layout) = metro(name);
+        let specs = line_cards::inside(&topology, &layout, |_| true);
+        (routers(&topology, &layout), specs)
+    };
+    let (all, specs) = inside("one-metro-bfd");
+    for spec in &specs {
+        let router = all.iter().find(|config| config.name == spec.end.router);
+        let mut sessions = router.expect("a router").sessions.iter();
+        let session = sessions.find(|s| s.name == spec.end.connection);
+        let session = session.expect("a session");
+        assert!(session.use_bfd, "{}", spec.end);
+        assert_eq!((session.local, session.peer), (spec.local, spec.remote));
+        assert_eq!(spec.reach, Reach::Routed);
+    }
+    let plain = |s: &&SessionSpec| {
+        s.use_bfd && !s.name.starts_with("ams-1") && !s.name.starts_with("ams-2")
+    };
+    let guarded = all
+        .iter()
+        .flat_map(|config| config.sessions.iter().filter(plain));
+    assert_eq!((guarded.count(), specs.len()), (8, 8));
+    assert_eq!(inside("one-metro").1.len(), 0);
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{BOLD, DIM, style};
 use crate::conformance::Check;
 use crate::judge::{self, PrefixEnded, Verdict, words};
-use crate::measure::{Convergence, Stage};
+use crate::measure::{BfdPartner, Convergence, Stage};
 use crate::record::Nanos;
 use crate::report::{Played, Report};
 
@@ -31,6 +31,43 @@ pub(super) fn stages(event: &Convergence) -> Vec<String> {
         stages.push(format!("BFD {} over its detection time", time(overhead)));
     }
     stages
+}
+
+/// What the partner of a BFD session did that is worth a line: nothing, if nobody tried it and it did everything right.
+pub(super) fn bfd(partner: &BfdPartner) -> Vec<String> {
+    let mut told = Vec::new();
+    for rhythm in &partner.rhythms {
+        let outside = rhythm.early.saturating_add(rhythm.late);
+        if u64::from(outside) * 100 > u64::from(rhythm.intervals) {
+            told.push(format!("packets {}", judge::bfd::rhythm(rhythm)));
+        }
+    }
+    if partner.unasked > 0 {
+        told.push("other intervals without a Poll".to_owned());
+    }
+    for (after, due) in &partner.detected {
+        told.push(format!(
+            "detected silence after {} ({} due)",
+            time(*after),
+            time(*due)
+        ));
+    }
+    if !partner.detected.is_empty() {
+        for followed in &partner.bgp_followed {
+            told.push(match followed {
+                Some(after) => format!("BGP followed {} later", time(*after)),
+                None => "BGP did not follow".to_owned(),
+            });
+        }
+    }
+    if told.is_empty() {
+        return told;
+    }
+    told[0] = format!(
+        "partner of bfd {} at {}: {}",
+        partner.session, partner.router, told[0]
+    );
+    told
 }
 
 /// The lines of the summary.

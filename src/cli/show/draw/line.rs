@@ -99,8 +99,35 @@ fn whole_bfd(page: &mut Page, view: &Bfd) -> io::Result<()> {
                 true => ", lives apart from its control plane",
                 false => "",
             };
-            facts.add("it wants", format!("{}{apart}", wants(&heard.timers)));
+            let authentication = heard.authentication.as_ref();
+            let authentication = authentication.map(|kind| format!(", authenticates by {kind}"));
+            let echo = heard
+                .echo
+                .map(|echo| format!(", returns Echo every {}", millis(echo)));
+            let more = authentication.into_iter().chain(echo).collect::<String>();
+            facts.add("it wants", format!("{}{apart}{more}", wants(&heard.timers)));
         }
+    }
+    if let Some(rhythm) = &view.rhythm {
+        let outside = rhythm.early + rhythm.late;
+        facts.add(
+            "it sends",
+            format!(
+                "every {} to {}, median {}, 99 of 100 within {}; {outside} of {} outside of its jitter",
+                millis(rhythm.shortest),
+                millis(rhythm.longest),
+                millis(rhythm.median),
+                millis(rhythm.p99),
+                rhythm.intervals
+            ),
+        );
+    }
+    if view.misbehaves {
+        facts.toned(
+            "our end",
+            "misbehaves, as it was told".to_owned(),
+            Tone::Uneasy,
+        );
     }
     let detects = view.detection_time.map(millis);
     facts.add(
