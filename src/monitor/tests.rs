@@ -303,6 +303,45 @@ fn a_collector_that_does_not_read_costs_no_more_than_the_table() {
 }
 
 #[test]
+fn path_identifiers_have_subtypes_of_their_own() {
+    use crate::bgp::family::Families;
+    let mut scene = Scene::new();
+    scene.up();
+    let family = Families::from(Family::Ipv4Unicast);
+    let dialect = Dialect {
+        add_path_receive: family,
+        add_path_send: family,
+        ..dialect()
+    };
+    let peer_id = Ipv4Addr::new(10, 0, 0, 9);
+    scene.hear(Observed::Up { peer_id, dialect });
+    scene.station.take_trace();
+    let nlri = Nlri {
+        path_id: 7,
+        ..net(1)
+    };
+    let set = attributes(5);
+    let of = set.clone();
+    scene.received(|out| write_announcements(out, &of, &[nlri], dialect).expect("short"));
+    scene.hear(Observed::Route {
+        nlri,
+        received: Some(set),
+        imported: None,
+    });
+    let (trace, dump) = (scene.station.take_trace(), scene.station.table_dump(NOW));
+    // RFC 8050: BGP4MP_MESSAGE_AS4_ADDPATH, and RIB_IPV4_UNICAST_ADDPATH behind the peers.
+    assert_eq!(trace[6..8], [0, 9]);
+    let peers = u32::from_be_bytes([dump[8], dump[9], dump[10], dump[11]]) as usize;
+    assert_eq!(dump[12 + peers + 6..12 + peers + 8], [0, 8]);
+    for bytes in [trace, dump] {
+        assert_eq!(
+            meds(&bytes, Format::Mrt),
+            BTreeMap::from([(net(1).prefix, 5)])
+        );
+    }
+}
+
+#[test]
 fn what_was_missed_is_told_anew() {
     let mut scene = Scene::new();
     scene.up();
