@@ -140,20 +140,8 @@ pub struct BondPort {
 /// # Errors
 /// The socket failed.
 pub fn status(netlink: &mut Netlink, bond: u32, ports: &[u32]) -> Result<BondStatus, NetlinkError> {
-    let question = RouteNetlinkMessage::GetLink(LinkMessage::default());
-    let answers = netlink.dump(question, "ask how a bond is")?;
-    let links: Vec<LinkMessage> = answers
-        .into_iter()
-        .filter_map(|answer| match answer {
-            RouteNetlinkMessage::NewLink(link) => Some(link),
-            _ => None,
-        })
-        .collect();
-    let find = |index: u32| links.iter().find(|link| link.header.index == index);
-    let Some(own) = find(bond) else {
-        return Ok(BondStatus::default());
-    };
-    let active = of_bond(own);
+    let own = ask(netlink, bond)?;
+    let active = of_bond(&own);
     let aggregator = active.and_then(|info| {
         info.iter().find_map(|part| match part {
             BondAdInfo::Aggregator(number) => Some(*number),
@@ -161,13 +149,23 @@ pub fn status(netlink: &mut Netlink, bond: u32, ports: &[u32]) -> Result<BondSta
         })
     });
     Ok(BondStatus {
-        carrier: has_light(own),
+        carrier: has_light(&own),
         partner: active.and_then(|info| partner(info)),
         ports: ports
             .iter()
-            .map(|port| find(*port).and_then(|link| of_port(link, aggregator)))
-            .collect(),
+            .map(|port| Ok(of_port(&ask(netlink, *port)?, aggregator)))
+            .collect::<Result<_, NetlinkError>>()?,
     })
+}
+
+/// One link: a line card may have many more.
+fn ask(netlink: &mut Netlink, index: u32) -> Result<LinkMessage, NetlinkError> {
+    let question = LinkUnspec::new_with_index(index).build();
+    let question = RouteNetlinkMessage::GetLink(question);
+    match netlink.one(question, "ask how a bond is")? {
+        Some(RouteNetlinkMessage::NewLink(link)) => Ok(link),
+        _ => Ok(LinkMessage::default()),
+    }
 }
 
 fn has_light(link: &LinkMessage) -> bool {

@@ -221,6 +221,24 @@ impl Netlink {
         message: RouteNetlinkMessage,
         operation: &str,
     ) -> Result<Vec<RouteNetlinkMessage>, NetlinkError> {
+        self.ask(message, NLM_F_DUMP, operation)
+    }
+
+    /// Asks for one thing, and returns the answer, if it says anything.
+    pub fn one(
+        &mut self,
+        message: RouteNetlinkMessage,
+        operation: &str,
+    ) -> Result<Option<RouteNetlinkMessage>, NetlinkError> {
+        Ok(self.ask(message, NLM_F_ACK, operation)?.pop())
+    }
+
+    fn ask(
+        &mut self,
+        message: RouteNetlinkMessage,
+        flags: u16,
+        operation: &str,
+    ) -> Result<Vec<RouteNetlinkMessage>, NetlinkError> {
         let mut body = vec![0; message.buffer_len()];
         message.serialize(&mut body);
         loop {
@@ -228,7 +246,7 @@ impl Netlink {
             let mut fault = None;
             let disturbed = self.ask_once(
                 message.message_type(),
-                NLM_F_DUMP,
+                flags,
                 &body,
                 operation,
                 &mut |answer_type, payload| match parse(answer_type, payload) {
