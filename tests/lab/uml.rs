@@ -1,7 +1,7 @@
 //! Labs inside user-mode Linux: output, reports, exit numbers and signals are as without it, and nothing is left.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::process::{Command, Stdio};
 
 use libtest_mimic::{Failed, Trial};
@@ -130,9 +130,10 @@ fn kernel_bond() -> Result<(), Failed> {
     let folder = tempfile::tempdir()?;
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))?;
     let topologies = concat!(env!("CARGO_MANIFEST_DIR"), "/topologies");
+    let registry = format!("{topologies}/registry");
+    symlink(registry, folder.path().join("registry"))?;
     let text = fs::read_to_string(format!("{topologies}/one-metro.toml"))?;
     let text = text
-        .replace("registry/", &format!("{topologies}/registry/"))
         .replace(
             "[connection.ams-1]",
             "[connection.ams-1]\nbackend.peer = \"kernel\"",
