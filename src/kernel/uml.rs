@@ -5,11 +5,11 @@
 //! ```text
 //! outside   relays output, passes signals on, ends with the program's exit number
 //!   └ keeper  pid 1 of a pid namespace where one may be made: with it ends all of user-mode Linux
-//!       └ linux.uml   boots with the host's / as its own, and this program as its init ([`guest`])
+//!       └ linux.uml   boots with the host's / as its own, and this program as its init (`guest`)
 //!           └ the program
 //! ```
 //!
-//! Outside and guest speak lines over a terminal of the guest's ([`wire`]); two more carry the program's output, and the
+//! Outside and guest speak lines over a terminal of the guest's (`wire`); two more carry the program's output, and the
 //! console of the kernel is kept to tell why it failed. When the outside ends, the guest sees the line's end and powers off.
 //!
 //! **Invariant:** the host's file system is left as the program leaves it: user-mode Linux gets no folder for its own files.

@@ -14,7 +14,8 @@ use super::bed::Bed;
 
 pub fn tests() -> Vec<Trial> {
     let lacks = !bonding_is_here();
-    let tests: [(&str, fn() -> Result<(), Failed>); 3] = [
+    type Test = fn() -> Result<(), Failed>;
+    let tests: [(&str, Test); 3] = [
         ("bond::every_combination_comes_up", combinations),
         ("bond::two_passive_ends_never_speak", both_passive),
         ("bond::min_links_decide_at_both_ends", min_links),

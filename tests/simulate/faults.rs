@@ -97,11 +97,15 @@ fn a_silent_loss_is_noticed_by_each_end_one_detection_time_after_the_last_packet
 }
 
 #[test]
-fn the_detection_time_follows_the_profile() {
+fn the_detection_time_follows_the_timers() {
     for (interval, multiplier) in [(50, 3), (300, 3), (100, 5)] {
         let mut topology = shipped("one-metro", 5);
-        topology.profile.bfd.interval = ms(interval);
-        topology.profile.bfd.multiplier = NonZeroU8::new(multiplier).expect("not 0");
+        let at_routers = topology.routers.iter_mut().map(|router| &mut router.bfd);
+        let at_edges = topology.connections.iter_mut().map(|on| &mut on.bfd);
+        for bfd in at_routers.chain(at_edges) {
+            bfd.timers.interval = ms(interval);
+            bfd.timers.multiplier = NonZeroU8::new(multiplier).expect("not 0");
+        }
         let mut metro = running_as(topology, 1);
         let at = metro.now;
         metro.fail(&connection("ams-1"), FaultKind::Silent);

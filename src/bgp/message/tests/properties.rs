@@ -52,7 +52,6 @@ prop_compose! {
             families: Family::ALL.into_iter().collect(),
             add_path_receive: add_path,
             add_path_send: add_path,
-            ..INTERNAL
         }
     }
 }
