@@ -10,7 +10,7 @@
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
-use super::lag::LagStatus;
+use super::lag::{LagStatus, member};
 use super::thread::{Source, Surroundings};
 use super::{End, LineError, LineEvent};
 use crate::kernel::bond::{self, Bond, BondPort, BondStatus};
@@ -239,15 +239,7 @@ impl BondLine {
     fn tell_members(&mut self, around: &mut Surroundings) {
         for (index, port) in self.status.ports.iter().enumerate() {
             let status = port_status(*port, self.status.partner);
-            let fact = Fact::Member {
-                router: self.lag.end.router.clone(),
-                connection: self.lag.end.connection.clone(),
-                member: index as u8 + 1,
-                receive: status.receive.name().to_owned(),
-                collecting: status.collecting,
-                distributing: status.distributing,
-                partner: status.partner.map(|p| p.to_string()).unwrap_or_default(),
-            };
+            let fact = member(&self.lag.end, index, &status);
             if self.told[index].as_ref() != Some(&fact) {
                 self.told[index] = Some(fact.clone());
                 around.recorder.now(fact);

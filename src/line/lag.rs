@@ -355,15 +355,7 @@ impl LagLine {
 
     /// Records what a member does, when it is not what was recorded last.
     fn tell_member(&mut self, port: usize, status: &PortStatus, around: &mut Surroundings) {
-        let fact = Fact::Member {
-            router: self.port.end.router.clone(),
-            connection: self.port.end.connection.clone(),
-            member: port as u8 + 1,
-            receive: status.receive.name().to_owned(),
-            collecting: status.collecting,
-            distributing: status.distributing,
-            partner: status.partner.map(|p| p.to_string()).unwrap_or_default(),
-        };
+        let fact = member(&self.port.end, port, status);
         let told = &mut self.port.members[port].told;
         if told.as_ref() != Some(&fact) {
             *told = Some(fact.clone());
@@ -374,5 +366,18 @@ impl LagLine {
     fn fail(&self, error: &NetlinkError, around: &mut Surroundings) {
         let text = format!("LAG {}: {error}", self.port.end);
         around.recorder.now(Fact::Errored { text });
+    }
+}
+
+/// What a member does, as it is recorded.
+pub(super) fn member(end: &End, index: usize, status: &PortStatus) -> Fact {
+    Fact::Member {
+        router: end.router.clone(),
+        connection: end.connection.clone(),
+        member: index as u8 + 1,
+        receive: status.receive.name().to_owned(),
+        collecting: status.collecting,
+        distributing: status.distributing,
+        partner: status.partner.map(|p| p.to_string()).unwrap_or_default(),
     }
 }

@@ -6,7 +6,7 @@ use std::io::Read;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use libtest_mimic::{Failed, Trial};
@@ -135,19 +135,23 @@ fn dumped(file: &Path) -> Result<String, Failed> {
     }
 }
 
-fn tshark() -> Result<(), Failed> {
-    let folder = tempfile::tempdir()?;
-    let listener = TcpListener::bind("127.0.0.1:0")?;
-    let address = listener.local_addr()?.to_string();
-    // One connection for each edge.
-    let collected = thread::spawn(move || -> std::io::Result<Vec<Vec<u8>>> {
+/// All that both edges tell a collector; one connection for each.
+fn collect(listener: TcpListener) -> JoinHandle<std::io::Result<Vec<Vec<u8>>>> {
+    thread::spawn(move || {
         let mut streams = [listener.accept()?.0, listener.accept()?.0];
         let read = streams.iter_mut().map(|stream| {
             let mut bytes = Vec::new();
             stream.read_to_end(&mut bytes).map(|_| bytes)
         });
         read.collect()
-    });
+    })
+}
+
+fn tshark() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let address = listener.local_addr()?.to_string();
+    let collected = collect(listener);
     play(SCENARIO, folder.path(), &address)?;
     let streams = collected.join().map_err(|_| "the collector panicked")??;
     for stream in &streams {
@@ -215,14 +219,7 @@ fn kept() -> Result<(), Failed> {
     let folder = tempfile::tempdir()?;
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?.to_string();
-    let collected = thread::spawn(move || -> std::io::Result<Vec<Vec<u8>>> {
-        let mut streams = [listener.accept()?.0, listener.accept()?.0];
-        let read = streams.iter_mut().map(|stream| {
-            let mut bytes = Vec::new();
-            stream.read_to_end(&mut bytes).map(|_| bytes)
-        });
-        read.collect()
-    });
+    let collected = collect(listener);
     let someone = Someone::present();
     let name = format!("test-bmp-{}", std::process::id());
     let topology = "topologies/one-metro-dual-stack.toml";
