@@ -155,12 +155,17 @@ fn received<'r>(
         ("to", raw.to.as_ref().map(|to| to.span)),
         ("count", raw.count.map(|count| count.span)),
     ];
-    for (key, span) in wrong {
+    refuse(wrong, owner, mistakes);
+    from
+}
+
+/// Keys that mean nothing beside what is expected, where they stand.
+fn refuse<const N: usize>(keys: [(&str, Option<Span>); N], owner: &str, mistakes: &mut Mistakes) {
+    for (key, span) in keys {
         let Some(span) = span else { continue };
         let message = format!("`{key}` does not go with {owner}");
         mistakes.push(mistakes.error(span, message, "not here"));
     }
-    from
 }
 
 /// What the edge's policy makes of what the peer announces.
@@ -235,11 +240,7 @@ fn at_routers(
                 .map(|from| from.span),
         ),
     ];
-    for (key, span) in wrong {
-        let Some(span) = span else { continue };
-        let message = format!("`{key}` does not go with a route `at` a router");
-        mistakes.push(mistakes.error(span, message, "not here"));
-    }
+    refuse(wrong, "a route `at` a router", mistakes);
     let routers = match internet {
         true => Vec::new(),
         false => stage.routers(at, mistakes)?,
