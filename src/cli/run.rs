@@ -60,7 +60,7 @@ pub enum Kernel {
 
 /// Plays the scenarios and returns the exit number.
 pub fn run(arguments: &RunArguments) -> u8 {
-    let loaded = match files::load(&arguments.scenarios, arguments.binding.as_deref()) {
+    let mut loaded = match files::load(&arguments.scenarios, arguments.binding.as_deref()) {
         Ok(loaded) => loaded,
         Err(mistakes) => {
             anstream::eprintln!("{}", mistakes.render(true));
@@ -102,6 +102,7 @@ pub fn run(arguments: &RunArguments) -> u8 {
             return LAB_FAILED;
         }
     };
+    loaded.leave_out_what_the_kernel_lacks();
     // Threads only after that: the kernel lets no process with threads into new namespaces.
     let gallery =
         Gallery::start(arguments.report.clone(), record).map_err(|error| error.to_string());

@@ -8,7 +8,8 @@ use super::state::State;
 use super::{belief, words};
 use crate::measure::{self, Direction, Lateness, Traffic, Window};
 use crate::record::{Entry, Nanos};
-use crate::scenario::{Expect, Expectation};
+use crate::scenario::{Expect, Expectation, Quality};
+use crate::source::Share;
 use crate::time::At;
 use crate::topology::BfdTimers;
 
@@ -44,9 +45,17 @@ pub fn calm(
     window: Window,
     since: At,
 ) -> bool {
-    let Expect::Traffic { flows, via, .. } = &expect.what else {
+    let Expect::Traffic {
+        flows,
+        interrupted_at_most,
+        lost_at_most,
+        quality,
+        via,
+    } = &expect.what
+    else {
         return true;
     };
+    let lossy = quality.bounds_loss() && interrupted_at_most.is_none() && lost_at_most.is_none();
     let directions: Option<Vec<Direction>> = flows
         .iter()
         .map(|(from, to)| direction(state, from, to))
@@ -56,14 +65,18 @@ pub fn calm(
         return true;
     };
     directions.iter().all(|direction| {
+        let goes_right = match via {
+            Some(via) => goes(state, direction, via),
+            None => true,
+        };
+        if lossy {
+            // There is no end of the loss to wait for.
+            return goes_right;
+        }
         let facts = entries.iter().map(|(_, entry)| entry);
         let tail = measure::tail(facts, direction, window);
         let (Some(calm_since), Some(told_until)) = (tail.calm_since, tail.told_until) else {
             return false;
-        };
-        let goes_right = match via {
-            Some(via) => goes(state, direction, via),
-            None => true,
         };
         tail.missing == 0
             && goes_right
@@ -86,6 +99,7 @@ pub fn judge(
         flows,
         interrupted_at_most,
         lost_at_most,
+        quality,
         via,
     } = &expect.what
     else {
@@ -169,8 +183,14 @@ pub fn judge(
             faults.push((fault, None));
         }
     }
+    for traffic in &measured {
+        for (fault, by) in quality_faults(quality, traffic, finished) {
+            let doubt = by.and_then(|by| doubt(belief::Claim::Interrupted { by }));
+            faults.push((fault, doubt));
+        }
+    }
     let missing: u64 = measured.iter().map(|traffic| traffic.missing).sum();
-    if missing > 0 && finished {
+    if missing > 0 && finished && !quality.bounds_loss() {
         let by = Duration::from(worst.direction.every) * u32::try_from(missing).unwrap_or(u32::MAX);
         let missing = words::counted(missing, "packet");
         faults.push((
@@ -186,7 +206,7 @@ pub fn judge(
         };
         (worst.direction.clone(), window)
     });
-    let summary = summary(state, &measured);
+    let summary = summary(state, &measured, quality);
     let what: Vec<&str> = faults.iter().map(|(what, _)| what.as_str()).collect();
     let what = what.join("; ");
     // One fault beyond doubt is enough.
@@ -205,6 +225,59 @@ pub fn judge(
         help: None,
         around,
     }
+}
+
+/// The bounds of quality that a direction does not keep, and by how much it is too slow. In a step that was not
+/// `finished`, what is too little may still become enough.
+fn quality_faults(
+    quality: &Quality,
+    traffic: &Traffic,
+    finished: bool,
+) -> Vec<(String, Option<Duration>)> {
+    let share = |part: u64| Share::of(part, traffic.sent);
+    let (name, lost) = (name(traffic), share(traffic.lost_at_all()));
+    let slowest = Duration::from(traffic.slowest);
+    let mut faults = Vec::new();
+    if quality.loss_at_most.is_some_and(|most| lost > most) {
+        faults.push((format!("{name} lost {lost}, too much"), None));
+    }
+    if let Some(by) = quality
+        .delay_at_most
+        .and_then(|most| slowest.checked_sub(most))
+        && !by.is_zero()
+    {
+        let slowest = words::duration(slowest);
+        faults.push((format!("{name} took {slowest} at the slowest"), Some(by)));
+    }
+    if !finished {
+        return faults;
+    }
+    let few = |least: Option<Share>, share: Share| least.is_some_and(|least| share < least);
+    if few(quality.loss_at_least, lost) {
+        faults.push((format!("{name} lost {lost}, too little"), None));
+    }
+    if quality.delay_at_least.is_some_and(|least| slowest < least) {
+        let slowest = words::duration(slowest);
+        faults.push((format!("{name} took no more than {slowest}"), None));
+    }
+    for (least, part, what) in [
+        (
+            quality.duplicated_at_least,
+            traffic.duplicated,
+            "arrived twice",
+        ),
+        (
+            quality.reordered_at_least,
+            traffic.reordered,
+            "were reordered",
+        ),
+    ] {
+        if few(least, share(part)) {
+            let part = words::counted(part, "packet");
+            faults.push((format!("of {name} {part} {what}, too few"), None));
+        }
+    }
+    faults
 }
 
 /// The direction as it is being sent, if it is.
@@ -229,18 +302,32 @@ fn goes(state: &State, direction: &Direction, via: &[String]) -> bool {
     ways == wanted
 }
 
-fn summary(state: &State, measured: &[Traffic]) -> String {
+fn summary(state: &State, measured: &[Traffic], quality: &Quality) -> String {
+    let bounds_delay = quality.delay_at_least.is_some() || quality.delay_at_most.is_some();
     let each: Vec<String> = measured
         .iter()
         .map(|traffic| {
-            format!(
+            let mut words = format!(
                 "{} lost {} of {}, interrupted {}, over {}",
                 name(traffic),
                 traffic.lost_at_all(),
                 traffic.sent,
                 words::duration(traffic.interruption()),
                 ways(state, traffic)
-            )
+            );
+            for (packets, how) in [
+                (traffic.duplicated, "twice"),
+                (traffic.reordered, "reordered"),
+            ] {
+                if packets > 0 {
+                    words.push_str(&format!(", {packets} {how}"));
+                }
+            }
+            if bounds_delay {
+                let slowest = words::duration(traffic.slowest.into());
+                words.push_str(&format!(", slowest {slowest}"));
+            }
+            words
         })
         .collect();
     each.join("; ")

@@ -78,6 +78,7 @@ pub fn step(step: &Step) -> String {
         }
         Act::Stop => "stop".to_owned(),
         Act::Fail(fault) => format!("fail {} ({})", target(&fault.target), how(fault.how)),
+        Act::Impair(impaired) => format!("impair {impaired}"),
         Act::Repair(repaired) => format!("repair {}", target(repaired)),
         Act::Restart(Restart {
             router,
@@ -236,6 +237,7 @@ fn expect(what: &Expect) -> String {
             flows,
             interrupted_at_most,
             lost_at_most,
+            quality,
             via,
         } => {
             let mut limits = Vec::new();
@@ -245,6 +247,7 @@ fn expect(what: &Expect) -> String {
             if let Some(limit) = lost_at_most {
                 limits.push(format!("at most {} lost", counted(*limit, "packet")));
             }
+            limits.extend(quality.words());
             if let Some(via) = via {
                 limits.push(format!("over {}", list(via)));
             }

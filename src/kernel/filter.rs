@@ -189,7 +189,7 @@ const COLLECT: u16 = 1000;
 const REST: u16 = 2000;
 
 /// A direction as seen from the member: in from the cable, or out to it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Direction {
     /// From the cable.
     In,

@@ -12,6 +12,7 @@ pub mod carrier;
 pub mod enter;
 pub mod feature;
 pub mod filter;
+pub mod impairment;
 pub mod join;
 pub mod link;
 pub mod namespace;

@@ -4,7 +4,7 @@ use ipnet::IpNet;
 
 use super::cable::touched;
 use super::routers::{community, core_sessions, core_sessions_inside};
-use super::{Acted, Lab, LabError};
+use super::{Acted, Lab, LabError, impairment};
 use crate::bfd::Misbehaviour;
 use crate::bgp::attributes::LargeCommunity;
 use crate::bgp::family::Family;
@@ -14,7 +14,7 @@ use crate::provider::received::Segment;
 use crate::record::Fact;
 use crate::router::{Originated, OriginatedAttributes, Sessions};
 use crate::scenario::{Act, Announcement, BfdOrder, Fault, FaultKind, Setting, Speaker, Target};
-use crate::topology::{of_session, session_name};
+use crate::topology::{Impaired, of_session, session_name};
 
 impl Lab {
     /// Does what a step asks for; returns when it was observed to have happened.
@@ -41,6 +41,7 @@ impl Lab {
             }
             Act::Stop => self.stop_probes().await,
             Act::Fail(fault) => self.fail(fault),
+            Act::Impair(impaired) => self.impair(impaired),
             Act::Repair(target) => self.repair(target),
             Act::Restart(restart) => self.restart(restart),
             Act::Announce(announcement) => self.announce(announcement),
@@ -218,6 +219,28 @@ impl Lab {
         Ok(Acted::Done)
     }
 
+    fn impair(&mut self, impaired: &Impaired) -> Result<Acted, LabError> {
+        let fault = impaired.to_string();
+        self.recorder.now(Fact::FaultAsked {
+            fault: fault.clone(),
+        });
+        let layout = self.layout.clone();
+        if let Err(error) = self.cables.impair(&layout, impaired) {
+            let error = impairment::refused(impaired, error);
+            return match error.is_lack() {
+                true => Ok(Acted::Impossible(error.to_string())),
+                false => Err(error),
+            };
+        }
+        self.recorder.now(Fact::FaultHappened {
+            fault,
+            connections: impaired.connections.clone(),
+            repaired: false,
+            impairment: true,
+        });
+        Ok(Acted::Done)
+    }
+
     fn repair(&mut self, target: &Target) -> Result<Acted, LabError> {
         let words = words(target, None);
         let layout = self.layout.clone();
@@ -285,6 +308,7 @@ impl Lab {
             fault,
             connections,
             repaired,
+            impairment: false,
         });
     }
 }

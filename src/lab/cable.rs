@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::LabError;
+use super::impairment::Impairments;
 use crate::kernel::apply::Network;
 use crate::kernel::bpf::programs::Pattern;
 use crate::kernel::filter::{self, Direction, Fault as Loss};
@@ -52,7 +53,7 @@ impl CableFault {
     }
 }
 
-/// The patterns a repair clears; random loss comes with impairments.
+/// The patterns a repair clears; random loss is an impairment's.
 const PATTERNS: [Pattern; 4] = [
     Pattern::Everything,
     Pattern::Lacp,
@@ -63,7 +64,8 @@ const PATTERNS: [Pattern; 4] = [
 /// Hands on the Microsoft side of the cables.
 pub struct Cables {
     /// By edge: a socket in its line card.
-    line_cards: BTreeMap<String, Netlink>,
+    pub(super) line_cards: BTreeMap<String, Netlink>,
+    pub(super) impairments: Impairments,
     wan: Netlink,
     /// Connections whose port Microsoft has not configured.
     unlit: BTreeSet<String>,
@@ -85,6 +87,7 @@ impl Cables {
         let wan = Netlink::open_in(super::namespace(network, "wan")?)?;
         Ok(Cables {
             line_cards,
+            impairments: Impairments::open(network, layout)?,
             wan,
             unlit: BTreeSet::new(),
             cut: BTreeSet::new(),
@@ -131,7 +134,7 @@ impl Cables {
         }
     }
 
-    /// Undoes every fault on a member, or on all members of a connection.
+    /// Undoes every fault and impairment on a member, or on all members of a connection.
     pub fn repair(
         &mut self,
         connection: &ConnectionLayout,
@@ -154,6 +157,7 @@ impl Cables {
         for (name, _) in &links {
             self.cut.remove(name);
         }
+        self.mend(connection, member)?;
         self.light(connection, &links)
     }
 
@@ -191,7 +195,7 @@ impl Cables {
 }
 
 /// Names and indexes of the chosen members on the Microsoft side.
-fn members(connection: &ConnectionLayout, member: Option<u8>) -> Vec<(String, u32)> {
+pub(super) fn members(connection: &ConnectionLayout, member: Option<u8>) -> Vec<(String, u32)> {
     let all = connection.edge.members.iter().enumerate();
     all.filter(|(n, _)| member.is_none_or(|chosen| usize::from(chosen) == n + 1))
         .map(|(n, (index, _))| (format!("{}.{}", connection.name, n + 1), *index))

@@ -58,6 +58,16 @@ pub enum LabError {
     /// A registry could not be served to the routers.
     #[error("serve a registry at the core: {0}")]
     Served(#[source] std::io::Error),
+    /// The kernel has nothing that impairs a cable so.
+    #[error("impair {what}: this kernel has no {lacking}; {remedy}")]
+    CannotImpair {
+        /// Which cables, and how.
+        what: String,
+        /// What it lacks.
+        lacking: &'static str,
+        /// How to have it.
+        remedy: &'static str,
+    },
     /// The plan did not make something the lab needs.
     #[error("find {0}: the plan did not make it")]
     Unplanned(String),
@@ -69,6 +79,7 @@ impl LabError {
         match self {
             LabError::Device(error) => error.is_lack(),
             LabError::Line(error) => matches!(error, LineError::NoBonding { .. }),
+            LabError::CannotImpair { .. } => true,
             _ => false,
         }
     }

@@ -10,6 +10,7 @@ pub mod cable;
 pub mod capture;
 pub mod control_plane;
 mod error;
+mod impairment;
 pub mod line_cards;
 mod microsoft;
 pub mod microsoft_routes;
@@ -140,6 +141,11 @@ impl Lab {
             for connection in &layout.connections {
                 cables.port(connection, false)?;
             }
+        }
+        for impaired in &topology.impaired {
+            cables
+                .declare(&layout, impaired)
+                .map_err(|error| impairment::refused(impaired, error))?;
         }
         let capture = besides.pcap.as_deref();
         let capture = capture

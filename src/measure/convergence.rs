@@ -1,6 +1,6 @@
 //! The stages after a fault: detected, withdrawn, kernel route changed, first packet on the new path.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -78,6 +78,7 @@ pub fn convergence<'a>(
         kernel: BTreeMap::new(),
         via: BTreeMap::new(),
         found: Vec::new(),
+        impairments: BTreeSet::new(),
         open: false,
     };
     for entry in entries {
@@ -91,7 +92,11 @@ pub fn convergence<'a>(
             event.moved.clear();
         }
     }
-    walk.found
+    let impairments = walk.impairments;
+    let numbered = walk.found.into_iter().enumerate();
+    // Nothing converges where nothing was noticed, nor has to.
+    let told = numbered.filter(|(n, event)| event.detected.is_some() || !impairments.contains(n));
+    told.map(|(_, event)| event).collect()
 }
 
 /// The walk over a run's entries.
@@ -105,6 +110,8 @@ struct Walk<'t> {
     kernel: BTreeMap<IpNet, Vec<String>>,
     via: BTreeMap<(String, String, u16), String>,
     found: Vec<Convergence>,
+    /// Those of `found` that are no failures: cables only carry badly.
+    impairments: BTreeSet<usize>,
     /// Whether the step of the last fault is still being played.
     open: bool,
 }
@@ -126,9 +133,13 @@ impl Walk<'_> {
                 fault,
                 connections,
                 repaired,
+                impairment,
             } => {
                 if !repaired {
                     self.begin(entry.at, fault, connections);
+                    if *impairment {
+                        self.impairments.insert(self.found.len() - 1);
+                    }
                 }
                 self.flush(!repaired);
             }

@@ -283,6 +283,7 @@ fn what_nothing_noticed_has_no_consequences() {
             fault: "ams-1: broken".to_owned(),
             connections: vec!["ams-1".to_owned()],
             repaired: false,
+            impairment: false,
         };
         fact(at, fault)
     };

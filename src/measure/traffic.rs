@@ -50,6 +50,9 @@ pub struct Traffic {
     pub duplicated: u64,
     /// Packets that arrived after a later one of their flow.
     pub reordered: u64,
+    /// The longest time from sending to arrival.
+    #[serde(default)]
+    pub slowest: Nanos,
     /// The longest interruption, if there was any.
     pub longest: Option<Episode>,
     /// Number of episodes of loss.
@@ -124,6 +127,12 @@ pub fn traffic<'a>(
         missing,
         duplicated: seen.duplicated,
         reordered: seen.reordered,
+        slowest: seen
+            .tallies
+            .iter()
+            .map(|tally| tally.slowest)
+            .max()
+            .unwrap_or(Nanos(0)),
         longest: episodes.iter().copied().max_by_key(|e| e.length()),
         episodes: episodes.len(),
     }

@@ -323,6 +323,9 @@ pub enum Fact {
         connections: Vec<String>,
         /// True for a repair.
         repaired: bool,
+        /// The cables carry badly, but carry: whoever does not notice is not at fault.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        impairment: bool,
     },
     /// A device was started, said something worth keeping, or ended.
     Device {

@@ -45,6 +45,9 @@ pub(super) fn parse(raw: &RawStep, stage: &mut Stage<'_>, mistakes: &mut Mistake
         stage.broken.push(fault.target.clone());
         return Some(Act::Fail(fault));
     }
+    if let Some(raw) = &raw.impair {
+        return fault::impair(raw, stage, mistakes);
+    }
     if let Some(name) = &raw.repair {
         return fault::repair(name, stage, mistakes);
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::raw::{RawExpect, SUBJECTS};
 use super::stage::Stage;
-use super::{Expect, Expectation};
+use super::{Expect, Expectation, Quality};
 use crate::source::{Located, Mistakes, Names, Span, list};
 
 /// Time in which an expectation comes true, unless the file says otherwise.
@@ -277,6 +277,15 @@ fn keys(raw: &RawExpect) -> Vec<(&'static str, Span)> {
         key("lost-at-most", raw.lost_at_most.map(|v| v.span)),
         key("sends-every", raw.sends_every.map(|v| v.span)),
         key("answers-poll", raw.answers_poll.map(|v| v.span)),
+        key("loss-at-least", raw.loss_at_least.map(|v| v.span)),
+        key("loss-at-most", raw.loss_at_most.map(|v| v.span)),
+        key("delay-at-least", raw.delay_at_least.map(|v| v.span)),
+        key("delay-at-most", raw.delay_at_most.map(|v| v.span)),
+        key(
+            "duplicated-at-least",
+            raw.duplicated_at_least.map(|v| v.span),
+        ),
+        key("reordered-at-least", raw.reordered_at_least.map(|v| v.span)),
         key("within", raw.within.map(|v| v.span)),
         key("for", raw.r#for.map(|v| v.span)),
     ]
@@ -308,6 +317,12 @@ fn companions_of(subject: &str) -> &'static [&'static str] {
         "traffic" => &[
             "interrupted-at-most",
             "lost-at-most",
+            "loss-at-least",
+            "loss-at-most",
+            "delay-at-least",
+            "delay-at-most",
+            "duplicated-at-least",
+            "reordered-at-least",
             "via",
             "within",
             "for",
@@ -401,16 +416,21 @@ fn traffic(
         Some(names) => Some(via(names, stage, mistakes)?),
         None => None,
     };
-    let limited = raw.interrupted_at_most.is_some() || raw.lost_at_most.is_some();
+    let quality = Quality::of(raw, mistakes);
+    let limited = raw.interrupted_at_most.is_some()
+        || raw.lost_at_most.is_some()
+        || quality != Quality::default();
     if !limited && via.is_none() && !mistakes.is_struck(table, None) {
         let diagnostic = mistakes.error(table, "nothing is expected of this traffic", "");
-        let keys = list(["interrupted-at-most", "lost-at-most", "via"]);
+        let keys = companions_of("traffic").iter().copied();
+        let keys = list(keys.filter(|key| !["within", "for"].contains(key)));
         mistakes.push(diagnostic.note(format!("at least one of {keys}")));
     }
     Some(Expect::Traffic {
         flows: flows(direction, stage, mistakes)?,
         interrupted_at_most: raw.interrupted_at_most.map(|limit| limit.value.0),
         lost_at_most: raw.lost_at_most.map(|limit| limit.value),
+        quality,
         via,
     })
 }

@@ -26,6 +26,17 @@ impl Rehearsal {
             .or_else(|| self.changes_policy(binding))
     }
 
+    /// Whether it impairs cables in a way that takes a kernel with netem.
+    pub fn needs_netem(&self) -> bool {
+        let steps = self.scenario.steps.iter();
+        let told = steps.filter_map(|step| match &step.act {
+            Act::Impair(impaired) => Some(impaired),
+            _ => None,
+        });
+        let mut all = told.chain(&self.topology.impaired);
+        all.any(|impaired| impaired.how.needs_netem())
+    }
+
     fn with_policy(&self, binding: &Binding) -> Option<String> {
         let has = |policies: &PeerPolicies| *policies != PeerPolicies::default();
         let mut routers = self.topology.routers.iter().filter(|router| {

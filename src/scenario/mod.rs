@@ -9,6 +9,7 @@ mod files;
 mod fit;
 mod model;
 mod parse;
+mod quality;
 mod raw;
 mod stage;
 #[cfg(test)]
@@ -27,6 +28,7 @@ pub use model::{
     Standing, Target,
 };
 pub use parse::{parse, parse_kept};
+pub use quality::Quality;
 
 /// A scenario: steps in order, and the requirements they prove.
 #[derive(Debug, Clone, PartialEq)]

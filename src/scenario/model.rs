@@ -6,10 +6,11 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::BfdOrder;
+use super::{BfdOrder, Quality};
 use crate::bgp::message::malformed::Malformation;
 use crate::provider::Request;
 use crate::provider::received::AsPath;
+use crate::topology::Impaired;
 
 /// What a step does.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,6 +39,8 @@ pub enum Act {
     Stop,
     /// Break something on the Microsoft side of the cable.
     Fail(Fault),
+    /// Let cables carry badly, until they are repaired.
+    Impair(Impaired),
     /// Mend what was broken there.
     Repair(Target),
     /// A router's BGP goes and comes back; its links and BFD stay.
@@ -373,6 +376,8 @@ pub enum Expect {
         interrupted_at_most: Option<Duration>,
         /// Limit for lost packets of a direction.
         lost_at_most: Option<u64>,
+        /// What each direction suffers.
+        quality: Quality,
         /// Delivered traffic ends up on exactly these connections (or `internet`).
         via: Option<Vec<String>>,
     },

@@ -119,6 +119,7 @@ fn verbs(step: &RawStep) -> Vec<(&'static str, Span)> {
         span("send", step.send.as_ref().map(|v| v.span)),
         span("stop", step.stop.as_ref().map(|v| v.span)),
         span("fail", step.fail.as_ref().map(|v| v.span)),
+        span("impair", step.impair.as_ref().map(|v| v.span)),
         span("repair", step.repair.as_ref().map(|v| v.span)),
         span("restart", step.restart.as_ref().map(|v| v.span)),
         span("bfd", step.bfd.as_ref().map(|v| v.span)),

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 
 use super::{Speaker, Target};
 use crate::bgp::family::Family;
-use crate::source::{Located, Mistakes, Names, list};
+use crate::source::{Located, Mistakes, Names};
 use crate::topology::{Connection, Registers, Topology, of_session, session_name};
 
 /// The stage: the names there are, what is broken, what is sent, announced and registered.
@@ -145,7 +145,7 @@ impl<'a> Stage<'a> {
         let routers = self.topology.routers.iter();
         let routers = routers.map(|router| router.name.clone());
         let valid: Vec<String> = routers.chain(["core".to_owned()]).collect();
-        self.named(names, "router of the peer", &valid, mistakes)
+        mistakes.several(names, "router of the peer", &valid)
     }
 
     /// Members as a file writes them: `ams-1/1`.
@@ -167,38 +167,7 @@ impl<'a> Stage<'a> {
             return Some(self.connection_names().map(str::to_owned).collect());
         }
         let valid: Vec<String> = self.connection_names().map(str::to_owned).collect();
-        self.named(names, "connection", &valid, mistakes)
-    }
-
-    /// The names of a name or a list, all of which are valid, each once.
-    fn named(
-        &self,
-        names: &Located<Names>,
-        kind: &str,
-        valid: &[String],
-        mistakes: &mut Mistakes,
-    ) -> Option<Vec<String>> {
-        let valid = || valid.iter().map(String::as_str);
-        let mut good = true;
-        let mut found: Vec<String> = Vec::new();
-        let located = names.value.located(names.span);
-        if located.is_empty() && !mistakes.is_struck(names.span, None) {
-            let message = format!("no {kind} is named");
-            let diagnostic = mistakes.error(names.span, message, "an empty list");
-            mistakes.push(diagnostic.note(format!("{kind}s: {}, or \"all\"", list(valid()))));
-        }
-        for name in &located {
-            if found.contains(&name.value) {
-                let message = format!("{kind} `{}` is named twice", name.value);
-                mistakes.push(mistakes.error(name.span, message, "the second time"));
-                good = false;
-            } else if mistakes.known(name, kind, valid()) {
-                found.push(name.value.clone());
-            } else {
-                good = false;
-            }
-        }
-        (good && !found.is_empty()).then_some(found)
+        mistakes.several(names, "connection", &valid)
     }
 
     /// Sessions as a file writes them: `ams-1`, `ams-1/ipv6`.
@@ -218,7 +187,7 @@ impl<'a> Stage<'a> {
         }
         match names.value == Names::One("all".to_owned()) {
             true => Some(valid),
-            false => self.named(names, "session", &valid, mistakes),
+            false => mistakes.several(names, "session", &valid),
         }
     }
 
@@ -247,7 +216,7 @@ impl<'a> Stage<'a> {
             let name = Some(c.name.clone()).filter(|name| *name != of_family);
             name.into_iter().chain([of_family])
         });
-        let named = self.named(names, "session", &valid.collect::<Vec<_>>(), mistakes)?;
+        let named = mistakes.several(names, "session", &valid.collect::<Vec<_>>())?;
         Some(
             named
                 .iter()

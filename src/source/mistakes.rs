@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Diagnostic, Diagnostics, Located, Source, Span};
+use super::{Diagnostic, Diagnostics, Located, Names, Source, Span};
 
 /// The mistakes found so far in one file.
 #[derive(Debug)]
@@ -142,6 +142,36 @@ impl Mistakes {
         }
         self.push(diagnostic);
         false
+    }
+
+    /// The names of a name or a list, all of which are valid, each once; `None` after a mistake.
+    pub fn several(
+        &mut self,
+        names: &Located<Names>,
+        kind: &str,
+        valid: &[String],
+    ) -> Option<Vec<String>> {
+        let valid = || valid.iter().map(String::as_str);
+        let mut good = true;
+        let mut found: Vec<String> = Vec::new();
+        let located = names.value.located(names.span);
+        if located.is_empty() && !self.is_struck(names.span, None) {
+            let message = format!("no {kind} is named");
+            let diagnostic = self.error(names.span, message, "an empty list");
+            self.push(diagnostic.note(format!("{kind}s: {}, or \"all\"", list(valid()))));
+        }
+        for name in &located {
+            if found.contains(&name.value) {
+                let message = format!("{kind} `{}` is named twice", name.value);
+                self.push(self.error(name.span, message, "the second time"));
+                good = false;
+            } else if self.known(name, kind, valid()) {
+                found.push(name.value.clone());
+            } else {
+                good = false;
+            }
+        }
+        (good && !found.is_empty()).then_some(found)
     }
 
     /// Whether a text that may say anything can be stored and shown as it is; if not, a mistake.

@@ -12,6 +12,7 @@ mod mistakes;
 mod read;
 mod render;
 mod secret;
+mod share;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -29,6 +30,7 @@ pub use either::{Numbers, TextOr, Word, Words};
 pub use mistakes::{Mistakes, closest, list};
 pub use read::read;
 pub use secret::without_secrets;
+pub use share::Share;
 pub use value::{Bandwidth, Duration, Located, Names, Table, Wrong, in_words};
 
 /// A byte range of a file's text.

@@ -372,7 +372,7 @@ impl fmt::Display for Bandwidth {
 }
 
 /// Splits `"1.5s"` into `"1.5"` and `"s"`.
-fn number_and_unit(text: &str) -> (&str, &str) {
+pub(super) fn number_and_unit(text: &str) -> (&str, &str) {
     let end = text
         .find(|c: char| !c.is_ascii_digit() && c != '.')
         .unwrap_or(text.len());
@@ -380,11 +380,11 @@ fn number_and_unit(text: &str) -> (&str, &str) {
 }
 
 /// A decimal number with at most nine digits after the point, in billionths.
-struct Decimal(u128);
+pub(super) struct Decimal(u128);
 
 impl Decimal {
     /// The product, if it is whole and fits.
-    fn times(&self, factor: u64) -> Option<u64> {
+    pub(super) fn times(&self, factor: u64) -> Option<u64> {
         let billionths = self.0.checked_mul(u128::from(factor))?;
         (billionths % 1_000_000_000 == 0)
             .then(|| u64::try_from(billionths / 1_000_000_000).ok())
@@ -392,7 +392,7 @@ impl Decimal {
     }
 }
 
-fn decimal(text: &str) -> Option<Decimal> {
+pub(super) fn decimal(text: &str) -> Option<Decimal> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
     let digits = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
     if !digits(whole) || !digits(fraction) || fraction.len() > 9 {

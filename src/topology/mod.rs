@@ -8,6 +8,7 @@
 mod addresses;
 mod bfd;
 mod bgp;
+mod impairment;
 mod inside;
 mod limits;
 mod numbers;
@@ -32,6 +33,8 @@ use crate::policy::Policies;
 
 pub use bfd::{BfdOptions, BfdSettings, BfdTimers};
 pub use bgp::{BgpOptions, BgpSettings, BgpTimers, Password};
+pub(crate) use impairment::RawImpaired;
+pub use impairment::{Impaired, Impairment, Towards};
 pub use inside::{Inside, Multipath, Reflector};
 pub use limits::{DeclaredPrefixes, MaximumPrefixes};
 pub use parse::{load, parse, parse_kept};
@@ -66,6 +69,8 @@ pub struct Topology {
     pub services: Vec<Service>,
     /// Import and export policies: the profile's, and the file's own.
     pub policies: Policies,
+    /// Cables that carry badly all the time; of two about the same direction the last one counts.
+    pub impaired: Vec<Impaired>,
 }
 
 /// The carrier.

@@ -8,9 +8,9 @@ use super::raw::{
     RawMembers, RawMicrosoft, RawPeer, RawPeerAsn, RawService, RawTopology,
 };
 use super::{
-    BfdSettings, BgpSettings, Connection, DeclaredPrefixes, Endpoint, Inside, LacpSettings,
-    LagBackends, Metro, Multipath, OverDeclared, Peer, PeerAsn, PeerPolicies, Policy, Profile,
-    Router, Service, Topology, addresses, profile, registry, rules,
+    BfdSettings, BgpSettings, Connection, DeclaredPrefixes, Endpoint, Impaired, Inside,
+    LacpSettings, LagBackends, Metro, Multipath, OverDeclared, Peer, PeerAsn, PeerPolicies, Policy,
+    Profile, Router, Service, Topology, addresses, profile, registry, rules,
 };
 use crate::policy::Policies;
 use crate::source::{Bandwidth, Diagnostics, Located, Mistakes, Source, Span, Table, read};
@@ -105,6 +105,13 @@ fn model(raw: &RawTopology, source: &Arc<Source>, mistakes: &mut Mistakes) -> Op
             )
         })
         .collect();
+    let connections: Option<Vec<Connection>> = connections.into_iter().collect();
+    // Names of cables mean nothing while connections are wrong.
+    let impaired: Option<Vec<Impaired>> = connections.as_ref().and_then(|connections| {
+        let all = raw.impair.iter();
+        let all = all.map(|raw| Impaired::of(raw, connections, mistakes));
+        all.collect::<Vec<_>>().into_iter().collect()
+    });
     let endpoints: Vec<Option<Endpoint>> = (raw.endpoint.0.iter())
         .map(|(name, endpoint)| self::endpoint(name, endpoint, &raw.router, mistakes))
         .collect();
@@ -121,11 +128,12 @@ fn model(raw: &RawTopology, source: &Arc<Source>, mistakes: &mut Mistakes) -> Op
         peer: peer?,
         metros: metros.collect(),
         routers: routers.into_iter().collect::<Option<_>>()?,
-        connections: connections.into_iter().collect::<Option<_>>()?,
+        connections: connections?,
         endpoints: endpoints.into_iter().collect::<Option<_>>()?,
         peer_asns: peer_asns.into_iter().collect::<Option<_>>()?,
         services: services.into_iter().collect::<Option<_>>()?,
         policies,
+        impaired: impaired?,
     })
 }
 

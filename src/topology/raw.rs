@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::bfd::RawBfd;
 use super::bgp::RawBgp;
+use super::impairment::RawImpaired;
 use super::inside::{RawInside, RawMultipath};
 use super::policy::{
     ActiveGate, AfterVerified, ForeignOrigin, OverDeclared, Overlap, Rpki, SameName, ShortPrefix,
@@ -43,6 +44,9 @@ pub(super) struct RawTopology {
     /// Connections, by name (at most 12 characters): one LAG, with one BGP and one BFD session for each address family.
     #[serde(default)]
     pub connection: Table<RawConnection>,
+    /// Cables that carry badly all the time; a step of a scenario may say otherwise until it is repaired.
+    #[serde(default)]
+    pub impair: Vec<Located<RawImpaired>>,
     /// Hosts of the peer behind its routers, by name.
     #[serde(default)]
     pub endpoint: Table<RawEndpoint>,

@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use libtest_mimic::{Failed, Trial};
 use nix::unistd::geteuid;
@@ -16,7 +17,7 @@ use crate::play::Someone;
 use crate::turn;
 
 /// The exit number of a run on a host that was too slow or too noisy.
-const INCONCLUSIVE: Option<i32> = Some(5);
+pub const INCONCLUSIVE: Option<i32> = Some(5);
 
 /// Folders whose scenarios a real router makes no difference to, but for the exceptions below: what the control plane of the
 /// Microsoft side concludes.
@@ -134,6 +135,7 @@ fn cannot(daemon: Daemon, name: &str) -> Option<String> {
 
 pub fn trials() -> Vec<Trial> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+    let netem = no_netem();
     let mut scenarios = Vec::new();
     collect(&root, &root, &mut scenarios);
     scenarios.sort();
@@ -154,6 +156,9 @@ pub fn trials() -> Vec<Trial> {
             let device = way.daemon.map_or("simulated", Daemon::key);
             let mut shown = format!("scenario::{device}::{name}");
             let mut cannot = way.daemon.and_then(|daemon| cannot(daemon, &name));
+            if needs_netem(&name) {
+                cannot = cannot.or_else(|| netem.clone());
+            }
             if way.ordinary {
                 shown += "::as_ordinary_user";
                 cannot = cannot.or_else(|| nobody.clone());
@@ -171,6 +176,21 @@ pub fn trials() -> Vec<Trial> {
         }
     }
     trials
+}
+
+/// Why nothing can be delayed here, if so; `uml::impairs` plays what needs it.
+pub fn no_netem() -> Option<String> {
+    let attempt = "tc qdisc add dev lo root netem delay 1ms";
+    let mut command = Command::new("unshare");
+    command.arg("-rn").args(attempt.split(' '));
+    let done = command.output().is_ok_and(|output| output.status.success());
+    (!done).then(|| "this kernel has no netem".to_owned())
+}
+
+fn needs_netem(name: &str) -> bool {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let rehearsal = scenario::load(&root.join(format!("scenarios/{name}.toml")), None);
+    rehearsal.expect("a shipped scenario").needs_netem()
 }
 
 /// A trial, ignored when there is a reason why it cannot be played.

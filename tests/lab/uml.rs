@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 
 use crate::left::Outside;
 use crate::play::{PATIENCE, Running, Someone, send};
-use crate::scenarios::unless;
+use crate::scenarios::{INCONCLUSIVE, no_netem, unless};
 
 /// A short scenario without traffic, which a slow kernel plays, too.
 const SCENARIO: &str = "scenarios/prefixes/good-path.toml";
@@ -33,6 +33,7 @@ pub fn trials() -> Vec<Trial> {
             no_uml(),
             Trial::test("uml::kernel_bond_carries", kernel_bond),
         ),
+        unless(no_uml(), Trial::test("uml::impairs", impairs)),
         Trial::test("uml::says_how_to_have_it", not_installed),
     ]
 }
@@ -160,6 +161,39 @@ fn kernel_bond() -> Result<(), Failed> {
     let ended = someone.play(&["run", &scenario])?;
     ended.expect(3)?;
     ended.expect_words("it has no bonding driver")
+}
+
+/// What needs netem is played there; here it is blocked with the reason, and left out of a folder, where there is none.
+fn impairs() -> Result<(), Failed> {
+    let someone = Someone::present();
+    let named = ["delay", "disorder"].map(|name| {
+        let root = env!("CARGO_MANIFEST_DIR");
+        format!("{root}/scenarios/impairments/{name}.toml")
+    });
+    let ended = someone.play(&["run", "--kernel", "uml", &named[0], &named[1]])?;
+    // Its clock is too coarse for some claims when the machine is busy.
+    if ended.number() != INCONCLUSIVE {
+        ended.expect(0)?;
+    }
+    if no_netem().is_none() {
+        return Ok(());
+    }
+    let ended = someone.play(&["run", &named[0]])?;
+    ended.expect(3)?;
+    ended.expect_words("this kernel has no netem")?;
+    let folder = tempfile::tempdir()?;
+    for name in &named {
+        let text = fs::read_to_string(name)?;
+        let topology = concat!(env!("CARGO_MANIFEST_DIR"), "/topologies/one-metro.toml");
+        let text = text.replace("\"one-metro\"", &format!("{topology:?}"));
+        let file = Path::new(name).file_name().unwrap_or_default();
+        fs::write(folder.path().join(file), text)?;
+    }
+    let bring_up = concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios/bring-up.toml");
+    let folder = folder.path().display().to_string();
+    let ended = someone.play(&["run", bring_up, &folder])?;
+    ended.expect(0)?;
+    ended.expect_words("is left out: this kernel has no netem")
 }
 
 fn bonding_is_here() -> bool {

@@ -1,5 +1,6 @@
 //! The files of a run: scenarios given one by one or as folders, and the texts that go into the record.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -7,6 +8,7 @@ use std::thread;
 use crate::binding;
 use crate::cli::check::Kind;
 use crate::cli::toml_files;
+use crate::kernel::feature::attempt;
 use crate::kernel::uml;
 use crate::record::SourceText;
 use crate::run::Sources;
@@ -18,8 +20,32 @@ use crate::source::{Diagnostic, Diagnostics, Source, without_secrets};
 pub struct Loaded {
     /// Scenarios and their files, in order.
     pub rehearsals: Vec<(Rehearsal, Sources)>,
-    /// Scenarios of folders that the binding does not fit, and why.
+    /// Scenarios of folders that the binding does not fit, or this kernel, and why.
     pub left_out: Vec<String>,
+    /// Of `rehearsals`, those of folders, by their files.
+    of_folders: BTreeSet<PathBuf>,
+}
+
+impl Loaded {
+    /// Leaves out what folders have for another kernel; what was named by itself is blocked instead when it is played. To be
+    /// called inside.
+    pub fn leave_out_what_the_kernel_lacks(&mut self) {
+        let of_folders = &self.of_folders;
+        let needs = |(rehearsal, _): &(Rehearsal, Sources)| {
+            rehearsal.needs_netem() && of_folders.contains(&rehearsal.source.path)
+        };
+        if !self.rehearsals.iter().any(needs) || attempt::lacks_netem().is_none() {
+            return;
+        }
+        let (without, rest) = std::mem::take(&mut self.rehearsals)
+            .into_iter()
+            .partition::<Vec<_>, _>(needs);
+        self.rehearsals = rest;
+        self.left_out.extend(without.iter().map(|(rehearsal, _)| {
+            let file = rehearsal.source.path.display();
+            format!("{file} is left out: this kernel has no netem; `--kernel uml` plays it")
+        }));
+    }
 }
 
 /// Reads everything a run needs; nothing is built before all files are right.
@@ -55,6 +81,9 @@ pub fn load(paths: &[PathBuf], binding: Option<&Path>) -> Result<Loaded, Diagnos
             }
             match scenario::load(&file, binding) {
                 Ok(rehearsal) => {
+                    if path.is_dir() {
+                        loaded.of_folders.insert(rehearsal.source.path.clone());
+                    }
                     let sources = sources(&rehearsal, binding, &host);
                     loaded.rehearsals.push((rehearsal, sources));
                 }

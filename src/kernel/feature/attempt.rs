@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::net::Ipv4Addr;
 use std::thread;
+use std::time::Duration;
 
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{BondMode, LinkMessage};
@@ -14,6 +15,7 @@ use super::{Feature, Finding, Need};
 use crate::kernel::bpf::programs::Pattern;
 use crate::kernel::enter::{EnterError, raise_descriptors};
 use crate::kernel::filter::{DataPath, Direction, Fault, queue_clsact, set_faults};
+use crate::kernel::impairment::{self, Queue};
 use crate::kernel::link::{LOOPBACK, VethEnd, add_veth, set_up};
 use crate::kernel::namespace::Namespace;
 use crate::kernel::netlink::{Netlink, NetlinkError};
@@ -23,10 +25,7 @@ use crate::kernel::socket::{Md5, set_md5};
 /// Indexes of the two ends of a cable that later attempts use.
 const NEAR: u32 = 10;
 const FAR: u32 = 11;
-const RTM_NEWQDISC: u16 = 36;
 const RTM_NEWNEXTHOP: u16 = 104;
-/// `TC_H_ROOT`.
-const ROOT: u32 = 0xffff_ffff;
 
 /// A throw-away namespace.
 struct Site {
@@ -92,7 +91,7 @@ const ATTEMPTS: &[(&str, Need, &str, &str, Attempt)] = &[
     (
         "netem",
         Need::Sometimes,
-        "delay, duplicate and reorder packets",
+        "delay, duplicate, reorder and corrupt packets",
         "kernel option CONFIG_NET_SCH_NETEM (modprobe sch_netem)",
         netem,
     ),
@@ -140,14 +139,24 @@ pub fn namespaces<T>(entered: &Result<T, EnterError>) -> Feature {
     }
 }
 
+/// Why nothing can be delayed or duplicated here, if so; to be called inside.
+pub fn lacks_netem() -> Option<String> {
+    let tried = site().and_then(|mut site| {
+        veth(&mut site)?;
+        netem(&mut site)
+    });
+    tried.err()
+}
+
+fn site() -> Result<Site, String> {
+    let place = Namespace::new().map_err(|error| error.to_string())?;
+    let netlink = Netlink::open_in(&place).map_err(|error| error.to_string())?;
+    Ok(Site { place, netlink })
+}
+
 /// Tries all kernel features; to be called inside (see [`enter`](crate::kernel::enter::enter)).
 pub fn kernel() -> Vec<Feature> {
-    let mut site = Namespace::new()
-        .map_err(|error| error.to_string())
-        .and_then(|place| {
-            let netlink = Netlink::open_in(&place).map_err(|error| error.to_string())?;
-            Ok(Site { place, netlink })
-        });
+    let mut site = site();
     ATTEMPTS
         .iter()
         .map(|&(name, need, serves, remedy, attempt)| {
@@ -257,36 +266,32 @@ fn pressure(_: &mut Site) -> Result<String, String> {
     }
 }
 
-/// `struct tc_tbf_qopt`: two rates of 12 bytes, limit, buffer, mtu; the rate in bytes a second stands last in its own.
 fn tbf(site: &mut Site) -> Result<String, String> {
-    const TCA_TBF_PARMS: u16 = 1;
-    let mut options = [0; 36];
-    options[8..12].copy_from_slice(&1_250_000_u32.to_ne_bytes());
-    options[24..28].copy_from_slice(&100_000_u32.to_ne_bytes());
-    options[28..32].copy_from_slice(&1_000_000_u32.to_ne_bytes());
-    qdisc(site, "tbf", &attribute(TCA_TBF_PARMS, &options))
+    let rate = Some(1_250_000);
+    queue(
+        site,
+        Queue {
+            rate,
+            ..Queue::default()
+        },
+    )
 }
 
-/// `struct tc_netem_qopt`: latency, limit, loss, gap, duplicate, jitter.
 fn netem(site: &mut Site) -> Result<String, String> {
-    let mut options = [0; 24];
-    options[4..8].copy_from_slice(&1000_u32.to_ne_bytes());
-    qdisc(site, "netem", &options)
+    let delay = Duration::from_millis(1);
+    queue(
+        site,
+        Queue {
+            delay,
+            ..Queue::default()
+        },
+    )
 }
 
-/// Makes a qdisc the root of the cable's near end: `struct tcmsg`, TCA_KIND, TCA_OPTIONS.
-fn qdisc(site: &mut Site, kind: &'static str, options: &[u8]) -> Result<String, String> {
-    const NLM_F_REPLACE: u16 = 0x100;
-    let mut body = vec![0; 4];
-    for word in [NEAR, 0, ROOT, 0] {
-        body.extend(word.to_ne_bytes());
-    }
-    body.extend(attribute(1, format!("{kind}\0").as_bytes()));
-    body.extend(attribute(2, options));
-    let flags = NLM_F_CREATE | NLM_F_REPLACE;
-    site.netlink
-        .queue_raw(RTM_NEWQDISC, flags, &body, move || format!("add {kind}"));
-    done(site.netlink.commit())
+/// Lets frames wait at the cable's near end for a moment.
+fn queue(site: &mut Site, queue: Queue) -> Result<String, String> {
+    let netlink = &mut site.netlink;
+    done(impairment::set(netlink, NEAR, &queue).and_then(|()| impairment::clear(netlink, NEAR)))
 }
 
 fn bonding(site: &mut Site) -> Result<String, String> {

@@ -4,6 +4,7 @@ use crate::scenario::raw::{RawFail, RawHow};
 use crate::scenario::stage::Stage;
 use crate::scenario::{Act, Fault, FaultKind, Target};
 use crate::source::{Located, Mistakes, list};
+use crate::topology::{Impaired, RawImpaired};
 
 pub(super) fn fail(
     raw: &Located<RawFail>,
@@ -83,6 +84,19 @@ pub(super) fn fail(
         target: known.then(|| Target::Metro(name.value.clone()))?,
         how: how?,
     })
+}
+
+pub(super) fn impair(
+    raw: &Located<RawImpaired>,
+    stage: &mut Stage<'_>,
+    mistakes: &mut Mistakes,
+) -> Option<Act> {
+    let impaired = Impaired::of(raw, &stage.topology.connections, mistakes)?;
+    stage.broken.push(match impaired.member {
+        Some(member) => Target::Member(impaired.connections.concat(), member),
+        None => Target::Connections(impaired.connections.clone()),
+    });
+    Some(Act::Impair(impaired))
 }
 
 fn kind_of(how: RawHow) -> FaultKind {

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::provider::names;
-use crate::source::{Duration, Located, Names};
+use crate::source::{Duration, Located, Names, Share};
 
 /// An expectation: one subject, and what is expected of it.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
@@ -88,6 +88,18 @@ pub(in crate::scenario) struct RawExpect {
     pub interrupted_at_most: Option<Located<Duration>>,
     /// With `traffic`: limit for the packets lost in a direction.
     pub lost_at_most: Option<Located<u64>>,
+    /// With `traffic`: the least share of the packets of each direction that is lost in this step.
+    pub loss_at_least: Option<Located<Share>>,
+    /// With `traffic`: the greatest share of the packets of each direction that is lost in this step.
+    pub loss_at_most: Option<Located<Share>>,
+    /// With `traffic`: the slowest packet of each direction takes at least so long.
+    pub delay_at_least: Option<Located<Duration>>,
+    /// With `traffic`: the slowest packet of each direction takes at most so long.
+    pub delay_at_most: Option<Located<Duration>>,
+    /// With `traffic`: the least share of the packets of each direction that arrives twice.
+    pub duplicated_at_least: Option<Located<Share>>,
+    /// With `traffic`: the least share of the packets of each direction that arrives after a later one of its flow.
+    pub reordered_at_least: Option<Located<Share>>,
     /// With `bfd`: the partner's packets come at this interval, less by a jitter of at most 25 % (RFC 5880, section 6.8.7), as
     /// it was measured.
     pub sends_every: Option<Located<Duration>>,

@@ -15,6 +15,7 @@ use crate::source::{
     AnyPrefix, Community, Duration, ExtendedCommunity, LargeCommunity, Located, Names, Numbers,
     TextOr,
 };
+use crate::topology::RawImpaired;
 
 pub(super) use bfd::{RawBfdStep, RawOrder};
 pub(super) use expect::{RawExpect, SUBJECTS};
@@ -68,6 +69,8 @@ pub(super) struct RawStep {
     pub stop: Option<Located<RawStop>>,
     /// Break something, on the Microsoft side of the cable.
     pub fail: Option<Located<RawFail>>,
+    /// Let cables carry badly, until they are repaired.
+    pub impair: Option<Located<RawImpaired>>,
     /// Mend it: a connection, a member such as "ams-1/1", an edge, a metro, or "all".
     pub repair: Option<Located<String>>,
     /// Restart the BGP of a router of the peer, or of an edge: its name, or a table.
@@ -114,11 +117,12 @@ pub(super) struct RawStep {
 }
 
 /// The keys of [`RawStep`] that do something.
-pub(super) const VERBS: [&str; 24] = [
+pub(super) const VERBS: [&str; 25] = [
     "settle",
     "send",
     "stop",
     "fail",
+    "impair",
     "repair",
     "restart",
     "bfd",

@@ -381,12 +381,15 @@ pub(super) fn variants() -> Vec<BoxedStrategy<Fact>> {
             })
             .boxed(),
         text().prop_map(|fault| Fact::FaultAsked { fault }).boxed(),
-        (text(), vec(text(), 0..3), any::<bool>())
-            .prop_map(|(fault, connections, repaired)| Fact::FaultHappened {
-                fault,
-                connections,
-                repaired,
-            })
+        (text(), vec(text(), 0..3), any::<bool>(), any::<bool>())
+            .prop_map(
+                |(fault, connections, repaired, impairment)| Fact::FaultHappened {
+                    fault,
+                    connections,
+                    repaired,
+                    impairment,
+                },
+            )
             .boxed(),
         (text(), text(), text())
             .prop_map(|(router, event, text)| Fact::Device {
