@@ -6,12 +6,13 @@
 //! **Invariant:** no received route has an AS_SET (RFC 9774: it was treated as withdrawn when it was received).
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::hash::Set;
+use super::hash::{Mix, Set};
 
 /// The attributes of a route.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -243,43 +244,60 @@ pub const GRACEFUL_SHUTDOWN: u32 = 0xffff_0000;
 /// All attribute sets in use in a router, each once.
 #[derive(Debug, Default)]
 pub struct AttributeSets {
-    sets: Set<Arc<Attributes>>,
+    sets: Set<Shared>,
     sweep_at: usize,
     bytes: usize,
+}
+
+/// A set and its hash, which is worked out once: a table that grows looks into no set again.
+#[derive(Debug, PartialEq, Eq)]
+struct Shared {
+    hash: u64,
+    set: Arc<Attributes>,
+}
+
+impl Hash for Shared {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
 }
 
 impl AttributeSets {
     /// The shared set equal to `attributes`.
     pub fn share(&mut self, attributes: Attributes) -> Arc<Attributes> {
-        match self.sets.get(&attributes) {
-            Some(shared) => shared.clone(),
-            None => self.keep(Arc::new(attributes)),
-        }
+        self.adopt(Arc::new(attributes))
     }
 
     /// The shared set equal to `attributes`, which becomes the shared one if there is none.
     pub fn adopt(&mut self, attributes: Arc<Attributes>) -> Arc<Attributes> {
-        match self.sets.get(&attributes) {
-            Some(shared) => shared.clone(),
-            None => self.keep(attributes),
+        let mut hash = Mix::default();
+        attributes.hash(&mut hash);
+        let shared = Shared {
+            hash: hash.finish(),
+            set: attributes,
+        };
+        if let Some(known) = self.sets.get(&shared) {
+            return known.set.clone();
         }
-    }
-
-    fn keep(&mut self, shared: Arc<Attributes>) -> Arc<Attributes> {
         if self.sets.len() >= self.sweep_at {
             // Sets no route holds any more are dropped whenever the table would double.
             self.sweep();
         }
-        self.bytes += shared.size();
-        self.sets.insert(shared.clone());
-        shared
+        let set = shared.set.clone();
+        self.bytes += set.size();
+        self.sets.insert(shared);
+        set
     }
 
     /// Drops the sets that no route holds any more.
     pub fn sweep(&mut self) {
-        self.sets.retain(|set| Arc::strong_count(set) > 1);
+        self.bytes = 0;
+        self.sets.retain(|Shared { set, .. }| {
+            let used = Arc::strong_count(set) > 1;
+            self.bytes += if used { set.size() } else { 0 };
+            used
+        });
         self.sweep_at = (self.sets.len() * 2).max(1024);
-        self.bytes = self.sets.iter().map(|set| set.size()).sum();
     }
 
     /// Bytes of memory the sets take, about.

@@ -273,13 +273,21 @@ fn within(ranges: &[RangeInclusive<u32>], asn: u32) -> bool {
 /// Good for one policy, and one way to make attributes of what it lets through.
 #[derive(Debug, Default)]
 pub struct Shapes {
-    /// By address of the set a route came with, which is kept alive here.
-    seen: Map<usize, (Arc<Attributes>, Vec<Shape>)>,
+    /// The one asked for last: routes with the same attributes come in a row.
+    last: Option<Shape>,
+    /// Those before, by address of the set a route came with and the rules that applied.
+    before: Map<(usize, Box<[usize]>), Shape>,
     applied: Vec<usize>,
 }
 
-/// The rules that applied, and the result.
-type Shape = (Box<[usize]>, Arc<Attributes>);
+/// A result, and what it was made of.
+#[derive(Debug)]
+struct Shape {
+    /// Kept alive here, so that its address is nobody else's.
+    came: Arc<Attributes>,
+    rules: Box<[usize]>,
+    made: Arc<Attributes>,
+}
 
 /// The rules of a policy that apply to a route it accepts, and change it.
 #[derive(Debug, Clone, Copy)]
@@ -318,16 +326,24 @@ impl Shapes {
     ) -> Result<Arc<Attributes>, &'p Reason> {
         policy.decide(prefix, came, &mut self.applied)?;
         let rules = self.applied.as_slice();
-        let (_, shapes) = self
-            .seen
-            .entry(Arc::as_ptr(came) as usize)
-            .or_insert_with(|| (came.clone(), Vec::new()));
-        if let Some((_, made)) = shapes.iter().find(|(of, _)| **of == *rules) {
-            return Ok(made.clone());
+        if let Some(last) = &self.last
+            && Arc::ptr_eq(&last.came, came)
+            // Not as slices: comparing two empty ones, which is the usual case, takes a masked load from no address at all.
+            && last.rules.iter().eq(rules)
+        {
+            return Ok(last.made.clone());
         }
-        let made = make(Applied { policy, rules });
-        shapes.push((rules.into(), made.clone()));
-        Ok(made)
+        if let Some(last) = self.last.take() {
+            let key = (Arc::as_ptr(&last.came) as usize, last.rules.clone());
+            self.before.insert(key, last);
+        }
+        let known = self.before.remove(&(Arc::as_ptr(came) as usize, rules.into()));
+        let shape = known.unwrap_or_else(|| Shape {
+            came: came.clone(),
+            rules: rules.into(),
+            made: make(Applied { policy, rules }),
+        });
+        Ok(self.last.insert(shape).made.clone())
     }
 }
 

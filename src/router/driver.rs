@@ -459,7 +459,7 @@ impl Driver {
                     conn,
                     abort,
                 } => self.close(now, session, conn, abort),
-                Output::Fact(fact) => self.recorder.at(now, fact),
+                Output::Fact(fact) => self.recorder.at(now, *fact),
                 Output::Monitored(monitored) => {
                     if let Some(tap) = &mut self.tap {
                         tap.tell(now, *monitored);

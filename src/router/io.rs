@@ -217,7 +217,7 @@ pub enum Output {
     /// Something observed on a session with [`super::SessionSpec::monitor`], at the `now` of the `handle` that caused it.
     Monitored(Box<Monitored>),
     /// A fact for the record, observed at the `now` of the `handle` that caused it.
-    Fact(Fact),
+    Fact(Box<Fact>),
 }
 
 /// A change of the kernel's routes.

@@ -426,7 +426,8 @@ impl Router {
             self.count(index);
         }
         self.outputs.extend(self.messages.drain(..));
-        self.outputs.extend(self.facts.drain(..).map(Output::Fact));
+        let facts = self.facts.drain(..).map(Box::new);
+        self.outputs.extend(facts.map(Output::Fact));
         self.outputs.extend(self.monitored.drain(..));
         if self.table.numbers.is_sweep_due() {
             let Router { table, peers, .. } = self;

@@ -391,7 +391,7 @@ impl Node {
                 conn,
                 abort,
             } => self.tcp.close(now, (session, conn), abort),
-            Output::Fact(fact) => self.out.push(Emit::Fact(fact)),
+            Output::Fact(fact) => self.out.push(Emit::Fact(*fact)),
             Output::Monitored(_) => {}
             Output::Fib(_) => unreachable!("done before"),
         }

@@ -6,7 +6,7 @@
 //!
 //! **Invariant:** the hash is fixed; the order is that of arrival, the same in every run.
 
-use std::hash::{Hash, Hasher};
+use std::hash::Hasher;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
@@ -111,7 +111,43 @@ impl Numbers {
     }
 }
 
-/// Prefixes of one family, by place, and an index of open addressing with linear probing, at most half full.
+/// A prefix of one family.
+trait Net: Copy + Eq {
+    /// Its bits, the last one lowest.
+    fn bits(self) -> u128;
+
+    /// How many they are.
+    fn length(self) -> u8;
+}
+
+impl Net for Ipv4Net {
+    fn bits(self) -> u128 {
+        let beyond = u32::from(32 - self.prefix_len());
+        self.addr().to_bits().checked_shr(beyond).unwrap_or(0).into()
+    }
+
+    fn length(self) -> u8 {
+        self.prefix_len()
+    }
+}
+
+impl Net for Ipv6Net {
+    fn bits(self) -> u128 {
+        let beyond = u32::from(128 - self.prefix_len());
+        self.addr().to_bits().checked_shr(beyond).unwrap_or(0)
+    }
+
+    fn length(self) -> u8 {
+        self.prefix_len()
+    }
+}
+
+/// Slots beside each other, in one line of the cache, for prefixes that differ in their last bits alone: they come together.
+const LINE: usize = 16;
+/// From a slot that is taken to the next one to look at: in the next line, and in the end every slot there is.
+const STEP: usize = LINE + 1;
+
+/// Prefixes of one family, by place, and an index of open addressing, at most half full.
 #[derive(Debug)]
 struct Names<P> {
     nets: Vec<P>,
@@ -131,30 +167,36 @@ impl<P> Default for Names<P> {
     }
 }
 
-impl<P: Copy + Eq + Hash> Names<P> {
+impl<P: Net> Names<P> {
     fn len(&self) -> usize {
         self.nets.len() - self.free.len()
     }
 
     fn find(&self, net: &P) -> Option<usize> {
+        self.probe(net).ok()
+    }
+
+    /// The place of a prefix, or else the slot where its own would be entered.
+    fn probe(&self, net: &P) -> Result<usize, usize> {
         let mut slot = self.home(net);
-        while let Some(place) = self.slots.get(slot)?.checked_sub(1) {
+        while let Some(place) = self.slots.get(slot).and_then(|slot| slot.checked_sub(1)) {
             if self.nets[place as usize] == *net {
-                return Some(place as usize);
+                return Ok(place as usize);
             }
-            slot = (slot + 1) & (self.slots.len() - 1);
+            slot = (slot + STEP) & (self.slots.len() - 1);
         }
-        None
+        Err(slot)
     }
 
     fn place(&mut self, net: P) -> usize {
-        if let Some(place) = self.find(&net) {
-            return place;
-        }
         if (self.len() + 1) * 2 > self.slots.len() {
             let free: Vec<bool> = self.marked_free();
             self.index(self.len() + 1, |place| !free[place]);
         }
+        let slot = match self.probe(&net) {
+            Ok(place) => return place,
+            Err(slot) => slot,
+        };
         let place = match self.free.pop() {
             Some(place) => {
                 self.nets[place as usize] = net;
@@ -165,7 +207,7 @@ impl<P: Copy + Eq + Hash> Names<P> {
                 self.nets.len() - 1
             }
         };
-        self.enter(place);
+        self.slots[slot] = place as u32 + 1;
         place
     }
 
@@ -179,7 +221,7 @@ impl<P: Copy + Eq + Hash> Names<P> {
 
     /// Makes the index anew, with room for `count`, of the places that are used.
     fn index(&mut self, count: usize, used: impl Fn(usize) -> bool) {
-        let size = (count * 2).next_power_of_two().max(16);
+        let size = (count * 2).next_power_of_two().max(LINE);
         // The old index goes first: both at once are not needed.
         self.slots = Vec::new();
         self.slots = vec![0; size];
@@ -191,15 +233,18 @@ impl<P: Copy + Eq + Hash> Names<P> {
     fn enter(&mut self, place: usize) {
         let mut slot = self.home(&self.nets[place]);
         while self.slots[slot] != 0 {
-            slot = (slot + 1) & (self.slots.len() - 1);
+            slot = (slot + STEP) & (self.slots.len() - 1);
         }
         self.slots[slot] = place as u32 + 1;
     }
 
     fn home(&self, net: &P) -> usize {
+        let (bits, line) = (net.bits(), LINE as u128);
         let mut hash = Mix::default();
-        net.hash(&mut hash);
-        hash.finish() as usize & self.slots.len().wrapping_sub(1)
+        hash.write_u64((bits / line) as u64);
+        hash.write_u64(((bits / line) >> 64) as u64 ^ u64::from(net.length()));
+        let slot = hash.finish() as usize ^ (bits % line) as usize;
+        slot & self.slots.len().wrapping_sub(1)
     }
 
     fn sweep(&mut self, used: impl Fn(usize) -> bool) {

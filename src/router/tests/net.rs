@@ -279,7 +279,7 @@ impl Net {
                 }
                 self.fib_log.push((self.now, router, fib));
             }
-            Output::Fact(fact) => self.facts.push((self.now, fact)),
+            Output::Fact(fact) => self.facts.push((self.now, *fact)),
             Output::Monitored(monitored) => self.monitored.push((router, *monitored)),
         }
     }
