@@ -31,7 +31,10 @@ impl Hasher for Mix {
             self.add(u64::from_le_bytes(*word) ^ 8);
         }
         if !rest.is_empty() {
-            let word = rest.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte));
+            let word = rest
+                .iter()
+                .rev()
+                .fold(0, |word, &byte| word << 8 | u64::from(byte));
             self.add(word ^ rest.len() as u64);
         }
     }

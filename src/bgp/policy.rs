@@ -337,7 +337,9 @@ impl Shapes {
             let key = (Arc::as_ptr(&last.came) as usize, last.rules.clone());
             self.before.insert(key, last);
         }
-        let known = self.before.remove(&(Arc::as_ptr(came) as usize, rules.into()));
+        let known = self
+            .before
+            .remove(&(Arc::as_ptr(came) as usize, rules.into()));
         let shape = known.unwrap_or_else(|| Shape {
             came: came.clone(),
             rules: rules.into(),

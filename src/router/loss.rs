@@ -67,7 +67,9 @@ impl Router {
 
     /// Stale routes of a session that did not come again are gone.
     pub(super) fn sweep_stale(&mut self, index: usize, family: Family, why: &str) {
-        self.peers[index].stale_until[family] = None;
+        if self.peers[index].stale_until[family].take().is_none() {
+            return;
+        }
         self.drop_paths(index, why, |number, path| {
             path.stale && number.family() == family
         });

@@ -123,7 +123,11 @@ trait Net: Copy + Eq {
 impl Net for Ipv4Net {
     fn bits(self) -> u128 {
         let beyond = u32::from(32 - self.prefix_len());
-        self.addr().to_bits().checked_shr(beyond).unwrap_or(0).into()
+        self.addr()
+            .to_bits()
+            .checked_shr(beyond)
+            .unwrap_or(0)
+            .into()
     }
 
     fn length(self) -> u8 {
@@ -349,11 +353,12 @@ mod tests {
     use super::*;
 
     fn net(n: u8, ipv6: bool) -> IpNet {
+        let length = if n.is_multiple_of(3) { 23 } else { 24 };
         if ipv6 {
             let address = Ipv6Addr::new(0x2001, 0xdb8, n.into(), 0, 0, 0, 0, 0);
-            IpNet::V6(Ipv6Net::new_assert(address, 48))
+            IpNet::V6(Ipv6Net::new_assert(address, length * 2))
         } else {
-            IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(20, 0, n, 0), 24))
+            IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(20, 0, n, 0), length))
         }
     }
 
