@@ -25,6 +25,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &[
             "bfd",
             "bgp",
+            "lacp",
             "source",
             "topology",
             "binding",

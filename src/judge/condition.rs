@@ -1,6 +1,7 @@
 //! Whether the state of a lab is as an expectation wants it, and words for how it is instead.
 
 use super::bfd;
+use super::lacp;
 use super::microsoft;
 use super::state::State;
 use super::words;
@@ -49,14 +50,11 @@ pub fn holds(what: &Expect, state: &State, topology: &Topology) -> bool {
         Expect::Lag { connections, up } => each(topology, connections, |c, _| {
             state.lag_up(&c.edge, &c.name) == *up
         }),
-        Expect::Member {
-            connection,
-            member,
-            up,
-        } => each(topology, std::slice::from_ref(connection), |c, _| {
-            let view = state.member(&c.edge, &c.name, *member);
-            view.is_some_and(|view| view.working) == *up
-        }),
+        Expect::Member { connection, .. } => {
+            each(topology, std::slice::from_ref(connection), |c, _| {
+                lacp::holds(what, state, c)
+            })
+        }
         Expect::Bfd { sessions, .. } => each(topology, sessions, |c, name| {
             bfd::holds(what, state, c, name)
         }),
@@ -135,6 +133,7 @@ pub fn matters(fact: &Fact) -> bool {
         fact,
         Fact::Lag { .. }
             | Fact::Member { .. }
+            | Fact::LacpPartner { .. }
             | Fact::Bfd { .. }
             | Fact::BfdHeard { .. }
             | Fact::BfdRhythm { .. }
@@ -439,7 +438,7 @@ fn connection_words(what: &Expect, state: &State, c: &Connection, name: &str) ->
             let up = state.lag_up(&c.edge, &c.name);
             format!("lag {} is {}", c.name, words::up_down(up))
         }
-        Expect::Member { member, .. } => member_words(state, c, *member),
+        Expect::Member { .. } => lacp::instead(what, state, c),
         Expect::Bfd { .. } => bfd::instead(what, state, c, name),
         Expect::Route {
             prefix: Some(prefix),
@@ -465,18 +464,6 @@ fn session_words(state: &State, router: &str, name: &str) -> String {
             format!("session {name} is {}", session.state)
         }
         Some(session) => format!("session {name} is {} ({})", session.state, session.why),
-    }
-}
-
-fn member_words(state: &State, c: &Connection, member: u8) -> String {
-    match state.member(&c.edge, &c.name, member) {
-        None => format!("member {}/{member} was never seen", c.name),
-        Some(view) => format!(
-            "member {}/{member} is {} ({})",
-            c.name,
-            if view.working { "up" } else { "down" },
-            view.receive
-        ),
     }
 }
 

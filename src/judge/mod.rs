@@ -37,6 +37,7 @@ pub mod bfd;
 pub mod condition;
 pub mod decide;
 mod finding;
+pub mod lacp;
 pub mod microsoft;
 pub mod settle;
 mod sieve;

@@ -10,7 +10,7 @@ use ipnet::IpNet;
 
 use super::microsoft::Microsoft;
 use crate::bgp::family::Family;
-use crate::record::{BfdHeard, BfdRhythm, Fact, Nanos};
+use crate::record::{BfdHeard, BfdRhythm, Fact, LacpHeard, LacpRhythm, LacpSeen, Nanos};
 use crate::time::At;
 
 /// A router and a connection or neighbour.
@@ -84,6 +84,12 @@ pub struct MemberView {
     pub working: bool,
     /// The partner, empty when unknown.
     pub partner: String,
+    /// What the partner says; none while it is not heard.
+    pub heard: Option<LacpHeard>,
+    /// How its LACPDUs came lately.
+    pub rhythm: Option<LacpRhythm>,
+    /// It answered a marker since the step began.
+    pub answered: bool,
 }
 
 /// Probe traffic of one direction.
@@ -174,13 +180,26 @@ impl State {
                 distributing,
                 partner,
             } => {
-                let view = MemberView {
-                    receive: receive.clone(),
-                    working: *collecting && *distributing,
-                    partner: partner.clone(),
-                };
-                self.members
-                    .insert((router.clone(), connection.clone(), *member), view);
+                let view = self.member_mut(router, connection, *member);
+                view.receive.clone_from(receive);
+                view.working = *collecting && *distributing;
+                view.partner.clone_from(partner);
+                if matches!(receive.as_str(), "DEFAULTED" | "PORT_DISABLED") {
+                    view.heard = None;
+                }
+            }
+            Fact::LacpPartner {
+                router,
+                connection,
+                member,
+                seen,
+            } => {
+                let view = self.member_mut(router, connection, *member);
+                match seen {
+                    LacpSeen::Says(heard) => view.heard = Some(heard.clone()),
+                    LacpSeen::Rhythm(rhythm) => view.rhythm = Some(*rhythm),
+                    LacpSeen::MarkerAnswered(_) => view.answered = true,
+                }
             }
             Fact::Bfd {
                 router,
@@ -218,6 +237,9 @@ impl State {
             }
             Fact::StepStarted { .. } => {
                 for view in self.bfd.values_mut() {
+                    view.answered = false;
+                }
+                for view in self.members.values_mut() {
                     view.answered = false;
                 }
             }
@@ -410,6 +432,11 @@ impl State {
     /// What was last told of the device that plays a router, if it said anything but `said`.
     pub fn device(&self, router: &str) -> Option<&str> {
         self.devices.get(router).map(String::as_str)
+    }
+
+    fn member_mut(&mut self, router: &str, connection: &str, member: u8) -> &mut MemberView {
+        let key = (router.to_owned(), connection.to_owned(), member);
+        self.members.entry(key).or_default()
     }
 
     fn session_mut(&mut self, router: &str, session: &str) -> &mut Session {

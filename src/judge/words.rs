@@ -110,6 +110,10 @@ pub fn step(step: &Step) -> String {
             format!("{}withdraw {prefix} on {}", speaker(*by), list(from))
         }
         Act::Bfd { order, sessions } => format!("bfd {}: {}", list(sessions), order),
+        Act::Lacp { order, on } => {
+            let parts: Vec<String> = on.iter().map(ToString::to_string).collect();
+            format!("lacp {}: {order}", list(&parts))
+        }
         Act::Sessions { order, sessions } => {
             let order = match order {
                 SessionOrder::Drain => "drain",
@@ -161,7 +165,22 @@ fn expect(what: &Expect) -> String {
             connection,
             member,
             up,
-        } => format!("member {connection}/{member} {}", up_down(*up)),
+            partner,
+            sends_every,
+            answers_marker,
+        } => {
+            let mut words = format!("member {connection}/{member} {}", up_down(*up));
+            if *partner {
+                words.push_str(" at the partner");
+            }
+            if let Some(every) = sends_every {
+                words.push_str(&format!(", LACPDUs every {}", duration(*every)));
+            }
+            if *answers_marker {
+                words.push_str(", a marker answered");
+            }
+            words
+        }
         Expect::Bfd {
             sessions,
             up,

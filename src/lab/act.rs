@@ -73,6 +73,7 @@ impl Lab {
                 self.order_bfd(order, sessions);
                 Ok(Acted::Done)
             }
+            Act::Lacp { order, on } => Ok(self.order_lacp(order, on)),
             Act::Sessions { order, sessions } => {
                 self.order_sessions(order, sessions)?;
                 Ok(Acted::Done)
@@ -299,7 +300,12 @@ impl Lab {
         }
     }
 
-    fn happened(&self, fault: String, cables: &[(&ConnectionLayout, Option<u8>)], repaired: bool) {
+    pub(super) fn happened(
+        &self,
+        fault: String,
+        cables: &[(&ConnectionLayout, Option<u8>)],
+        repaired: bool,
+    ) {
         let connections = cables
             .iter()
             .map(|(connection, _)| connection.name.clone())

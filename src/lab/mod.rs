@@ -11,6 +11,7 @@ pub mod capture;
 pub mod control_plane;
 mod error;
 mod impairment;
+mod lacp;
 pub mod line_cards;
 mod microsoft;
 pub mod microsoft_routes;

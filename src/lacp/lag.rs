@@ -6,6 +6,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::misbehaviour::Misbehaviour;
+use super::observation::{Heard, Rhythm};
 use super::pdu::{Frame, PortInfo, State};
 use super::port::{Counters, Port, PortConfig, PortStatus};
 use super::select::{self, Candidate, PartnerId};
@@ -92,24 +94,18 @@ pub enum Admin {
     Fast(bool),
     /// Changes [`LagConfig::active`].
     Active(bool),
-    /// Changes [`LagConfig::key`]; every port leaves the Aggregator and joins anew.
-    Key(u16),
-    /// Changes system and system priority; every port leaves the Aggregator and joins anew.
-    System {
-        /// Actor_System.
-        system: [u8; 6],
-        /// Actor_System_Priority.
-        priority: u16,
+    /// Misbehaves in this way, and in no other.
+    Misbehave {
+        /// On this port, or on every port.
+        port: Option<usize>,
+        /// How.
+        how: Misbehaviour,
     },
-    /// Holds a port in STANDBY, so that it never comes in sync; or no longer.
-    Hold {
-        /// Which.
-        port: usize,
-        /// Held.
-        held: bool,
+    /// Sends a marker, to see whether the partner answers it.
+    AskMarker {
+        /// On this port, or on every port.
+        port: Option<usize>,
     },
-    /// Sends nothing, neither LACPDUs nor answers to markers; all else goes on.
-    Silent(bool),
     /// Stops as a hung process does: nothing is sent, heard or timed, the data path stays. At the end light is
     /// as it is then, and timers that ran out expire.
     Frozen(bool),
@@ -148,6 +144,27 @@ pub enum Output {
         /// Its state now.
         status: PortStatus,
     },
+    /// The partner says something else than before.
+    Heard {
+        /// On which port.
+        port: usize,
+        /// What.
+        heard: Heard,
+    },
+    /// How the partner kept time so far: told after 1 interval, 2, 4, 8 ….
+    Rhythm {
+        /// On which port.
+        port: usize,
+        /// How.
+        rhythm: Rhythm,
+    },
+    /// The partner answered a marker of ours.
+    MarkerAnswered {
+        /// On which port.
+        port: usize,
+        /// After so long.
+        after: Duration,
+    },
 }
 
 /// One Aggregator and its ports.
@@ -160,7 +177,6 @@ pub struct Lag {
     told: Vec<PortStatus>,
     carrier: bool,
     partner: Option<PartnerId>,
-    silent: bool,
     /// While frozen, the light of each port as it is meanwhile.
     frozen: Option<Vec<bool>>,
     outputs: VecDeque<Output>,
@@ -191,7 +207,6 @@ impl Lag {
             ports,
             carrier: false,
             partner: None,
-            silent: false,
             frozen: None,
             outputs: VecDeque::new(),
         })
@@ -229,10 +244,7 @@ impl Lag {
         if self.frozen.is_some() {
             return None;
         }
-        self.ports
-            .iter()
-            .filter_map(|port| port.deadline(!self.silent))
-            .min()
+        self.ports.iter().filter_map(Port::deadline).min()
     }
 
     /// Number of ports.
@@ -248,6 +260,21 @@ impl Lag {
     /// What a port says of itself in its LACPDUs.
     pub fn actor(&self, port: usize) -> Option<&PortInfo> {
         self.ports.get(port).map(Port::actor)
+    }
+
+    /// How a port misbehaves.
+    pub fn misbehaviour(&self, port: usize) -> Option<&Misbehaviour> {
+        self.ports.get(port).map(Port::misbehaviour)
+    }
+
+    /// What the partner of a port says, word by word; `None` while it is not heard.
+    pub fn heard(&self, port: usize) -> Option<Heard> {
+        self.ports.get(port)?.observer.said()
+    }
+
+    /// How the partner of a port has kept time so far.
+    pub fn rhythm(&self, port: usize) -> Option<Rhythm> {
+        self.ports.get(port)?.observer.rhythm()
     }
 
     /// Frames of a port so far.
@@ -288,33 +315,24 @@ impl Lag {
         if self.frozen.is_some() {
             return;
         }
-        if let Some(marker) = port.take_frame(now, bytes)
-            && !self.silent
-        {
-            let frame = port.answer(marker);
-            self.outputs.push_back(Output::Send { port: index, frame });
-        }
+        port.take_frame(now, bytes);
     }
 
     fn command(&mut self, now: At, command: Admin) {
         match command {
-            Admin::Fast(fast) => {
-                self.set_actors(|actor| actor.state = actor.state.with(State::TIMEOUT, fast));
+            Admin::Fast(fast) => self.set_wishes(State::TIMEOUT, fast),
+            Admin::Active(active) => self.set_wishes(State::ACTIVITY, active),
+            Admin::Misbehave { port, how } => {
+                self.of(port).for_each(|(_, port)| port.misbehave(how));
             }
-            Admin::Active(active) => {
-                self.set_actors(|actor| actor.state = actor.state.with(State::ACTIVITY, active));
-            }
-            Admin::Key(key) => self.set_actors(|actor| actor.key = key),
-            Admin::System { system, priority } => self.set_actors(|actor| {
-                actor.system = system;
-                actor.system_priority = priority;
-            }),
-            Admin::Hold { port, held } => {
-                if let Some(port) = self.ports.get_mut(port) {
-                    port.set_held(held);
+            Admin::AskMarker { port } => {
+                let asked: Vec<(usize, Frame)> = (self.of(port))
+                    .filter_map(|(index, port)| Some((index, port.ask_marker(now)?)))
+                    .collect();
+                for (port, frame) in asked {
+                    self.outputs.push_back(Output::Send { port, frame });
                 }
             }
-            Admin::Silent(silent) => self.silent = silent,
             Admin::Frozen(true) if self.frozen.is_none() => {
                 self.frozen = Some(self.ports.iter().map(|p| p.status().light).collect());
             }
@@ -323,10 +341,16 @@ impl Lag {
         }
     }
 
-    fn set_actors(&mut self, change: impl Fn(&mut PortInfo)) {
+    fn set_wishes(&mut self, bit: State, set: bool) {
         for port in &mut self.ports {
-            port.set_actor(&change);
+            port.set_wish(bit, set);
         }
+    }
+
+    /// This port, or every port.
+    fn of(&mut self, port: Option<usize>) -> impl Iterator<Item = (usize, &mut Port)> {
+        let all = self.ports.iter_mut().enumerate();
+        all.filter(move |(index, _)| port.is_none_or(|port| port == *index))
     }
 
     fn thaw(&mut self, now: At) {
@@ -358,9 +382,8 @@ impl Lag {
         self.update_carrier();
         for (index, port) in self.ports.iter_mut().enumerate() {
             port.run_periodic(now);
-            if !self.silent
-                && let Some(frame) = port.transmit(now)
-            {
+            port.transmit(now);
+            while let Some(frame) = port.take_out(now) {
                 self.outputs.push_back(Output::Send { port: index, frame });
             }
         }
@@ -389,7 +412,7 @@ impl Lag {
     }
 
     fn tell_changes(&mut self) {
-        for (index, (port, told)) in self.ports.iter().zip(&mut self.told).enumerate() {
+        for (index, (port, told)) in self.ports.iter_mut().zip(&mut self.told).enumerate() {
             let status = port.status();
             if essence(status) != essence(*told) {
                 *told = status;
@@ -398,6 +421,18 @@ impl Lag {
                     status,
                 });
             }
+            let heard = port
+                .observer
+                .news()
+                .map(|heard| Output::Heard { port: index, heard });
+            let rhythm = port.observer.summary().map(|rhythm| Output::Rhythm {
+                port: index,
+                rhythm,
+            });
+            let answered = port.marker_answered.take();
+            let answered = answered.map(|after| Output::MarkerAnswered { port: index, after });
+            self.outputs
+                .extend([heard, rhythm, answered].into_iter().flatten());
         }
     }
 }

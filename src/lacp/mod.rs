@@ -6,7 +6,7 @@
 //!
 //! Reading order: [`pdu`] (frames), then the machines [`receive`], [`periodic`], [`mux`], [`select`] and
 //! [`transmit`], each a pure transition function; [`port`] is the only place that changes a port's state,
-//! and [`lag`] joins the ports.
+//! and [`lag`] joins the ports. [`misbehaviour`] is what our end does wrong on demand, [`observation`] what is seen of the other.
 //!
 //! **Invariant:** a port collects before it tells its partner so, and stops distributing before it tells its
 //! partner anything; no partner, no traffic: a port whose partner does not speak LACP never distributes.
@@ -14,7 +14,9 @@
 // Gap: churn detection (6.4.17) is absent; a port that does not come in sync shows it by its mux state.
 
 pub mod lag;
+pub mod misbehaviour;
 pub mod mux;
+pub mod observation;
 pub mod pdu;
 pub mod periodic;
 pub mod port;
@@ -23,7 +25,9 @@ pub mod select;
 pub mod transmit;
 
 pub use lag::{AGGREGATE_WAIT, Admin, ConfigError, Input, Lag, LagConfig, Output};
+pub use misbehaviour::{Identity, Markers, Misbehaviour, Part, Refusal};
 pub use mux::MuxState;
+pub use observation::{Heard, Rhythm};
 pub use pdu::{DecodeError, Frame, Lacpdu, Marker, Pdu, PortInfo, State};
 pub use port::{Counters, PortConfig, PortStatus};
 pub use receive::ReceiveState;

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::lag::AGGREGATE_WAIT;
+use super::misbehaviour::{Misbehaviour, Outbox, Refusal};
 use super::mux::{MuxConditions, MuxState};
+use super::observation::Observer;
 use super::pdu::{self, DecodeError, Lacpdu, Marker, Pdu, PortInfo, State};
 use super::periodic::{FAST_PERIODIC_TIME, PeriodicConditions, PeriodicState, SLOW_PERIODIC_TIME};
 use super::receive::{ReceiveEvent, ReceiveState};
@@ -80,6 +82,8 @@ pub struct Counters {
 pub(crate) struct Port {
     mac: [u8; 6],
     light: bool,
+    /// Who it is, as it is configured.
+    own: PortInfo,
     /// Actor_Oper values; its state octet is what the next LACPDU says.
     actor: PortInfo,
     /// Partner_Oper values.
@@ -88,11 +92,18 @@ pub(crate) struct Port {
     periodic: PeriodicState,
     mux: MuxState,
     selected: Selected,
-    /// Standby by command.
-    held: bool,
+    how: Misbehaviour,
+    outbox: Outbox,
+    pub observer: Observer,
+    /// The marker whose answer is waited for, and when it was sent.
+    asked: Option<(Marker, At)>,
+    /// How long the partner took to answer it, not yet told.
+    pub marker_answered: Option<Duration>,
     /// Need To Transmit.
     ntt: bool,
     sent: Sent,
+    /// The last LACPDU as it should have been.
+    said: Option<Lacpdu>,
     current_while: Option<At>,
     periodic_timer: Option<At>,
     /// Runs in WAITING; `None` there means that the port has waited enough.
@@ -105,26 +116,33 @@ pub(crate) struct Port {
 impl Port {
     /// INITIALIZE of the receive machine, BEGIN of the others.
     pub fn new(config: &PortConfig, actor: PortInfo) -> Port {
+        let actor = PortInfo {
+            port: config.number,
+            port_priority: config.priority,
+            state: actor
+                .state
+                .with(State::AGGREGATION, true)
+                .with(State::DEFAULTED, true),
+            ..actor
+        };
         Port {
             mac: config.mac,
             light: false,
-            actor: PortInfo {
-                port: config.number,
-                port_priority: config.priority,
-                state: actor
-                    .state
-                    .with(State::AGGREGATION, true)
-                    .with(State::DEFAULTED, true),
-                ..actor
-            },
+            own: actor,
+            actor,
             partner: PARTNER_ADMIN,
             receive: ReceiveState::PortDisabled,
             periodic: PeriodicState::NoPeriodic,
             mux: MuxState::Detached,
             selected: Selected::Unselected(Obstacle::NoLight),
-            held: false,
+            how: Misbehaviour::default(),
+            outbox: Outbox::default(),
+            observer: Observer::default(),
+            asked: None,
+            marker_answered: None,
             ntt: false,
             sent: Sent::default(),
+            said: None,
             current_while: None,
             periodic_timer: None,
             wait_while: None,
@@ -153,10 +171,15 @@ impl Port {
         &self.counters
     }
 
-    /// The next moment at which the port must act by itself. `may_send` is false while LACPDUs are suppressed.
-    pub fn deadline(&self, may_send: bool) -> Option<At> {
-        let transmit = (self.ntt && may_send).then(|| self.transmit_at());
+    pub fn misbehaviour(&self) -> &Misbehaviour {
+        &self.how
+    }
+
+    /// The next moment at which the port must act by itself.
+    pub fn deadline(&self) -> Option<At> {
+        let transmit = self.ntt.then(|| self.transmit_at());
         [
+            self.outbox.deadline(),
             self.current_while,
             self.periodic_timer,
             self.wait_while,
@@ -179,8 +202,8 @@ impl Port {
         self.step_receive(now, event);
     }
 
-    /// Takes a frame; gives the Marker that must be answered, if it was one.
-    pub fn take_frame(&mut self, now: At, bytes: &[u8]) -> Option<Marker> {
+    /// Takes a frame, and answers it if it is a marker (6.5.4.2).
+    pub fn take_frame(&mut self, now: At, bytes: &[u8]) {
         match pdu::decode(bytes) {
             Ok(Pdu::Lacp(pdu)) => {
                 self.counters.lacpdus_received += 1;
@@ -188,38 +211,63 @@ impl Port {
             }
             Ok(Pdu::Marker(marker)) => {
                 self.counters.markers_received += 1;
-                return self.light.then_some(marker);
+                if self.light {
+                    let answer = pdu::encode(&Pdu::MarkerResponse(marker), self.mac);
+                    let sent = self.outbox.answer(now, answer, &self.how);
+                    self.counters.marker_responses_sent += u64::from(sent);
+                }
             }
             // Answering an answer would make two responders talk for ever (6.5.4).
-            Ok(Pdu::MarkerResponse(_)) => self.counters.marker_responses_received += 1,
+            Ok(Pdu::MarkerResponse(marker)) => {
+                self.counters.marker_responses_received += 1;
+                if let Some((_, sent)) = self.asked.take_if(|(asked, _)| *asked == marker) {
+                    self.marker_answered = Some(now.since(sent));
+                }
+            }
             Err(error) => {
                 self.counters.illegal += 1;
                 self.counters.last_illegal = Some(error);
             }
         }
-        None
     }
 
-    /// Writes the answer to a Marker PDU (6.5.4.2).
-    pub fn answer(&mut self, marker: Marker) -> pdu::Frame {
-        self.counters.marker_responses_sent += 1;
-        pdu::encode(&Pdu::MarkerResponse(marker), self.mac)
+    /// The marker that asks the partner whether it answers.
+    pub fn ask_marker(&mut self, now: At) -> Option<pdu::Frame> {
+        if !self.light {
+            return None;
+        }
+        let marker = Marker {
+            requester_port: self.actor.port,
+            requester_system: self.actor.system,
+            transaction: (self.asked.map_or(0, |(asked, _)| asked.transaction)).wrapping_add(1),
+        };
+        self.asked = Some((marker, now));
+        Some(pdu::encode(&Pdu::Marker(marker), self.mac))
     }
 
-    /// Changes what this end says of itself. A new identity makes the port leave the Aggregator first, because its
-    /// partner will do the same.
-    pub fn set_actor(&mut self, change: impl FnOnce(&mut PortInfo)) {
-        let before = self.actor;
-        change(&mut self.actor);
-        if !self.actor.same_port(&before) {
+    /// Changes a bit of what this end wants.
+    pub fn set_wish(&mut self, bit: State, set: bool) {
+        let before = self.actor.state;
+        self.set_actor_bit(bit, set);
+        self.ntt |= self.actor.state != before;
+    }
+
+    /// Misbehaves in this way, and in no other. A new identity makes the port leave the Aggregator first, because its
+    /// partner will do the same. What is said from now on is said at once.
+    pub fn misbehave(&mut self, how: Misbehaviour) {
+        self.how = how;
+        self.outbox.clear();
+        self.observer.restart();
+        let actor = PortInfo {
+            state: self.actor.state,
+            ..how.identity.of(self.own)
+        };
+        if actor != self.actor {
+            self.actor = actor;
             self.unselect();
             self.set_partner_bit(State::SYNCHRONIZATION, false);
         }
-        self.ntt |= self.actor != before;
-    }
-
-    pub fn set_held(&mut self, held: bool) {
-        self.held = held;
+        self.ntt = true;
     }
 
     /// Runs what of current_while_timer and wait_while_timer ran out at `until` or before.
@@ -242,6 +290,11 @@ impl Port {
         let Some(next) = self.receive.next(ReceiveEvent::Pdu) else {
             return;
         };
+        let asked_for = match self.actor.state.has(State::TIMEOUT) {
+            true => FAST_PERIODIC_TIME,
+            false => SLOW_PERIODIC_TIME,
+        };
+        self.observer.heard(now, pdu, asked_for, &self.actor);
         self.update_selected(&pdu.actor);
         self.update_ntt(&pdu.partner);
         self.record_pdu(pdu);
@@ -255,6 +308,8 @@ impl Port {
             ReceiveState::PortDisabled => {
                 self.current_while = None;
                 self.set_partner_bit(State::SYNCHRONIZATION, false);
+                self.outbox.clear();
+                self.observer.lost();
             }
             ReceiveState::Expired => {
                 self.set_partner_bit(State::SYNCHRONIZATION, false);
@@ -267,6 +322,7 @@ impl Port {
             ReceiveState::Defaulted => {
                 // update_Default_Selected is the selection logic's: who is not heard is unselected.
                 self.partner = PARTNER_ADMIN;
+                self.observer.lost();
                 self.set_actor_bit(State::DEFAULTED, true);
                 self.set_actor_bit(State::EXPIRED, false);
             }
@@ -372,7 +428,9 @@ impl Port {
             (Ok(own), Some(chosen)) if own.partner != chosen => {
                 Selected::Unselected(Obstacle::OtherPartner(chosen))
             }
-            (Ok(_), _) if self.held => Selected::Standby(Obstacle::Held),
+            (Ok(_), _) if self.how.refuses == Some(Refusal::Synchronization) => {
+                Selected::Standby(Obstacle::Held)
+            }
             (Ok(_), _) => Selected::Selected,
         };
     }
@@ -398,11 +456,15 @@ impl Port {
         wait: Duration,
         mut changed: impl FnMut(/* collecting */ bool, /* distributing */ bool),
     ) {
+        // Who refuses to collect acts as if the partner were out of sync, and who refuses to distribute as if it did not collect.
+        let refuses = |what| self.how.refuses == Some(what);
+        let may_collect = !refuses(Refusal::Collecting);
+        let may_distribute = !refuses(Refusal::Distributing);
         while let Some(next) = self.mux.next(MuxConditions {
             selected: self.selected,
             ready: self.wait_while.is_none(),
-            partner_sync: self.partner.state.has(State::SYNCHRONIZATION),
-            partner_collecting: self.partner.state.has(State::COLLECTING),
+            partner_sync: may_collect && self.partner.state.has(State::SYNCHRONIZATION),
+            partner_collecting: may_distribute && self.partner.state.has(State::COLLECTING),
         }) {
             let before = self.actor.state;
             self.enter_mux(now, next, wait);
@@ -440,23 +502,40 @@ impl Port {
 
     // Transmit machine (6.4.16).
 
-    /// The LACPDU that must leave now, if any.
-    pub fn transmit(&mut self, now: At) -> Option<pdu::Frame> {
+    /// Makes the LACPDU that must leave now, if any.
+    pub fn transmit(&mut self, now: At) {
         if !self.speaks() || !self.light {
             self.ntt = false;
         }
         if !self.ntt || now < self.transmit_at() {
-            return None;
+            return;
         }
         self.ntt = false;
-        self.sent.note(now);
-        self.counters.lacpdus_sent += 1;
-        let pdu = Lacpdu {
+        let mut pdu = Lacpdu {
             actor: self.actor,
             partner: self.partner,
             collector_max_delay: 0,
         };
-        Some(pdu::encode(&Pdu::Lacp(pdu), self.mac))
+        self.how.spoil(&mut pdu, self.counters.lacpdus_sent as u16);
+        // One that says something new, or names another partner, may be answered.
+        if self.said != Some(pdu) || self.how.other_partner {
+            self.said = Some(pdu);
+            self.observer.skip();
+        }
+        let frame = pdu::encode(&Pdu::Lacp(pdu), self.mac);
+        let leaving = match self.how.reorders {
+            true => self.outbox.put_reordered(now, frame, &self.how),
+            false => self.outbox.put(now, frame, &self.how),
+        };
+        if leaving > 0 {
+            self.sent.note(now);
+        }
+        self.counters.lacpdus_sent += leaving;
+    }
+
+    /// The next frame that leaves now.
+    pub fn take_out(&mut self, now: At) -> Option<pdu::Frame> {
+        self.outbox.take(now)
     }
 
     /// A passive end does not speak unless spoken to by an active one (6.4.2.3, LACP_Activity).

@@ -3,4 +3,5 @@
 mod bring_up;
 mod failures;
 mod hostile;
+mod misbehaving;
 mod tshark;

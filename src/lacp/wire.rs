@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::pdu::{self, Pdu, State};
-use super::{AGGREGATE_WAIT, Admin, At, Input, Lag, LagConfig, Output, PortConfig};
+use super::{AGGREGATE_WAIT, Admin, At, Input, Lag, LagConfig, Misbehaviour, Output, PortConfig};
 
 /// A port of a LAG of a [`Wire`].
 pub(crate) type End = (usize, usize);
@@ -51,9 +51,13 @@ pub(crate) struct Wire {
     pub lags: Vec<Lag>,
     pub cables: Vec<Cable>,
     pub events: Vec<Event>,
+    /// What was seen of partners.
+    pub observations: Vec<Event>,
     pub observed: BTreeMap<End, Observed>,
     /// Every frame sent, lost ones too.
     pub tapped: Vec<pdu::Frame>,
+    /// LAGs whose LACPDUs need not be right.
+    pub misbehaving: Vec<usize>,
     in_flight: BTreeMap<(At, usize), (End, pdu::Frame)>,
     random: u64,
 }
@@ -87,8 +91,10 @@ impl Wire {
             lags,
             cables: Vec::new(),
             events: Vec::new(),
+            observations: Vec::new(),
             observed: BTreeMap::new(),
             tapped: Vec::new(),
+            misbehaving: Vec::new(),
             in_flight: BTreeMap::new(),
             random: 0x9e37_79b9_7f4a_7c15,
         }
@@ -144,6 +150,21 @@ impl Wire {
 
     pub fn admin(&mut self, lag: usize, command: Admin) {
         self.handle(lag, Input::Admin(command));
+    }
+
+    /// Makes a LAG misbehave, and in no other way.
+    pub fn misbehave(&mut self, lag: usize, change: impl Fn(&mut Misbehaviour)) {
+        let mut how = Misbehaviour::default();
+        change(&mut how);
+        self.admin(lag, Admin::Misbehave { port: None, how });
+    }
+
+    /// Makes one port misbehave, and in no other way.
+    pub fn misbehave_at(&mut self, (lag, port): End, change: impl Fn(&mut Misbehaviour)) {
+        let mut how = Misbehaviour::default();
+        change(&mut how);
+        let port = Some(port);
+        self.admin(lag, Admin::Misbehave { port, how });
     }
 
     pub fn inject(&mut self, (lag, port): End, bytes: &[u8]) {
@@ -246,11 +267,21 @@ impl Wire {
                     seen.collecting = *collecting;
                     seen.distributing = *distributing;
                 }
-                Output::Carrier { .. } | Output::PortChanged { .. } => {}
+                Output::Carrier { .. }
+                | Output::PortChanged { .. }
+                | Output::Heard { .. }
+                | Output::Rhythm { .. }
+                | Output::MarkerAnswered { .. } => {}
             }
-            if !matches!(output, Output::Send { .. }) {
-                let at = self.now;
-                self.events.push(Event { at, lag, output });
+            let at = self.now;
+            match output {
+                Output::Send { .. } => {}
+                Output::Heard { .. } | Output::Rhythm { .. } | Output::MarkerAnswered { .. } => {
+                    self.observations.push(Event { at, lag, output });
+                }
+                Output::Mux { .. } | Output::Carrier { .. } | Output::PortChanged { .. } => {
+                    self.events.push(Event { at, lag, output });
+                }
             }
         }
         let deadline = self.lags[lag].deadline();
@@ -263,11 +294,13 @@ impl Wire {
             let now = self.now;
             let seen = self.observed.entry(end).or_default();
             let state = pdu.actor.state;
-            assert_eq!(state.has(State::COLLECTING), seen.collecting);
-            assert_eq!(state.has(State::DISTRIBUTING), seen.distributing);
             seen.sent.push(now);
-            let fourth = seen.sent.iter().rev().nth(3);
-            assert!(fourth.is_none_or(|at| now.since(*at) >= Duration::from_secs(1)));
+            if !self.misbehaving.contains(&end.0) {
+                assert_eq!(state.has(State::COLLECTING), seen.collecting);
+                assert_eq!(state.has(State::DISTRIBUTING), seen.distributing);
+                let fourth = seen.sent.iter().rev().nth(3);
+                assert!(fourth.is_none_or(|at| now.since(*at) >= Duration::from_secs(1)));
+            }
         }
         self.tapped.push(*frame);
         let serial = self.tapped.len();

@@ -10,8 +10,10 @@ use crate::kernel::link;
 use crate::kernel::namespace::Namespace;
 use crate::kernel::netlink::{Netlink, NetlinkError};
 use crate::kernel::socket::Socket;
-use crate::lacp::{Admin, Counters, Input, Lag, LagConfig, Output, PortInfo, PortStatus};
-use crate::record::Fact;
+use crate::lacp::{
+    Admin, Counters, Heard, Input, Lag, LagConfig, Output, PortInfo, PortStatus, Rhythm,
+};
+use crate::record::{Fact, LacpHeard, LacpRhythm, LacpSeen};
 use crate::time::At;
 
 /// Frames read of a member at once before timers run.
@@ -290,6 +292,15 @@ impl LagLine {
                     }
                 }
                 Output::PortChanged { port, status } => self.tell_member(port, &status, around),
+                Output::Heard { port, heard } => {
+                    self.saw(port, LacpSeen::Says(heard_fact(&heard)), around);
+                }
+                Output::Rhythm { port, rhythm } => {
+                    self.saw(port, LacpSeen::Rhythm(rhythm_fact(&rhythm)), around);
+                }
+                Output::MarkerAnswered { port, after } => {
+                    self.saw(port, LacpSeen::MarkerAnswered(after.into()), around);
+                }
             }
         }
         self.catch_up(around);
@@ -363,6 +374,16 @@ impl LagLine {
         }
     }
 
+    /// Records what was seen of the partner.
+    fn saw(&self, port: usize, seen: LacpSeen, around: &mut Surroundings) {
+        around.recorder.now(Fact::LacpPartner {
+            router: self.port.end.router.clone(),
+            connection: self.port.end.connection.clone(),
+            member: port as u8 + 1,
+            seen,
+        });
+    }
+
     fn fail(&self, error: &NetlinkError, around: &mut Surroundings) {
         let text = format!("LAG {}: {error}", self.port.end);
         around.recorder.now(Fact::Errored { text });
@@ -379,5 +400,31 @@ pub(super) fn member(end: &End, index: usize, status: &PortStatus) -> Fact {
         collecting: status.collecting,
         distributing: status.distributing,
         partner: status.partner.map(|p| p.to_string()).unwrap_or_default(),
+    }
+}
+
+fn heard_fact(heard: &Heard) -> LacpHeard {
+    let actor = heard.actor;
+    let system = actor.system.map(|byte| format!("{byte:02x}"));
+    LacpHeard {
+        system_priority: actor.system_priority,
+        system: system.join(":"),
+        key: actor.key,
+        port_priority: actor.port_priority,
+        port: actor.port,
+        state: actor.state.to_string(),
+        means_us: heard.means_us,
+    }
+}
+
+fn rhythm_fact(rhythm: &Rhythm) -> LacpRhythm {
+    LacpRhythm {
+        interval: rhythm.interval.into(),
+        intervals: rhythm.intervals,
+        shortest: rhythm.shortest.into(),
+        median: rhythm.median.into(),
+        longest: rhythm.longest.into(),
+        early: rhythm.early,
+        late: rhythm.late,
     }
 }

@@ -10,7 +10,10 @@ mod parts;
 mod recorder;
 
 pub use lines::{LinesError, Reader, Writer, read};
-pub use parts::{BfdHeard, BfdRhythm, Failure, Message, Nanos, Severity, SourceText};
+pub use parts::{
+    BfdHeard, BfdRhythm, Failure, LacpHeard, LacpRhythm, LacpSeen, Message, Nanos, Severity,
+    SourceText,
+};
 pub use recorder::{Entries, Noted, Recorder};
 
 use ipnet::IpNet;
@@ -119,6 +122,17 @@ pub enum Fact {
         distributing: bool,
         /// The partner: system priority, system, key, port, as text; empty when unknown.
         partner: String,
+    },
+    /// Something was seen of the other end of a member in its frames.
+    LacpPartner {
+        /// Router.
+        router: String,
+        /// Connection.
+        connection: String,
+        /// Member, counted from 1.
+        member: u8,
+        /// What.
+        seen: LacpSeen,
     },
     /// A BFD session changed its state.
     Bfd {

@@ -113,6 +113,66 @@ pub struct BfdRhythm {
     pub late: u32,
 }
 
+/// What is seen of the other end of a member.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LacpSeen {
+    /// It says something else than before.
+    Says(LacpHeard),
+    /// The rhythm of its LACPDUs, as far as it was measured since the rate changed, or since we were told to behave
+    /// otherwise. Told after 1 interval, 2, 4, 8 ….
+    Rhythm(LacpRhythm),
+    /// It answered a marker after so long.
+    MarkerAnswered(Nanos),
+}
+
+/// What the other end of a member says of itself in its LACPDUs (IEEE 802.1AX, 6.4.2.3).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct LacpHeard {
+    /// Actor_System_Priority.
+    pub system_priority: u16,
+    /// Actor_System, a MAC address.
+    pub system: String,
+    /// Actor_Key.
+    pub key: u16,
+    /// Actor_Port_Priority.
+    pub port_priority: u16,
+    /// Actor_Port.
+    pub port: u16,
+    /// The bits of Actor_State that are set, for example `active short-timeout aggregatable in-sync`.
+    pub state: String,
+    /// What it says of its partner is what we say of ourselves.
+    pub means_us: bool,
+}
+
+impl LacpHeard {
+    /// Whether this bit of its state is set.
+    pub fn says(&self, bit: &str) -> bool {
+        self.state.split(' ').any(|set| set == bit)
+    }
+}
+
+/// The rhythm of LACPDUs while neither end has anything new to say, by the kernel's timestamps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct LacpRhythm {
+    /// The interval it was asked for: 1 s or 30 s.
+    pub interval: Nanos,
+    /// Intervals measured.
+    pub intervals: u32,
+    /// The shortest.
+    pub shortest: Nanos,
+    /// The median of the last 64.
+    pub median: Nanos,
+    /// The longest.
+    pub longest: Nanos,
+    /// Shorter than the interval by more than 250 ms.
+    pub early: u32,
+    /// Longer than the interval by more than 250 ms.
+    pub late: u32,
+}
+
 /// A duration in nanoseconds; a plain number in JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(transparent)]

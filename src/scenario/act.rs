@@ -2,6 +2,7 @@
 
 mod bfd;
 mod fault;
+mod lacp;
 mod onboard;
 mod prefix;
 mod route;
@@ -56,6 +57,9 @@ pub(super) fn parse(raw: &RawStep, stage: &mut Stage<'_>, mistakes: &mut Mistake
     }
     if let Some(raw) = &raw.bfd {
         return bfd::order(raw, stage, mistakes);
+    }
+    if let Some(raw) = &raw.lacp {
+        return lacp::order(raw, stage, mistakes);
     }
     if let Some(raw) = &raw.announce {
         return route::announce(raw, stage, mistakes);

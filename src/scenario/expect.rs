@@ -8,7 +8,8 @@ use std::time::Duration;
 use super::raw::{RawExpect, SUBJECTS};
 use super::stage::Stage;
 use super::{Expect, Expectation, Quality};
-use crate::source::{Located, Mistakes, Names, Span, list};
+use crate::lacp::periodic::{FAST_PERIODIC_TIME, SLOW_PERIODIC_TIME};
+use crate::source::{Duration as RawDuration, Located, Mistakes, Names, Span, list};
 
 /// Time in which an expectation comes true, unless the file says otherwise.
 const WITHIN: Duration = Duration::from_secs(5);
@@ -107,7 +108,7 @@ fn layer(
                 None => None,
             },
             partner: match &raw.at {
-                Some(at) => partner(at, mistakes)?,
+                Some(at) => partner(at, "BFD", mistakes)?,
                 None => false,
             },
             sends_every: raw.sends_every.map(|interval| interval.value.0),
@@ -161,11 +162,11 @@ fn router_of(
     }
 }
 
-/// BFD is looked at as the edge sees it, or as the partner's packets say.
-fn partner(at: &Located<Names>, mistakes: &mut Mistakes) -> Option<bool> {
+/// BFD or a member is looked at as the edge sees it, or as the partner's packets say.
+fn partner(at: &Located<Names>, what: &str, mistakes: &mut Mistakes) -> Option<bool> {
     let is_partner = at.value == Names::One("partner".to_owned());
     if !is_partner {
-        let message = "BFD is looked at from the edge, or as its partner's packets say";
+        let message = format!("{what} is looked at from the edge, or as its partner's packets say");
         mistakes.push(mistakes.error(at.span, message, "`partner`, or leave it out"));
     }
     is_partner.then_some(true)
@@ -196,7 +197,26 @@ fn member(
         connection,
         member,
         up: state == "distributing",
+        partner: match &raw.at {
+            Some(at) => partner(at, "a member", mistakes)?,
+            None => false,
+        },
+        sends_every: match raw.sends_every {
+            Some(every) => Some(periodic(every, mistakes)?),
+            None => None,
+        },
+        answers_marker: raw.answers_marker.is_some_and(|answers| answers.value),
     })
+}
+
+/// One of the two intervals of LACPDUs (IEEE 802.1AX, 6.4.4).
+fn periodic(every: Located<RawDuration>, mistakes: &mut Mistakes) -> Option<Duration> {
+    let right = [FAST_PERIODIC_TIME, SLOW_PERIODIC_TIME].contains(&every.value.0);
+    if !right {
+        let message = "LACPDUs come every second or every 30 s";
+        mistakes.push(mistakes.error(every.span, message, "\"1s\" or \"30s\""));
+    }
+    right.then_some(every.value.0)
 }
 
 /// The one subject of an expectation and its place.
@@ -286,6 +306,7 @@ fn keys(raw: &RawExpect) -> Vec<(&'static str, Span)> {
             raw.duplicated_at_least.map(|v| v.span),
         ),
         key("reordered-at-least", raw.reordered_at_least.map(|v| v.span)),
+        key("answers-marker", raw.answers_marker.map(|v| v.span)),
         key("within", raw.within.map(|v| v.span)),
         key("for", raw.r#for.map(|v| v.span)),
     ]
@@ -310,6 +331,14 @@ fn companions_of(subject: &str) -> &'static [&'static str] {
             "at",
             "sends-every",
             "answers-poll",
+            "within",
+            "for",
+        ],
+        "member" => &[
+            "state",
+            "at",
+            "sends-every",
+            "answers-marker",
             "within",
             "for",
         ],

@@ -7,6 +7,7 @@ mod bfd;
 mod expect;
 mod files;
 mod fit;
+mod lacp;
 mod model;
 mod parse;
 mod quality;
@@ -22,6 +23,7 @@ use crate::source::Span;
 
 pub use bfd::BfdOrder;
 pub use files::{Rehearsal, load, settling};
+pub use lacp::{LacpOrder, LagPart};
 pub use model::{
     ABSENT, Act, Announcement, Expect, Fault, FaultKind, PolicyChange, PrefixExpected,
     PrefixObject, RegistrySource, Restart, RouteDirection, SessionOrder, Setting, Speaker,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::{BfdOrder, Quality};
+use super::{BfdOrder, LacpOrder, LagPart, Quality};
 use crate::bgp::message::malformed::Malformation;
 use crate::provider::Request;
 use crate::provider::received::AsPath;
@@ -62,6 +62,13 @@ pub enum Act {
         order: BfdOrder,
         /// As in [`Expect::Bfd`].
         sessions: Vec<String>,
+    },
+    /// Order something of LACP, at the Microsoft edge.
+    Lacp {
+        /// What.
+        order: LacpOrder,
+        /// Of which members.
+        on: Vec<LagPart>,
     },
     /// Order something of BGP sessions, at the Microsoft edge.
     Sessions {
@@ -266,6 +273,12 @@ pub enum Expect {
         member: u8,
         /// Distributing.
         up: bool,
+        /// As the partner's LACPDUs say, not as the edge does.
+        partner: bool,
+        /// The partner's LACPDUs keep this interval, as it was measured.
+        sends_every: Option<Duration>,
+        /// The partner answered a marker since the step began.
+        answers_marker: bool,
     },
     /// The BFD session of each of these BGP sessions, as the edge sees it.
     Bfd {

@@ -123,6 +123,7 @@ fn verbs(step: &RawStep) -> Vec<(&'static str, Span)> {
         span("repair", step.repair.as_ref().map(|v| v.span)),
         span("restart", step.restart.as_ref().map(|v| v.span)),
         span("bfd", step.bfd.as_ref().map(|v| v.span)),
+        span("lacp", step.lacp.as_ref().map(|v| v.span)),
         span("announce", step.announce.as_ref().map(|v| v.span)),
         span("withdraw", step.withdraw.as_ref().map(|v| v.span)),
         span("drain", step.drain.as_ref().map(|v| v.span)),

@@ -20,8 +20,8 @@ use crate::turn;
 pub const INCONCLUSIVE: Option<i32> = Some(5);
 
 /// Folders whose scenarios a real router makes no difference to, but for the exceptions below: what the control plane of the
-/// Microsoft side concludes.
-const MICROSOFT_SIDE: [&str; 4] = ["egress/", "onboarding/", "prefixes/", "routes/"];
+/// Microsoft side concludes, and LACP, whose partner is the lab's whoever plays the router.
+const MICROSOFT_SIDE: [&str; 5] = ["egress/", "lacp/", "onboarding/", "prefixes/", "routes/"];
 
 /// Of those folders, what shows that real routers are heard and moved.
 const ALSO_WITH_BIRD: [&str; 8] = [
@@ -37,8 +37,9 @@ const ALSO_WITH_BIRD: [&str; 8] = [
 
 /// Of those folders and of `bgp/`, ports and sessions that are held down, policies and registries that are served: with the
 /// rights of any user.
-const ALSO_AS_ORDINARY_USER: [&str; 3] = [
+const ALSO_AS_ORDINARY_USER: [&str; 4] = [
     "bgp/short-silence",
+    "lacp/refusals",
     "onboarding/by-hand",
     "prefixes/rpki-invalid",
 ];

@@ -7,7 +7,7 @@ use libtest_mimic::{Failed, Trial};
 use peerlab::kernel::bpf::programs::Pattern;
 use peerlab::kernel::filter::{Direction, Fault, clear_faults, set_faults};
 use peerlab::kernel::netlink::Netlink;
-use peerlab::lacp::{AGGREGATE_WAIT, Admin, LagConfig, PortConfig};
+use peerlab::lacp::{AGGREGATE_WAIT, Admin, LagConfig, Misbehaviour, PortConfig, Refusal};
 use peerlab::line::LagPort;
 use peerlab::plan::{LinkEnd, Work};
 use peerlab::record::Fact;
@@ -291,9 +291,12 @@ fn removed_and_made_anew() -> Result<(), Failed> {
     bed.wait("carrier", SOON, |fact| is_lag(fact, "a", true, 1))?;
     bed.line.lag(
         end("b"),
-        Admin::Hold {
-            port: 0,
-            held: true,
+        Admin::Misbehave {
+            port: Some(0),
+            how: Misbehaviour {
+                refuses: Some(Refusal::Synchronization),
+                ..Misbehaviour::default()
+            },
         },
     );
     bed.wait("held", SOON, |fact| is_spread(fact, "b", 1, false))?;

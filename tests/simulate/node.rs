@@ -283,6 +283,9 @@ impl Node {
                         partner: status.partner.map(|p| p.to_string()).unwrap_or_default(),
                     }));
                 }
+                lacp::Output::Heard { .. }
+                | lacp::Output::Rhythm { .. }
+                | lacp::Output::MarkerAnswered { .. } => {}
             }
         }
         while let Some(output) = self.ends[index].bfd.as_mut().and_then(Session::poll) {

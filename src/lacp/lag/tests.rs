@@ -3,7 +3,7 @@
 use super::*;
 use crate::lacp::pdu::{self, Lacpdu, Pdu};
 use crate::lacp::wire::config;
-use crate::lacp::{MuxState, Obstacle, ReceiveState, Selected};
+use crate::lacp::{Misbehaviour, MuxState, Obstacle, ReceiveState, Refusal, Selected};
 
 /// Active, short timeout, aggregatable, in sync, collecting, distributing.
 const RUNNING: State = State(0x3f);
@@ -65,7 +65,7 @@ fn outputs(lag: &mut Lag) -> Vec<Output> {
 fn sent(lag: &mut Lag) -> Vec<Lacpdu> {
     let sent = outputs(lag).into_iter().filter_map(|output| match output {
         Output::Send { frame, .. } => Some(pdu::decode(&frame).unwrap()),
-        Output::Mux { .. } | Output::Carrier { .. } | Output::PortChanged { .. } => None,
+        _ => None,
     });
     sent.map(|pdu| match pdu {
         Pdu::Lacp(pdu) => pdu,
@@ -146,8 +146,11 @@ fn a_port_that_leaves_tells_its_partner() {
     assert_eq!(lag.status(0).unwrap().mux, MuxState::Attached);
     let synced = sent(&mut lag);
     assert!(synced[0].actor.state.has(State::SYNCHRONIZATION));
-    let (port, held) = (0, true);
-    lag.handle(at(2), Input::Admin(Admin::Hold { port, held }));
+    let how = Misbehaviour {
+        refuses: Some(Refusal::Synchronization),
+        ..Misbehaviour::default()
+    };
+    lag.handle(at(2), Input::Admin(Admin::Misbehave { port: None, how }));
     let left = sent(&mut lag);
     assert!(!left[0].actor.state.has(State::SYNCHRONIZATION));
 }
@@ -389,6 +392,8 @@ fn outputs_come_in_an_order_that_harms_nothing() {
             } => format!("mux {collecting} {distributing}"),
             Output::Carrier { up, .. } => format!("carrier {up}"),
             Output::PortChanged { .. } => "changed".to_owned(),
+            Output::Heard { .. } => "heard".to_owned(),
+            Output::Rhythm { .. } | Output::MarkerAnswered { .. } => "measured".to_owned(),
         };
         outputs.iter().map(name).collect()
     };
@@ -402,14 +407,21 @@ fn outputs_come_in_an_order_that_harms_nothing() {
             "mux true true",
             "carrier true",
             "send",
-            "changed"
+            "changed",
+            "heard"
         ]
     );
     let stopped = partner(&lag, RUNNING.with(State::COLLECTING, false));
     hear(&mut lag, 2, &stopped);
     assert_eq!(
         order(outputs(&mut lag)),
-        ["mux true false", "carrier false", "send", "changed"]
+        [
+            "mux true false",
+            "carrier false",
+            "send",
+            "changed",
+            "heard"
+        ]
     );
     lag.handle(at(3), Input::Light { port: 0, up: false });
     assert_eq!(order(outputs(&mut lag)), ["mux false false", "changed"]);
@@ -465,7 +477,8 @@ fn a_change_is_told_once() {
     let pdu = partner(&lag, RUNNING);
     for second in 1..10 {
         hear(&mut lag, second * 1000 - 1, &pdu);
-        assert_eq!(outputs(&mut lag), []);
+        let measured = |output: &Output| matches!(output, Output::Rhythm { .. });
+        assert!(outputs(&mut lag).iter().all(measured));
         lag.handle(at(second * 1000), Input::Tick);
         let told = outputs(&mut lag);
         assert!(matches!(told[..], [Output::Send { .. }]), "{told:?}");

@@ -5,7 +5,9 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use crate::lacp::wire::{Wire, config};
-use crate::lacp::{Admin, MuxState, Obstacle, Output, PartnerId, ReceiveState, Selected};
+use crate::lacp::{
+    Admin, Identity, MuxState, Obstacle, Output, PartnerId, ReceiveState, Refusal, Selected,
+};
 use crate::time::At;
 
 const SOON: Duration = Duration::from_millis(100);
@@ -58,6 +60,7 @@ fn a_dark_member_leaves_at_once_and_comes_back() {
     let others = wire.events.iter().filter(|event| match event.output {
         Output::Mux { port, .. } | Output::PortChanged { port, .. } => port != 1,
         Output::Carrier { .. } | Output::Send { .. } => true,
+        Output::Heard { .. } | Output::Rhythm { .. } | Output::MarkerAnswered { .. } => false,
     });
     assert_eq!(others.count(), 0, "nothing else moved");
 }
@@ -145,10 +148,10 @@ fn one_way_silence_takes_both_ends_down() {
 #[test]
 fn a_silent_end_is_given_up_and_comes_back_at_once() {
     let mut wire = running(2);
-    wire.admin(0, Admin::Silent(true));
+    wire.misbehave(0, |how| how.silent = true);
     wire.run_for(10 * SECOND);
     assert!(!wire.lags[1].carrier() && !wire.lags[0].carrier());
-    wire.admin(0, Admin::Silent(false));
+    wire.misbehave(0, |_| {});
     assert!(wire.wait_for(SOON, Wire::all_distributing).is_some());
 }
 
@@ -184,20 +187,23 @@ fn a_restarted_end_is_taken_back_at_once() {
 
 #[test]
 fn an_end_with_a_new_key_or_system_is_joined_anew() {
-    let commands = [
-        Admin::Key(7),
-        Admin::System {
-            system: [2, 0, 0, 0, 0, 77],
-            priority: 5,
+    let identities = [
+        Identity {
+            key: Some(7),
+            ..Identity::default()
+        },
+        Identity {
+            system: Some([2, 0, 0, 0, 0, 77]),
+            ..Identity::default()
         },
     ];
-    for command in commands {
+    for identity in identities {
         for members in 1..=8 {
             let mut wire = running(members);
-            wire.admin(1, command);
+            wire.misbehave(1, |how| how.identity = identity);
             assert!(!wire.lags[1].carrier());
             let took = wire.wait_for(2 * SECOND, Wire::all_distributing).unwrap();
-            assert!(took < SECOND + SOON, "{command:?}: {took:?}");
+            assert!(took < SECOND + SOON, "{identity:?}: {took:?}");
             let partner = wire.lags[0].partner().unwrap();
             let actor = wire.lags[1].actor(0).unwrap();
             assert_eq!(partner, PartnerId::of(actor));
@@ -225,13 +231,7 @@ fn a_change_of_rate_or_activity_moves_nothing() {
 #[test]
 fn a_held_port_never_comes_in_sync() {
     let mut wire = running(2);
-    wire.admin(
-        0,
-        Admin::Hold {
-            port: 1,
-            held: true,
-        },
-    );
+    wire.misbehave_at((0, 1), |how| how.refuses = Some(Refusal::Synchronization));
     wire.run_for(SOON);
     assert_eq!(
         (wire.lags[0].distributing(), wire.lags[1].distributing()),
@@ -243,13 +243,7 @@ fn a_held_port_never_comes_in_sync() {
         (MuxState::Waiting, Selected::Standby(Obstacle::Held))
     );
     assert_eq!(wire.lags[1].status(1).unwrap().mux, MuxState::Attached);
-    wire.admin(
-        0,
-        Admin::Hold {
-            port: 1,
-            held: false,
-        },
-    );
+    wire.misbehave_at((0, 1), |_| {});
     assert!(wire.wait_for(2 * SECOND, Wire::all_distributing).is_some());
     assert!(wire.carriers(0).is_empty());
 }

@@ -6,7 +6,9 @@ use proptest::prelude::*;
 
 use crate::lacp::pdu::{self, Frame};
 use crate::lacp::wire::{Wire, config};
-use crate::lacp::{Admin, DecodeError, Input, Lacpdu, Lag, Marker, Output, Pdu, PortInfo, State};
+use crate::lacp::{
+    Admin, DecodeError, Input, Lacpdu, Lag, Marker, Misbehaviour, Output, Pdu, PortInfo, State,
+};
 use crate::time::At;
 
 const STRANGER: [u8; 6] = [2, 0, 0, 0, 9, 9];
@@ -20,7 +22,7 @@ fn frames(lag: &mut Lag) -> Vec<(usize, Frame)> {
     std::iter::from_fn(|| lag.poll())
         .filter_map(|output| match output {
             Output::Send { port, frame } => Some((port, frame)),
-            Output::Mux { .. } | Output::Carrier { .. } | Output::PortChanged { .. } => None,
+            _ => None,
         })
         .collect()
 }
@@ -59,9 +61,12 @@ fn a_marker_response_is_not_answered() {
 fn no_marker_is_answered_without_light_or_in_silence() {
     let mut lag = lit();
     let bytes = &pdu::encode(&Pdu::Marker(MARKER), STRANGER);
-    lag.handle(At::ZERO, Input::Admin(Admin::Silent(true)));
+    let how = Misbehaviour {
+        silent: true,
+        ..Misbehaviour::default()
+    };
+    lag.handle(At::ZERO, Input::Admin(Admin::Misbehave { port: None, how }));
     lag.handle(At::ZERO, Input::Frame { port: 0, bytes });
-    lag.handle(At::ZERO, Input::Admin(Admin::Silent(false)));
     lag.handle(At::ZERO, Input::Light { port: 1, up: false });
     lag.handle(At::ZERO, Input::Frame { port: 1, bytes });
     assert_eq!(frames(&mut lag), []);
@@ -99,9 +104,9 @@ fn ports_that_are_not_there_are_ignored() {
     );
     lag.handle(
         At::ZERO,
-        Input::Admin(Admin::Hold {
-            port: 2,
-            held: true,
+        Input::Admin(Admin::Misbehave {
+            port: Some(2),
+            how: Misbehaviour::default(),
         }),
     );
     lag.handle(At::ZERO, Input::Admin(Admin::Frozen(true)));
@@ -176,6 +181,7 @@ proptest! {
                 }
                 Output::Carrier { up, .. } => prop_assert!(false, "carrier {}", up),
                 Output::Send { .. } => {}
+                Output::Heard { .. } | Output::Rhythm { .. } | Output::MarkerAnswered { .. } => {}
             }
         }
         wire.run_for(Duration::from_secs(4));

@@ -13,6 +13,7 @@ use crate::time::At;
 
 mod facts;
 mod numbers;
+mod parts;
 
 use facts::{entries, variants};
 use numbers::{VARIANTS, number};

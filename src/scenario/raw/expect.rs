@@ -23,7 +23,8 @@ pub(in crate::scenario) struct RawExpect {
     /// BGP sessions on which the neighbour brings as many routes as are to be told: a name, a list, or "all". With
     /// `state = "warned"` or `"exceeded"`, `count`, `at`.
     pub maximum_prefixes: Option<Located<Names>>,
-    /// One member, such as "ams-1/1". With `state = "distributing"` or `"down"`.
+    /// One member, such as "ams-1/1". With `state = "distributing"` or `"down"`, `at = "partner"`, `sends-every`,
+    /// `answers-marker`.
     pub member: Option<Located<String>>,
     /// A prefix, or "any". With `from` or `to`, and `state = "present"` or `"absent"`, or `count`; with `from` and
     /// `state = "accepted"`, `"refused"`, `"stale"` (RFC 4724: its session is gone), `"fresh"` or `"refreshed"` (RFC 7313:
@@ -68,7 +69,7 @@ pub(in crate::scenario) struct RawExpect {
     pub message: Option<Located<String>>,
     /// With a prefix and `reason`: exactly these connections are at fault. With `route`: "internet", "core",
     /// or routers of the peer, whose kernels have it or not. With `session` or `maximum-prefixes`: as this simulated
-    /// router of the peer sees it.
+    /// router of the peer sees it; with `bfd` or `member`, "partner": as its packets say.
     pub at: Option<Located<Names>>,
     /// With `event`: what it is about, for example a prefix.
     pub of: Option<Located<String>>,
@@ -101,10 +102,12 @@ pub(in crate::scenario) struct RawExpect {
     /// With `traffic`: the least share of the packets of each direction that arrives after a later one of its flow.
     pub reordered_at_least: Option<Located<Share>>,
     /// With `bfd`: the partner's packets come at this interval, less by a jitter of at most 25 % (RFC 5880, section 6.8.7), as
-    /// it was measured.
+    /// it was measured. With `member`: its LACPDUs come at this interval, "1s" or "30s", give or take 250 ms.
     pub sends_every: Option<Located<Duration>>,
     /// With `bfd`: the partner answered a Poll since the step began.
     pub answers_poll: Option<Located<bool>>,
+    /// With `member`: the partner answered a marker since the step began.
+    pub answers_marker: Option<Located<bool>>,
     /// It must come true within this time of the step's clock; 5 s if not given.
     pub within: Option<Located<Duration>>,
     /// Having come true, it must stay so for this long. Traffic is watched at least so long; 500 ms if not given.

@@ -4,6 +4,7 @@
 
 mod bfd;
 mod expect;
+mod lacp;
 mod microsoft;
 
 use schemars::JsonSchema;
@@ -19,6 +20,7 @@ use crate::topology::RawImpaired;
 
 pub(super) use bfd::{RawBfdStep, RawOrder};
 pub(super) use expect::{RawExpect, SUBJECTS};
+pub(super) use lacp::{RawLacpOrder, RawLacpPart, RawLacpRate, RawLacpStep};
 pub(super) use microsoft::{
     RawAction, RawActivate, RawAsnAction, RawHealth, RawOnboard, RawRegister, RawSet,
 };
@@ -77,6 +79,8 @@ pub(super) struct RawStep {
     pub restart: Option<Located<TextOr<RawRestart>>>,
     /// Tell Microsoft's end of BFD sessions something, right or wrong.
     pub bfd: Option<Located<RawBfdStep>>,
+    /// Tell Microsoft's end of LACP something, right or wrong.
+    pub lacp: Option<Located<RawLacpStep>>,
     /// Announce a prefix of the peer, or of Microsoft.
     pub announce: Option<Located<RawAnnounce>>,
     /// Withdraw a prefix of the peer, or of Microsoft.
@@ -117,7 +121,7 @@ pub(super) struct RawStep {
 }
 
 /// The keys of [`RawStep`] that do something.
-pub(super) const VERBS: [&str; 25] = [
+pub(super) const VERBS: [&str; 26] = [
     "settle",
     "send",
     "stop",
@@ -126,6 +130,7 @@ pub(super) const VERBS: [&str; 25] = [
     "repair",
     "restart",
     "bfd",
+    "lacp",
     "announce",
     "withdraw",
     "drain",

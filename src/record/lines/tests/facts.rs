@@ -6,13 +6,12 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::strategy::Union;
 
-use crate::record::{
-    BfdHeard, BfdRhythm, Entry, Fact, Failure, Message, Nanos, Severity, SourceText,
-};
+use super::parts;
+use crate::record::{Entry, Fact, Nanos, SourceText};
 use crate::time::At;
 
 /// Names and texts, with everything that JSON must escape.
-fn text() -> impl Strategy<Value = String> {
+pub(super) fn text() -> impl Strategy<Value = String> {
     prop_oneof!["[a-z0-9-]{0,12}", any::<String>()]
 }
 
@@ -20,11 +19,11 @@ fn at() -> impl Strategy<Value = At> {
     any::<u64>().prop_map(At::from_nanos)
 }
 
-fn nanos() -> impl Strategy<Value = Nanos> {
+pub(super) fn nanos() -> impl Strategy<Value = Nanos> {
     any::<u64>().prop_map(Nanos)
 }
 
-fn prefix() -> impl Strategy<Value = IpNet> {
+pub(super) fn prefix() -> impl Strategy<Value = IpNet> {
     (any::<u32>(), 0..=32u8)
         .prop_map(|(address, len)| Ipv4Net::new_assert(address.into(), len).into())
 }
@@ -148,18 +147,26 @@ pub(super) fn variants() -> Vec<BoxedStrategy<Fact>> {
                 },
             )
             .boxed(),
-        (text(), text(), bfd_heard())
+        (text(), text(), parts::bfd_heard())
             .prop_map(|(router, connection, heard)| Fact::BfdHeard {
                 router,
                 connection,
                 heard,
             })
             .boxed(),
-        (text(), text(), bfd_rhythm())
+        (text(), text(), parts::bfd_rhythm())
             .prop_map(|(router, connection, rhythm)| Fact::BfdRhythm {
                 router,
                 connection,
                 rhythm,
+            })
+            .boxed(),
+        (text(), text(), any::<u8>(), parts::lacp_seen())
+            .prop_map(|(router, connection, member, seen)| Fact::LacpPartner {
+                router,
+                connection,
+                member,
+                seen,
             })
             .boxed(),
         (text(), text(), nanos())
@@ -281,8 +288,8 @@ pub(super) fn variants() -> Vec<BoxedStrategy<Fact>> {
             text(),
             text(),
             option::of(text()),
-            vec(failure(), 0..3),
-            option::of(message()),
+            vec(parts::failure(), 0..3),
+            option::of(parts::message()),
         )
             .prop_map(
                 |(peering, prefix, state, key, failures, message)| Fact::RegisteredPrefix {
@@ -300,8 +307,8 @@ pub(super) fn variants() -> Vec<BoxedStrategy<Fact>> {
             text(),
             text(),
             text(),
-            vec(failure(), 0..3),
-            option::of(message()),
+            vec(parts::failure(), 0..3),
+            option::of(parts::message()),
         )
             .prop_map(
                 |(service, prefix, state, learned_type, failures, message)| Fact::ServicePrefix {
@@ -475,88 +482,6 @@ pub(super) fn variants() -> Vec<BoxedStrategy<Fact>> {
             .prop_map(|signal| Fact::Interrupted { signal })
             .boxed(),
     ]
-}
-
-fn bfd_heard() -> impl Strategy<Value = BfdHeard> {
-    let times = (nanos(), nanos(), nanos(), nanos(), option::of(nanos()));
-    let flags = (any::<bool>(), any::<bool>(), any::<bool>(), any::<u8>());
-    (text(), text(), option::of(text()), times, flags).prop_map(
-        |(state, diagnostic, authentication, times, flags)| BfdHeard {
-            state,
-            diagnostic,
-            desired_min_tx: times.0,
-            required_min_rx: times.1,
-            multiplier: flags.3,
-            required_min_echo_rx: times.2,
-            demand: flags.0,
-            control_plane_independent: flags.1,
-            authentication,
-            unasked: flags.2,
-            detected_after: times.4,
-            detection_time: times.3,
-        },
-    )
-}
-
-fn bfd_rhythm() -> impl Strategy<Value = BfdRhythm> {
-    let times = (nanos(), nanos(), nanos(), nanos(), nanos());
-    (times, any::<u32>(), any::<u32>(), any::<u32>()).prop_map(
-        |((interval, shortest, median, p99, longest), intervals, early, late)| BfdRhythm {
-            interval,
-            intervals,
-            shortest,
-            median,
-            p99,
-            longest,
-            early,
-            late,
-        },
-    )
-}
-
-fn failure() -> impl Strategy<Value = Failure> {
-    let severity = prop_oneof![
-        Just(Severity::Fail),
-        Just(Severity::Warn),
-        Just(Severity::Unchecked)
-    ];
-    let texts = (
-        text(),
-        text(),
-        option::of(text()),
-        text(),
-        vec(text(), 0..2),
-    );
-    (
-        texts,
-        severity,
-        option::of(text()),
-        text(),
-        vec(text(), 0..2),
-    )
-        .prop_map(
-            |((reason, check, connection, text, evidence), severity, nearest, remedy, config)| {
-                Failure {
-                    reason,
-                    check,
-                    severity,
-                    connection,
-                    text,
-                    evidence,
-                    nearest,
-                    remedy,
-                    config,
-                }
-            },
-        )
-}
-
-fn message() -> impl Strategy<Value = Message> {
-    (text(), any::<bool>(), text()).prop_map(|(heading, documented, text)| Message {
-        heading,
-        documented,
-        text,
-    })
 }
 
 pub(super) fn entries() -> impl Strategy<Value = Vec<Entry>> {

@@ -57,7 +57,8 @@ pub(super) fn number(fact: &Fact) -> usize {
         Fact::StaleRoutes { .. } => 49,
         Fact::ControlPlane { .. } => 50,
         Fact::MonitoringMissed { .. } => 51,
+        Fact::LacpPartner { .. } => 52,
     }
 }
 
-pub(super) const VARIANTS: usize = 52;
+pub(super) const VARIANTS: usize = 53;

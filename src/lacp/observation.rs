@@ -1,0 +1,239 @@
+//! What is seen of the other end in its LACPDUs: what it says, their rhythm, its answers to our markers.
+//!
+//! **Invariant:** what is told depends on received frames and their timestamps alone; its size does not grow.
+
+use std::time::Duration;
+
+use super::pdu::{Lacpdu, PortInfo};
+use crate::time::At;
+
+/// A timer may be off by so much (IEEE 802.1AX-2014, 6.4.4: implementation tolerance of timers).
+pub const TOLERANCE: Duration = Duration::from_millis(250);
+/// The last intervals are kept, for their median.
+const KEPT: usize = 64;
+
+/// What the other end says of itself in its LACPDUs, unlike [`super::PortStatus::partner`] word by word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Heard {
+    /// System, key, port and state.
+    pub actor: PortInfo,
+    /// It means us: what it says of its partner is what we said.
+    pub means_us: bool,
+}
+
+/// The rhythm of the other end's LACPDUs while neither end has anything new to say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rhythm {
+    /// The interval we ask for: 1 s or 30 s.
+    pub interval: Duration,
+    /// Intervals measured.
+    pub intervals: u32,
+    /// The shortest of them.
+    pub shortest: Duration,
+    /// The median of the last 64.
+    pub median: Duration,
+    /// The longest of them.
+    pub longest: Duration,
+    /// Shorter than the interval by more than [`TOLERANCE`].
+    pub early: u32,
+    /// Longer by more than that.
+    pub late: u32,
+}
+
+/// What is being measured.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Observer {
+    interval: Duration,
+    said: Option<Heard>,
+    /// Not told yet.
+    news: Option<Heard>,
+    rhythm: Option<Rhythm>,
+    /// The rhythm so far is to be told.
+    due: bool,
+    last_intervals: Vec<Duration>,
+    /// The last LACPDU and its arrival, unless something happened since after which the next says nothing.
+    last: Option<(At, Lacpdu)>,
+    /// Told after so many intervals.
+    next_summary: u32,
+}
+
+impl Observer {
+    /// A LACPDU came at `at`. `interval` is what we ask for, `actor` what we say of ourselves.
+    pub fn heard(&mut self, at: At, pdu: &Lacpdu, interval: Duration, actor: &PortInfo) {
+        let heard = Heard {
+            actor: pdu.actor,
+            means_us: pdu.partner.same_port(actor),
+        };
+        if self.said != Some(heard) {
+            self.said = Some(heard);
+            self.news = Some(heard);
+        }
+        if self.interval != interval {
+            self.interval = interval;
+            self.restart();
+        }
+        // One that says something new did not wait for its time, nor did its interval begin with it.
+        if let Some((before, _)) = self.last.filter(|(_, last)| last == pdu) {
+            self.count(at.since(before));
+        }
+        self.last = match self.last {
+            Some((_, last)) if last != *pdu => None,
+            _ => Some((at, *pdu)),
+        };
+    }
+
+    /// The next LACPDU says nothing about an interval: we have something new to say, which the other end may answer.
+    pub fn skip(&mut self) {
+        self.last = None;
+    }
+
+    /// Measures the rhythm anew: we behave otherwise from now on.
+    pub fn restart(&mut self) {
+        *self = Observer {
+            interval: self.interval,
+            said: self.said,
+            news: self.news,
+            ..Observer::default()
+        };
+    }
+
+    /// The other end is no longer there.
+    pub fn lost(&mut self) {
+        self.last = None;
+        self.said = None;
+    }
+
+    /// What it says, when that is new.
+    pub fn news(&mut self) -> Option<Heard> {
+        self.news.take()
+    }
+
+    /// The rhythm, when there is enough to tell.
+    pub fn summary(&mut self) -> Option<Rhythm> {
+        std::mem::take(&mut self.due).then_some(self.rhythm)?
+    }
+
+    /// What it said last.
+    pub fn said(&self) -> Option<Heard> {
+        self.said
+    }
+
+    /// What was measured so far.
+    pub fn rhythm(&self) -> Option<Rhythm> {
+        self.rhythm
+    }
+
+    fn count(&mut self, interval: Duration) {
+        if self.last_intervals.len() == KEPT {
+            self.last_intervals.remove(0);
+        }
+        self.last_intervals.push(interval);
+        let mut sorted = self.last_intervals.clone();
+        sorted.sort_unstable();
+        let rhythm = self.rhythm.get_or_insert(Rhythm {
+            interval: self.interval,
+            intervals: 0,
+            shortest: interval,
+            median: interval,
+            longest: interval,
+            early: 0,
+            late: 0,
+        });
+        rhythm.intervals = rhythm.intervals.saturating_add(1);
+        rhythm.shortest = rhythm.shortest.min(interval);
+        rhythm.median = sorted[(sorted.len() - 1) / 2];
+        rhythm.longest = rhythm.longest.max(interval);
+        rhythm.early += u32::from(interval + TOLERANCE < self.interval);
+        rhythm.late += u32::from(interval > self.interval + TOLERANCE);
+        if rhythm.intervals >= self.next_summary {
+            self.due = true;
+            self.next_summary = rhythm.intervals.saturating_mul(2);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lacp::State;
+
+    fn pdu(state: State) -> Lacpdu {
+        Lacpdu {
+            actor: PortInfo {
+                port: 1,
+                state,
+                ..PortInfo::default()
+            },
+            partner: PortInfo::default(),
+            collector_max_delay: 0,
+        }
+    }
+
+    /// Hears LACPDUs so many ms apart, at the fast rate.
+    fn hear(observer: &mut Observer, at: &mut At, gaps: &[u64], state: State) {
+        for gap in gaps {
+            *at = *at + Duration::from_millis(*gap);
+            let second = Duration::from_secs(1);
+            observer.heard(*at, &pdu(state), second, &PortInfo::default());
+        }
+    }
+
+    #[test]
+    fn a_rhythm_is_summed_up() {
+        let (mut observer, mut at) = (Observer::default(), At::ZERO);
+        hear(
+            &mut observer,
+            &mut at,
+            &[0, 0, 900, 1000, 1300, 700, 1000],
+            State::ACTIVITY,
+        );
+        let rhythm = observer.rhythm().unwrap();
+        assert_eq!(rhythm.intervals, 6);
+        assert_eq!((rhythm.early, rhythm.late), (2, 1));
+        assert_eq!(rhythm.median, Duration::from_millis(900));
+        assert_eq!(rhythm.longest, Duration::from_millis(1300));
+    }
+
+    #[test]
+    fn what_is_news_begins_no_interval_and_ends_none() {
+        let (mut observer, mut at) = (Observer::default(), At::ZERO);
+        hear(&mut observer, &mut at, &[0, 1000], State::ACTIVITY);
+        hear(&mut observer, &mut at, &[300], State::SYNCHRONIZATION);
+        hear(&mut observer, &mut at, &[700, 1000], State::SYNCHRONIZATION);
+        let rhythm = observer.rhythm().unwrap();
+        assert_eq!((rhythm.intervals, rhythm.early), (2, 0));
+        observer.skip();
+        hear(&mut observer, &mut at, &[200, 800], State::SYNCHRONIZATION);
+        assert_eq!(observer.rhythm().unwrap().intervals, 3);
+    }
+
+    #[test]
+    fn it_is_told_ever_more_seldom_and_what_is_said_only_when_new() {
+        let (mut observer, mut at) = (Observer::default(), At::ZERO);
+        let (mut summaries, mut news) = (Vec::new(), 0);
+        for _ in 0..40 {
+            hear(&mut observer, &mut at, &[1000], State::ACTIVITY);
+            summaries.extend(observer.summary().map(|rhythm| rhythm.intervals));
+            news += u32::from(observer.news().is_some());
+        }
+        assert_eq!(summaries, [1, 2, 4, 8, 16, 32]);
+        assert_eq!(news, 1);
+        observer.lost();
+        hear(&mut observer, &mut at, &[1000], State::ACTIVITY);
+        assert!(observer.news().is_some(), "it is back");
+    }
+
+    #[test]
+    fn another_rate_begins_anew() {
+        let (mut observer, mut at) = (Observer::default(), At::ZERO);
+        hear(&mut observer, &mut at, &[0, 1000], State::ACTIVITY);
+        let slow = Duration::from_secs(30);
+        for _ in 0..2 {
+            at = at + slow;
+            observer.heard(at, &pdu(State::ACTIVITY), slow, &PortInfo::default());
+        }
+        let rhythm = observer.rhythm().unwrap();
+        assert_eq!((rhythm.interval, rhythm.intervals), (slow, 1));
+        assert_eq!((rhythm.early, rhythm.late), (0, 0));
+    }
+}

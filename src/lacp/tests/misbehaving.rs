@@ -1,0 +1,224 @@
+//! What a right partner makes of an end that does wrong, in every way there is.
+
+use std::time::Duration;
+
+use crate::lacp::pdu::{self, Pdu};
+use crate::lacp::wire::{Wire, config};
+use crate::lacp::{Admin, Identity, Lacpdu, Markers, MuxState, Output, Part, Refusal, State};
+
+const SOON: Duration = Duration::from_millis(100);
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Two LAGs of two ports that have been up for 5 s. The first is told to misbehave; the second is the right one.
+fn running() -> Wire {
+    let mut wire = Wire::pair(&config(1, 2), &config(2, 2));
+    wire.light_all(true);
+    wire.wait_for(SOON, Wire::all_distributing).unwrap();
+    wire.run_for(5 * SECOND);
+    wire.events.clear();
+    wire.misbehaving = vec![0];
+    wire
+}
+
+/// The mux states of the right end.
+fn partner(wire: &Wire) -> [MuxState; 2] {
+    [0, 1].map(|port| wire.lags[1].status(port).unwrap().mux)
+}
+
+/// What the right end says last on a port.
+fn says(wire: &Wire, port: usize) -> State {
+    wire.lags[0].heard(port).unwrap().actor.state
+}
+
+/// The LACPDUs a port of the first LAG has sent since so many frames were seen.
+fn sent(wire: &Wire, since: usize) -> Vec<Lacpdu> {
+    let of_first = wire.tapped[since..]
+        .iter()
+        .filter(|f| f[6..12] == [2, 0, 0, 0, 1, 1]);
+    of_first
+        .filter_map(|frame| match pdu::decode(frame).unwrap() {
+            Pdu::Lacp(pdu) => Some(pdu),
+            Pdu::Marker(_) | Pdu::MarkerResponse(_) => None,
+        })
+        .collect()
+}
+
+#[test]
+fn a_port_that_is_not_in_sync_stops_its_partner() {
+    let mut wire = running();
+    wire.misbehave_at((0, 0), |how| how.refuses = Some(Refusal::Synchronization));
+    wire.run_for(SOON);
+    assert_eq!(partner(&wire), [MuxState::Attached, MuxState::Distributing]);
+    assert!(!says(&wire, 0).has(State::COLLECTING));
+    assert!(wire.lags[1].carrier());
+}
+
+#[test]
+fn a_port_that_does_not_collect_is_sent_nothing() {
+    let mut wire = running();
+    wire.misbehave_at((0, 0), |how| how.refuses = Some(Refusal::Collecting));
+    wire.run_for(SOON);
+    assert_eq!(
+        partner(&wire),
+        [MuxState::Collecting, MuxState::Distributing]
+    );
+    assert!(says(&wire, 0).has(State::SYNCHRONIZATION));
+    wire.misbehave_at((0, 0), |_| {});
+    assert!(wire.wait_for(2 * SECOND, Wire::all_distributing).is_some());
+}
+
+#[test]
+fn a_port_that_does_not_distribute_is_still_sent_to() {
+    let mut wire = running();
+    wire.misbehave_at((0, 0), |how| how.refuses = Some(Refusal::Distributing));
+    wire.run_for(2 * SECOND);
+    assert_eq!(wire.lags[0].status(0).unwrap().mux, MuxState::Collecting);
+    assert_eq!(partner(&wire), [MuxState::Distributing; 2]);
+}
+
+#[test]
+fn a_port_of_another_system_or_key_leaves_alone() {
+    let identities = [
+        Identity {
+            system: Some([2, 0, 0, 0, 0, 99]),
+            ..Identity::default()
+        },
+        Identity {
+            key: Some(99),
+            ..Identity::default()
+        },
+    ];
+    for identity in identities {
+        let mut wire = running();
+        wire.misbehave_at((0, 0), |how| how.identity = identity);
+        wire.run_for(3 * SECOND);
+        assert_eq!(partner(&wire), [MuxState::Detached, MuxState::Distributing]);
+        assert!(wire.carriers(1).is_empty());
+        wire.misbehave_at((0, 0), |_| {});
+        assert!(wire.wait_for(2 * SECOND, Wire::all_distributing).is_some());
+    }
+}
+
+#[test]
+fn another_port_number_is_joined_anew() {
+    let mut wire = running();
+    let identity = Identity {
+        port: Some(99),
+        ..Identity::default()
+    };
+    wire.misbehave_at((0, 0), |how| how.identity = identity);
+    assert_ne!(wire.lags[0].distributing(), 2);
+    assert!(wire.wait_for(2 * SECOND, Wire::all_distributing).is_some());
+    assert_eq!(wire.lags[1].status(0).unwrap().partner.unwrap().port, 99);
+}
+
+#[test]
+fn what_is_another_in_every_lacpdu_never_stays_in() {
+    for part in [Part::System, Part::Key, Part::Port] {
+        let mut wire = running();
+        let before = wire.tapped.len();
+        wire.misbehave_at((0, 0), |how| how.changing = Some(part));
+        wire.run_for(10 * SECOND);
+        let said: Vec<_> = sent(&wire, before)
+            .iter()
+            .map(|pdu| (pdu.actor.system, pdu.actor.key, pdu.actor.port))
+            .collect();
+        assert!(
+            said.len() >= 10 && said.windows(2).all(|two| two[0] != two[1]),
+            "{said:?}"
+        );
+        assert_ne!(partner(&wire)[0], MuxState::Distributing, "{part:?}");
+        assert_eq!(partner(&wire)[1], MuxState::Distributing);
+        wire.misbehave_at((0, 0), |_| {});
+        assert!(wire.wait_for(2 * SECOND, Wire::all_distributing).is_some());
+    }
+}
+
+#[test]
+fn a_partner_that_means_another_is_out_of_sync() {
+    let mut wire = running();
+    wire.misbehave_at((0, 0), |how| how.other_partner = true);
+    wire.run_for(2 * SECOND);
+    assert_eq!(partner(&wire), [MuxState::Attached, MuxState::Distributing]);
+}
+
+#[test]
+fn what_a_right_partner_bears() {
+    let harmless: [fn(&mut super::super::Misbehaviour); 5] = [
+        |how| how.drops = 50,
+        |how| how.copies = 5,
+        |how| how.delay = Duration::from_millis(900),
+        |how| how.reorders = true,
+        |how| how.markers = Markers::Ignored,
+    ];
+    for change in harmless {
+        let mut wire = running();
+        let mut how = super::super::Misbehaviour::default();
+        change(&mut how);
+        assert!(how.is_harmless());
+        wire.misbehave(0, change);
+        wire.run_for(30 * SECOND);
+        assert_eq!(partner(&wire), [MuxState::Distributing; 2], "{how:?}");
+        assert!(wire.carriers(1).is_empty(), "{how:?}");
+    }
+}
+
+#[test]
+fn lacpdus_are_dropped_copied_and_reordered_as_told() {
+    let count = |change: fn(&mut super::super::Misbehaviour)| {
+        let mut wire = running();
+        wire.misbehave_at((0, 0), change);
+        wire.run_for(2 * SECOND);
+        let before = wire.tapped.len();
+        wire.run_for(20 * SECOND);
+        sent(&wire, before).len()
+    };
+    assert_eq!(count(|_| {}), 20);
+    assert_eq!(count(|how| how.drops = 50), 10);
+    assert_eq!(count(|how| how.copies = 2), 60);
+    assert_eq!(count(|how| how.reorders = true), 20);
+    assert_eq!(count(|how| how.drops = 100), 0);
+}
+
+#[test]
+fn a_marker_is_asked_and_answered_in_time_late_or_never() {
+    let answered = |wire: &mut Wire, within| {
+        wire.observations.clear();
+        wire.admin(1, Admin::AskMarker { port: Some(0) });
+        wire.run_for(within);
+        wire.observations
+            .iter()
+            .find_map(|event| match event.output {
+                Output::MarkerAnswered { port: 0, after } => Some(after),
+                _ => None,
+            })
+    };
+    let mut wire = running();
+    assert_eq!(answered(&mut wire, SOON), Some(Duration::from_micros(200)));
+    let late = Duration::from_millis(700);
+    wire.misbehave(0, |how| how.markers = Markers::Late(late));
+    let after = answered(&mut wire, SECOND);
+    assert_eq!(after, Some(late + Duration::from_micros(200)));
+    wire.misbehave(0, |how| how.markers = Markers::Ignored);
+    assert_eq!(answered(&mut wire, 10 * SECOND), None);
+}
+
+#[test]
+fn the_partner_is_observed() {
+    let mut wire = running();
+    wire.run_for(10 * SECOND);
+    let rhythm = wire.lags[0].rhythm(0).unwrap();
+    assert_eq!((rhythm.median, rhythm.early, rhythm.late), (SECOND, 0, 0));
+    let heard = wire.lags[0].heard(1).unwrap();
+    assert!(heard.means_us);
+    assert_eq!((heard.actor.key, heard.actor.port), (1, 2));
+
+    wire.admin(0, Admin::Fast(false));
+    wire.run_for(95 * SECOND);
+    let rhythm = wire.lags[0].rhythm(0).unwrap();
+    assert_eq!((rhythm.median, rhythm.late), (30 * SECOND, 0));
+
+    wire.misbehave(1, |how| how.silent = true);
+    wire.run_for(100 * SECOND);
+    assert_eq!(wire.lags[0].heard(0), None);
+}

@@ -1,0 +1,130 @@
+//! Parts of facts, with any contents.
+
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+
+use super::facts::{nanos, text};
+use crate::record::{
+    BfdHeard, BfdRhythm, Failure, LacpHeard, LacpRhythm, LacpSeen, Message, Severity,
+};
+
+pub(super) fn lacp_seen() -> impl Strategy<Value = LacpSeen> {
+    prop_oneof![
+        lacp_heard().prop_map(LacpSeen::Says),
+        lacp_rhythm().prop_map(LacpSeen::Rhythm),
+        nanos().prop_map(LacpSeen::MarkerAnswered),
+    ]
+}
+
+pub(super) fn bfd_heard() -> impl Strategy<Value = BfdHeard> {
+    let times = (nanos(), nanos(), nanos(), nanos(), option::of(nanos()));
+    let flags = (any::<bool>(), any::<bool>(), any::<bool>(), any::<u8>());
+    (text(), text(), option::of(text()), times, flags).prop_map(
+        |(state, diagnostic, authentication, times, flags)| BfdHeard {
+            state,
+            diagnostic,
+            desired_min_tx: times.0,
+            required_min_rx: times.1,
+            multiplier: flags.3,
+            required_min_echo_rx: times.2,
+            demand: flags.0,
+            control_plane_independent: flags.1,
+            authentication,
+            unasked: flags.2,
+            detected_after: times.4,
+            detection_time: times.3,
+        },
+    )
+}
+
+fn lacp_heard() -> impl Strategy<Value = LacpHeard> {
+    let numbers = (any::<u16>(), any::<u16>(), any::<u16>(), any::<u16>());
+    (text(), text(), numbers, any::<bool>()).prop_map(|(system, state, numbers, means_us)| {
+        LacpHeard {
+            system_priority: numbers.0,
+            system,
+            key: numbers.1,
+            port_priority: numbers.2,
+            port: numbers.3,
+            state,
+            means_us,
+        }
+    })
+}
+
+fn lacp_rhythm() -> impl Strategy<Value = LacpRhythm> {
+    let times = (nanos(), nanos(), nanos(), nanos());
+    (times, any::<u32>(), any::<u32>(), any::<u32>()).prop_map(
+        |((interval, shortest, median, longest), intervals, early, late)| LacpRhythm {
+            interval,
+            intervals,
+            shortest,
+            median,
+            longest,
+            early,
+            late,
+        },
+    )
+}
+
+pub(super) fn bfd_rhythm() -> impl Strategy<Value = BfdRhythm> {
+    let times = (nanos(), nanos(), nanos(), nanos(), nanos());
+    (times, any::<u32>(), any::<u32>(), any::<u32>()).prop_map(
+        |((interval, shortest, median, p99, longest), intervals, early, late)| BfdRhythm {
+            interval,
+            intervals,
+            shortest,
+            median,
+            p99,
+            longest,
+            early,
+            late,
+        },
+    )
+}
+
+pub(super) fn failure() -> impl Strategy<Value = Failure> {
+    let severity = prop_oneof![
+        Just(Severity::Fail),
+        Just(Severity::Warn),
+        Just(Severity::Unchecked)
+    ];
+    let texts = (
+        text(),
+        text(),
+        option::of(text()),
+        text(),
+        vec(text(), 0..2),
+    );
+    (
+        texts,
+        severity,
+        option::of(text()),
+        text(),
+        vec(text(), 0..2),
+    )
+        .prop_map(
+            |((reason, check, connection, text, evidence), severity, nearest, remedy, config)| {
+                Failure {
+                    reason,
+                    check,
+                    severity,
+                    connection,
+                    text,
+                    evidence,
+                    nearest,
+                    remedy,
+                    config,
+                }
+            },
+        )
+}
+
+pub(super) fn message() -> impl Strategy<Value = Message> {
+    (text(), any::<bool>(), text()).prop_map(|(heading, documented, text)| Message {
+        heading,
+        documented,
+        text,
+    })
+}
