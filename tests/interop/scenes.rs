@@ -339,6 +339,8 @@ async fn bfd(bed: &mut Bed, cells: &mut Cells) -> Result<(), Failed> {
     if up.is_none() || up > established {
         return Err("Established without BFD".into());
     }
+    // FRR begins BFD anew when the session is established; by its routes it is up again.
+    bed.all_in(false, 0).await?;
     // Our end falls silent, and is itself not told.
     let since = bed.seen.len();
     drop(line);

@@ -20,6 +20,7 @@ use nix::unistd::{Pid, geteuid};
 use tempfile::TempDir;
 
 use crate::left;
+use crate::turn::{self, Turn};
 
 /// The binding that lets BIRD play the peer's routers of the one-metro topology.
 pub const BIRD: &str = "topologies/bindings/one-metro-bird.toml";
@@ -135,6 +136,7 @@ pub struct Running {
     words: Arc<Mutex<String>>,
     readers: Vec<JoinHandle<()>>,
     since: Instant,
+    _turn: Arc<Turn>,
 }
 
 /// The program after its end.
@@ -150,6 +152,7 @@ impl Running {
     /// Starts a command of [`Someone::command`] in a process group of its own, as a shell would.
     pub fn start(mut command: Command) -> Result<Running, Failed> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let turn = turn::beside_others()?;
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let mark = format!("{}-{number}", std::process::id());
         command
@@ -171,6 +174,7 @@ impl Running {
             words,
             readers: readers.into_iter().flatten().collect(),
             since,
+            _turn: turn,
         })
     }
 

@@ -242,9 +242,7 @@ fn play(someone: &Someone, scenario: &str, daemon: Option<Daemon>) -> Result<(),
     if let Some(daemon) = daemon {
         arguments.extend(["--binding".into(), binding_of(daemon, scenario)]);
     }
-    let beside_others = turn::beside_others()?;
     let first = someone.play(&arguments)?;
-    drop(beside_others);
     if first.number() != INCONCLUSIVE {
         return first.expect(0);
     }
