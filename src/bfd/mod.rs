@@ -27,6 +27,7 @@ pub use misbehaviour::{Misbehaviour, Wrong};
 pub use observation::{GRACE, Rhythm};
 pub use packet::{Datagram, Diagnostic, Invalid, Micros, PACKET_LEN, Packet};
 pub use session::{
-    Config, Counters, Heard, Input, Output, SINGLE_HOP, Session, StateChange, Timers,
+    Config, Counters, Heard, Input, Order, Output, SINGLE_HOP, Session, StateChange, Timers,
+    TimersChange,
 };
 pub use state::{Event, State, next};

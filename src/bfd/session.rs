@@ -37,7 +37,9 @@ mod sending;
 #[cfg(test)]
 mod tests;
 
-pub use io::{Config, Counters, Heard, Input, Output, SINGLE_HOP, StateChange, Timers};
+pub use io::{
+    Config, Counters, Heard, Input, Order, Output, SINGLE_HOP, StateChange, Timers, TimersChange,
+};
 
 /// While a session is not Up it sends no faster than this (section 6.8.3).
 const SLOW: Micros = Micros(1_000_000);
@@ -176,11 +178,22 @@ impl Session {
                 }
             }
             Input::PathUp => self.send_due = true,
-            Input::AdminDown => self.apply(Event::AdminDown),
-            Input::Enable => self.apply(Event::Enable),
-            Input::SetTimers(timers) => self.set_timers(timers),
-            Input::SetTimersUnasked(timers) => self.set_timers_unasked(timers),
-            Input::Misbehave(how) => self.misbehave(how),
+            Input::Order(order) => self.obey(order),
+        }
+    }
+
+    fn obey(&mut self, order: Order) {
+        match order {
+            Order::Disable => self.apply(Event::AdminDown),
+            Order::Enable => self.apply(Event::Enable),
+            Order::Timers { change, poll } => {
+                let timers = change.of(self.waiting.unwrap_or(self.configured));
+                match poll {
+                    true => self.set_timers(timers),
+                    false => self.set_timers_unasked(timers),
+                }
+            }
+            Order::Misbehave(how) => self.misbehave(how),
         }
     }
 

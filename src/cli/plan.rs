@@ -12,7 +12,7 @@ use crate::plan::of_topology::{
     TEAMS_ADDRESS_IPV6,
 };
 use crate::registry::{irr_live, rtr};
-use crate::topology::{self, Topology};
+use crate::topology::{self, Connection, Topology};
 
 /// Prints the plan; returns the exit number.
 pub fn plan(path: &Path) -> u8 {
@@ -58,13 +58,6 @@ fn interfaces(topology: &Topology, layout: &Layout, path: &Path) -> String {
             layout.microsoft_ipv6_routes
         );
     }
-    let bfd = topology.profile.bfd;
-    let bgp = topology.profile.bgp.timers;
-    let _ = writeln!(
-        text,
-        "# BFD {:?} x {}, BGP keepalive {:?} hold {:?}",
-        bfd.interval, bfd.multiplier, bgp.keepalive, bgp.hold
-    );
     for peer in &layout.peers {
         let _ = writeln!(text, "\n# {} (AS{}) sees", peer.name, topology.peer.asn);
         for connection in layout
@@ -72,9 +65,14 @@ fn interfaces(topology: &Topology, layout: &Layout, path: &Path) -> String {
             .iter()
             .filter(|c| c.peer.router == peer.name)
         {
+            let told = topology
+                .connections
+                .iter()
+                .find(|c| c.name == connection.name);
+            let timers = told.map(timers).unwrap_or_default();
             let _ = writeln!(
                 text,
-                "#   {:<12} {}/{}  neighbour {} AS8075, BGP and BFD",
+                "#   {:<12} {}/{}  neighbour {} AS8075, {timers}",
                 connection.name,
                 connection.peer.address,
                 connection.prefix_len,
@@ -83,7 +81,7 @@ fn interfaces(topology: &Topology, layout: &Layout, path: &Path) -> String {
             if let Some(session) = connection.ipv6 {
                 let _ = writeln!(
                     text,
-                    "#   {:<12} {}/{}  neighbour {} AS8075, BGP and BFD",
+                    "#   {:<12} {}/{}  neighbour {} AS8075, {timers}",
                     connection.name, session.peer, session.prefix_len, session.microsoft
                 );
             }
@@ -136,6 +134,15 @@ fn interfaces(topology: &Topology, layout: &Layout, path: &Path) -> String {
         }
     }
     text
+}
+
+/// What an edge's sessions keep, for example `BFD 150ms x 3, BGP keepalive 20s hold 60s`.
+fn timers(connection: &Connection) -> String {
+    let (bfd, bgp) = (connection.bfd.timers, connection.bgp.timers);
+    format!(
+        "BFD {:?} x {}, BGP keepalive {:?} hold {:?}",
+        bfd.interval, bfd.multiplier, bgp.keepalive, bgp.hold
+    )
 }
 
 #[cfg(test)]

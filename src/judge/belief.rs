@@ -93,9 +93,8 @@ pub fn doubt(claim: Claim, lateness: &Lateness, bfd: BfdTimers) -> Option<String
 
 /// Why a session may have fallen by itself.
 fn falls(lateness: &Lateness, bfd: BfdTimers) -> Option<String> {
-    let falls = bfd.interval * u32::from(bfd.multiplier.get().saturating_sub(1)).max(1);
     let line = lateness.of("line");
-    (line >= falls).then(|| late(("line", line)))
+    (line >= bfd.bears()).then(|| late(("line", line)))
 }
 
 /// Why a claim on Microsoft's paths cannot be believed, whatever its times.

@@ -281,7 +281,7 @@ pub fn remedy(
     let session = state.session(&c.edge, name);
     let bfd = state.bfd(&c.edge, name);
     if bfd.is_none_or(|bfd| bfd.state != "up") {
-        let timers = topology.profile.bfd;
+        let timers = c.bfd.timers;
         let never = bfd.is_none_or(|bfd| !bfd.was_up);
         return Some(format!(
             "BFD {} up on {name}: configure BFD on {router} for {} (interval {}, multiplier {})",

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::record::Fact;
 use crate::scenario::{
     Act, Announcement, Expect, Expectation, FaultKind, PrefixExpected, PrefixObject, Restart,
-    RouteDirection, SessionOrder, Speaker, Standing, Step, Target,
+    RouteDirection, SessionOrder, Speaker, Standing, Step, Target, bfd_order,
 };
 
 /// A duration as people say it: three digits at most, and the unit.
@@ -109,7 +109,7 @@ pub fn step(step: &Step) -> String {
         Act::Withdraw { by, prefix, from } => {
             format!("{}withdraw {prefix} on {}", speaker(*by), list(from))
         }
-        Act::Bfd { order, sessions } => format!("bfd {}: {}", list(sessions), order),
+        Act::Bfd { order, sessions } => format!("bfd {}: {}", list(sessions), bfd_order(*order)),
         Act::Lacp { order, on } => {
             let parts: Vec<String> = on.iter().map(ToString::to_string).collect();
             format!("lacp {}: {order}", list(&parts))

@@ -5,15 +5,15 @@ use ipnet::IpNet;
 use super::cable::touched;
 use super::routers::{community, core_sessions, core_sessions_inside};
 use super::{Acted, Lab, LabError, impairment};
-use crate::bfd::Misbehaviour;
+use crate::bfd::{Misbehaviour, Order};
 use crate::bgp::attributes::LargeCommunity;
 use crate::bgp::family::Family;
-use crate::line::{BfdCommand, End};
+use crate::line::End;
 use crate::plan::of_topology::ConnectionLayout;
 use crate::provider::received::Segment;
 use crate::record::Fact;
 use crate::router::{Originated, OriginatedAttributes, Sessions};
-use crate::scenario::{Act, Announcement, BfdOrder, Fault, FaultKind, Setting, Speaker, Target};
+use crate::scenario::{Act, Announcement, Fault, FaultKind, Setting, Speaker, Target, bfd_order};
 use crate::topology::{Impaired, of_session, session_name};
 
 impl Lab {
@@ -70,7 +70,7 @@ impl Lab {
                 Ok(Acted::Done)
             }
             Act::Bfd { order, sessions } => {
-                self.order_bfd(order, sessions);
+                self.order_bfd(*order, sessions);
                 Ok(Acted::Done)
             }
             Act::Lacp { order, on } => Ok(self.order_lacp(order, on)),
@@ -261,26 +261,16 @@ impl Lab {
     }
 
     /// Tells the edges' ends of BFD sessions what to do. What takes the partner's packets away is a fault of the connections.
-    fn order_bfd(&self, order: &BfdOrder, sessions: &[String]) {
-        let command = match *order {
-            BfdOrder::Disable => BfdCommand::AdminDown,
-            BfdOrder::Enable => BfdCommand::Enable,
-            BfdOrder::Timers { timers, poll: true } => BfdCommand::SetTimers(timers),
-            BfdOrder::Timers {
-                timers,
-                poll: false,
-            } => BfdCommand::SetTimersUnasked(timers),
-            BfdOrder::Misbehave(how) => BfdCommand::Misbehave(how),
-        };
+    fn order_bfd(&self, order: Order, sessions: &[String]) {
         let connection = |name: &String| self.layout.connection(of_session(name).0);
         let concerned: Vec<_> = sessions.iter().filter_map(connection).collect();
-        let told = format!("BFD {}: {}", sessions.join(", "), order);
+        let told = format!("BFD {}: {}", sessions.join(", "), bfd_order(order));
         let repaired = match order {
-            BfdOrder::Timers { .. } => None,
-            BfdOrder::Enable => Some(true),
-            BfdOrder::Disable => Some(false),
-            BfdOrder::Misbehave(how) if *how == Misbehaviour::default() => Some(true),
-            BfdOrder::Misbehave(how) => (!how.is_heard()).then_some(false),
+            Order::Timers { .. } => None,
+            Order::Enable => Some(true),
+            Order::Disable => Some(false),
+            Order::Misbehave(how) if how == Misbehaviour::default() => Some(true),
+            Order::Misbehave(how) => (!how.is_heard()).then_some(false),
         };
         if repaired.is_some() {
             self.recorder.now(Fact::FaultAsked {
@@ -292,7 +282,7 @@ impl Lab {
                 router: layout.edge.router.clone(),
                 connection: name.clone(),
             };
-            self.line.bfd(end, command);
+            self.line.bfd(end, order);
         }
         if let Some(repaired) = repaired {
             let cables: Vec<_> = concerned.into_iter().map(|layout| (layout, None)).collect();

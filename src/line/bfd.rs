@@ -9,8 +9,8 @@ use std::time::Duration;
 use super::thread::{Source, Surroundings};
 use super::{End, LineError, LineEvent};
 use crate::bfd::{
-    Config, Counters, Datagram, Diagnostic, Heard, Input, Misbehaviour, Output, Rhythm, SINGLE_HOP,
-    Session, State, StateChange, Timers,
+    Config, Counters, Datagram, Diagnostic, Heard, Input, Misbehaviour, Order, Output, Rhythm,
+    SINGLE_HOP, Session, State, StateChange, Timers,
 };
 use crate::kernel::carrier::CarrierEvents;
 use crate::kernel::namespace::Namespace;
@@ -108,21 +108,6 @@ pub enum Farewell {
     Silent,
     /// The remote is told AdminDown, for a Detection Time of its (RFC 5880, section 6.8.16).
     AdminDown,
-}
-
-/// A command to a session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BfdCommand {
-    /// Disable it.
-    AdminDown,
-    /// Enable it.
-    Enable,
-    /// Change intervals or multiplier.
-    SetTimers(Timers),
-    /// The same without a Poll Sequence.
-    SetTimersUnasked(Timers),
-    /// Misbehave in this way, and in no other.
-    Misbehave(Misbehaviour),
 }
 
 /// How a session is.
@@ -239,22 +224,15 @@ impl BfdLine {
         self.act(around);
     }
 
-    pub fn command(&mut self, command: BfdCommand, around: &mut Surroundings) {
-        let input = match command {
-            BfdCommand::AdminDown => Input::AdminDown,
-            BfdCommand::Enable => Input::Enable,
-            BfdCommand::SetTimers(timers) => Input::SetTimers(timers),
-            BfdCommand::SetTimersUnasked(timers) => Input::SetTimersUnasked(timers),
-            BfdCommand::Misbehave(how) => Input::Misbehave(how),
-        };
-        self.session.handle(around.clock.now(), input);
+    pub fn order(&mut self, order: Order, around: &mut Surroundings) {
+        self.session.handle(around.clock.now(), Input::Order(order));
         self.act(around);
     }
 
     /// Closes the receiving socket and begins to say farewell.
     pub fn leave(&mut self, around: &mut Surroundings) {
         self.receive = None;
-        self.command(BfdCommand::AdminDown, around);
+        self.order(Order::Disable, around);
         self.over = Some(around.clock.now() + self.session.remote_detection_time());
     }
 

@@ -27,10 +27,10 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 
 pub use self::backend::AnyLag;
-pub use self::bfd::{BfdCommand, BfdPort, BfdSpec, BfdStatus, Farewell, Reach};
+pub use self::bfd::{BfdPort, BfdSpec, BfdStatus, Farewell, Reach};
 pub use self::bond::BondLag;
 pub use self::lag::{LagPort, LagStatus};
-use crate::bfd::StateChange;
+use crate::bfd::{Order, StateChange};
 use crate::kernel::namespace::NamespaceError;
 use crate::kernel::netlink::NetlinkError;
 use crate::kernel::socket::SocketError;
@@ -146,7 +146,7 @@ enum Command {
     InspectLag(End, oneshot::Sender<LagStatus>),
     AddBfd(Box<BfdPort>),
     RemoveBfd(End, Farewell, oneshot::Sender<()>),
-    Bfd(End, BfdCommand),
+    Bfd(End, Order),
     InspectBfd(End, oneshot::Sender<BfdStatus>),
     Stop,
 }
@@ -247,9 +247,9 @@ impl Line {
             .ask(|answer| Command::RemoveBfd(end, farewell, answer))
     }
 
-    /// Gives a command to a BFD session.
-    pub fn bfd(&self, end: End, command: BfdCommand) {
-        self.asker.tell(Command::Bfd(end, command));
+    /// Orders something of a BFD session.
+    pub fn bfd(&self, end: End, order: Order) {
+        self.asker.tell(Command::Bfd(end, order));
     }
 
     /// How a BFD session is; the answer never comes when there is none.

@@ -310,11 +310,11 @@ impl Thread {
                     self.remove_bfd(&end, farewell);
                     let _ = answer.send(());
                 }
-                Command::Bfd(end, command) => {
+                Command::Bfd(end, order) => {
                     if let Some(slot) = self.bfds.get(&end).copied() {
                         let (occupant, mut around) = self.parts(slot);
                         if let Some(Occupant::Bfd(bfd)) = occupant {
-                            bfd.command(command, &mut around);
+                            bfd.order(order, &mut around);
                             let deadline = bfd.deadline();
                             self.schedule.set(slot, deadline);
                         }

@@ -1,41 +1,25 @@
 //! What a step orders of BFD sessions.
 
-use std::fmt;
-
-use crate::bfd::{Misbehaviour, Timers};
+use crate::bfd::{Misbehaviour, Order};
 use crate::source::in_words;
 
-/// What is ordered of a BFD session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BfdOrder {
-    /// Go to AdminDown (RFC 5880, section 6.8.16).
-    Disable,
-    /// Leave AdminDown.
-    Enable,
-    /// Other intervals or another multiplier.
-    Timers {
-        /// From now on.
-        timers: Timers,
-        /// With a Poll Sequence, as it must be (section 6.8.3).
-        poll: bool,
-    },
-    /// Misbehave in this way and no other; with the default behave.
-    Misbehave(Misbehaviour),
-}
-
-impl fmt::Display for BfdOrder {
-    /// In words, for example `sends nothing`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            BfdOrder::Disable => f.write_str("disabled"),
-            BfdOrder::Enable => f.write_str("enabled"),
-            BfdOrder::Timers { timers, poll } => {
-                let interval = in_words(timers.desired_min_tx.duration());
-                let without = if *poll { "" } else { ", without a Poll" };
-                write!(f, "{interval} x {}{without}", timers.detect_multiplier)
-            }
-            BfdOrder::Misbehave(how) => f.write_str(&misbehaviour(how)),
+/// What is ordered of a BFD session, in words: for example `sends nothing`.
+pub fn bfd_order(order: Order) -> String {
+    match order {
+        Order::Disable => "disabled".to_owned(),
+        Order::Enable => "enabled".to_owned(),
+        Order::Timers { change, poll } => {
+            let interval = change.desired_min_tx.map(|it| in_words(it.duration()));
+            let multiplier = change.detect_multiplier;
+            let timers = match (interval, multiplier) {
+                (Some(interval), Some(multiplier)) => format!("{interval} x {multiplier}"),
+                (Some(interval), None) => format!("interval {interval}"),
+                (None, Some(multiplier)) => format!("multiplier {multiplier}"),
+                (None, None) => "the same timers".to_owned(),
+            };
+            timers + if poll { "" } else { ", without a Poll" }
         }
+        Order::Misbehave(how) => misbehaviour(&how),
     }
 }
 

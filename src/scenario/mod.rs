@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use crate::source::Span;
 
-pub use bfd::BfdOrder;
+pub use bfd::bfd_order;
 pub use files::{Rehearsal, load, settling};
 pub use lacp::{LacpOrder, LagPart};
 pub use model::{

@@ -6,7 +6,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::{BfdOrder, LacpOrder, LagPart, Quality};
+use super::{LacpOrder, LagPart, Quality};
+use crate::bfd::Order;
 use crate::bgp::message::malformed::Malformation;
 use crate::provider::Request;
 use crate::provider::received::AsPath;
@@ -59,7 +60,7 @@ pub enum Act {
     /// Order something of BFD sessions, at the Microsoft edge.
     Bfd {
         /// What.
-        order: BfdOrder,
+        order: Order,
         /// As in [`Expect::Bfd`].
         sessions: Vec<String>,
     },

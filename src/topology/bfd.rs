@@ -10,6 +10,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::Topology;
 use crate::bfd::{Authentication, Key, Kind, Secret};
 use crate::source::{Duration as RawDuration, Located, Mistakes, in_words};
 
@@ -29,6 +30,25 @@ pub struct BfdTimers {
     pub interval: Duration,
     /// Detect multiplier.
     pub multiplier: NonZeroU8,
+}
+
+impl BfdTimers {
+    /// A sender that is so late makes the session fall by itself.
+    pub fn bears(&self) -> Duration {
+        self.interval * u32::from(self.multiplier.get().saturating_sub(1)).max(1)
+    }
+}
+
+impl Topology {
+    /// The timers that bear the least lateness, of all sessions.
+    pub fn first_bfd_to_fall(&self) -> BfdTimers {
+        let edges = self.connections.iter().map(|it| it.bfd.timers);
+        let routers = self.routers.iter().map(|it| it.bfd.timers);
+        let all = edges.chain(routers);
+        all.fold(self.profile.bfd, |first, other| {
+            std::cmp::min_by_key(first, other, BfdTimers::bears)
+        })
+    }
 }
 
 /// What a BFD session does besides what every session does.

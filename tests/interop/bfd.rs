@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use libtest_mimic::Failed;
 use peerlab::bfd::{
-    Authentication, Config, Key, Kind, Micros, Misbehaviour, Secret, Timers, Wrong,
+    Authentication, Config, Key, Kind, Micros, Misbehaviour, Order, Secret, Timers, Wrong,
 };
 use peerlab::binding::Daemon;
-use peerlab::line::{BfdCommand, End, Line};
+use peerlab::line::{End, Line};
 use peerlab::record::{BfdHeard, BfdRhythm, Fact};
 use tokio::task::LocalSet;
 
@@ -159,12 +159,12 @@ fn config(timers: Timers) -> Config {
     Config::single_hop(NonZeroU32::MIN, timers, 1)
 }
 
-fn tell(line: &Line, command: BfdCommand) {
+fn tell(line: &Line, order: Order) {
     let end = End {
         router: "edge".to_owned(),
         connection: "s0".to_owned(),
     };
-    line.bfd(end, command);
+    line.bfd(end, order);
 }
 
 impl Bed {
@@ -220,7 +220,7 @@ async fn intervals(bed: &mut Bed) -> Result<(), Failed> {
     let up = bed.seen.len();
     for millis in [300, 150, 50, 10, 150] {
         let since = bed.seen.len();
-        tell(&line, BfdCommand::SetTimers(ours(millis, 10)));
+        tell(&line, Order::timers(ours(millis, 10)));
         let wanted = Duration::from_millis(millis);
         let is = |rhythm: &BfdRhythm| {
             Duration::from(rhythm.interval) == wanted && rhythm.intervals >= 16
@@ -270,7 +270,7 @@ async fn silence(bed: &mut Bed, ipv6: bool) -> Result<(), Failed> {
         silent: true,
         ..Misbehaviour::default()
     };
-    tell(&line, BfdCommand::Misbehave(silent));
+    tell(&line, Order::Misbehave(silent));
     let expired = "control detection time expired";
     let heard = bed
         .heard_saying(expired, since, |heard| heard.diagnostic == expired)
@@ -285,17 +285,17 @@ async fn silence(bed: &mut Bed, ipv6: bool) -> Result<(), Failed> {
         return Err(format!("detected after {after:?}, due after {due:?}").into());
     }
     let since = bed.seen.len();
-    tell(&line, BfdCommand::Misbehave(Misbehaviour::default()));
+    tell(&line, Order::Misbehave(Misbehaviour::default()));
     bed.up(since).await?;
     let since = bed.seen.len();
-    tell(&line, BfdCommand::AdminDown);
+    tell(&line, Order::Disable);
     let told = "neighbor signaled session down";
     bed.heard_saying(told, since, |heard| {
         heard.state == "down" && heard.diagnostic == told
     })
     .await?;
     let since = bed.seen.len();
-    tell(&line, BfdCommand::Enable);
+    tell(&line, Order::Enable);
     bed.up(since).await
 }
 
@@ -327,12 +327,12 @@ async fn authentication(bed: &mut Bed, kind: Kind) -> Result<(), Failed> {
         wrong: Some(Wrong::Authentication),
         ..Misbehaviour::default()
     };
-    tell(&line, BfdCommand::Misbehave(wrong));
+    tell(&line, Order::Misbehave(wrong));
     let expired = "control detection time expired";
     bed.heard_saying(expired, since, |heard| heard.diagnostic == expired)
         .await?;
     let since = bed.seen.len();
-    tell(&line, BfdCommand::Misbehave(Misbehaviour::default()));
+    tell(&line, Order::Misbehave(Misbehaviour::default()));
     bed.up(since).await
 }
 

@@ -7,11 +7,11 @@ use std::process::Command;
 use std::time::Duration;
 
 use libtest_mimic::{Failed, Trial};
-use peerlab::bfd::{State, Timers};
+use peerlab::bfd::{Order, State, Timers};
 use peerlab::kernel::bpf::programs::Pattern;
 use peerlab::kernel::filter::{Direction, Fault, clear_faults, set_faults};
 use peerlab::kernel::netlink::Netlink;
-use peerlab::line::{BfdCommand, Farewell, LineEvent, Reach};
+use peerlab::line::{Farewell, LineEvent, Reach};
 use peerlab::plan::Work;
 use peerlab::record::{Entry, Fact};
 
@@ -189,7 +189,7 @@ fn timers_change() -> Result<(), Failed> {
     for millis in [300, 20, 50] {
         let timers = Timers::symmetric(Duration::from_millis(millis), THREE);
         for router in ["a", "b"] {
-            bed.line.bfd(end(router), BfdCommand::SetTimers(timers));
+            bed.line.bfd(end(router), Order::timers(timers));
         }
         for router in ["a", "b"] {
             let wanted = Some(Duration::from_millis(3 * millis));

@@ -82,6 +82,66 @@ impl Timers {
     }
 }
 
+/// Intervals and multiplier that become others; those without a value stay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TimersChange {
+    /// [`Timers::desired_min_tx`].
+    pub desired_min_tx: Option<Micros>,
+    /// [`Timers::required_min_rx`].
+    pub required_min_rx: Option<Micros>,
+    /// [`Timers::detect_multiplier`].
+    pub detect_multiplier: Option<NonZeroU8>,
+}
+
+impl TimersChange {
+    /// What becomes of those that were in use.
+    pub(super) fn of(self, timers: Timers) -> Timers {
+        Timers {
+            desired_min_tx: self.desired_min_tx.unwrap_or(timers.desired_min_tx),
+            required_min_rx: self.required_min_rx.unwrap_or(timers.required_min_rx),
+            detect_multiplier: self.detect_multiplier.unwrap_or(timers.detect_multiplier),
+        }
+    }
+}
+
+impl From<Timers> for TimersChange {
+    fn from(timers: Timers) -> TimersChange {
+        TimersChange {
+            desired_min_tx: Some(timers.desired_min_tx),
+            required_min_rx: Some(timers.required_min_rx),
+            detect_multiplier: Some(timers.detect_multiplier),
+        }
+    }
+}
+
+/// What our end of a session is ordered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// Go to AdminDown (section 6.8.16).
+    Disable,
+    /// Leave AdminDown.
+    Enable,
+    /// Other intervals or another multiplier.
+    Timers {
+        /// From now on.
+        change: TimersChange,
+        /// Whether a Poll Sequence tells the remote, as it must (section 6.8.3); without, the new values are in use at once.
+        poll: bool,
+    },
+    /// Misbehave in this way and no other; with the default behave.
+    Misbehave(Misbehaviour),
+}
+
+impl Order {
+    /// All timers change, and a Poll Sequence tells the remote.
+    pub fn timers(timers: Timers) -> Order {
+        Order::Timers {
+            change: timers.into(),
+            poll: true,
+        }
+    }
+}
+
 /// What happens to a session.
 #[derive(Debug, Clone, Copy)]
 pub enum Input<'a> {
@@ -104,16 +164,8 @@ pub enum Input<'a> {
     /// The interface can carry packets again. What was sent before went nowhere, so the slow interval
     /// of section 6.8.3 begins anew, with a packet at its beginning.
     PathUp,
-    /// The administrator disables the session.
-    AdminDown,
-    /// The administrator enables the session.
-    Enable,
-    /// The administrator changes intervals or multiplier.
-    SetTimers(Timers),
-    /// The same, but no Poll Sequence tells the remote (against section 6.8.3): the new values are in use at once.
-    SetTimersUnasked(Timers),
-    /// From now on our end misbehaves in this way, and in no other.
-    Misbehave(Misbehaviour),
+    /// From now on.
+    Order(Order),
 }
 
 /// What a session wants done or known.

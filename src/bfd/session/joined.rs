@@ -95,7 +95,7 @@ impl Pair {
     }
 
     fn set(&mut self, end: usize, timers: Timers) {
-        self.ends[end].handle(self.now, Input::SetTimers(timers));
+        self.ends[end].handle(self.now, Input::Order(Order::timers(timers)));
         self.collect();
     }
 

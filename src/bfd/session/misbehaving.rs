@@ -29,7 +29,7 @@ fn up_with(kind: Option<Kind>) -> Pair {
 
 fn misbehave(pair: &mut Pair, how: Misbehaviour) {
     let now = pair.now;
-    pair.ends[0].handle(now, Input::Misbehave(how));
+    pair.ends[0].handle(now, Input::Order(Order::Misbehave(how)));
     pair.collect();
 }
 
@@ -188,7 +188,11 @@ fn timers_that_change_without_a_poll() {
     for (tx, rx) in [(300, 300), (20, 20), (300, 50), (50, 300)] {
         let mut pair = up();
         let now = pair.now;
-        pair.ends[0].handle(now, Input::SetTimersUnasked(timers(tx, rx, 3)));
+        let order = Order::Timers {
+            change: timers(tx, rx, 3).into(),
+            poll: false,
+        };
+        pair.ends[0].handle(now, Input::Order(order));
         pair.collect();
         pair.run(At::from_millis(6000));
         assert_eq!((pair.states(), pair.losses()), (UP, 0), "{tx} {rx}");

@@ -23,7 +23,7 @@ fn poll_is_answered_at_once_without_disturbing_the_period() {
 #[test]
 fn a_longer_transmit_interval_waits_for_final() {
     let mut session = up();
-    session.handle(ms(1), Input::SetTimers(timers(300, 50, 3)));
+    session.handle(ms(1), Input::Order(Order::timers(timers(300, 50, 3))));
     // No packet besides the periodic ones (section 6.5), which go on as before.
     assert_eq!(session.sent(), []);
     assert_eq!(session.transmit_interval(), Duration::from_millis(50));
@@ -53,7 +53,7 @@ fn a_shorter_receive_interval_waits_for_final() {
         ..config()
     });
     assert_eq!(session.detection_time(), Some(Duration::from_millis(900)));
-    session.handle(ms(1), Input::SetTimers(timers(50, 50, 3)));
+    session.handle(ms(1), Input::Order(Order::timers(timers(50, 50, 3))));
     session.timer(ms(50));
     assert_eq!(session.sent()[0].required_min_rx, millis(50));
     session.hear(ms(51), theirs(State::Up));
@@ -74,7 +74,7 @@ fn the_other_two_directions_take_effect_at_once() {
         timers: timers(300, 50, 3),
         ..config()
     });
-    session.handle(ms(1), Input::SetTimers(timers(60, 100, 4)));
+    session.handle(ms(1), Input::Order(Order::timers(timers(60, 100, 4))));
     assert_eq!(session.transmit_interval(), Duration::from_millis(60));
     assert_eq!(session.detection_time(), Some(Duration::from_millis(300)));
     session.timer(ms(60));
@@ -86,10 +86,10 @@ fn the_other_two_directions_take_effect_at_once() {
 #[test]
 fn changes_during_a_poll_sequence_wait_for_its_end() {
     let mut session = up();
-    session.handle(ms(1), Input::SetTimers(timers(300, 50, 3)));
+    session.handle(ms(1), Input::Order(Order::timers(timers(300, 50, 3))));
     session.timer(ms(50));
     session.sent();
-    session.handle(ms(51), Input::SetTimers(timers(400, 50, 3)));
+    session.handle(ms(51), Input::Order(Order::timers(timers(400, 50, 3))));
     session.timer(ms(100));
     assert_eq!(session.sent()[0].desired_min_tx, millis(300));
     let answer = Packet {
@@ -134,7 +134,7 @@ fn demand_of_the_remote_silences_only_while_both_are_up() {
     // It still detects: the remote goes on sending.
     assert_eq!(session.deadline(), Some(ms(151)));
     // A Poll Sequence is sent all the same, and is its own end.
-    session.handle(ms(100), Input::SetTimers(timers(60, 50, 3)));
+    session.handle(ms(100), Input::Order(Order::timers(timers(60, 50, 3))));
     session.timer(ms(100));
     assert!(session.sent()[0].poll);
     assert!(session.next_transmission().is_some());
@@ -166,6 +166,6 @@ fn a_remote_that_wants_no_packets_gets_answers_and_news_only() {
         },
     );
     assert!(session.sent()[0].final_);
-    session.handle(ms(3), Input::AdminDown);
+    session.handle(ms(3), Input::Order(Order::Disable));
     assert_eq!(session.sent()[0].state, State::AdminDown);
 }

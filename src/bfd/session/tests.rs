@@ -340,9 +340,9 @@ fn an_end_that_disables_the_session_is_told_apart_from_a_failure() {
     assert!(matches!(back[..], [Output::Disabled(false), Output::State(c)] if c.to == State::Init));
     // We do.
     let mut session = up();
-    session.handle(ms(1), Input::AdminDown);
+    session.handle(ms(1), Input::Order(Order::Disable));
     assert!(downs(&heard(&mut session)));
-    session.handle(ms(2), Input::Enable);
+    session.handle(ms(2), Input::Order(Order::Enable));
     assert!(matches!(
         heard(&mut session)[..],
         [Output::Disabled(false), Output::State(_)]
@@ -356,7 +356,7 @@ fn an_end_that_disables_the_session_is_told_apart_from_a_failure() {
 #[test]
 fn admin_down_is_told_kept_and_left() {
     let mut session = up();
-    session.handle(ms(1), Input::AdminDown);
+    session.handle(ms(1), Input::Order(Order::Disable));
     let (sent, changes) = session.outputs();
     assert_eq!(
         (sent[0].state, sent[0].diagnostic),
@@ -377,7 +377,7 @@ fn admin_down_is_told_kept_and_left() {
     session.timer(ms(5000));
     let (sent, changes) = session.outputs();
     assert_eq!((sent.len(), changes.len()), (1, 0));
-    session.handle(ms(5001), Input::Enable);
+    session.handle(ms(5001), Input::Order(Order::Enable));
     let (sent, changes) = session.outputs();
     assert_eq!((sent[0].state, changes[0].to), (State::Down, State::Down));
 }

@@ -254,7 +254,7 @@ impl Ending<'_> {
         };
         let facts = playing.entries.iter().map(|(_, entry)| entry);
         let late = lateness(facts, window);
-        let bfd = playing.topology.profile.bfd;
+        let bfd = playing.topology.first_bfd_to_fall();
         let finished = self.stopped.is_none();
         let judged = traffic::judge(
             expect,
@@ -307,7 +307,9 @@ impl Ending<'_> {
             let left_out = || belief::doubt_of_routes(what, &self.playing.left_out, topology);
             unknown.flatten().or_else(left_out)
         });
-        if let Some(doubt) = unknown.or_else(|| belief::doubt(claim, &late, topology.profile.bfd)) {
+        if let Some(doubt) =
+            unknown.or_else(|| belief::doubt(claim, &late, topology.first_bfd_to_fall()))
+        {
             finding.verdict = Verdict::Inconclusive;
             finding.observed = format!("{}, but {doubt}", finding.observed);
         }

@@ -3,10 +3,10 @@
 use std::num::NonZeroU8;
 use std::time::Duration;
 
-use crate::bfd::{Micros, Misbehaviour, Timers, Wrong};
+use crate::bfd::{Micros, Misbehaviour, Order, TimersChange, Wrong};
+use crate::scenario::Act;
 use crate::scenario::raw::{RawBfdStep, RawOrder};
 use crate::scenario::stage::Stage;
-use crate::scenario::{Act, BfdOrder};
 use crate::source::{Duration as RawDuration, Located, Mistakes, in_words};
 
 pub(super) fn order(
@@ -39,15 +39,15 @@ pub(super) fn order(
     }
     let good = Misbehaviour::default();
     let order = match raw.order.map(|order| order.value) {
-        Some(RawOrder::Silence) => BfdOrder::Misbehave(Misbehaviour {
+        Some(RawOrder::Silence) => Order::Misbehave(Misbehaviour {
             silent: true,
             ..good
         }),
-        Some(RawOrder::Behave) => BfdOrder::Misbehave(good),
-        Some(RawOrder::Disable) => BfdOrder::Disable,
-        Some(RawOrder::Enable) => BfdOrder::Enable,
-        None if timers => self::timers(raw, stage, mistakes)?,
-        None => BfdOrder::Misbehave(misbehaviour(raw, mistakes)?),
+        Some(RawOrder::Behave) => Order::Misbehave(good),
+        Some(RawOrder::Disable) => Order::Disable,
+        Some(RawOrder::Enable) => Order::Enable,
+        None if timers => self::timers(raw, mistakes)?,
+        None => Order::Misbehave(misbehaviour(raw, mistakes)?),
     };
     Some(Act::Bfd {
         order,
@@ -55,11 +55,15 @@ pub(super) fn order(
     })
 }
 
-fn timers(raw: &RawBfdStep, stage: &Stage<'_>, mistakes: &mut Mistakes) -> Option<BfdOrder> {
-    let now = stage.topology.profile.bfd;
+/// What is not given stays as it is.
+fn timers(raw: &RawBfdStep, mistakes: &mut Mistakes) -> Option<Order> {
     let interval = match raw.interval {
-        Some(given) => bounded(given, Duration::from_millis(1), mistakes)?,
-        None => now.interval,
+        Some(given) => Some(Micros::from(bounded(
+            given,
+            Duration::from_millis(1),
+            mistakes,
+        )?)),
+        None => None,
     };
     let multiplier = match raw.multiplier {
         Some(given) => {
@@ -70,12 +74,16 @@ fn timers(raw: &RawBfdStep, stage: &Stage<'_>, mistakes: &mut Mistakes) -> Optio
                 mistakes
                     .push(diagnostic.help("to send one, write `wrong = \"detect-multiplier\"`"));
             }
-            multiplier?
+            Some(multiplier?)
         }
-        None => now.multiplier,
+        None => None,
     };
-    Some(BfdOrder::Timers {
-        timers: Timers::symmetric(interval, multiplier),
+    Some(Order::Timers {
+        change: TimersChange {
+            desired_min_tx: interval,
+            required_min_rx: interval,
+            detect_multiplier: multiplier,
+        },
         poll: raw.poll.is_none_or(|poll| poll.value),
     })
 }
