@@ -34,7 +34,7 @@ fn main() -> Outcome<()> {
     if let Ok(role) = std::env::var(ROLE) {
         return play(&role);
     }
-    let (mut runs, mut routes) = (3, 1_000_000);
+    let (mut runs, mut routes) = (5, 1_000_000);
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let mut number = || -> Outcome<usize> { Ok(arguments.next().ok_or("no number")?.parse()?) };
@@ -47,14 +47,14 @@ fn main() -> Outcome<()> {
         }
     }
     let name = |what: &str| format!("table/{routes}/{what}");
-    let series =
-        |kind: &str| -> Outcome<Vec<Received>> { (0..runs).map(|_| child(kind, routes)).collect() };
-    let ours = series("receive-ours")?;
-    let theirs = if bird::installed() {
-        series("receive-bird")?
-    } else {
-        Vec::new()
-    };
+    let (mut ours, mut theirs): (Vec<Received>, Vec<Received>) = Default::default();
+    for _ in 0..runs {
+        // In turns: whatever else the machine does is with both.
+        ours.push(child("receive-ours", routes)?);
+        if bird::installed() {
+            theirs.push(child("receive-bird", routes)?);
+        }
+    }
     for (what, unit, value) in [
         ("receive-cpu", "s", (|r| r.cpu) as fn(&Received) -> f64),
         ("receive-memory", "MiB", |r| r.memory),
