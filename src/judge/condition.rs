@@ -4,6 +4,7 @@ use super::bfd;
 use super::lacp;
 use super::microsoft;
 use super::state::State;
+use super::wiring;
 use super::words;
 use std::net::IpAddr;
 
@@ -47,12 +48,19 @@ pub fn holds(what: &Expect, state: &State, topology: &Topology) -> bool {
                 (received > limit) == *exceeded && count.is_none_or(|count| count == received)
             })
         }),
-        Expect::Lag { connections, up } => each(topology, connections, |c, _| {
-            state.lag_up(&c.edge, &c.name) == *up
-        }),
+        Expect::Lag {
+            connections,
+            up,
+            distinct_systems,
+        } => {
+            each(topology, connections, |c, _| {
+                state.lag_up(&c.edge, &c.name) == *up
+                    && (!distinct_systems || lacp::is_heard(state, c))
+            }) && lacp::not_distinct(what, state, topology).is_none()
+        }
         Expect::Member { connection, .. } => {
             each(topology, std::slice::from_ref(connection), |c, _| {
-                lacp::holds(what, state, c)
+                lacp::holds(what, state, topology, c)
             })
         }
         Expect::Bfd { sessions, .. } => each(topology, sessions, |c, name| {
@@ -197,9 +205,12 @@ pub fn instead(what: &Expect, state: &State, topology: &Topology) -> String {
     if let Some(instead) = microsoft::instead(what, state, topology) {
         return instead;
     }
+    if let Some(instead) = lacp::not_distinct(what, state, topology) {
+        return instead.to_string();
+    }
     let wrong: Vec<String> = concerned(what, topology)
         .filter(|(_, name)| !holds(&narrowed(what, name), state, topology))
-        .map(|(c, name)| connection_words(what, state, c, name))
+        .map(|(c, name)| connection_words(what, state, topology, c, name))
         .collect();
     words::list(&wrong)
 }
@@ -221,6 +232,9 @@ pub fn help(what: &Expect, state: &State, topology: &Topology) -> Option<String>
     if !wants_up {
         return None;
     }
+    if let Some(fault) = lacp::not_distinct(what, state, topology) {
+        return Some(fault.remedy());
+    }
     concerned(what, topology)
         .filter(|(_, name)| !holds(&narrowed(what, name), state, topology))
         .find_map(|(c, name)| match state.broken(&c.name) {
@@ -229,6 +243,10 @@ pub fn help(what: &Expect, state: &State, topology: &Topology) -> Option<String>
                 "the scenario broke {} and has not repaired it",
                 c.name
             )),
+            false if matches!(what, Expect::Lag { .. } | Expect::Member { .. }) => {
+                lacp::remedy(what, state, topology, c)
+                    .or_else(|| remedy(state, topology, c, of_session(name).1))
+            }
             false => remedy(state, topology, c, of_session(name).1),
         })
 }
@@ -257,6 +275,10 @@ pub fn remedy(
             "{} has no light: look at the cable or at the port of {router}",
             words::list(&dark)
         ));
+    }
+    let faults = wiring::faults(state, topology);
+    if let Some(fault) = faults.iter().find(|fault| fault.keeps_out(name, None)) {
+        return Some(format!("{fault}: {}", fault.remedy()));
     }
     if !state.lag_up(&c.edge, name) {
         let silent = (1..).take(c.members.len()).all(|member| {
@@ -422,7 +444,13 @@ fn routes(state: &State, c: &Connection, session: &str, direction: RouteDirectio
 }
 
 /// How a connection is, in respect of what is expected.
-fn connection_words(what: &Expect, state: &State, c: &Connection, name: &str) -> String {
+fn connection_words(
+    what: &Expect,
+    state: &State,
+    topology: &Topology,
+    c: &Connection,
+    name: &str,
+) -> String {
     match what {
         Expect::Session { at, .. } => session_words(state, at.as_ref().unwrap_or(&c.edge), name),
         Expect::MaximumPrefixes { at, .. } => {
@@ -434,11 +462,7 @@ fn connection_words(what: &Expect, state: &State, c: &Connection, name: &str) ->
                 }
             }
         }
-        Expect::Lag { .. } => {
-            let up = state.lag_up(&c.edge, &c.name);
-            format!("lag {} is {}", c.name, words::up_down(up))
-        }
-        Expect::Member { .. } => lacp::instead(what, state, c),
+        Expect::Lag { .. } | Expect::Member { .. } => lacp::instead(what, state, topology, c),
         Expect::Bfd { .. } => bfd::instead(what, state, c, name),
         Expect::Route {
             prefix: Some(prefix),

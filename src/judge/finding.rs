@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::measure::{BfdPartner, Convergence, Lateness, Traffic};
+use crate::measure::{BfdPartner, Convergence, LacpPartner, Lateness, Traffic};
 use crate::record::{Entry, Failure, Nanos};
 use crate::scenario::PrefixObject;
 use crate::source::Span;
@@ -99,6 +99,12 @@ pub struct Findings {
     /// What was seen of the other ends of BFD sessions.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub bfd: Vec<BfdPartner>,
+    /// What was seen of the other ends of members.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lacp: Vec<LacpPartner>,
+    /// Cables that lead elsewhere, and connections that end together, with the remedy.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub wiring: Vec<String>,
     /// What each direction of probe traffic went through in each step.
     pub traffic: Vec<Carried>,
     /// What became of registered and Peering Service prefixes.

@@ -3,19 +3,20 @@
 use std::time::Duration;
 
 use super::state::{MemberView, State};
-use super::words;
+use super::{wiring, words};
 use crate::record::{LacpHeard, LacpRhythm};
 use crate::scenario::Expect;
-use crate::topology::Connection;
+use crate::topology::{Connection, Topology};
 
 /// Whether the member is as it is wanted.
-pub(super) fn holds(what: &Expect, state: &State, c: &Connection) -> bool {
+pub(super) fn holds(what: &Expect, state: &State, topology: &Topology, c: &Connection) -> bool {
     let Expect::Member {
         member,
         up,
         partner,
         sends_every,
         answers_marker,
+        reason,
         ..
     } = what
     else {
@@ -28,6 +29,70 @@ pub(super) fn holds(what: &Expect, state: &State, c: &Connection) -> bool {
             rhythm.is_some_and(|rhythm| keeps(&rhythm, every))
         })
         && (!answers_marker || view.is_some_and(|view| view.answered))
+        && reason.as_ref().is_none_or(|reason| {
+            let wrong = cable(c, Some(*member), state, topology);
+            wrong.is_some_and(|wrong| wrong.to_string().contains(reason.as_str()))
+        })
+}
+
+/// What is wrong with the cable of this member, or of some member.
+fn cable(
+    c: &Connection,
+    member: Option<u8>,
+    state: &State,
+    topology: &Topology,
+) -> Option<wiring::Fault> {
+    let faults = wiring::faults(state, topology).into_iter();
+    let mut own = faults.filter(|fault| fault.keeps_out(&c.name, member));
+    own.next()
+}
+
+/// Two of the connections of an expectation that shall lead to distinct systems of the peer, and do not.
+pub(super) fn not_distinct(
+    what: &Expect,
+    state: &State,
+    topology: &Topology,
+) -> Option<wiring::Fault> {
+    let Expect::Lag {
+        connections,
+        distinct_systems: true,
+        ..
+    } = what
+    else {
+        return None;
+    };
+    let faults = wiring::faults(state, topology).into_iter();
+    let mut own = faults.filter(wiring::Fault::is_one_system);
+    own.find(|fault| {
+        fault
+            .connections
+            .iter()
+            .all(|name| connections.contains(name))
+    })
+}
+
+/// Whether a partner is heard on some member.
+pub(super) fn is_heard(state: &State, c: &Connection) -> bool {
+    let mut members = (1..).take(c.members.len());
+    members.any(|member| {
+        let view = state.member(&c.edge, &c.name, member);
+        view.is_some_and(|view| view.heard.is_some())
+    })
+}
+
+/// What to do about the cable of a member or a LAG that does not come up.
+pub(super) fn remedy(
+    what: &Expect,
+    state: &State,
+    topology: &Topology,
+    c: &Connection,
+) -> Option<String> {
+    let wrong = match what {
+        Expect::Member { member, .. } => cable(c, Some(*member), state, topology),
+        Expect::Lag { .. } => cable(c, None, state, topology),
+        _ => None,
+    };
+    wrong.map(|wrong| wrong.remedy())
 }
 
 /// Whether the edge's end collects and distributes, or its partner says so.
@@ -50,7 +115,32 @@ fn keeps(rhythm: &LacpRhythm, every: Duration) -> bool {
 }
 
 /// How the member is instead.
-pub(super) fn instead(what: &Expect, state: &State, c: &Connection) -> String {
+pub(super) fn instead(what: &Expect, state: &State, topology: &Topology, c: &Connection) -> String {
+    let member = match what {
+        Expect::Member { member, .. } => Some(*member),
+        _ => None,
+    };
+    let is = match what {
+        Expect::Lag { .. } => {
+            let up = state.lag_up(&c.edge, &c.name);
+            match is_heard(state, c) {
+                true => format!("lag {} is {}", c.name, words::up_down(up)),
+                false => format!(
+                    "lag {} is {}, and its partner unheard",
+                    c.name,
+                    words::up_down(up)
+                ),
+            }
+        }
+        _ => member_instead(what, state, c),
+    };
+    match cable(c, member, state, topology) {
+        Some(wrong) => format!("{is}: {wrong}"),
+        None => is,
+    }
+}
+
+fn member_instead(what: &Expect, state: &State, c: &Connection) -> String {
     let Expect::Member {
         member,
         up,

@@ -44,6 +44,7 @@ mod sieve;
 pub mod state;
 mod step;
 pub mod traffic;
+pub mod wiring;
 pub mod words;
 
 #[cfg(test)]
@@ -86,6 +87,8 @@ pub struct Judge<'a> {
     slim: Vec<Entry>,
     sieve: Sieve,
     traffic: Vec<Carried>,
+    /// What was wrong with cables at the end of some step.
+    wiring: Vec<String>,
 }
 
 /// Why nothing further can be tried.
@@ -125,6 +128,7 @@ impl<'a> Judge<'a> {
             slim: Vec::new(),
             sieve: Sieve::default(),
             traffic: Vec::new(),
+            wiring: Vec::new(),
         }
     }
 
@@ -249,6 +253,8 @@ impl<'a> Judge<'a> {
             findings: self.findings,
             convergence: measure::convergence(&self.slim, self.topology),
             bfd: measure::bfd_partners(&self.slim),
+            lacp: measure::lacp_partners(&self.slim),
+            wiring: self.wiring,
             traffic: self.traffic,
             prefixes: microsoft::ended(&self.state, self.scenario),
             phases: phases(&self.slim),
@@ -283,6 +289,12 @@ impl<'a> Judge<'a> {
             return;
         };
         self.next_step = playing.step + 1;
+        for fault in wiring::faults(&self.state, self.topology) {
+            let text = format!("{fault}; {}", fault.remedy());
+            if !self.wiring.contains(&text) {
+                self.wiring.push(text);
+            }
+        }
         self.traffic.extend(playing.carried(&self.state, self.now));
         let stopped = self.hopeless.as_mut().map(|hopeless| step::Stopped {
             why: hopeless.why.clone(),

@@ -160,7 +160,17 @@ fn expect(what: &Expect) -> String {
             let at = at.unwrap_or_default();
             format!("{what}{count} told on {}{at}", list(sessions))
         }
-        Expect::Lag { connections, up } => format!("lag {} {}", list(connections), up_down(*up)),
+        Expect::Lag {
+            connections,
+            up,
+            distinct_systems,
+        } => {
+            let distinct = match distinct_systems {
+                true => ", to systems of their own",
+                false => "",
+            };
+            format!("lag {} {}{distinct}", list(connections), up_down(*up))
+        }
         Expect::Member {
             connection,
             member,
@@ -168,6 +178,7 @@ fn expect(what: &Expect) -> String {
             partner,
             sends_every,
             answers_marker,
+            reason,
         } => {
             let mut words = format!("member {connection}/{member} {}", up_down(*up));
             if *partner {
@@ -178,6 +189,9 @@ fn expect(what: &Expect) -> String {
             }
             if *answers_marker {
                 words.push_str(", a marker answered");
+            }
+            if let Some(reason) = reason {
+                words.push_str(&format!(" ({reason})"));
             }
             words
         }

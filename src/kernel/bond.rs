@@ -116,6 +116,8 @@ pub fn is_lacking(error: &NetlinkError) -> bool {
 pub struct BondStatus {
     /// It has carrier.
     pub carrier: bool,
+    /// Actor_Key of the active aggregator.
+    pub key: Option<u16>,
     /// System and key of the partner of the active aggregator.
     pub partner: Option<([u8; 6], u16)>,
     /// Its ports, in the order asked for; `None` for one that is none.
@@ -150,6 +152,12 @@ pub fn status(netlink: &mut Netlink, bond: u32, ports: &[u32]) -> Result<BondSta
     });
     Ok(BondStatus {
         carrier: has_light(&own),
+        key: active.and_then(|info| {
+            info.iter().find_map(|part| match part {
+                BondAdInfo::ActorKey(key) => Some(*key),
+                _ => None,
+            })
+        }),
         partner: active.and_then(|info| partner(info)),
         ports: ports
             .iter()

@@ -14,6 +14,12 @@ impl Lab {
             .iter()
             .filter_map(|part| Some((self.layout.connection(&part.connection)?, part.member)))
             .collect();
+        if let Some(part) = on.iter().find(|part| self.bonds.contains(&part.connection)) {
+            let connection = &part.connection;
+            return Acted::Impossible(format!(
+                "the LAG of `{connection}` is a bond of the kernel's, which cannot be told: give it `backend = \"ours\"`"
+            ));
+        }
         let how = match order {
             LacpOrder::Misbehave(how) => Some(*how),
             LacpOrder::MoveTo { connection, member } => {

@@ -1,5 +1,6 @@
 //! LACP on both ends of every connection, BFD for each of its BGP sessions on the ends that are ours.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 
@@ -22,7 +23,8 @@ const MULTIHOP_DISCRIMINATORS: u32 = 0x8000_0000;
 /// The default of IEEE 802.1AX for system and port priority.
 const PRIORITY: u16 = 0x8000;
 
-/// Starts the LAGs of both sides, and BFD at Microsoft's and at simulated routers.
+/// Starts the LAGs of both sides, and BFD at Microsoft's and at simulated routers; returns the connections whose LAG at the
+/// edge is a bond of the kernel's.
 pub fn start(
     topology: &Topology,
     layout: &Layout,
@@ -30,7 +32,8 @@ pub fn start(
     binding: &Binding,
     without_bfd: &[String],
     line: &Line,
-) -> Result<(), LabError> {
+) -> Result<BTreeSet<String>, LabError> {
+    let mut bonds = BTreeSet::new();
     for (number, connection) in layout.connections.iter().enumerate() {
         let simulated = *binding.device(&connection.peer.router) == Device::Simulated;
         for session in bfd_sessions(connection) {
@@ -51,7 +54,10 @@ pub fn start(
             }
         }
         for side in [Side::Microsoft, Side::Peer] {
-            add_lag(topology, network, (number, connection), side, line)?;
+            let is_bond = add_lag(topology, network, (number, connection), side, line)?;
+            if is_bond && side == Side::Microsoft {
+                bonds.insert(connection.name.clone());
+            }
         }
     }
     let simulated = |router: &str| *binding.device(router) == Device::Simulated;
@@ -59,7 +65,7 @@ pub fn start(
         let place = namespace(network, &spec.end.router)?;
         line.add_bfd(BfdPort::open(place, spec)?);
     }
-    Ok(())
+    Ok(bonds)
 }
 
 /// Both ends of the BFD sessions that guard iBGP inside the two networks (RFC 5883), named as the BGP sessions are.
@@ -214,14 +220,14 @@ fn bfd_settings(topology: &Topology, place: usize, side: Side) -> BfdSettings {
     settings.unwrap_or_else(|| topology.profile.bfd_settings())
 }
 
-/// Starts the LAG of one side of the connection that has this place among the connections.
+/// Starts the LAG of one side of the connection that has this place among the connections; says whether it is a bond.
 fn add_lag(
     topology: &Topology,
     network: &Network,
     (number, connection): (usize, &ConnectionLayout),
     side: Side,
     line: &Line,
-) -> Result<(), LabError> {
+) -> Result<bool, LabError> {
     let backends = topology.connections.get(number).map(|c| c.backends);
     let backends = backends.unwrap_or_default();
     let backend = match side {
@@ -244,14 +250,20 @@ fn add_lag(
     let ours = |name| LagPort::open(place, name, &config, hidden, &links);
     match backend {
         LagBackend::Ours => line.add_lag(ours(name)?),
-        LagBackend::Kernel => line.add_lag(bond(name)?),
+        LagBackend::Kernel => {
+            line.add_lag(bond(name)?);
+            return Ok(true);
+        }
         LagBackend::Auto => match bond(name.clone()) {
-            Ok(bond) => line.add_lag(bond),
+            Ok(bond) => {
+                line.add_lag(bond);
+                return Ok(true);
+            }
             Err(LineError::NoBonding { .. }) => line.add_lag(ours(name)?),
             Err(error) => return Err(error.into()),
         },
     }
-    Ok(())
+    Ok(false)
 }
 
 fn bfd(

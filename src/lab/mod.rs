@@ -78,6 +78,8 @@ pub struct Lab {
     peer_asn: u32,
     network: Network,
     line: Line,
+    /// Connections whose LAG at the edge is a bond of the kernel's.
+    bonds: BTreeSet<String>,
     control_plane: ControlPlane,
     cables: Cables,
     /// Simulated routers by name, `wan`, `core` and `internet` among them.
@@ -191,7 +193,7 @@ impl Lab {
         }
         control_plane.follow_line(events, routers.clone());
         control_plane.follow_carriers(carriers, routers.clone());
-        line_cards::start(
+        let bonds = line_cards::start(
             topology,
             &layout,
             &network,
@@ -202,6 +204,7 @@ impl Lab {
         let devices = start_devices(binding, &network, recorder)?;
         let probe = traffic::start(&layout, &network, recorder)?;
         let mut lab = Lab {
+            bonds,
             cables,
             microsoft_routes: MicrosoftRoutes::new(layout.clone()),
             layout,

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::pdu::{Lacpdu, PortInfo};
+use super::pdu::{Lacpdu, PortInfo, State};
 use crate::time::At;
 
 /// A timer may be off by so much (IEEE 802.1AX-2014, 6.4.4: implementation tolerance of timers).
@@ -19,6 +19,9 @@ pub struct Heard {
     pub actor: PortInfo,
     /// It means us: what it says of its partner is what we said.
     pub means_us: bool,
+    /// It distributes, and what it has heard of us is that we do not collect: frames may be lost. Coupled control (6.4.15)
+    /// does so.
+    pub early: bool,
 }
 
 /// The rhythm of the other end's LACPDUs while neither end has anything new to say.
@@ -63,6 +66,8 @@ impl Observer {
         let heard = Heard {
             actor: pdu.actor,
             means_us: pdu.partner.same_port(actor),
+            early: pdu.actor.state.has(State::DISTRIBUTING)
+                && !pdu.partner.state.has(State::COLLECTING),
         };
         if self.said != Some(heard) {
             self.said = Some(heard);
@@ -155,7 +160,6 @@ impl Observer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lacp::State;
 
     fn pdu(state: State) -> Lacpdu {
         Lacpdu {

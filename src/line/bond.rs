@@ -10,20 +10,19 @@
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
-use super::lag::{LagStatus, member};
+use super::lag::{LagStatus, fail, heard_fact, member, set_carrier};
 use super::thread::{Source, Surroundings};
-use super::{End, LineError, LineEvent};
+use super::{End, LineError};
 use crate::kernel::bond::{self, Bond, BondPort, BondStatus};
 use crate::kernel::carrier::CarrierEvents;
 use crate::kernel::filter::{DataPath, queue_clsact};
-use crate::kernel::link;
 use crate::kernel::namespace::Namespace;
 use crate::kernel::netlink::{Netlink, NetlinkError};
 use crate::lacp::{
-    Admin, Counters, LagConfig, MuxState, Obstacle, PortInfo, PortStatus, ReceiveState, Selected,
-    State,
+    Admin, Counters, Heard, LagConfig, MuxState, Obstacle, PortInfo, PortStatus, ReceiveState,
+    Selected, State,
 };
-use crate::record::Fact;
+use crate::record::{Fact, LacpHeard, LacpSeen};
 use crate::time::At;
 
 /// The kernel's state machines run every 100 ms, and say little of what they did: they are asked as often.
@@ -113,6 +112,8 @@ pub(super) struct BondLine {
     distributing: u8,
     /// What the last fact about each port said.
     told: Vec<Option<Fact>>,
+    /// What its partner was last told to say.
+    said: Vec<Option<LacpHeard>>,
     next: At,
 }
 
@@ -128,6 +129,7 @@ impl BondLine {
             up: false,
             distributing: 0,
             told: vec![None; ports],
+            said: vec![None; ports],
             next: around.clock.now(),
         };
         line.look(around);
@@ -185,7 +187,8 @@ impl BondLine {
             PortInfo {
                 system_priority: bond.system_priority,
                 system: bond.system,
-                key: bond.key << 6,
+                // With speed and duplex, as it is sent.
+                key: self.status.key.unwrap_or(bond.key << 6),
                 state: State(port.map_or(0, |port| port.actor)),
                 ..PortInfo::default()
             }
@@ -199,7 +202,8 @@ impl BondLine {
                 .collect(),
             actors: ports.clone().map(actor).collect(),
             // Gap: the kernel counts LACPDUs for root alone, in debugfs.
-            counters: ports.map(|_| Counters::default()).collect(),
+            counters: ports.clone().map(|_| Counters::default()).collect(),
+            rhythms: ports.map(|_| None).collect(),
             unsent: 0,
         }
     }
@@ -244,6 +248,24 @@ impl BondLine {
                 self.told[index] = Some(fact.clone());
                 around.recorder.now(fact);
             }
+            let says = status.partner.map(|actor| {
+                heard_fact(&Heard {
+                    actor,
+                    means_us: true,
+                    early: false,
+                })
+            });
+            if self.said[index] != says {
+                self.said[index].clone_from(&says);
+                if let Some(heard) = says {
+                    around.recorder.now(Fact::LacpPartner {
+                        router: self.lag.end.router.clone(),
+                        connection: self.lag.end.connection.clone(),
+                        member: index as u8 + 1,
+                        seen: LacpSeen::Says(heard),
+                    });
+                }
+            }
         }
     }
 
@@ -255,32 +277,11 @@ impl BondLine {
             netlink,
             ..
         } = &mut self.lag;
-        let place = format!("the line card of {}", end.router);
-        let name = format!("{}.0", end.connection);
-        link::set_up(netlink, &place, &name, *hidden, up);
-        if let Err(error) = netlink.commit() {
-            self.fail(&error, around);
-        }
-        let end = self.lag.end.clone();
-        let at = around.clock.now();
-        let fact = Fact::Lag {
-            router: end.router.clone(),
-            connection: end.connection.clone(),
-            up,
-            distributing,
-        };
-        around.recorder.at(at, fact);
-        around.tell(LineEvent::Lag {
-            end,
-            up,
-            distributing,
-            at,
-        });
+        set_carrier(end, *hidden, netlink, (up, distributing), around);
     }
 
     fn fail(&self, error: &NetlinkError, around: &mut Surroundings) {
-        let text = format!("LAG {}: {error}", self.lag.end);
-        around.recorder.now(Fact::Errored { text });
+        fail(&self.lag.end, error, around);
     }
 }
 

@@ -91,6 +91,8 @@ pub struct LagStatus {
     pub actors: Vec<PortInfo>,
     /// Frames of each.
     pub counters: Vec<Counters>,
+    /// How the partner of each has kept time; none of a bond's ports, which do not tell.
+    pub rhythms: Vec<Option<Rhythm>>,
     /// Frames the kernel did not take, for example while a member was down.
     pub unsent: u64,
 }
@@ -213,6 +215,7 @@ impl LagLine {
             counters: (0..lag.port_count())
                 .filter_map(|n| lag.counters(n).copied())
                 .collect(),
+            rhythms: (0..lag.port_count()).map(|n| lag.rhythm(n)).collect(),
             unsent: self.unsent,
         }
     }
@@ -334,34 +337,7 @@ impl LagLine {
             netlink,
             ..
         } = &mut self.port;
-        let name = format!("{}.0", end.connection);
-        link::set_up(
-            netlink,
-            &format!("the line card of {}", end.router),
-            &name,
-            *hidden,
-            up,
-        );
-        if let Err(error) = netlink.commit() {
-            self.fail(&error, around);
-        }
-        let end = &self.port.end;
-        let at = around.clock.now();
-        around.recorder.at(
-            at,
-            Fact::Lag {
-                router: end.router.clone(),
-                connection: end.connection.clone(),
-                up,
-                distributing,
-            },
-        );
-        around.tell(LineEvent::Lag {
-            end: end.clone(),
-            up,
-            distributing,
-            at,
-        });
+        set_carrier(end, *hidden, netlink, (up, distributing), around);
     }
 
     /// Records what a member does, when it is not what was recorded last.
@@ -385,9 +361,44 @@ impl LagLine {
     }
 
     fn fail(&self, error: &NetlinkError, around: &mut Surroundings) {
-        let text = format!("LAG {}: {error}", self.port.end);
-        around.recorder.now(Fact::Errored { text });
+        fail(&self.port.end, error, around);
     }
+}
+
+/// Makes the state of the hidden end the LAG's carrier, with so many members that distribute, and tells of it.
+pub(super) fn set_carrier(
+    end: &End,
+    hidden: u32,
+    netlink: &mut Netlink,
+    (up, distributing): (bool, u8),
+    around: &mut Surroundings,
+) {
+    let place = format!("the line card of {}", end.router);
+    let name = format!("{}.0", end.connection);
+    link::set_up(netlink, &place, &name, hidden, up);
+    if let Err(error) = netlink.commit() {
+        fail(end, &error, around);
+    }
+    let at = around.clock.now();
+    let fact = Fact::Lag {
+        router: end.router.clone(),
+        connection: end.connection.clone(),
+        up,
+        distributing,
+    };
+    around.recorder.at(at, fact);
+    around.tell(LineEvent::Lag {
+        end: end.clone(),
+        up,
+        distributing,
+        at,
+    });
+}
+
+/// The kernel refused something of a LAG's.
+pub(super) fn fail(end: &End, error: &NetlinkError, around: &mut Surroundings) {
+    let text = format!("LAG {end}: {error}");
+    around.recorder.now(Fact::Errored { text });
 }
 
 /// What a member does, as it is recorded.
@@ -403,7 +414,8 @@ pub(super) fn member(end: &End, index: usize, status: &PortStatus) -> Fact {
     }
 }
 
-fn heard_fact(heard: &Heard) -> LacpHeard {
+/// What a partner says, as it is recorded.
+pub(super) fn heard_fact(heard: &Heard) -> LacpHeard {
     let actor = heard.actor;
     let system = actor.system.map(|byte| format!("{byte:02x}"));
     LacpHeard {
@@ -414,6 +426,7 @@ fn heard_fact(heard: &Heard) -> LacpHeard {
         port: actor.port,
         state: actor.state.to_string(),
         means_us: heard.means_us,
+        early: heard.early,
     }
 }
 

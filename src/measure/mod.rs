@@ -4,6 +4,7 @@
 
 mod bfd;
 mod convergence;
+mod lacp;
 mod lateness;
 #[cfg(test)]
 mod tests;
@@ -11,6 +12,7 @@ mod traffic;
 
 pub use bfd::{BfdPartner, bfd_partners};
 pub use convergence::{Convergence, Moved, Stage, convergence};
+pub use lacp::{ComingUp, LacpPartner, lacp_partners};
 pub use lateness::{Lateness, lateness};
 pub use traffic::{Direction, Episode, Tail, Traffic, tail, traffic, ways};
 

@@ -8,7 +8,7 @@ use ipnet::{Ipv4Net, Ipv6Net};
 
 use super::draft::Draft;
 use super::{LinkEnd, Plan};
-use crate::topology::{Connection, EndpointIpv6, SessionAddresses, Topology};
+use crate::topology::{Connection, Crossed, EndpointIpv6, Member, SessionAddresses, Topology};
 
 /// Microsoft's lab routes lie in the benchmarking range of RFC 2544: 512 prefixes of length 24.
 pub const MICROSOFT_RANGE: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(198, 18, 0, 0), 15);
@@ -45,6 +45,8 @@ pub struct Layout {
     pub connections: Vec<ConnectionLayout>,
     /// Endpoints, in file order.
     pub endpoints: Vec<EndpointLayout>,
+    /// Members whose cables have exchanged their far ends.
+    pub crossed: Vec<Crossed>,
     /// Number of routes Microsoft announces on each IPv4 session from the start.
     pub microsoft_routes: u16,
     /// Number of routes Microsoft announces on each IPv6 session.
@@ -257,6 +259,7 @@ impl Layout {
             peers,
             connections,
             endpoints,
+            crossed: topology.crossed.clone(),
             microsoft_routes: topology.profile.routes,
             microsoft_ipv6_routes: topology.profile.ipv6_routes,
             ipv6: dual_stack.then(|| HubLinks {
@@ -419,26 +422,42 @@ impl Layout {
             // The hidden end stays down: its state is the LAG's carrier, and that is LACP's to decide.
             plan.clsact(&end.line_card, &format!("{name}.0"));
         }
-        let pairs = connection
-            .edge
-            .members
-            .iter()
-            .zip(&connection.peer.members)
-            .enumerate();
-        for (n, (edge, peer)) in pairs {
-            let member = format!("{name}.{}", n + 1);
-            let end = |side: &LagEnd, (index, mac): (u32, [u8; 6])| LinkEnd {
-                namespace: side.line_card.clone(),
-                name: member.clone(),
-                index,
-                mac: Some(mac),
-            };
-            plan.veth(end(&connection.edge, *edge), end(&connection.peer, *peer));
-            for side in [&connection.edge, &connection.peer] {
-                plan.clsact(&side.line_card, &member);
-                plan.up(&side.line_card, &member);
+        for member in (1..).take(connection.edge.members.len()) {
+            let (far, far_member) = self.far_end(connection, member);
+            let near = port(&connection.name, &connection.edge, member);
+            let far = port(&far.name, &far.peer, far_member);
+            plan.veth(near.clone(), far.clone());
+            for end in [&near, &far] {
+                plan.clsact(&end.namespace, &end.name);
+                plan.up(&end.namespace, &end.name);
             }
         }
+    }
+
+    /// The connection and its member into whose port at the peer a cable is plugged.
+    fn far_end<'a>(
+        &'a self,
+        connection: &'a ConnectionLayout,
+        member: u8,
+    ) -> (&'a ConnectionLayout, u8) {
+        let is_it = |(name, n): &Member| *name == connection.name && *n == member;
+        let other = self.crossed.iter().find_map(|Crossed(one, other)| {
+            let far = is_it(one).then_some(other);
+            far.or(is_it(other).then_some(one))
+        });
+        let other = other.and_then(|(name, n)| Some((self.connection(name)?, *n)));
+        other.unwrap_or((connection, member))
+    }
+}
+
+/// The port of a member at one side of a connection.
+fn port(connection: &str, side: &LagEnd, member: u8) -> LinkEnd {
+    let at = side.members.get(usize::from(member) - 1);
+    LinkEnd {
+        namespace: side.line_card.clone(),
+        name: format!("{connection}.{member}"),
+        index: at.map_or(0, |(index, _)| *index),
+        mac: at.map(|(_, mac)| *mac),
     }
 }
 

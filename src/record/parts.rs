@@ -130,7 +130,7 @@ pub enum LacpSeen {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct LacpHeard {
-    /// Actor_System_Priority.
+    /// Actor_System_Priority. The kernel's bond tells neither this nor the port: 0 there.
     pub system_priority: u16,
     /// Actor_System, a MAC address.
     pub system: String,
@@ -144,6 +144,8 @@ pub struct LacpHeard {
     pub state: String,
     /// What it says of its partner is what we say of ourselves.
     pub means_us: bool,
+    /// It distributes, and has not heard that we collect.
+    pub early: bool,
 }
 
 impl LacpHeard {

@@ -221,6 +221,15 @@ impl<W: Write> Terminal<W> {
         for partner in &played.findings.bfd {
             self.dimmed(2, &summary::bfd(partner));
         }
+        for partner in &played.findings.lacp {
+            self.dimmed(2, &summary::lacp(partner));
+        }
+        for fault in &played.findings.wiring {
+            let style = style(Verdict::Inconclusive);
+            for line in wrapped(fault, self.width - 4) {
+                self.line(&format!("  {style}{line}{style:#}"));
+            }
+        }
         self.ailing(played);
         let mut drawn: Vec<&str> = Vec::new();
         // Several expectations of one prefix rest on the same checks, which are drawn once.

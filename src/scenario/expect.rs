@@ -99,6 +99,7 @@ fn layer(
         "lag" => Expect::Lag {
             connections: named,
             up,
+            distinct_systems: raw.distinct_systems.is_some_and(|distinct| distinct.value),
         },
         _ => Expect::Bfd {
             sessions: named,
@@ -206,6 +207,10 @@ fn member(
             None => None,
         },
         answers_marker: raw.answers_marker.is_some_and(|answers| answers.value),
+        reason: match &raw.reason {
+            Some(reason) => Some(words(reason, mistakes)?),
+            None => None,
+        },
     })
 }
 
@@ -306,6 +311,7 @@ fn keys(raw: &RawExpect) -> Vec<(&'static str, Span)> {
             raw.duplicated_at_least.map(|v| v.span),
         ),
         key("reordered-at-least", raw.reordered_at_least.map(|v| v.span)),
+        key("distinct-systems", raw.distinct_systems.map(|v| v.span)),
         key("answers-marker", raw.answers_marker.map(|v| v.span)),
         key("within", raw.within.map(|v| v.span)),
         key("for", raw.r#for.map(|v| v.span)),
@@ -334,8 +340,10 @@ fn companions_of(subject: &str) -> &'static [&'static str] {
             "within",
             "for",
         ],
+        "lag" => &["state", "distinct-systems", "within", "for"],
         "member" => &[
             "state",
+            "reason",
             "at",
             "sends-every",
             "answers-marker",

@@ -1,10 +1,10 @@
 //! Which scenarios a binding fits. A scenario may tell simulated routers what a real one decides by its configuration.
 
 use super::act::PEERING_SERVICE;
-use super::{Act, Announcement, Expect, PolicyChange, Rehearsal, Restart, Speaker};
+use super::{Act, Announcement, Expect, LagPart, PolicyChange, Rehearsal, Restart, Speaker};
 use crate::binding::{Binding, Device};
 use crate::registry::special;
-use crate::topology::{BgpOptions, PeerPolicies, Topology};
+use crate::topology::{BgpOptions, LagBackend, PeerPolicies, Topology};
 
 impl Rehearsal {
     /// Why this scenario says little about the routers of `binding`, if so: they are not in its topology, or it wants them
@@ -17,13 +17,34 @@ impl Rehearsal {
                 "its topology `{topology}` has no router `{router}`"
             ));
         }
-        self.without_bfd(binding)
+        self.orders_a_bond()
+            .or_else(|| self.without_bfd(binding))
             .or_else(|| self.with_policy(binding))
             .or_else(|| self.with_options(binding))
             .or_else(|| self.looks_from(binding))
             .or_else(|| self.announces(binding))
             .or_else(|| self.restarts(binding))
             .or_else(|| self.changes_policy(binding))
+    }
+
+    /// Why a step cannot be played whoever plays the routers, if so: it tells LACP something at an end that the kernel's bond
+    /// plays.
+    pub fn orders_a_bond(&self) -> Option<String> {
+        let steps = self.scenario.steps.iter();
+        let mut told = steps.filter_map(|step| match &step.act {
+            Act::Lacp { on, .. } => Some(on),
+            _ => None,
+        });
+        let is_bond = |part: &&LagPart| {
+            let mut connections = self.topology.connections.iter();
+            let own = connections.find(|connection| connection.name == part.connection);
+            own.is_some_and(|own| own.backends.microsoft == LagBackend::Kernel)
+        };
+        let part = told.find_map(|on| on.iter().find(is_bond))?;
+        let connection = &part.connection;
+        Some(format!(
+            "it tells LACP of `{connection}` something, and the kernel's bond, which plays it (`backend`), cannot be told"
+        ))
     }
 
     /// Whether it impairs cables in a way that takes a kernel with netem.

@@ -265,6 +265,8 @@ pub enum Expect {
         connections: Vec<String>,
         /// Carrier.
         up: bool,
+        /// No two of them lead to one system (RED-03).
+        distinct_systems: bool,
     },
     /// A member collects and distributes at the edge, or not.
     Member {
@@ -280,6 +282,8 @@ pub enum Expect {
         sends_every: Option<Duration>,
         /// The partner answered a marker since the step began.
         answers_marker: bool,
+        /// What is wrong with its cable, or a part of it.
+        reason: Option<String>,
     },
     /// The BFD session of each of these BGP sessions, as the edge sees it.
     Bfd {

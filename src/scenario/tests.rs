@@ -310,3 +310,22 @@ fn a_daemon_without_bfd_fits_only_where_none_is_wanted() {
     let why = unfit("scenarios/bfd/never-configured.toml", "frr").expect("FRR has BFD");
     assert!(why.contains("its own configuration"), "{why}");
 }
+
+#[test]
+fn a_bond_of_the_kernels_is_told_nothing() {
+    let source = Source::new(
+        "scenarios/test.toml",
+        "topology = \"one-metro\"\n[[step]]\nlacp = { member = \"ams-1/1\", order = \"silence\" }\n",
+    );
+    let (scenario, mut topology) = parse(&source).expect("no mistake");
+    let rehearse = |topology| Rehearsal {
+        source: std::sync::Arc::clone(&source),
+        scenario: scenario.clone(),
+        topology,
+        binding: crate::binding::Binding::default(),
+    };
+    assert_eq!(rehearse(topology.clone()).orders_a_bond(), None);
+    topology.connections[0].backends.microsoft = crate::topology::LagBackend::Kernel;
+    let why = rehearse(topology).orders_a_bond().expect("a bond");
+    assert!(why.contains("`ams-1`") && why.contains("bond"), "{why}");
+}

@@ -139,7 +139,7 @@ impl Impaired {
 }
 
 /// A member such as `ams-1/1`.
-fn of_member(
+pub(super) fn of_member(
     name: &Located<String>,
     connections: &[Connection],
     mistakes: &mut Mistakes,

@@ -8,6 +8,7 @@
 mod addresses;
 mod bfd;
 mod bgp;
+mod crossed;
 mod impairment;
 mod inside;
 mod limits;
@@ -33,6 +34,7 @@ use crate::policy::Policies;
 
 pub use bfd::{BfdOptions, BfdSettings, BfdTimers};
 pub use bgp::{BgpOptions, BgpSettings, BgpTimers, Password};
+pub use crossed::{Crossed, Member};
 pub(crate) use impairment::RawImpaired;
 pub use impairment::{Impaired, Impairment, Towards};
 pub use inside::{Inside, Multipath, Reflector};
@@ -71,6 +73,8 @@ pub struct Topology {
     pub policies: Policies,
     /// Cables that carry badly all the time; of two about the same direction the last one counts.
     pub impaired: Vec<Impaired>,
+    /// Cables whose far ends are exchanged.
+    pub crossed: Vec<Crossed>,
 }
 
 /// The carrier.

@@ -8,7 +8,7 @@ use super::raw::{
     RawMembers, RawMicrosoft, RawPeer, RawPeerAsn, RawService, RawTopology,
 };
 use super::{
-    BfdSettings, BgpSettings, Connection, DeclaredPrefixes, Endpoint, Impaired, Inside,
+    BfdSettings, BgpSettings, Connection, Crossed, DeclaredPrefixes, Endpoint, Impaired, Inside,
     LacpSettings, LagBackends, Metro, Multipath, OverDeclared, Peer, PeerAsn, PeerPolicies, Policy,
     Profile, Router, Service, Topology, addresses, profile, registry, rules,
 };
@@ -112,6 +112,11 @@ fn model(raw: &RawTopology, source: &Arc<Source>, mistakes: &mut Mistakes) -> Op
         let all = all.map(|raw| Impaired::of(raw, connections, mistakes));
         all.collect::<Vec<_>>().into_iter().collect()
     });
+    let crossed: Option<Vec<Crossed>> = connections.as_ref().and_then(|connections| {
+        let all = raw.crossed.iter().enumerate();
+        let all = all.map(|(n, pair)| Crossed::of(pair, &raw.crossed[..n], connections, mistakes));
+        all.collect::<Vec<_>>().into_iter().collect()
+    });
     let endpoints: Vec<Option<Endpoint>> = (raw.endpoint.0.iter())
         .map(|(name, endpoint)| self::endpoint(name, endpoint, &raw.router, mistakes))
         .collect();
@@ -134,6 +139,7 @@ fn model(raw: &RawTopology, source: &Arc<Source>, mistakes: &mut Mistakes) -> Op
         services: services.into_iter().collect::<Option<_>>()?,
         policies,
         impaired: impaired?,
+        crossed: crossed?,
     })
 }
 

@@ -17,7 +17,7 @@ use super::policy::{
 use super::{LagBackend, Registers, SessionAddressProvider};
 use crate::policy::{RawPolicies, RawSets};
 use crate::source::{
-    Address, Bandwidth, Duration, Ipv6Address, Ipv6Prefix, Located, Prefix, Table, TextOr,
+    Address, Bandwidth, Duration, Ipv6Address, Ipv6Prefix, Located, Names, Prefix, Table, TextOr,
 };
 
 /// A topology: what the interconnect is.
@@ -47,6 +47,9 @@ pub(super) struct RawTopology {
     /// Cables that carry badly all the time; a step of a scenario may say otherwise until it is repaired.
     #[serde(default)]
     pub impair: Vec<Located<RawImpaired>>,
+    /// Pairs of members whose cables are crossed at the peer's end, such as [["ams-1/2", "ams-2/2"]].
+    #[serde(default)]
+    pub crossed: Vec<Located<Names>>,
     /// Hosts of the peer behind its routers, by name.
     #[serde(default)]
     pub endpoint: Table<RawEndpoint>,

@@ -52,8 +52,28 @@ pub struct Member {
     pub partner: Option<Port>,
     /// How often the partner wants to hear from us: `fast` (1 s) or `slow` (30 s).
     pub partner_wants: Option<String>,
+    /// How the partner's LACPDUs came since the rate changed; none of a bond of the kernel's.
+    pub rhythm: Option<Rhythm>,
     /// Frames, since the member was made.
     pub frames: Option<Frames>,
+}
+
+/// How a partner's LACPDUs came, by the kernel's timestamps, in seconds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Rhythm {
+    /// What it was asked for: 1 or 30.
+    pub interval: f64,
+    /// Intervals measured.
+    pub intervals: u32,
+    /// The shortest.
+    pub shortest: f64,
+    /// The median of the last 64.
+    pub median: f64,
+    /// The longest.
+    pub longest: f64,
+    /// Off by more than 0.25 s.
+    pub off: u32,
 }
 
 /// An end of a member in its LACPDUs.
@@ -99,6 +119,19 @@ pub fn lag(end: &End, status: &LagStatus, history: &History, now: At) -> Lag {
             let fast = partner.state.has(crate::lacp::State::TIMEOUT);
             if fast { "fast" } else { "slow" }.to_owned()
         }),
+        rhythm: status
+            .rhythms
+            .get(n)
+            .copied()
+            .flatten()
+            .map(|rhythm| Rhythm {
+                interval: rhythm.interval.as_secs_f64(),
+                intervals: rhythm.intervals,
+                shortest: rhythm.shortest.as_secs_f64(),
+                median: rhythm.median.as_secs_f64(),
+                longest: rhythm.longest.as_secs_f64(),
+                off: rhythm.early.saturating_add(rhythm.late),
+            }),
         frames: status.counters.get(n).map(|counters| Frames {
             lacpdus_sent: counters.lacpdus_sent,
             lacpdus_received: counters.lacpdus_received,

@@ -71,7 +71,6 @@ pub fn load(paths: &[PathBuf], binding: Option<&Path>) -> Result<Loaded, Diagnos
         };
         for file in files {
             if path.is_dir()
-                && let Some(binding) = binding
                 && let Some(why) = unfit(&file, binding)
             {
                 loaded
@@ -121,10 +120,13 @@ fn scenarios(path: &Path) -> Result<Vec<PathBuf>, Diagnostics> {
     Ok(found)
 }
 
-/// Why a scenario of a folder is not played with a binding, if so.
-fn unfit(file: &Path, binding: &Path) -> Option<String> {
+/// Why a scenario of a folder is not played, if so: it does not fit the binding, or the backends of its topology.
+fn unfit(file: &Path, binding: Option<&Path>) -> Option<String> {
     let rehearsal = scenario::load(file, None).ok()?;
-    rehearsal.unfit(&binding::load(binding, None).ok()?)
+    match binding {
+        Some(binding) => rehearsal.unfit(&binding::load(binding, None).ok()?),
+        None => rehearsal.orders_a_bond(),
+    }
 }
 
 /// The files of a rehearsal, as the record has them.

@@ -475,6 +475,8 @@ fn a_later_version_is_read_as_the_first() {
 fn a_change_is_told_once() {
     let mut lag = running(&config(1, 1));
     let pdu = partner(&lag, RUNNING);
+    hear(&mut lag, 2, &pdu);
+    outputs(&mut lag);
     for second in 1..10 {
         hear(&mut lag, second * 1000 - 1, &pdu);
         let measured = |output: &Output| matches!(output, Output::Rhythm { .. });

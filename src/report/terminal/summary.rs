@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{BOLD, DIM, style};
 use crate::conformance::Check;
 use crate::judge::{self, PrefixEnded, Verdict, words};
-use crate::measure::{BfdPartner, Convergence, Stage};
+use crate::measure::{BfdPartner, Convergence, LacpPartner, Stage};
 use crate::record::Nanos;
 use crate::report::{Played, Report};
 
@@ -67,6 +67,30 @@ pub(super) fn bfd(partner: &BfdPartner) -> Vec<String> {
         "partner of bfd {} at {}: {}",
         partner.session, partner.router, told[0]
     );
+    told
+}
+
+/// What the partner of a member did that is worth a line: nothing, if it did everything right.
+pub(super) fn lacp(partner: &LacpPartner) -> Vec<String> {
+    let mut told = Vec::new();
+    for rhythm in &partner.rhythms {
+        if rhythm.early.saturating_add(rhythm.late) > rhythm.intervals / 16 {
+            told.push(format!("LACPDUs {}", judge::lacp::rhythm(rhythm)));
+        }
+    }
+    if partner.distributed_early > 0 {
+        told.push("distributed before it heard that this end collects".to_owned());
+    }
+    if partner.slowest_answer > Nanos(1_000_000_000) {
+        let took = time(partner.slowest_answer);
+        told.push(format!("answered a marker after {took}"));
+    }
+    if let Some(first) = told.first_mut() {
+        *first = format!(
+            "partner of member {}/{} at {}: {first}",
+            partner.connection, partner.member, partner.router
+        );
+    }
     told
 }
 

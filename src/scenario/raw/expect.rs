@@ -15,7 +15,7 @@ pub(in crate::scenario) struct RawExpect {
     /// BGP sessions: a name, a list, or "all". "ams-1" is the IPv4 session of that connection, "ams-1/ipv6" its IPv6
     /// session. With `state = "up"` or `"down"`, `reason`, `at`.
     pub session: Option<Located<Names>>,
-    /// LAGs, by connection. With `state = "up"` or `"down"`.
+    /// LAGs, by connection. With `state = "up"` or `"down"`, `distinct-systems`.
     pub lag: Option<Located<Names>>,
     /// BFD sessions, named as BGP sessions are. With `state = "up"` or `"down"`, `reason`, `at = "partner"`, `sends-every`,
     /// `answers-poll`.
@@ -24,7 +24,7 @@ pub(in crate::scenario) struct RawExpect {
     /// `state = "warned"` or `"exceeded"`, `count`, `at`.
     pub maximum_prefixes: Option<Located<Names>>,
     /// One member, such as "ams-1/1". With `state = "distributing"` or `"down"`, `at = "partner"`, `sends-every`,
-    /// `answers-marker`.
+    /// `answers-marker`, `reason`.
     pub member: Option<Located<String>>,
     /// A prefix, or "any". With `from` or `to`, and `state = "present"` or `"absent"`, or `count`; with `from` and
     /// `state = "accepted"`, `"refused"`, `"stale"` (RFC 4724: its session is gone), `"fresh"` or `"refreshed"` (RFC 7313:
@@ -63,7 +63,7 @@ pub(in crate::scenario) struct RawExpect {
     pub learned_type: Option<Located<String>>,
     /// With a prefix: all of these are among the checks that it did not pass. With a refused `route`: why. With an
     /// `event`: its summary, or a part of it. With a `session` or
-    /// `bfd`: what it says of its last change, or a part of it.
+    /// `bfd`: what it says of its last change, or a part of it. With a `member`: what is wrong with its cable.
     pub reason: Option<Located<Names>>,
     /// With a prefix: the heading of the message that the portal shows first.
     pub message: Option<Located<String>>,
@@ -106,6 +106,8 @@ pub(in crate::scenario) struct RawExpect {
     pub sends_every: Option<Located<Duration>>,
     /// With `bfd`: the partner answered a Poll since the step began.
     pub answers_poll: Option<Located<bool>>,
+    /// With `lag`: by their LACPDUs no two of them lead to one system of the peer (RED-03).
+    pub distinct_systems: Option<Located<bool>>,
     /// With `member`: the partner answered a marker since the step began.
     pub answers_marker: Option<Located<bool>>,
     /// It must come true within this time of the step's clock; 5 s if not given.

@@ -214,14 +214,20 @@ pub fn lacp(page: &mut Page, view: &[Lag]) -> io::Result<()> {
             ]);
         }
         page.table(&table)?;
-        let mut ends = Table::new(["  member", "end", "system, key, port", "says"]);
+        let mut ends = Table::new(["  member", "end", "system, key, port", "every", "says"]);
         for member in &lag.members {
             for (end, port) in [("actor", &member.actor), ("partner", &member.partner)] {
+                let every = member.rhythm.as_ref().filter(|_| end == "partner");
+                let every = every.map_or_else(String::new, |rhythm| {
+                    let (shortest, longest) = (rhythm.shortest, rhythm.longest);
+                    format!("{:.2} s ({shortest:.2} to {longest:.2})", rhythm.median)
+                });
                 let heard = port.as_ref().map_or("nothing was heard", |port| &port.port);
                 ends.row([
                     text(format!("  {}", member.member)),
                     text(end),
                     text(heard),
+                    text(every),
                     toned(port.as_ref().map_or("", |port| &port.state), Tone::Dim),
                 ]);
             }

@@ -40,7 +40,7 @@ pub(super) fn bfd_heard() -> impl Strategy<Value = BfdHeard> {
 
 fn lacp_heard() -> impl Strategy<Value = LacpHeard> {
     let numbers = (any::<u16>(), any::<u16>(), any::<u16>(), any::<u16>());
-    (text(), text(), numbers, any::<bool>()).prop_map(|(system, state, numbers, means_us)| {
+    (text(), text(), numbers, any::<[bool; 2]>()).prop_map(|(system, state, numbers, flags)| {
         LacpHeard {
             system_priority: numbers.0,
             system,
@@ -48,7 +48,8 @@ fn lacp_heard() -> impl Strategy<Value = LacpHeard> {
             port_priority: numbers.2,
             port: numbers.3,
             state,
-            means_us,
+            means_us: flags[0],
+            early: flags[1],
         }
     })
 }

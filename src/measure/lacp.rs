@@ -1,0 +1,243 @@
+//! What the other end of each member was seen to do: what it said, how it kept time, how soon it was in sync.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::record::{Entry, Fact, LacpHeard, LacpRhythm, LacpSeen, Nanos};
+use crate::time::At;
+
+/// The other end of a member in one run, as one router saw it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct LacpPartner {
+    /// The router that saw it.
+    pub router: String,
+    /// The connection.
+    pub connection: String,
+    /// The member, counted from 1.
+    pub member: u8,
+    /// What it said last.
+    pub said: Option<LacpHeard>,
+    /// Its rhythm for each interval it was asked for, the longest measurement.
+    pub rhythms: Vec<LacpRhythm>,
+    /// Markers it answered.
+    pub answered: u32,
+    /// The longest it took to answer one.
+    pub slowest_answer: Nanos,
+    /// After each light: how long until it was first heard, said that it was in sync, and that it distributed.
+    pub came_up: Vec<ComingUp>,
+    /// So often it began to distribute before it had heard that this end collects.
+    pub distributed_early: u32,
+}
+
+/// How a partner came up after light, each since then.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ComingUp {
+    /// Its first LACPDU.
+    pub heard: Option<Nanos>,
+    /// It said that it was in sync.
+    pub in_sync: Option<Nanos>,
+    /// It said that it distributed.
+    pub distributing: Option<Nanos>,
+    /// This end distributed.
+    pub we_distribute: Option<Nanos>,
+}
+
+#[derive(Default)]
+struct Walk {
+    partner: LacpPartner,
+    light: Option<At>,
+}
+
+/// What each router saw of the other ends of its members.
+pub fn lacp_partners<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Vec<LacpPartner> {
+    let mut walks: BTreeMap<(String, String, u8), Walk> = BTreeMap::new();
+    for entry in entries {
+        let (Fact::Light {
+            router,
+            connection,
+            member,
+            ..
+        }
+        | Fact::Member {
+            router,
+            connection,
+            member,
+            ..
+        }
+        | Fact::LacpPartner {
+            router,
+            connection,
+            member,
+            ..
+        }) = &entry.fact
+        else {
+            continue;
+        };
+        let key = (router.clone(), connection.clone(), *member);
+        walks.entry(key).or_default().take(entry);
+    }
+    let heard = walks
+        .into_iter()
+        .filter(|(_, walk)| walk.partner.said.is_some());
+    heard
+        .map(|((router, connection, member), walk)| LacpPartner {
+            router,
+            connection,
+            member,
+            ..walk.partner
+        })
+        .collect()
+}
+
+impl Walk {
+    fn take(&mut self, entry: &Entry) {
+        let since = self.light.map(|light| Nanos::from(entry.at.since(light)));
+        let partner = &mut self.partner;
+        match &entry.fact {
+            Fact::Light { up, .. } => {
+                self.light = up.then_some(entry.at);
+                if *up {
+                    partner.came_up.push(ComingUp::default());
+                }
+            }
+            Fact::Member { distributing, .. } => {
+                if let Some(last) = partner.came_up.last_mut().filter(|_| *distributing) {
+                    last.we_distribute = last.we_distribute.or(since);
+                }
+            }
+            Fact::LacpPartner { seen, .. } => match seen {
+                LacpSeen::Says(heard) => {
+                    partner.distributed_early += u32::from(heard.early);
+                    if let Some(last) = partner.came_up.last_mut() {
+                        let first = |at: Option<Nanos>, is: bool| at.or(since.filter(|_| is));
+                        last.heard = first(last.heard, true);
+                        last.in_sync = first(last.in_sync, heard.says("in-sync"));
+                        last.distributing = first(last.distributing, heard.says("distributing"));
+                    }
+                    partner.said = Some(heard.clone());
+                }
+                LacpSeen::Rhythm(rhythm) => {
+                    let mut known = partner.rhythms.iter_mut();
+                    match known.find(|known| known.interval == rhythm.interval) {
+                        Some(known) if known.intervals <= rhythm.intervals => *known = *rhythm,
+                        Some(_) => {}
+                        None => partner.rhythms.push(*rhythm),
+                    }
+                }
+                LacpSeen::MarkerAnswered(after) => {
+                    partner.answered += 1;
+                    partner.slowest_answer = partner.slowest_answer.max(*after);
+                }
+            },
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: u64, fact: Fact) -> Entry {
+        let at = At::from_millis(millis);
+        Entry { at, fact }
+    }
+
+    fn seen(millis: u64, seen: LacpSeen) -> Entry {
+        let (router, connection, member) = ("edge".to_owned(), "ams-1".to_owned(), 1);
+        at(
+            millis,
+            Fact::LacpPartner {
+                router,
+                connection,
+                member,
+                seen,
+            },
+        )
+    }
+
+    fn says(millis: u64, state: &str) -> Entry {
+        let heard = LacpHeard {
+            system_priority: 1,
+            system: String::new(),
+            key: 1,
+            port_priority: 1,
+            port: 1,
+            state: state.to_owned(),
+            means_us: true,
+            early: state.ends_with("early"),
+        };
+        seen(millis, LacpSeen::Says(heard))
+    }
+
+    fn light(millis: u64, up: bool) -> Entry {
+        let (router, connection, member) = ("edge".to_owned(), "ams-1".to_owned(), 1);
+        at(
+            millis,
+            Fact::Light {
+                router,
+                connection,
+                member,
+                up,
+            },
+        )
+    }
+
+    fn member(millis: u64, distributing: bool) -> Entry {
+        at(
+            millis,
+            Fact::Member {
+                router: "edge".to_owned(),
+                connection: "ams-1".to_owned(),
+                member: 1,
+                receive: "CURRENT".to_owned(),
+                collecting: distributing,
+                distributing,
+                partner: String::new(),
+            },
+        )
+    }
+
+    #[test]
+    fn a_partner_is_summed_up() {
+        let rhythm = |intervals| {
+            LacpSeen::Rhythm(LacpRhythm {
+                interval: Nanos(1),
+                intervals,
+                shortest: Nanos(1),
+                median: Nanos(1),
+                longest: Nanos(1),
+                early: 0,
+                late: 0,
+            })
+        };
+        let entries = [
+            light(10, true),
+            says(11, "active"),
+            says(12, "active in-sync"),
+            says(14, "active in-sync collecting distributing"),
+            member(15, true),
+            seen(20, rhythm(2)),
+            seen(30, rhythm(4)),
+            seen(31, LacpSeen::MarkerAnswered(Nanos(7))),
+            light(40, false),
+            member(40, false),
+            light(50, true),
+            says(52, "active in-sync collecting distributing early"),
+        ];
+        let [partner] = &lacp_partners(&entries)[..] else {
+            panic!("one partner");
+        };
+        let ms = |millis: u64| Some(Nanos(millis * 1_000_000));
+        assert_eq!(partner.rhythms.len(), 1);
+        assert_eq!((partner.answered, partner.slowest_answer), (1, Nanos(7)));
+        let first = partner.came_up[0];
+        assert_eq!((first.heard, first.in_sync), (ms(1), ms(2)));
+        assert_eq!((first.distributing, first.we_distribute), (ms(4), ms(5)));
+        assert_eq!(partner.came_up[1].distributing, ms(2));
+        assert_eq!(partner.distributed_early, 1);
+    }
+}
