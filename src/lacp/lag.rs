@@ -320,8 +320,8 @@ impl Lag {
 
     fn command(&mut self, now: At, command: Admin) {
         match command {
-            Admin::Fast(fast) => self.set_wishes(State::TIMEOUT, fast),
-            Admin::Active(active) => self.set_wishes(State::ACTIVITY, active),
+            Admin::Fast(fast) => self.set_wishes(now, State::TIMEOUT, fast),
+            Admin::Active(active) => self.set_wishes(now, State::ACTIVITY, active),
             Admin::Misbehave { port, how } => {
                 self.of(port).for_each(|(_, port)| port.misbehave(how));
             }
@@ -341,9 +341,9 @@ impl Lag {
         }
     }
 
-    fn set_wishes(&mut self, bit: State, set: bool) {
+    fn set_wishes(&mut self, now: At, bit: State, set: bool) {
         for port in &mut self.ports {
-            port.set_wish(bit, set);
+            port.set_wish(now, bit, set);
         }
     }
 

@@ -246,10 +246,17 @@ impl Port {
     }
 
     /// Changes a bit of what this end wants.
-    pub fn set_wish(&mut self, bit: State, set: bool) {
+    pub fn set_wish(&mut self, now: At, bit: State, set: bool) {
         let before = self.actor.state;
         self.set_actor_bit(bit, set);
-        self.ntt |= self.actor.state != before;
+        if self.actor.state == before {
+            return;
+        }
+        self.ntt = true;
+        // The timer that was started for a short timeout would run out before a partner that keeps the new rate speaks.
+        if bit == State::TIMEOUT && !set && self.receive == ReceiveState::Current {
+            self.current_while = Some(now + LONG_TIMEOUT_TIME);
+        }
     }
 
     /// Misbehaves in this way, and in no other. A new identity makes the port leave the Aggregator first, because its

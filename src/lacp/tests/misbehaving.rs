@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::lacp::pdu::{self, Pdu};
-use crate::lacp::wire::{Wire, config};
+use crate::lacp::wire::{Event, Wire, config};
 use crate::lacp::{Admin, Identity, Lacpdu, Markers, MuxState, Output, Part, Refusal, State};
 
 const SOON: Duration = Duration::from_millis(100);
@@ -221,4 +221,22 @@ fn the_partner_is_observed() {
     wire.misbehave(1, |how| how.silent = true);
     wire.run_for(100 * SECOND);
     assert_eq!(wire.lags[0].heard(0), None);
+}
+
+#[test]
+fn a_slower_rate_gives_nobody_up_whenever_it_is_asked_for() {
+    for millis in [0, 1, 400, 999] {
+        let mut wire = running();
+        wire.run_for(Duration::from_millis(millis));
+        wire.admin(0, Admin::Active(false));
+        wire.run_for(5 * SECOND);
+        wire.admin(0, Admin::Active(true));
+        wire.run_for(SECOND);
+        wire.admin(0, Admin::Fast(false));
+        wire.run_for(62 * SECOND);
+        let moved = |event: &Event| matches!(event.output, Output::Mux { .. });
+        assert!(!wire.events.iter().any(moved), "{millis}");
+        let rhythm = wire.lags[0].rhythm(0).unwrap();
+        assert_eq!((rhythm.median, rhythm.late), (30 * SECOND, 0), "{millis}");
+    }
 }
