@@ -1,4 +1,5 @@
-//! Bidirectional Forwarding Detection: asynchronous mode (RFC 5880) over one hop (RFC 5881) or several (RFC 5883), pure.
+//! Bidirectional Forwarding Detection: asynchronous mode (RFC 5880) over one hop (RFC 5881) or several (RFC 5883), and
+//! on the members of a LAG (RFC 7130), pure.
 //!
 //! [`Packet`] is the wire format, [`next`] the state table, [`Session`] the machine with its timers, its authentication
 //! ([`Authentication`]), what it sees of the other end ([`Heard`], [`Rhythm`]) and what it does wrong on purpose
@@ -15,6 +16,8 @@
 
 mod authentication;
 mod digest;
+mod frame;
+mod micro;
 mod misbehaviour;
 mod observation;
 mod packet;
@@ -23,6 +26,7 @@ mod session;
 mod state;
 
 pub use authentication::{Authentication, Key, Kind, Secret, Section};
+pub use micro::{Micro, MicroConfig, MicroInput, MicroOutput, MicroStatus};
 pub use misbehaviour::{Misbehaviour, Wrong};
 pub use observation::{GRACE, Rhythm};
 pub use packet::{Datagram, Diagnostic, Invalid, Micros, PACKET_LEN, Packet};

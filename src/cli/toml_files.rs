@@ -99,9 +99,11 @@ mod tests {
             [
                 "topologies/exchange-route-server.toml",
                 "topologies/one-metro-bfd.toml",
+                "topologies/one-metro-crossed-cables.toml",
                 "topologies/one-metro-declared-prefixes.toml",
                 "topologies/one-metro-dual-stack.toml",
                 "topologies/one-metro-graceful-restart.toml",
+                "topologies/one-metro-micro-bfd.toml",
                 "topologies/one-metro-multipath.toml",
                 "topologies/one-metro-peer-limits.toml",
                 "topologies/one-metro-peer-policies.toml",

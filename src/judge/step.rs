@@ -399,6 +399,10 @@ fn pending(watch: &Watch, expect: &Expectation, acted: At, now: At) -> Option<Op
 fn disturbs(fact: &Fact) -> bool {
     matches!(
         fact,
-        Fact::Lag { .. } | Fact::Member { .. } | Fact::Bfd { .. } | Fact::Bgp { .. }
+        Fact::Lag { .. }
+            | Fact::Member { .. }
+            | Fact::Bfd { .. }
+            | Fact::MicroBfd { .. }
+            | Fact::Bgp { .. }
     )
 }

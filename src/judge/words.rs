@@ -449,6 +449,15 @@ pub fn fact(fact: &Fact) -> Option<String> {
             "{router}: member {connection}/{member} {} ({receive})",
             up_down(*distributing)
         ),
+        Fact::MicroBfd {
+            router,
+            connection,
+            member,
+            now,
+        } => format!(
+            "{router}: bfd on {connection}/{member} {} ({})",
+            now.state, now.diagnostic
+        ),
         Fact::Bfd {
             router,
             connection,

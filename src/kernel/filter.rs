@@ -2,7 +2,8 @@
 //!
 //! A LAG's line card is a namespace with a hidden veth end, whose peer is the router's interface, and the members.
 //! Filters on the hidden end spread what the router sends over the distributing members by flow hash; filters on a
-//! collecting member hand what arrives to the router. LACP alone passes up, to the engine's packet socket. What no
+//! collecting member hand what arrives to the router. LACP alone passes up, to the engine's packet socket, and BFD on
+//! members where there is any. What no
 //! filter takes is dropped: nothing reaches the line card's own stack.
 //!
 //! Filters run in the order of their preference number: faults, then the data path, then the drop of the rest. So
@@ -21,9 +22,7 @@ use nix::errno::Errno;
 use rtnetlink::packet_core::{DefaultNla, Emitable, NLM_F_CREATE, NLM_F_EXCL};
 
 use super::bpf::Program;
-use super::bpf::programs::{
-    Pattern, all_but_slow_protocols, drop_pattern, flow_share, only_slow_protocols_up,
-};
+use super::bpf::programs::{Pattern, Upward, all_but, drop_pattern, flow_share, only_up};
 use super::netlink::{Netlink, NetlinkError};
 
 /// Prepares a link for filters, both ways: `tc qdisc add dev … clsact`.
@@ -51,6 +50,8 @@ pub fn queue_clsact(netlink: &mut Netlink, link: u32) {
 pub struct DataPath {
     hidden: u32,
     members: Vec<u32>,
+    /// What members pass up.
+    upward: Upward,
     distributing: Vec<u32>,
     collecting: Vec<u32>,
     /// Where the present spread stands; the next one takes the other place.
@@ -66,6 +67,16 @@ impl DataPath {
         hidden: u32,
         members: &[u32],
     ) -> Result<DataPath, NetlinkError> {
+        DataPath::close_but(netlink, hidden, members, Upward::SlowProtocols)
+    }
+
+    /// The same, with what members pass up in any case.
+    pub fn close_but(
+        netlink: &mut Netlink,
+        hidden: u32,
+        members: &[u32],
+        upward: Upward,
+    ) -> Result<DataPath, NetlinkError> {
         queue_program(
             netlink,
             hidden,
@@ -74,18 +85,13 @@ impl DataPath {
             &drop_pattern(Pattern::Everything),
         );
         for member in members {
-            queue_program(
-                netlink,
-                *member,
-                Direction::In,
-                REST,
-                &only_slow_protocols_up(),
-            );
+            queue_program(netlink, *member, Direction::In, REST, &only_up(upward));
         }
         netlink.commit()?;
         Ok(DataPath {
             hidden,
             members: members.to_vec(),
+            upward,
             distributing: Vec::new(),
             collecting: Vec::new(),
             spread: Spread::Second,
@@ -117,7 +123,7 @@ impl DataPath {
         let respread = self.distributing != distributing;
         let spread = self.spread.other();
 
-        let everything_else = all_but_slow_protocols();
+        let everything_else = all_but(self.upward);
         for member in &opened {
             queue_redirect(
                 netlink,

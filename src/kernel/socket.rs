@@ -5,6 +5,7 @@
 //!
 //! - LACP: an AF_PACKET socket that sees only Slow Protocols frames of one link (IEEE 802.1AX, section 6.2.7).
 //! - BFD: UDP ports 3784 and 49152 and up, TTL 255 (RFC 5881, sections 4 and 5).
+//! - BFD on members of a LAG: AF_PACKET sockets that see UDP to port 6784 alone (RFC 7130, section 2).
 //! - BGP: TCP port 179, with TTL security and TCP MD5 signatures on demand (`bgp.rs`).
 //! - Probes and taps: UDP, and copies of frames as a link sends and receives them.
 //!
@@ -30,7 +31,7 @@ pub(super) use bgp::set_md5;
 pub use bgp::{MD5_KEY_MAX, Md5, Reach, address, bgp_accepted, bgp_connect, bgp_listen};
 
 use super::bpf::Program;
-use super::bpf::programs::SLOW_PROTOCOLS;
+use super::bpf::programs::{SLOW_PROTOCOLS, udp_to_ports};
 use crate::time::{At, Clock};
 
 /// Slow_Protocols_Multicast address (IEEE 802.3, annex 57A).
@@ -39,11 +40,17 @@ pub const SLOW_PROTOCOLS_ADDRESS: [u8; 6] = [0x01, 0x80, 0xc2, 0x00, 0x00, 0x02]
 pub const BFD_PORT: u16 = 3784;
 /// Where those of several hops are sent to (RFC 5883, section 5).
 pub const BFD_MULTIHOP_PORT: u16 = 4784;
+/// Where BFD control packets on members of a LAG are sent to (RFC 7130, section 2.2).
+pub const MICRO_BFD_PORT: u16 = 6784;
+/// The dedicated MAC address of such packets (RFC 7130, section 2.3).
+pub const MICRO_BFD_ADDRESS: [u8; 6] = [0x01, 0x00, 0x5e, 0x90, 0x00, 0x01];
 /// Where BGP listens (RFC 4271, section 8.2.1).
 pub const BGP_PORT: u16 = 179;
 
 /// The first source port for BFD (RFC 5881, section 4).
 const BFD_SOURCE_PORTS: u16 = 49152;
+/// Longer than the longest frame with a BFD packet: headers, 24 bytes, and authentication.
+const MICRO_BFD_LONGEST: u32 = 256;
 /// Class selector 6, network control (RFC 2474, RFC 4594), as a TOS or traffic class byte.
 const NETWORK_CONTROL: u8 = 0xc0;
 /// The kernel's priority for network control (`TC_PRIO_CONTROL`).
@@ -98,19 +105,35 @@ impl Socket {
         Ok(Socket { inner })
     }
 
+    /// Sees and sends BFD packets on one member of a LAG (RFC 7130): UDP to port 6784, of one family, as whole frames.
+    ///
+    /// Frames are seen behind the filters on ingress, so that what a fault drops is not seen.
+    pub fn micro_bfd(link: u32, ipv6: bool) -> Result<Socket, SocketError> {
+        let trying = Trying(|| format!("BFD on link {link}"));
+        let ethertype = match ipv6 {
+            true => libc::ETH_P_IPV6,
+            false => libc::ETH_P_IP,
+        };
+        let inner = trying.socket(Domain::PACKET, Type::RAW, None)?;
+        let filter = udp_to_ports(MICRO_BFD_PORT, MICRO_BFD_PORT, MICRO_BFD_LONGEST);
+        trying.filter(&inner, &filter)?;
+        trying.step("bind", bind_link(&inner, link, ethertype as u16))?;
+        trying.step(
+            "join the group",
+            join_group(&inner, link, MICRO_BFD_ADDRESS),
+        )?;
+        trying.step("priority", inner.set_priority(PRIORITY_CONTROL))?;
+        trying.timestamps(&inner)?;
+        Ok(Socket { inner })
+    }
+
     /// Sees copies of the frames that one link sends and receives and `filter` keeps, as long as `filter` says.
     ///
     /// Frames are seen before filters on ingress and after filters on egress.
     pub fn tap(link: u32, filter: &Program) -> Result<Socket, SocketError> {
         let trying = Trying(|| format!("a tap on link {link}"));
         let inner = trying.socket(Domain::PACKET, Type::RAW, None)?;
-        let instructions: Vec<_> = filter
-            .instructions()
-            .iter()
-            .map(|i| socket2::SockFilter::new(i.code, i.jt, i.jf, i.k))
-            .collect();
-        // Before bind: until then nothing arrives, after it nothing unwanted.
-        trying.step("attach a filter", inner.attach_filter(&instructions))?;
+        trying.filter(&inner, filter)?;
         trying.timestamps(&inner)?;
         trying.step("receive buffer", inner.set_recv_buffer_size(PROBE_BUFFER))?;
         trying.step("bind", bind_link(&inner, link, libc::ETH_P_ALL as u16))?;
@@ -324,6 +347,16 @@ impl<F: Fn() -> String> Trying<F> {
         }
         self.timestamps(&inner)?;
         Ok(inner)
+    }
+
+    /// To be done before `bind`: until then nothing arrives, after it nothing unwanted.
+    fn filter(&self, socket: &socket2::Socket, filter: &Program) -> Result<(), SocketError> {
+        let instructions: Vec<_> = filter
+            .instructions()
+            .iter()
+            .map(|i| socket2::SockFilter::new(i.code, i.jt, i.jf, i.k))
+            .collect();
+        self.step("attach a filter", socket.attach_filter(&instructions))
     }
 
     fn timestamps(&self, socket: &socket2::Socket) -> Result<(), SocketError> {

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::num::NonZeroU32;
 
 use super::{LabError, namespace};
-use crate::bfd::{Config, Micros, Timers};
+use crate::bfd::{Config, MicroConfig, Micros, Timers};
 use crate::bgp::family::Family;
 use crate::binding::{Binding, Device};
 use crate::kernel::apply::Network;
@@ -19,6 +19,11 @@ use crate::topology::{BfdSettings, LagBackend, Topology, session_name};
 const MULTIHOP_LEAST_TTL: u8 = 250;
 /// Where the discriminators of sessions over several hops begin, apart from those of connections.
 const MULTIHOP_DISCRIMINATORS: u32 = 0x8000_0000;
+
+/// Where the discriminators of sessions on members begin.
+const MICRO_DISCRIMINATORS: u32 = 0x4000_0000;
+/// Where their source ports begin (RFC 5881, section 4).
+const MICRO_PORTS: u16 = 49152;
 
 /// The default of IEEE 802.1AX for system and port priority.
 const PRIORITY: u16 = 0x8000;
@@ -247,13 +252,16 @@ fn add_lag(
     };
     let hidden = end.hidden_index;
     let bond = |name| BondLag::open(place, name, &config, hidden, &links);
-    let ours = |name| LagPort::open(place, name, &config, hidden, &links);
+    let micro = micro_bfd(topology, number, connection, side);
+    let ours = |name| LagPort::open_with(place, name, &config, (hidden, &links), &micro);
     match backend {
         LagBackend::Ours => line.add_lag(ours(name)?),
         LagBackend::Kernel => {
             line.add_lag(bond(name)?);
             return Ok(true);
         }
+        // A bond has no BFD on its members.
+        LagBackend::Auto if !micro.is_empty() => line.add_lag(ours(name)?),
         LagBackend::Auto => match bond(name.clone()) {
             Ok(bond) => {
                 line.add_lag(bond);
@@ -264,6 +272,40 @@ fn add_lag(
         },
     }
     Ok(false)
+}
+
+/// BFD on the members of one side of a connection; none where it has none.
+fn micro_bfd(
+    topology: &Topology,
+    place: usize,
+    connection: &ConnectionLayout,
+    side: Side,
+) -> Vec<MicroConfig> {
+    let timers = topology.connections.get(place).and_then(|c| c.micro_bfd);
+    let Some(timers) = timers else {
+        return Vec::new();
+    };
+    let (near, far, number) = match side {
+        Side::Microsoft => (&connection.edge, &connection.peer, 0),
+        Side::Peer => (&connection.peer, &connection.edge, 1),
+    };
+    let members = near.members.iter().zip(0_u32..);
+    let configs = members.map(|((_, mac), member)| {
+        let number = MICRO_DISCRIMINATORS + 16 * (2 * place as u32 + number) + member;
+        let discriminator = NonZeroU32::MIN.saturating_add(number);
+        let timers = Timers::symmetric(timers.interval, timers.multiplier);
+        MicroConfig {
+            session: Config {
+                control_plane_independent: true,
+                ..Config::single_hop(discriminator, timers, u64::from(number))
+            },
+            mac: *mac,
+            local: near.address.into(),
+            remote: far.address.into(),
+            port: MICRO_PORTS + (number % 1024) as u16,
+        }
+    });
+    configs.collect()
 }
 
 fn bfd(

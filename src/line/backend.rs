@@ -13,9 +13,9 @@ use crate::time::At;
 #[derive(Debug)]
 pub enum AnyLag {
     /// Our LACP.
-    Ours(LagPort),
+    Ours(Box<LagPort>),
     /// A bond.
-    Kernel(BondLag),
+    Kernel(Box<BondLag>),
 }
 
 impl AnyLag {
@@ -29,13 +29,13 @@ impl AnyLag {
 
 impl From<LagPort> for AnyLag {
     fn from(lag: LagPort) -> AnyLag {
-        AnyLag::Ours(lag)
+        AnyLag::Ours(Box::new(lag))
     }
 }
 
 impl From<BondLag> for AnyLag {
     fn from(lag: BondLag) -> AnyLag {
-        AnyLag::Kernel(lag)
+        AnyLag::Kernel(Box::new(lag))
     }
 }
 
@@ -49,8 +49,8 @@ pub(super) enum AnyLine {
 impl AnyLine {
     pub fn new(lag: AnyLag, around: &mut Surroundings) -> AnyLine {
         match lag {
-            AnyLag::Ours(lag) => AnyLine::Ours(LagLine::new(lag, around)),
-            AnyLag::Kernel(lag) => AnyLine::Kernel(BondLine::new(lag, around)),
+            AnyLag::Ours(lag) => AnyLine::Ours(LagLine::new(*lag, around)),
+            AnyLag::Kernel(lag) => AnyLine::Kernel(BondLine::new(*lag, around)),
         }
     }
 

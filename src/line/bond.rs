@@ -201,6 +201,7 @@ impl BondLine {
                 .map(|port| port_status(*port, self.status.partner))
                 .collect(),
             actors: ports.clone().map(actor).collect(),
+            micro: ports.clone().map(|_| None).collect(),
             // Gap: the kernel counts LACPDUs for root alone, in debugfs.
             counters: ports.clone().map(|_| Counters::default()).collect(),
             rhythms: ports.map(|_| None).collect(),

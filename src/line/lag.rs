@@ -1,17 +1,23 @@
 //! A LAG with its sockets and its data path: what the LACP actor decides is done here, in the order in which it decides.
 
+use std::iter::repeat;
 use std::os::fd::{AsFd, BorrowedFd};
 
+use super::gate::Gate;
+use super::micro::MicroLine;
 use super::thread::{Source, Surroundings};
 use super::{End, LineError, LineEvent};
+use crate::bfd::{MicroConfig, MicroStatus};
+use crate::kernel::bpf::programs::Upward;
 use crate::kernel::carrier::CarrierEvents;
 use crate::kernel::filter::DataPath;
 use crate::kernel::link;
 use crate::kernel::namespace::Namespace;
 use crate::kernel::netlink::{Netlink, NetlinkError};
-use crate::kernel::socket::Socket;
+use crate::kernel::socket::{Socket, SocketError};
 use crate::lacp::{
-    Admin, Counters, Heard, Input, Lag, LagConfig, Output, PortInfo, PortStatus, Rhythm,
+    Admin, Counters, Heard, Input, Lag, LagConfig, MuxState, Output, PortInfo, PortStatus, Rhythm,
+    Selected,
 };
 use crate::record::{Fact, LacpHeard, LacpRhythm, LacpSeen};
 use crate::time::At;
@@ -29,6 +35,7 @@ pub struct LagPort {
     carrier: CarrierEvents,
     netlink: Netlink,
     path: DataPath,
+    gate: Gate,
 }
 
 impl LagPort {
@@ -44,6 +51,20 @@ impl LagPort {
         hidden: u32,
         links: &[u32],
     ) -> Result<LagPort, LineError> {
+        LagPort::open_with(namespace, end, config, (hidden, links), &[])
+    }
+
+    /// The same with BFD on every member (RFC 7130), as many sessions as there are links; without any, none has it.
+    ///
+    /// # Errors
+    /// As [`LagPort::open`].
+    pub fn open_with(
+        namespace: &Namespace,
+        end: End,
+        config: &LagConfig,
+        (hidden, links): (u32, &[u32]),
+        micro: &[MicroConfig],
+    ) -> Result<LagPort, LineError> {
         let ports = config.ports.len();
         if ports != links.len() {
             let links = links.len();
@@ -54,15 +75,27 @@ impl LagPort {
             Err(source) => return Err(LineError::Lag { end, source }),
         };
         namespace.run(|| {
-            let member = |link: &u32| Socket::slow_protocols(*link).map(|s| Member::new(*link, s));
-            let members: Vec<Member> = links.iter().map(member).collect::<Result<_, _>>()?;
+            let sessions = micro.iter().copied().map(Some).chain(repeat(None));
+            let member = |(link, micro): (&u32, Option<MicroConfig>)| {
+                let socket = Socket::slow_protocols(*link)?;
+                let micro = micro.map(|config| MicroLine::open(*link, config));
+                Ok(Member::new(*link, socket, micro.transpose()?))
+            };
+            let members = links.iter().zip(sessions).map(member);
+            let members: Vec<Member> = members.collect::<Result<_, SocketError>>()?;
             let carrier = match CarrierEvents::open(links) {
                 Ok(carrier) => carrier,
                 Err(source) => return Err(LineError::Carrier { end, source }),
             };
             let mut netlink = Netlink::open()?;
-            let path = DataPath::close(&mut netlink, hidden, links)?;
+            let upward = match micro.is_empty() {
+                true => Upward::SlowProtocols,
+                false => Upward::MicroBfdToo,
+            };
+            let path = DataPath::close_but(&mut netlink, hidden, links, upward)?;
+            let alive = members.iter().map(|member| member.micro.is_none());
             Ok(LagPort {
+                gate: Gate::new(config.min_links, alive),
                 end,
                 lag,
                 hidden,
@@ -93,6 +126,8 @@ pub struct LagStatus {
     pub counters: Vec<Counters>,
     /// How the partner of each has kept time; none of a bond's ports, which do not tell.
     pub rhythms: Vec<Option<Rhythm>>,
+    /// BFD on each (RFC 7130), where there is any.
+    pub micro: Vec<Option<MicroStatus>>,
     /// Frames the kernel did not take, for example while a member was down.
     pub unsent: u64,
 }
@@ -101,21 +136,19 @@ pub struct LagStatus {
 struct Member {
     link: u32,
     socket: Socket,
+    micro: Option<MicroLine>,
     light: bool,
-    collecting: bool,
-    distributing: bool,
     /// What the last fact about it said.
     told: Option<Fact>,
 }
 
 impl Member {
-    fn new(link: u32, socket: Socket) -> Member {
+    fn new(link: u32, socket: Socket, micro: Option<MicroLine>) -> Member {
         Member {
             link,
             socket,
+            micro,
             light: false,
-            collecting: false,
-            distributing: false,
             told: None,
         }
     }
@@ -149,9 +182,13 @@ impl LagLine {
     /// The descriptors to wait on.
     pub fn sources(&self) -> impl Iterator<Item = (Source, BorrowedFd<'_>)> {
         let members = self.port.members.iter().enumerate();
-        members
-            .map(|(index, member)| (Source::Member(index as u8), member.socket.as_fd()))
-            .chain([(Source::Carrier, self.port.carrier.as_fd())])
+        let sockets = members.flat_map(|(index, member)| {
+            let lacp = (Source::Member(index as u8), member.socket.as_fd());
+            let micro = member.micro.as_ref();
+            let micro = micro.map(|micro| (Source::Micro(index as u8), micro.source()));
+            [lacp].into_iter().chain(micro)
+        });
+        sockets.chain([(Source::Carrier, self.port.carrier.as_fd())])
     }
 
     /// Reads what a source has, one frame at most.
@@ -160,6 +197,12 @@ impl LagLine {
             Source::Carrier => self.read_carrier(around),
             Source::Member(index) => {
                 self.read_frame(usize::from(index), around);
+            }
+            Source::Micro(index) => {
+                let member = self.port.members.get_mut(usize::from(index));
+                if let Some(micro) = member.and_then(|member| member.micro.as_mut()) {
+                    micro.read(around);
+                }
             }
         }
         self.act(around);
@@ -176,6 +219,11 @@ impl LagLine {
             }
         }
         self.port.lag.handle(now, Input::Tick);
+        for member in &mut self.port.members {
+            if let Some(micro) = &mut member.micro {
+                micro.timer(around);
+            }
+        }
         self.act(around);
     }
 
@@ -187,27 +235,25 @@ impl LagLine {
 
     /// Closes the data path and takes the carrier away.
     pub fn leave(mut self, around: &mut Surroundings) {
-        for member in &mut self.port.members {
-            (member.collecting, member.distributing) = (false, false);
-        }
+        self.port.gate.close();
         self.behind = true;
-        if self.port.lag.carrier() {
-            self.set_carrier(false, 0, around);
-        } else {
+        if !self.turn_carrier(around) {
             self.catch_up(around);
         }
     }
 
     pub fn deadline(&self) -> Option<At> {
-        self.port.lag.deadline()
+        let members = self.port.members.iter();
+        let micros = members.filter_map(|member| member.micro.as_ref()?.deadline());
+        micros.chain(self.port.lag.deadline()).min()
     }
 
     pub fn status(&self) -> LagStatus {
         let lag = &self.port.lag;
         LagStatus {
-            carrier: lag.carrier(),
+            carrier: self.port.gate.carrier(),
             ports: (0..lag.port_count())
-                .filter_map(|n| lag.status(n))
+                .filter_map(|n| self.status_of(n))
                 .collect(),
             actors: (0..lag.port_count())
                 .filter_map(|n| lag.actor(n).copied())
@@ -216,8 +262,20 @@ impl LagLine {
                 .filter_map(|n| lag.counters(n).copied())
                 .collect(),
             rhythms: (0..lag.port_count()).map(|n| lag.rhythm(n)).collect(),
+            micro: (self.port.members.iter())
+                .map(|member| Some(member.micro.as_ref()?.status()))
+                .collect(),
             unsent: self.unsent,
         }
+    }
+
+    /// What a member does: what LACP says of it, and it is no more than that when it is not alive.
+    fn status_of(&self, member: usize) -> Option<PortStatus> {
+        let status = self.port.lag.status(member)?;
+        Some(PortStatus {
+            distributing: self.port.gate.distributes(member),
+            ..status
+        })
     }
 
     /// Reads one frame of a member; whether there was one.
@@ -272,41 +330,78 @@ impl LagLine {
         while let Ok(true) = carrier.receive(&mut buffer[..], &mut light) {}
     }
 
-    /// Does what the actor wants done. Changes of members are gathered until something depends on them.
+    /// Does what the actor wants done, and BFD on members. Changes of members are gathered until something depends on them.
     fn act(&mut self, around: &mut Surroundings) {
         while let Some(output) = self.port.lag.poll() {
-            match output {
-                Output::Mux {
-                    port,
-                    collecting,
-                    distributing,
-                } => {
-                    let member = &mut self.port.members[port];
-                    (member.collecting, member.distributing) = (collecting, distributing);
-                    self.behind = true;
-                }
-                Output::Carrier { up, distributing } => {
-                    self.set_carrier(up, distributing, around);
-                }
-                Output::Send { port, frame } => {
-                    self.catch_up(around);
-                    if self.port.members[port].socket.send(&frame).is_err() {
-                        self.unsent += 1;
-                    }
-                }
-                Output::PortChanged { port, status } => self.tell_member(port, &status, around),
-                Output::Heard { port, heard } => {
-                    self.saw(port, LacpSeen::Says(heard_fact(&heard)), around);
-                }
-                Output::Rhythm { port, rhythm } => {
-                    self.saw(port, LacpSeen::Rhythm(rhythm_fact(&rhythm)), around);
-                }
-                Output::MarkerAnswered { port, after } => {
-                    self.saw(port, LacpSeen::MarkerAnswered(after.into()), around);
+            self.obey(output, around);
+        }
+        self.act_on_micros(around);
+        self.catch_up(around);
+    }
+
+    fn obey(&mut self, output: Output, around: &mut Surroundings) {
+        match output {
+            Output::Mux {
+                port,
+                collecting,
+                distributing,
+            } => {
+                self.port.gate.mux(port, collecting, distributing);
+                self.behind = true;
+            }
+            Output::Carrier { .. } => {
+                self.turn_carrier(around);
+            }
+            Output::Send { port, frame } => {
+                self.catch_up(around);
+                if self.port.members[port].socket.send(&frame).is_err() {
+                    self.unsent += 1;
                 }
             }
+            Output::PortChanged { port, .. } => self.tell_member(port, around),
+            Output::Heard { port, heard } => {
+                self.saw(port, LacpSeen::Says(heard_fact(&heard)), around);
+            }
+            Output::Rhythm { port, rhythm } => {
+                self.saw(port, LacpSeen::Rhythm(rhythm_fact(&rhythm)), around);
+            }
+            Output::MarkerAnswered { port, after } => {
+                self.saw(port, LacpSeen::MarkerAnswered(after.into()), around);
+            }
         }
-        self.catch_up(around);
+    }
+
+    /// Lets BFD on members follow LACP, and members follow BFD.
+    fn act_on_micros(&mut self, around: &mut Surroundings) {
+        let mut changed = Vec::new();
+        let LagPort {
+            end,
+            lag,
+            members,
+            gate,
+            ..
+        } = &mut self.port;
+        for (index, member) in members.iter_mut().enumerate() {
+            let (Some(micro), Some(status)) = (&mut member.micro, lag.status(index)) else {
+                continue;
+            };
+            // RFC 7130, section 3.
+            let wanted = status.mux == MuxState::Distributing
+                || matches!(status.selected, Selected::Standby(_));
+            let whose = (&*end, index as u8 + 1);
+            micro.want(wanted, whose, around);
+            if micro.act(whose, around) {
+                gate.alive(index, micro.alive());
+                changed.push(index);
+            }
+        }
+        for index in &changed {
+            self.behind = true;
+            self.tell_member(*index, around);
+        }
+        if !changed.is_empty() {
+            self.turn_carrier(around);
+        }
     }
 
     /// Makes the data path what the actor wants.
@@ -314,22 +409,30 @@ impl LagLine {
         if !std::mem::take(&mut self.behind) {
             return;
         }
-        let members = &self.port.members;
-        let those = |wanted: fn(&Member) -> bool| -> Vec<u32> {
-            members
-                .iter()
-                .filter(|m| wanted(m))
-                .map(|m| m.link)
-                .collect()
+        let LagPort {
+            members,
+            gate,
+            path,
+            netlink,
+            ..
+        } = &mut self.port;
+        let those = |wanted: fn(&Gate, usize) -> bool| -> Vec<u32> {
+            let members = members.iter().enumerate();
+            let wanted = members.filter(|(index, _)| wanted(gate, *index));
+            wanted.map(|(_, member)| member.link).collect()
         };
-        let (distributing, collecting) = (those(|m| m.distributing), those(|m| m.collecting));
-        let LagPort { path, netlink, .. } = &mut self.port;
+        let (distributing, collecting) = (those(Gate::distributes), those(Gate::collects));
         if let Err(error) = path.set(netlink, &distributing, &collecting) {
             self.fail(&error, around);
         }
     }
 
-    fn set_carrier(&mut self, up: bool, distributing: u8, around: &mut Surroundings) {
+    /// Gives the LAG carrier or takes it, if the members that may carry have become enough or too few; whether they have.
+    fn turn_carrier(&mut self, around: &mut Surroundings) -> bool {
+        let Some(up) = self.port.gate.change() else {
+            return false;
+        };
+        let distributing = self.port.gate.distributing();
         self.catch_up(around);
         let LagPort {
             end,
@@ -338,11 +441,15 @@ impl LagLine {
             ..
         } = &mut self.port;
         set_carrier(end, *hidden, netlink, (up, distributing), around);
+        true
     }
 
     /// Records what a member does, when it is not what was recorded last.
-    fn tell_member(&mut self, port: usize, status: &PortStatus, around: &mut Surroundings) {
-        let fact = member(&self.port.end, port, status);
+    fn tell_member(&mut self, port: usize, around: &mut Surroundings) {
+        let Some(status) = self.status_of(port) else {
+            return;
+        };
+        let fact = member(&self.port.end, port, &status);
         let told = &mut self.port.members[port].told;
         if told.as_ref() != Some(&fact) {
             *told = Some(fact.clone());

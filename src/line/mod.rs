@@ -13,7 +13,9 @@
 mod backend;
 mod bfd;
 mod bond;
+mod gate;
 mod lag;
+mod micro;
 mod schedule;
 mod thread;
 

@@ -50,6 +50,8 @@ impl Surroundings<'_> {
 pub(super) enum Source {
     /// Packets of a BFD session, or frames of a LAG's member.
     Member(u8),
+    /// Frames of BFD on a LAG's member.
+    Micro(u8),
     /// Carrier events.
     Carrier,
 }
@@ -69,7 +71,10 @@ impl Token {
             Token::Timer => 1,
             Token::Session(slot, Source::Carrier) => u64::from(slot) << 16 | 2,
             Token::Session(slot, Source::Member(index)) => {
-                u64::from(slot) << 16 | (3 + u64::from(index))
+                u64::from(slot) << 16 | (3 + 2 * u64::from(index))
+            }
+            Token::Session(slot, Source::Micro(index)) => {
+                u64::from(slot) << 16 | (4 + 2 * u64::from(index))
             }
         }
     }
@@ -80,7 +85,10 @@ impl Token {
             0 => Token::Command,
             1 => Token::Timer,
             2 => Token::Session(slot, Source::Carrier),
-            index => Token::Session(slot, Source::Member((index - 3) as u8)),
+            index if index % 2 == 1 => {
+                Token::Session(slot, Source::Member(((index - 3) / 2) as u8))
+            }
+            index => Token::Session(slot, Source::Micro(((index - 4) / 2) as u8)),
         }
     }
 }
@@ -433,8 +441,14 @@ mod tests {
     #[test]
     fn tokens_survive_packing() {
         let sessions = [0, 1, u32::MAX].into_iter().flat_map(|slot| {
-            [Source::Carrier, Source::Member(0), Source::Member(7)]
-                .map(|source| Token::Session(slot, source))
+            [
+                Source::Carrier,
+                Source::Member(0),
+                Source::Member(7),
+                Source::Micro(0),
+                Source::Micro(7),
+            ]
+            .map(|source| Token::Session(slot, source))
         });
         for token in sessions.chain([Token::Command, Token::Timer]) {
             assert_eq!(Token::unpack(token.pack()), token);

@@ -223,6 +223,14 @@ impl Walk<'_> {
                 state,
                 ..
             } if touched(connection) && state != "up" => Some(stage("bfd", router, connection)),
+            Fact::MicroBfd {
+                router,
+                connection,
+                now,
+                ..
+            } if touched(connection) && now.state == "down" => {
+                Some(stage("micro-bfd", router, connection))
+            }
             Fact::Bgp {
                 router,
                 session,

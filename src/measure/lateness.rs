@@ -118,6 +118,7 @@ fn changes_paths(fact: &Fact) -> bool {
             | Fact::Lag { .. }
             | Fact::Member { .. }
             | Fact::Bfd { .. }
+            | Fact::MicroBfd { .. }
             | Fact::Bgp { .. }
             | Fact::RouteReceived { .. }
             | Fact::RouteWithdrawn { .. }

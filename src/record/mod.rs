@@ -11,8 +11,8 @@ mod recorder;
 
 pub use lines::{LinesError, Reader, Writer, read};
 pub use parts::{
-    BfdHeard, BfdRhythm, Failure, LacpHeard, LacpRhythm, LacpSeen, Message, Nanos, Severity,
-    SourceText,
+    BfdHeard, BfdRhythm, Failure, LacpHeard, LacpRhythm, LacpSeen, Message, MicroBfd, Nanos,
+    Severity, SourceText,
 };
 pub use recorder::{Entries, Noted, Recorder};
 
@@ -148,6 +148,18 @@ pub enum Fact {
         last_received: Option<At>,
         /// Detection time in force, nanoseconds.
         detection_time: Option<Nanos>,
+    },
+    /// BFD on a member of a LAG (RFC 7130) changed its state.
+    MicroBfd {
+        /// Router.
+        router: String,
+        /// Connection.
+        connection: String,
+        /// Member, counted from 1.
+        member: u8,
+        /// How it is now.
+        #[serde(flatten)]
+        now: MicroBfd,
     },
     /// The other end of a BFD session says something else than before.
     BfdHeard {

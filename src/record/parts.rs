@@ -4,6 +4,22 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::time::At;
+
+/// BFD on a member of a LAG.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct MicroBfd {
+    /// As in [`Fact::Bfd`](super::Fact::Bfd), or `off`: LACP has the member neither distribute nor stand by.
+    pub state: String,
+    /// Why, in the RFC's words.
+    pub diagnostic: String,
+    /// When the last packet of the remote was received (kernel timestamp).
+    pub last_received: Option<At>,
+    /// Detection time in force.
+    pub detection_time: Option<Nanos>,
+}
+
 /// A check of a prefix that did not pass.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use super::Topology;
 use crate::bfd::{Authentication, Key, Kind, Secret};
-use crate::source::{Duration as RawDuration, Located, Mistakes, in_words};
+use crate::source::{Duration as RawDuration, Located, Mistakes, Span, in_words};
 
 /// Timers and options of a BFD session at one of its ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +44,8 @@ impl Topology {
     pub fn first_bfd_to_fall(&self) -> BfdTimers {
         let edges = self.connections.iter().map(|it| it.bfd.timers);
         let routers = self.routers.iter().map(|it| it.bfd.timers);
-        let all = edges.chain(routers);
+        let members = self.connections.iter().filter_map(|it| it.micro_bfd);
+        let all = edges.chain(routers).chain(members);
         all.fold(self.profile.bfd, |first, other| {
             std::cmp::min_by_key(first, other, BfdTimers::bears)
         })
@@ -73,6 +74,17 @@ pub(super) struct RawBfd {
     pub echo: Option<Located<RawDuration>>,
     /// Authentication of every packet (RFC 5880, section 6.7), which both ends must have.
     pub authentication: Option<Located<RawAuthentication>>,
+}
+
+/// BFD on every member of a LAG (RFC 7130), at both ends.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RawMicroBfd {
+    /// Desired min TX and required min RX interval; that of the BFD of the connection if not given.
+    pub interval: Option<Located<RawDuration>>,
+    /// Detect multiplier; that of the BFD of the connection if not given.
+    #[schemars(range(min = 1))]
+    pub multiplier: Option<Located<u8>>,
 }
 
 /// Authentication of BFD packets.
@@ -154,6 +166,26 @@ impl BfdSettings {
             settings.options.authentication = authentication(raw, mistakes);
         }
         settings
+    }
+}
+
+impl BfdTimers {
+    /// What a table says of BFD on members, where these are the timers of BFD over the LAG.
+    pub(super) fn of_members(self, raw: &RawMicroBfd, mistakes: &mut Mistakes) -> BfdTimers {
+        let settings = BfdSettings {
+            timers: self,
+            options: BfdOptions::default(),
+        };
+        let raw = RawBfd {
+            interval: raw.interval,
+            multiplier: raw.multiplier,
+            ..RawBfd::default()
+        };
+        let raw = Located {
+            value: raw,
+            span: Span::default(),
+        };
+        settings.with(Some(&raw), mistakes).timers
     }
 }
 

@@ -234,6 +234,8 @@ pub struct Connection {
     pub bgp: BgpSettings,
     /// The edge's BFD here.
     pub bfd: BfdSettings,
+    /// Timers of BFD on the members, at both ends, if there is any.
+    pub micro_bfd: Option<BfdTimers>,
 }
 
 /// Who speaks LACP at an end of a connection and spreads its flows.

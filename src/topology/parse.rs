@@ -9,8 +9,8 @@ use super::raw::{
 };
 use super::{
     BfdSettings, BgpSettings, Connection, Crossed, DeclaredPrefixes, Endpoint, Impaired, Inside,
-    LacpSettings, LagBackends, Metro, Multipath, OverDeclared, Peer, PeerAsn, PeerPolicies, Policy,
-    Profile, Router, Service, Topology, addresses, profile, registry, rules,
+    LacpSettings, LagBackend, LagBackends, Metro, Multipath, OverDeclared, Peer, PeerAsn,
+    PeerPolicies, Policy, Profile, Router, Service, Topology, addresses, profile, registry, rules,
 };
 use crate::policy::Policies;
 use crate::source::{Bandwidth, Diagnostics, Located, Mistakes, Source, Span, Table, read};
@@ -284,6 +284,16 @@ fn connection(
     let mut bgp = bgp.with(raw.bgp.as_ref(), mistakes);
     let maximum = &mut bgp.options.maximum_prefixes;
     *maximum = declared.enforced(over_declared, *maximum);
+    let backends = backends(raw);
+    let micro_bfd = raw.micro_bfd.as_ref();
+    if let Some(micro_bfd) = micro_bfd
+        && [backends.microsoft, backends.peer].contains(&LagBackend::Kernel)
+    {
+        let message = "the kernel's bond has no BFD on its members";
+        let diagnostic = mistakes.error(micro_bfd.span, message, "of one end there would be none");
+        mistakes.push(diagnostic.help("leave `backend` out, or write `ours`"));
+    }
+    let micro_bfd = micro_bfd.map(|raw| bfd.timers.of_members(&raw.value, mistakes));
     let (bandwidth, members) = members(name, raw, mistakes)?;
     let router = router.filter(|_| known)?.value.clone();
     let stands = |(other, _): &&(Located<String>, super::raw::RawRouter)| other.value == router;
@@ -295,13 +305,14 @@ fn connection(
         edge: edge?.value.clone(),
         bandwidth_mbps: bandwidth,
         members,
-        backends: backends(raw),
+        backends,
         addresses: addresses?,
         ipv6,
         policies: peer_policies(&raw.import, &raw.export, policies, mistakes),
         declared,
         bgp,
         bfd,
+        micro_bfd,
     })
 }
 

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::bfd::RawBfd;
+use super::bfd::{RawBfd, RawMicroBfd};
 use super::bgp::RawBgp;
 use super::impairment::RawImpaired;
 use super::inside::{RawInside, RawMultipath};
@@ -335,6 +335,8 @@ pub(super) struct RawConnection {
     pub bgp: Option<Located<RawBgp>>,
     /// BFD of the edge on it, where it is not as `[microsoft.bfd]` has it.
     pub bfd: Option<Located<RawBfd>>,
+    /// BFD on every member (RFC 7130) at both ends, besides BFD over the LAG: a member without it carries nothing.
+    pub micro_bfd: Option<Located<RawMicroBfd>>,
     /// The simulated router's policy for what it receives here, instead of the router's own.
     pub import: Option<Located<String>>,
     /// The simulated router's policy for what it announces here, instead of the router's own.

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::history::{Change, History};
+use crate::bfd::State;
 use crate::lacp::PortInfo;
 use crate::line::{End, LagStatus};
 use crate::time::At;
@@ -46,6 +47,8 @@ pub struct Member {
     pub collecting: bool,
     /// Sends frames.
     pub distributing: bool,
+    /// BFD on the member (RFC 7130), where there is any: its state, `off` while LACP does not let the member distribute.
+    pub micro_bfd: Option<String>,
     /// What this end says of itself: system, key, port, state.
     pub actor: Option<Port>,
     /// What the other end said last; none while nothing was heard.
@@ -113,6 +116,8 @@ pub fn lag(end: &End, status: &LagStatus, history: &History, now: At) -> Lag {
         selected: port.selected.to_string(),
         collecting: port.collecting,
         distributing: port.distributing,
+        micro_bfd: (status.micro.get(n).copied().flatten())
+            .map(|micro| micro.state.map_or("off", State::name).to_owned()),
         actor: status.actors.get(n).map(Port::from),
         partner: port.partner.as_ref().map(Port::from),
         partner_wants: port.partner.as_ref().map(|partner| {

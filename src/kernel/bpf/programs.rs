@@ -61,7 +61,7 @@ pub fn drop_pattern(pattern: Pattern) -> Program {
         Pattern::Bfd => {
             ports(&mut a, UDP, other);
             a.push(op::LDH_IND, 2);
-            for port in [3784, 3785, 4784, 6784] {
+            for port in [3784, 3785, 4784, MICRO_BFD] {
                 a.jump_if(op::JEQ, port, found);
             }
             a.jump(other);
@@ -90,22 +90,40 @@ pub fn drop_pattern(pattern: Pattern) -> Program {
     end(a, (other, verdict::UNSPEC), (found, verdict::SHOT))
 }
 
-/// A `cls_bpf` direct-action program that lets LACP pass up and drops everything else.
-pub fn only_slow_protocols_up() -> Program {
+/// What a member passes up to the engine instead of handing it to its LAG.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Upward {
+    /// LACP and markers: ethertype 0x8809.
+    SlowProtocols,
+    /// Those, and BFD on the member itself: UDP to port 6784 (RFC 7130).
+    MicroBfdToo,
+}
+
+/// A `cls_bpf` direct-action program that lets pass up what is meant for the engine and drops everything else.
+pub fn only_up(upward: Upward) -> Program {
     let mut a = Assembler::new();
     let (found, other) = (a.label(), a.label());
-    a.push(op::LDH, 12);
-    a.jump_if(op::JEQ, u32::from(SLOW_PROTOCOLS), found);
+    find_upward(&mut a, upward, found, other);
     end(a, (other, verdict::SHOT), (found, verdict::OK))
 }
 
-/// A `cls_bpf` program that matches everything but LACP: what a collecting member hands to its LAG.
-pub fn all_but_slow_protocols() -> Program {
+/// A `cls_bpf` program that matches everything but that: what a collecting member hands to its LAG.
+pub fn all_but(upward: Upward) -> Program {
     let mut a = Assembler::new();
     let (found, other) = (a.label(), a.label());
+    find_upward(&mut a, upward, found, other);
+    end(a, (other, verdict::MATCH), (found, verdict::NO_MATCH))
+}
+
+/// Goes to `found` for what passes up; for anything else goes on, or to `other`.
+fn find_upward(a: &mut Assembler, upward: Upward, found: Label, other: Label) {
     a.push(op::LDH, 12);
     a.jump_if(op::JEQ, u32::from(SLOW_PROTOCOLS), found);
-    end(a, (other, verdict::MATCH), (found, verdict::NO_MATCH))
+    if upward == Upward::MicroBfdToo {
+        ports(a, UDP, other);
+        a.push(op::LDH_IND, 2);
+        a.jump_if(op::JEQ, MICRO_BFD, found);
+    }
 }
 
 /// A socket filter that keeps the first `keep` bytes of UDP packets to one of the ports `low..=high`.
@@ -202,6 +220,8 @@ const IPV4: u32 = 0x0800;
 const IPV6: u32 = 0x86dd;
 const TCP: u32 = 6;
 const UDP: u32 = 17;
+/// Where BFD on members is sent to (RFC 7130, section 2.2).
+const MICRO_BFD: u32 = 6784;
 /// More fragments, or a fragment offset that is not 0 (RFC 791).
 const FRAGMENT: u32 = 0x3fff;
 /// 2^32 divided by the golden ratio: neighbouring ports and addresses end up far apart.

@@ -202,11 +202,13 @@ pub fn lacp(page: &mut Page, view: &[Lag]) -> io::Result<()> {
                 true => Tone::Good,
                 false => Tone::Uneasy,
             };
+            let gated = member.micro_bfd.as_ref();
+            let gated = gated.map(|state| format!(", BFD {state}"));
             table.row([
                 text(format!("  {}", member.member)),
                 toned(light.0, light.1),
                 text(&member.receive),
-                toned(&member.mux, mux),
+                toned(format!("{}{}", member.mux, gated.unwrap_or_default()), mux),
                 frames(|f| f.lacpdus_sent),
                 frames(|f| f.lacpdus_received),
                 frames(|f| f.illegal),

@@ -214,10 +214,38 @@ fn each_pattern_finds_its_protocol_and_nothing_else() {
 fn a_member_passes_up_lacp_and_nothing_else() {
     let lacp = frame(SLOW_PROTOCOLS, &[1; 110]);
     let arp = frame(0x0806, &[0; 28]);
-    assert_eq!(run(&only_slow_protocols_up(), &lacp), verdict::OK);
-    assert_eq!(run(&only_slow_protocols_up(), &arp), verdict::SHOT);
-    assert_eq!(run(&all_but_slow_protocols(), &lacp), verdict::NO_MATCH);
-    assert_eq!(run(&all_but_slow_protocols(), &arp), verdict::MATCH);
+    assert_eq!(run(&only_up(Upward::SlowProtocols), &lacp), verdict::OK);
+    assert_eq!(run(&only_up(Upward::SlowProtocols), &arp), verdict::SHOT);
+    assert_eq!(
+        run(&all_but(Upward::SlowProtocols), &lacp),
+        verdict::NO_MATCH
+    );
+    assert_eq!(run(&all_but(Upward::SlowProtocols), &arp), verdict::MATCH);
+}
+
+#[test]
+fn bfd_on_a_member_passes_up_where_there_is_any() {
+    let bfd = |port| ipv4(0, 0, 17, TEAMS, &to_ports(49152, port));
+    let lacp = frame(SLOW_PROTOCOLS, &[1; 110]);
+    let arp = frame(0x0806, &[0; 28]);
+    for (frame, up) in [
+        (bfd(6784), true),
+        (lacp, true),
+        (bfd(3784), false),
+        (arp, false),
+        (ipv4(0, 0, 6, TEAMS, &to_ports(49152, 6784)), false),
+    ] {
+        let (passed, handed_on) = match up {
+            true => (verdict::OK, verdict::NO_MATCH),
+            false => (verdict::SHOT, verdict::MATCH),
+        };
+        assert_eq!(run(&only_up(Upward::MicroBfdToo), &frame), passed);
+        assert_eq!(run(&all_but(Upward::MicroBfdToo), &frame), handed_on);
+    }
+    assert_eq!(
+        run(&only_up(Upward::SlowProtocols), &bfd(6784)),
+        verdict::SHOT
+    );
 }
 
 #[test]
@@ -229,7 +257,7 @@ fn a_tap_sees_the_probe_ports() {
 
 #[test]
 fn a_program_prints_like_tcpdump() {
-    let text = only_slow_protocols_up().to_string();
+    let text = only_up(Upward::SlowProtocols).to_string();
     insta::assert_snapshot!(text, @r"
     (000) ldh      [12]
     (001) jeq      #0x8809         jt 3 jf 2

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use proptest::strategy::Union;
 
 use super::parts;
-use crate::record::{Entry, Fact, Nanos, SourceText};
+use crate::record::{Entry, Fact, MicroBfd, Nanos, SourceText};
 use crate::time::At;
 
 /// Names and texts, with everything that JSON must escape.
@@ -168,6 +168,31 @@ pub(super) fn variants() -> Vec<BoxedStrategy<Fact>> {
                 member,
                 seen,
             })
+            .boxed(),
+        (
+            (text(), text(), any::<u8>()),
+            (text(), text()),
+            (option::of(at()), option::of(nanos())),
+        )
+            .prop_map(
+                |(
+                    (router, connection, member),
+                    (state, diagnostic),
+                    (last_received, detection_time),
+                )| {
+                    Fact::MicroBfd {
+                        router,
+                        connection,
+                        member,
+                        now: MicroBfd {
+                            state,
+                            diagnostic,
+                            last_received,
+                            detection_time,
+                        },
+                    }
+                },
+            )
             .boxed(),
         (text(), text(), nanos())
             .prop_map(|(router, connection, after)| Fact::BfdAnswered {

@@ -58,7 +58,8 @@ pub(super) fn number(fact: &Fact) -> usize {
         Fact::ControlPlane { .. } => 50,
         Fact::MonitoringMissed { .. } => 51,
         Fact::LacpPartner { .. } => 52,
+        Fact::MicroBfd { .. } => 53,
     }
 }
 
-pub(super) const VARIANTS: usize = 53;
+pub(super) const VARIANTS: usize = 54;

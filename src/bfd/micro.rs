@@ -1,0 +1,226 @@
+//! A micro session: BFD on one member of a LAG (RFC 7130).
+//!
+//! It lives as long as LACP lets the member distribute or holds it in standby (section 3), and says whether the load balancer
+//! may use the member. That one end disabled it says nothing of the path, and takes nothing away (RFC 5882, section 4.2).
+//!
+//! **Invariant:** a member that has a session is alive only while the session is Up, or disabled.
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+
+use super::frame::{DEDICATED_MAC, Way, frame, framed};
+use super::session::{Config, Counters, Input, Output, Session, StateChange};
+use super::state::State;
+use crate::time::At;
+
+/// How a micro session is to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MicroConfig {
+    /// Discriminator, timers and so on.
+    pub session: Config,
+    /// The member's own MAC address.
+    pub mac: [u8; 6],
+    /// Our address: the LAG's (section 2.2).
+    pub local: IpAddr,
+    /// The remote's address.
+    pub remote: IpAddr,
+    /// The UDP port we send from.
+    pub port: u16,
+}
+
+/// What happens to a micro session.
+#[derive(Debug, Clone, Copy)]
+pub enum MicroInput<'a> {
+    /// LACP has the member distribute or stand by, or has it no longer.
+    Wanted(bool),
+    /// A frame that the member received.
+    Frame {
+        /// The whole frame, without FCS.
+        bytes: &'a [u8],
+        /// When the kernel received it.
+        at: At,
+    },
+    /// As [`Input::Timer`].
+    Timer {
+        /// Every frame received before this moment was handed over already.
+        drained: At,
+    },
+}
+
+/// What a micro session wants done or known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MicroOutput {
+    /// Send this frame on the member.
+    Send(Vec<u8>),
+    /// Its state changed.
+    State(StateChange),
+    /// The load balancer may use the member, or may not any more.
+    Alive(bool),
+}
+
+/// How a micro session is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MicroStatus {
+    /// Its state; `None` while it is not wanted.
+    pub state: Option<State>,
+    /// Packets of the session.
+    pub counters: Counters,
+}
+
+/// A micro session, wanted or not. At first it is not, and the member not alive.
+#[derive(Debug)]
+pub struct Micro {
+    config: MicroConfig,
+    session: Option<Session>,
+    disabled: bool,
+    /// Packets that may yet be sent in state Up before they go to the remote's own address.
+    dedicated: u8,
+    /// Where the remote's packets come from.
+    remote_mac: Option<[u8; 6]>,
+    /// Frames that were not for the session.
+    foreign: u64,
+    alive: bool,
+    outputs: VecDeque<MicroOutput>,
+}
+
+impl Micro {
+    /// A micro session that is not wanted yet.
+    pub fn new(config: MicroConfig) -> Micro {
+        Micro {
+            config,
+            session: None,
+            disabled: false,
+            dedicated: 0,
+            remote_mac: None,
+            foreign: 0,
+            alive: false,
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// Takes an input. Afterwards the outputs are to be taken with [`Micro::poll`] until there are none.
+    pub fn handle(&mut self, now: At, input: MicroInput<'_>) {
+        match input {
+            MicroInput::Wanted(true) if self.session.is_none() => {
+                self.disabled = false;
+                self.remote_mac = None;
+                self.session = Some(Session::new(self.config.session, now));
+            }
+            MicroInput::Wanted(true) => {}
+            MicroInput::Wanted(false) => self.session = None,
+            MicroInput::Frame { bytes, at } => self.take_frame(now, bytes, at),
+            MicroInput::Timer { drained } => {
+                if let Some(session) = &mut self.session {
+                    session.handle(now, Input::Timer { drained });
+                }
+            }
+        }
+        self.work();
+    }
+
+    /// The next thing to do or know, until there is none.
+    pub fn poll(&mut self) -> Option<MicroOutput> {
+        self.outputs.pop_front()
+    }
+
+    /// When [`MicroInput::Timer`] is next wanted.
+    pub fn deadline(&self) -> Option<At> {
+        self.session.as_ref()?.deadline()
+    }
+
+    /// When the session would detect a loss.
+    pub fn detection_deadline(&self) -> Option<At> {
+        self.session.as_ref()?.detection_deadline()
+    }
+
+    /// How it is.
+    pub fn status(&self) -> MicroStatus {
+        let session = self.session.as_ref();
+        MicroStatus {
+            state: session.map(Session::state),
+            counters: session.map(Session::counters).unwrap_or_default(),
+        }
+    }
+
+    /// Frames that came to the member and were not for the session.
+    pub fn foreign(&self) -> u64 {
+        self.foreign
+    }
+
+    fn take_frame(&mut self, now: At, bytes: &[u8], at: At) {
+        let ours = [self.config.remote, self.config.local];
+        let Some(framed) = framed(bytes).filter(|framed| framed.addresses == ours) else {
+            self.foreign += 1;
+            return;
+        };
+        let Some(session) = &mut self.session else {
+            return;
+        };
+        let before = session.counters().received;
+        let input = Input::Packet {
+            bytes: framed.payload,
+            ttl: framed.ttl,
+            at,
+        };
+        session.handle(now, input);
+        if session.counters().received > before {
+            self.remote_mac = Some(framed.from_mac);
+        }
+    }
+
+    /// Takes what the session wants, and concludes from its state.
+    fn work(&mut self) {
+        while let Some(output) = self.session.as_mut().and_then(Session::poll) {
+            match output {
+                Output::Send(packet) => {
+                    let frame = frame(&self.way(), packet.ttl, &packet);
+                    self.outputs.push_back(MicroOutput::Send(frame));
+                }
+                Output::State(change) => {
+                    if change.to == State::Up {
+                        let timers = self.config.session.timers;
+                        self.dedicated = timers.detect_multiplier.get();
+                    }
+                    self.outputs.push_back(MicroOutput::State(change));
+                }
+                Output::Disabled(disabled) => self.disabled = disabled,
+                // What the other end says and how it keeps time is told of the session over the LAG.
+                Output::Heard(_) | Output::Rhythm(_) | Output::Answered(_) => {}
+            }
+        }
+        let state = self.session.as_ref().map(Session::state);
+        let alive = state.is_some_and(|state| state == State::Up || self.disabled);
+        if std::mem::replace(&mut self.alive, alive) != alive {
+            self.outputs.push_back(MicroOutput::Alive(alive));
+        }
+    }
+
+    /// The way of the next packet: to the dedicated address until so many were sent in state Up as the remote may lose, then
+    /// to where its packets come from (section 2.3).
+    fn way(&mut self) -> Way {
+        let state = self.session.as_ref().map(Session::state);
+        let own = match (state, self.remote_mac) {
+            (Some(State::Up), Some(mac)) if self.dedicated == 0 => mac,
+            (Some(State::Up), _) => {
+                self.dedicated = self.dedicated.saturating_sub(1);
+                DEDICATED_MAC
+            }
+            _ => DEDICATED_MAC,
+        };
+        let MicroConfig {
+            mac,
+            local,
+            remote,
+            port,
+            ..
+        } = self.config;
+        Way {
+            macs: [mac, own],
+            addresses: [local, remote],
+            port,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

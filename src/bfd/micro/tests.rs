@@ -1,0 +1,199 @@
+//! Two ends of a member, joined in memory, in virtual time.
+
+use std::num::{NonZeroU8, NonZeroU32};
+use std::time::Duration;
+
+use super::*;
+use crate::bfd::frame::framed;
+use crate::bfd::{Order, Timers};
+
+const INTERVAL: Duration = Duration::from_millis(50);
+const MACS: [[u8; 6]; 2] = [[2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]];
+
+struct Pair {
+    now: At,
+    ends: [Micro; 2],
+    /// Whether frames to each end arrive.
+    open: [bool; 2],
+    alive: [bool; 2],
+    /// When each end last changed its mind.
+    changed: [At; 2],
+    /// The destination of each frame sent by end 0 in state Up.
+    destinations: Vec<[u8; 6]>,
+}
+
+impl Pair {
+    fn new() -> Pair {
+        let addresses = [[192, 0, 2, 0], [192, 0, 2, 1]].map(IpAddr::from);
+        let end = |n: usize| {
+            let discriminator = NonZeroU32::new(n as u32 + 1).unwrap();
+            let timers = Timers::symmetric(INTERVAL, NonZeroU8::new(3).unwrap());
+            Micro::new(MicroConfig {
+                session: Config::single_hop(discriminator, timers, n as u64),
+                mac: MACS[n],
+                local: addresses[n],
+                remote: addresses[1 - n],
+                port: 49152,
+            })
+        };
+        Pair {
+            now: At::ZERO,
+            ends: [end(0), end(1)],
+            open: [true; 2],
+            alive: [false; 2],
+            changed: [At::ZERO; 2],
+            destinations: Vec::new(),
+        }
+    }
+
+    fn handle(&mut self, end: usize, input: MicroInput<'_>) {
+        self.ends[end].handle(self.now, input);
+        self.settle();
+    }
+
+    fn want(&mut self, wanted: [bool; 2]) {
+        for (end, wanted) in wanted.into_iter().enumerate() {
+            self.handle(end, MicroInput::Wanted(wanted));
+        }
+    }
+
+    /// Delivers until nobody has anything to say.
+    fn settle(&mut self) {
+        loop {
+            let mut quiet = true;
+            for end in 0..2 {
+                while let Some(output) = self.ends[end].poll() {
+                    quiet = false;
+                    match output {
+                        MicroOutput::Send(bytes) => {
+                            if end == 0 && self.ends[0].status().state == Some(State::Up) {
+                                self.destinations.push(bytes[..6].try_into().unwrap());
+                            }
+                            let at = self.now;
+                            if self.open[1 - end] {
+                                let bytes = &bytes;
+                                self.ends[1 - end].handle(at, MicroInput::Frame { bytes, at });
+                            }
+                        }
+                        MicroOutput::Alive(alive) => {
+                            self.alive[end] = alive;
+                            self.changed[end] = self.now;
+                        }
+                        MicroOutput::State(_) => {}
+                    }
+                }
+            }
+            if quiet {
+                return;
+            }
+        }
+    }
+
+    fn run(&mut self, time: Duration) {
+        let until = self.now + time;
+        while let Some((at, end)) = (0..2)
+            .filter_map(|end| Some((self.ends[end].deadline()?, end)))
+            .min()
+            .filter(|(at, _)| *at <= until)
+        {
+            self.now = self.now.max(at);
+            self.handle(end, MicroInput::Timer { drained: at });
+        }
+        self.now = until;
+    }
+}
+
+fn up() -> Pair {
+    let mut pair = Pair::new();
+    pair.want([true; 2]);
+    pair.run(Duration::from_secs(2));
+    assert_eq!(pair.alive, [true; 2]);
+    pair
+}
+
+#[test]
+fn a_member_is_not_alive_before_its_session_is_up() {
+    let mut pair = Pair::new();
+    assert_eq!(pair.ends[0].deadline(), None);
+    pair.want([true, false]);
+    pair.run(Duration::from_secs(10));
+    assert_eq!(pair.alive, [false; 2]);
+    pair.want([true; 2]);
+    assert_eq!(pair.alive, [true; 2], "at once, from the first packet on");
+}
+
+/// Section 2.3: to the dedicated address until Up, and the first three packets in Up; then where packets come from.
+#[test]
+fn the_dedicated_address_is_for_the_first_packets() {
+    let mut pair = up();
+    pair.run(Duration::from_secs(1));
+    let (first, rest) = pair.destinations.split_at(3);
+    assert!(first.iter().all(|mac| *mac == DEDICATED_MAC), "{first:?}");
+    assert!(rest.len() > 10, "{}", rest.len());
+    assert!(rest.iter().all(|mac| *mac == MACS[1]), "{rest:?}");
+    assert_eq!(framed(&[]), None);
+}
+
+#[test]
+fn silence_takes_the_member_within_the_detection_time() {
+    let mut pair = up();
+    pair.open = [false; 2];
+    let silent = pair.now;
+    pair.run(3 * INTERVAL);
+    assert_eq!(pair.alive, [false; 2]);
+    for changed in pair.changed {
+        assert!(changed > silent + INTERVAL, "{changed:?}");
+    }
+    pair.open = [true; 2];
+    pair.run(Duration::from_secs(2));
+    assert_eq!(pair.alive, [true; 2]);
+}
+
+#[test]
+fn one_deaf_end_takes_the_member_at_both() {
+    let mut pair = up();
+    pair.open = [false, true];
+    pair.run(3 * INTERVAL);
+    assert_eq!(pair.alive, [false; 2]);
+}
+
+#[test]
+fn what_is_not_wanted_is_not_alive_and_says_nothing() {
+    let mut pair = up();
+    pair.want([false, true]);
+    assert_eq!(pair.alive[0], false);
+    assert_eq!(pair.ends[0].deadline(), None);
+    pair.run(3 * INTERVAL);
+    assert_eq!(pair.alive, [false; 2]);
+    pair.want([true; 2]);
+    pair.run(Duration::from_secs(2));
+    assert_eq!(pair.alive, [true; 2]);
+}
+
+/// RFC 5882, section 4.2: AdminDown says nothing of the path.
+#[test]
+fn a_disabled_session_takes_nothing_away() {
+    let mut pair = up();
+    let now = pair.now;
+    let session = pair.ends[1].session.as_mut().unwrap();
+    session.handle(now, Input::Order(Order::Disable));
+    pair.handle(1, MicroInput::Timer { drained: At::ZERO });
+    pair.run(Duration::from_secs(5));
+    assert_eq!(pair.ends[0].status().state, Some(State::Down));
+    assert_eq!(pair.alive, [true; 2]);
+}
+
+#[test]
+fn frames_of_others_are_not_for_the_session() {
+    let mut pair = up();
+    let way = Way {
+        macs: [MACS[1], DEDICATED_MAC],
+        addresses: [[192, 0, 2, 7], [192, 0, 2, 0]].map(IpAddr::from),
+        port: 49152,
+    };
+    let bytes = frame(&way, 255, &[0; 24]);
+    let (bytes, at) = (&bytes[..], pair.now);
+    pair.handle(0, MicroInput::Frame { bytes, at });
+    assert_eq!(pair.ends[0].foreign(), 1);
+    assert_eq!(pair.alive, [true; 2]);
+}

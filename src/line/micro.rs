@@ -1,0 +1,137 @@
+//! A micro session with its socket: BFD on one member of a LAG (RFC 7130), beside LACP.
+
+use std::os::fd::{AsFd, BorrowedFd};
+
+use super::End;
+use super::thread::Surroundings;
+use crate::bfd::{Micro, MicroConfig, MicroInput, MicroOutput, MicroStatus};
+use crate::kernel::socket::{Socket, SocketError};
+use crate::record::{Fact, MicroBfd};
+use crate::time::At;
+
+/// Frames read at once before a loss may be declared.
+const MOST_AT_ONCE: usize = 16;
+
+/// A micro session that runs, or waits to be wanted.
+#[derive(Debug)]
+pub(super) struct MicroLine {
+    socket: Socket,
+    micro: Micro,
+    wanted: bool,
+    alive: bool,
+    unsent: u64,
+}
+
+impl MicroLine {
+    /// Opens the socket of a member, in the line card's namespace.
+    pub fn open(link: u32, config: MicroConfig) -> Result<MicroLine, SocketError> {
+        Ok(MicroLine {
+            socket: Socket::micro_bfd(link, config.local.is_ipv6())?,
+            micro: Micro::new(config),
+            wanted: false,
+            alive: false,
+            unsent: 0,
+        })
+    }
+
+    pub fn source(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
+    pub fn deadline(&self) -> Option<At> {
+        self.micro.deadline()
+    }
+
+    /// Whether the load balancer may use the member.
+    pub fn alive(&self) -> bool {
+        self.alive
+    }
+
+    pub fn status(&self) -> MicroStatus {
+        self.micro.status()
+    }
+
+    /// Reads one frame; whether there was one.
+    pub fn read(&mut self, around: &mut Surroundings) -> Option<At> {
+        let received = self.socket.receive(&around.clock, around.buffer).ok()??;
+        let bytes = &around.buffer[..received.length];
+        let at = received.at;
+        self.micro
+            .handle(around.clock.now(), MicroInput::Frame { bytes, at });
+        Some(at)
+    }
+
+    /// Lets the timers run, a loss only after the frames that came before it.
+    pub fn timer(&mut self, around: &mut Surroundings) {
+        let now = around.clock.now();
+        if self.micro.deadline().is_none_or(|due| due > now) {
+            return;
+        }
+        let drained = match self.micro.detection_deadline() {
+            Some(due) if due <= now => self.drain(now, around),
+            Some(_) | None => At::ZERO,
+        };
+        self.micro.handle(now, MicroInput::Timer { drained });
+    }
+
+    /// LACP has the member distribute or stand by, or has it no longer.
+    pub fn want(&mut self, wanted: bool, whose: (&End, u8), around: &mut Surroundings) {
+        if std::mem::replace(&mut self.wanted, wanted) != wanted {
+            self.micro
+                .handle(around.clock.now(), MicroInput::Wanted(wanted));
+            if !wanted {
+                let off = MicroBfd {
+                    state: "off".to_owned(),
+                    diagnostic: "LACP does not have the member distribute".to_owned(),
+                    last_received: None,
+                    detection_time: None,
+                };
+                around.recorder.now(fact(whose, off));
+            }
+        }
+    }
+
+    /// Does what the session wants done; whether the member came alive or is no longer.
+    pub fn act(&mut self, whose: (&End, u8), around: &mut Surroundings) -> bool {
+        let before = self.alive;
+        while let Some(output) = self.micro.poll() {
+            match output {
+                MicroOutput::Send(frame) => {
+                    self.unsent += u64::from(self.socket.send(&frame).is_err());
+                }
+                MicroOutput::State(change) => {
+                    let now = MicroBfd {
+                        state: change.to.name().to_owned(),
+                        diagnostic: change.diagnostic.words().to_owned(),
+                        last_received: change.last_received,
+                        detection_time: change.detection_time.map(Into::into),
+                    };
+                    around.recorder.now(fact(whose, now));
+                }
+                MicroOutput::Alive(alive) => self.alive = alive,
+            }
+        }
+        self.alive != before
+    }
+
+    /// Reads what came before `now`; returns the moment up to which everything was read.
+    fn drain(&mut self, now: At, around: &mut Surroundings) -> At {
+        let mut last = At::ZERO;
+        for _ in 0..MOST_AT_ONCE {
+            match self.read(around) {
+                Some(at) => last = at,
+                None => return now,
+            }
+        }
+        last
+    }
+}
+
+fn fact((end, member): (&End, u8), now: MicroBfd) -> Fact {
+    Fact::MicroBfd {
+        router: end.router.clone(),
+        connection: end.connection.clone(),
+        member,
+        now,
+    }
+}
