@@ -107,7 +107,10 @@ fn together(one: &LacpHeard, other: &LacpHeard) -> bool {
 }
 
 fn one_system(one: &LacpHeard, other: &LacpHeard) -> bool {
-    (one.system_priority, &one.system) == (other.system_priority, &other.system)
+    let [one_priority, other_priority] = [one, other].map(|heard| heard.system_priority);
+    // A bond of the kernel's does not tell the priority.
+    let alike = one_priority == other_priority || one_priority == 0 || other_priority == 0;
+    alike && one.system == other.system
 }
 
 /// All that is wrong with the cables, by what is heard now.
