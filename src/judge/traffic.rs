@@ -361,3 +361,66 @@ fn blocked(observed: String, help: Option<String>) -> Judged {
         around: None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 1000 packets sent: 100 lost, 20 twice, 30 reordered, the slowest after 25 ms.
+    fn measured() -> Traffic {
+        Traffic {
+            direction: Direction {
+                from: "teams".to_owned(),
+                to: "sbc".to_owned(),
+                every: Nanos(1_000_000),
+                flows: 64,
+            },
+            sent: 1000,
+            lost: 90,
+            missing: 10,
+            duplicated: 20,
+            reordered: 30,
+            slowest: Nanos(25_000_000),
+            longest: None,
+            episodes: 90,
+        }
+    }
+
+    #[test]
+    fn each_bound_is_kept_to_the_last_packet() {
+        let share = |text: &str| Some(text.parse().expect("a share"));
+        let millis = |ms| Some(Duration::from_millis(ms));
+        type Bound = fn(&mut Quality) -> (&mut Option<Share>, bool);
+        let shares: [(Bound, &str, &str); 4] = [
+            (|q| (&mut q.loss_at_least, true), "10%", "10.1%"),
+            (|q| (&mut q.loss_at_most, false), "10%", "9.9%"),
+            (|q| (&mut q.duplicated_at_least, true), "2%", "2.1%"),
+            (|q| (&mut q.reordered_at_least, true), "3%", "3.1%"),
+        ];
+        for (bound, kept, missed) in shares {
+            for (limit, faults) in [(kept, 0), (missed, 1)] {
+                let mut quality = Quality::default();
+                let (place, may_yet_come) = bound(&mut quality);
+                *place = share(limit);
+                let found = |finished| quality_faults(&quality, &measured(), finished).len();
+                assert_eq!(found(true), faults, "{quality:?}");
+                let before = if may_yet_come { 0 } else { faults };
+                assert_eq!(found(false), before, "unfinished: {quality:?}");
+            }
+        }
+        for (least, most, by) in [
+            (millis(25), millis(25), None),
+            (millis(26), None, Some(None)),
+            (None, millis(20), Some(millis(5))),
+        ] {
+            let quality = Quality {
+                delay_at_least: least,
+                delay_at_most: most,
+                ..Quality::default()
+            };
+            let found = quality_faults(&quality, &measured(), true);
+            let found = found.first().map(|(_, by)| *by);
+            assert_eq!(found, by, "{quality:?}");
+        }
+    }
+}

@@ -20,6 +20,8 @@ use crate::topology::{Impaired, Impairment, Towards};
 pub(super) struct Impairments {
     /// By router of the peer: a socket in the line card beside it.
     far_line_cards: BTreeMap<String, Netlink>,
+    /// By (connection, member): the router of the peer at whose line card the cable ends, and the link there.
+    far_ends: BTreeMap<(String, u8), (String, u32)>,
     /// Links that have a queue, as (router, index).
     queues: BTreeSet<(String, u32)>,
     /// What the topology says of a direction of a member, as (connection, member, direction): so it is when nothing is
@@ -31,7 +33,15 @@ impl Impairments {
     /// Opens a socket in the line card beside every router of the peer.
     pub(super) fn open(network: &Network, layout: &Layout) -> Result<Impairments, LabError> {
         let mut far_line_cards = BTreeMap::new();
+        let mut far_ends = BTreeMap::new();
         for connection in &layout.connections {
+            for number in numbers(connection, None) {
+                let (far, place) = layout.far_end(connection, number);
+                let link = far.peer.members.get(usize::from(place) - 1);
+                let end = link.map(|(link, _)| (far.peer.router.clone(), *link));
+                let cable = (connection.name.clone(), number);
+                far_ends.extend(end.map(|end| (cable, end)));
+            }
             let peer = &connection.peer;
             if !far_line_cards.contains_key(&peer.router) {
                 let netlink = Netlink::open_in(super::namespace(network, &peer.line_card)?)?;
@@ -40,6 +50,7 @@ impl Impairments {
         }
         Ok(Impairments {
             far_line_cards,
+            far_ends,
             queues: BTreeSet::new(),
             declared: BTreeMap::new(),
         })
@@ -98,9 +109,8 @@ impl Cables {
         direction: Direction,
         how: &Impairment,
     ) -> Result<(), NetlinkError> {
-        let (edge, peer) = (&connection.edge, &connection.peer);
+        let edge = &connection.edge;
         let near = members(connection, Some(number)).first().map(|m| m.1);
-        let far = peer.members.get(usize::from(number) - 1).map(|m| m.0);
         let (Some(netlink), Some(near)) = (self.line_cards.get_mut(&edge.router), near) else {
             return Ok(());
         };
@@ -115,17 +125,22 @@ impl Cables {
         }
         let Impairments {
             far_line_cards,
+            far_ends,
             queues,
             ..
         } = &mut self.impairments;
-        let (netlink, router, link) = match (direction, far) {
-            (Direction::In, Some(far)) => match far_line_cards.get_mut(&peer.router) {
-                Some(netlink) => (netlink, &peer.router, far),
-                None => return Ok(()),
-            },
-            _ => (netlink, &edge.router, near),
+        let (netlink, place) = match direction {
+            Direction::Out => (netlink, (edge.router.clone(), near)),
+            Direction::In => {
+                let place = far_ends.get(&(connection.name.clone(), number)).cloned();
+                let Some(place) = place else { return Ok(()) };
+                match far_line_cards.get_mut(&place.0) {
+                    Some(netlink) => (netlink, place),
+                    None => return Ok(()),
+                }
+            }
         };
-        let place = (router.clone(), link);
+        let link = place.1;
         if queues.remove(&place) {
             impairment::clear(netlink, link)?;
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::{Direction, Window, tail, traffic};
-use crate::record::{Entry, Fact, Nanos};
+use crate::record::{Entry, Fact, MicroBfd, Nanos};
 use crate::time::At;
 
 const MS: u64 = 1_000_000;
@@ -320,6 +320,70 @@ fn what_nothing_noticed_has_no_consequences() {
     assert_eq!(after, Some(Nanos(5 * MS)));
     assert_eq!(second.detected, None);
     assert_eq!(second.withdrawn, None);
+}
+
+/// Cables that carry badly are told of when somebody noticed, by the layer that was first.
+#[test]
+fn the_layer_that_was_first_is_named() {
+    let file = std::path::Path::new("tests/fixtures/judge/one-metro.toml");
+    let topology = crate::topology::load(file).expect("a topology");
+    let fact = |at, fact| Entry {
+        at: At::from_millis(at),
+        fact,
+    };
+    let impaired = |at| {
+        let fault = Fact::FaultHappened {
+            fault: "ams-1/1: 100% lost".to_owned(),
+            connections: vec!["ams-1".to_owned()],
+            repaired: false,
+            impairment: true,
+        };
+        fact(at, fault)
+    };
+    let micro = |at, state: &str| {
+        let now = MicroBfd {
+            state: state.to_owned(),
+            diagnostic: "control detection time expired".to_owned(),
+            last_received: None,
+            detection_time: None,
+        };
+        let told = Fact::MicroBfd {
+            router: "ams-pe-1".to_owned(),
+            connection: "ams-1".to_owned(),
+            member: 1,
+            now,
+        };
+        fact(at, told)
+    };
+    let member = |at| {
+        let told = Fact::Member {
+            router: "ams-pe-1".to_owned(),
+            connection: "ams-1".to_owned(),
+            member: 1,
+            receive: "CURRENT".to_owned(),
+            collecting: true,
+            distributing: false,
+            partner: String::new(),
+        };
+        fact(at, told)
+    };
+    let entries = [
+        fact(1, Fact::StepStarted { step: 0 }),
+        impaired(10),
+        fact(20, Fact::StepEnded { step: 0 }),
+        fact(20, Fact::StepStarted { step: 1 }),
+        impaired(30),
+        micro(31, "init"),
+        micro(180, "down"),
+        member(180),
+        fact(3000, Fact::StepEnded { step: 1 }),
+    ];
+    let [only] = &super::convergence(&entries, &topology)[..] else {
+        panic!("one that was noticed");
+    };
+    let detected = only.detected.as_ref().expect("detected");
+    let (layer, after) = (detected.layer.as_str(), detected.after);
+    assert_eq!((layer, after), ("micro-bfd", Nanos(150 * MS)));
 }
 
 /// What a late sender sent at once may still be on its way; so much is not called missing.

@@ -435,7 +435,7 @@ impl Layout {
     }
 
     /// The connection and its member into whose port at the peer a cable is plugged.
-    fn far_end<'a>(
+    pub fn far_end<'a>(
         &'a self,
         connection: &'a ConnectionLayout,
         member: u8,
