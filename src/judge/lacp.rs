@@ -193,3 +193,94 @@ pub fn rhythm(rhythm: &LacpRhythm) -> String {
         time(rhythm.interval)
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{Fact, LacpSeen, Nanos};
+    use crate::time::At;
+
+    fn seen(state: &mut State, seen: LacpSeen) {
+        let fact = Fact::LacpPartner {
+            router: "ams-edge-1".to_owned(),
+            connection: "ams-1".to_owned(),
+            member: 1,
+            seen,
+        };
+        state.apply(At::ZERO, &fact);
+    }
+
+    fn rhythm(interval: u64, intervals: u32, late: u32) -> LacpSeen {
+        let interval = Nanos(interval * 1_000_000_000);
+        LacpSeen::Rhythm(LacpRhythm {
+            interval,
+            intervals,
+            shortest: interval,
+            median: interval,
+            longest: interval,
+            early: 0,
+            late,
+        })
+    }
+
+    fn says(state: &str) -> LacpSeen {
+        LacpSeen::Says(LacpHeard {
+            system_priority: 1,
+            system: "02:00:00:00:00:01".to_owned(),
+            key: 1,
+            port_priority: 1,
+            port: 1,
+            state: state.to_owned(),
+            means_us: true,
+            early: false,
+        })
+    }
+
+    #[test]
+    fn a_partner_is_as_its_lacpdus_say() {
+        let path = std::path::Path::new("topologies/one-metro.toml");
+        let topology = crate::topology::load(path).expect("shipped");
+        let c = &topology.connections[0];
+        let mut state = State::default();
+        let wanted = |up, sends_every: Option<u64>, answers_marker| Expect::Member {
+            connection: "ams-1".to_owned(),
+            member: 1,
+            up,
+            partner: true,
+            sends_every: sends_every.map(Duration::from_secs),
+            answers_marker,
+            reason: None,
+        };
+        let check = |state: &State, what: &Expect| match holds(what, state, &topology, c) {
+            true => "met".to_owned(),
+            false => instead(what, state, &topology, c),
+        };
+        let up = wanted(true, None, false);
+        assert_eq!(check(&state, &up), "member ams-1/1 was never seen");
+        seen(&mut state, says("active in-sync collecting"));
+        let said = "the partner of member ams-1/1 says active in-sync collecting";
+        assert_eq!(check(&state, &up), said);
+        assert_eq!(check(&state, &wanted(false, None, false)), "met");
+        seen(&mut state, says("active in-sync collecting distributing"));
+        assert_eq!(check(&state, &up), "met");
+
+        let every = wanted(true, Some(1), false);
+        let said = "the LACPDUs on ams-1/1 were not measured yet";
+        assert_eq!(check(&state, &every), said);
+        seen(&mut state, rhythm(30, 2, 0));
+        let said = "the LACPDUs on ams-1/1 come every 30 s to 30 s (30 s asked for)";
+        assert_eq!(check(&state, &every), said);
+        seen(&mut state, rhythm(1, 8, 1));
+        let said = "the LACPDUs on ams-1/1 come every 1 s to 1 s (1 s asked for), 1 of 8 off by more than 250 ms";
+        assert_eq!(check(&state, &every), said);
+        seen(&mut state, rhythm(1, 16, 1));
+        assert_eq!(check(&state, &every), "met");
+
+        let asked = wanted(true, None, true);
+        assert_eq!(check(&state, &asked), "no marker on ams-1/1 was answered");
+        seen(&mut state, LacpSeen::MarkerAnswered(Nanos(1)));
+        assert_eq!(check(&state, &asked), "met");
+        state.apply(At::ZERO, &Fact::StepStarted { step: 1 });
+        assert_eq!(check(&state, &asked), "no marker on ams-1/1 was answered");
+    }
+}
