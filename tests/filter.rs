@@ -46,7 +46,7 @@ fn main() -> ExitCode {
         Trial::test("bfd_sockets_carry_ttl_and_port", bfd_sockets),
         Trial::test("a_tap_sees_both_directions", tap_sees_both_directions),
     ];
-    bed::play(trials, None)
+    bed::play(|| trials, None)
 }
 
 /// One end of the LAG.

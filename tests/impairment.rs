@@ -6,7 +6,7 @@ use std::net::UdpSocket;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use libtest_mimic::{Arguments, Failed, Trial};
+use libtest_mimic::{Failed, Trial};
 use peerlab::kernel::impairment::{self, Queue};
 use peerlab::kernel::link::LOOPBACK;
 use peerlab::kernel::namespace::Namespace;
@@ -17,24 +17,24 @@ use peerlab::kernel::netlink::Netlink;
     reason = "the rest is for tests that enter namespaces first"
 )]
 mod bed;
-use bed::{ip, path, wait_until_up};
+use bed::{expect, ip, path, wait_until_up};
 
 fn main() -> ExitCode {
-    let mut arguments = Arguments::from_args();
+    let trials = || {
+        vec![
+            trial("rate_is_kept", rate, rate_of(1)),
+            trial("what_is_taken_away_is_gone", taken_away, rate_of(1)),
+            trial("delay_is_kept", delay, slow()),
+            trial("jitter_spreads", jitter, slow()),
+            trial("frames_arrive_twice", duplication, slow()),
+            trial("frames_overtake", reordering, slow()),
+            trial("damaged_frames_are_dropped", corruption, slow()),
+            trial("rate_and_delay_go_together", rate_and_delay, slow()),
+            trial("what_the_kernel_lacks_is_named", lacking, Queue::default()),
+        ]
+    };
     // Times are only worth something when one test runs at a time.
-    arguments.test_threads = Some(1);
-    let trials = vec![
-        trial("rate_is_kept", rate, rate_of(1)),
-        trial("what_is_taken_away_is_gone", taken_away, rate_of(1)),
-        trial("delay_is_kept", delay, slow()),
-        trial("jitter_spreads", jitter, slow()),
-        trial("frames_arrive_twice", duplication, slow()),
-        trial("frames_overtake", reordering, slow()),
-        trial("damaged_frames_are_dropped", corruption, slow()),
-        trial("rate_and_delay_go_together", rate_and_delay, slow()),
-        trial("what_the_kernel_lacks_is_named", lacking, Queue::default()),
-    ];
-    libtest_mimic::run(&arguments, trials).exit_code()
+    bed::play(trials, Some(1))
 }
 
 type Test = fn(&mut Bed) -> Result<(), Failed>;
@@ -170,7 +170,7 @@ fn taken_away(bed: &mut Bed) -> Result<(), Failed> {
     )?;
     // As many as a socket's buffer holds.
     let arrived = bed.arrive(50, 1000)?;
-    check("arrived", arrived.len() == 50, arrived.len())
+    expect("arrived", arrived.len(), 50)
 }
 
 fn delay(bed: &mut Bed) -> Result<(), Failed> {
@@ -188,7 +188,7 @@ fn jitter(bed: &mut Bed) -> Result<(), Failed> {
         ..slow()
     })?;
     let arrived = bed.arrive(100, 10)?;
-    check("none is lost", arrived.len() == 100, arrived.len())?;
+    expect("none is lost", arrived.len(), 100)?;
     check("they spread", !arrived.is_sorted(), &arrived)
 }
 
@@ -198,7 +198,7 @@ fn duplication(bed: &mut Bed) -> Result<(), Failed> {
         ..Queue::default()
     })?;
     let arrived = bed.arrive(20, 10)?;
-    check("arrived", arrived.len() == 40, arrived.len())
+    expect("arrived", arrived.len(), 40)
 }
 
 fn reordering(bed: &mut Bed) -> Result<(), Failed> {
@@ -207,7 +207,7 @@ fn reordering(bed: &mut Bed) -> Result<(), Failed> {
         ..slow()
     })?;
     let arrived = bed.arrive(40, 10)?;
-    check("none is lost", arrived.len() == 40, arrived.len())?;
+    expect("none is lost", arrived.len(), 40)?;
     check("they overtake", !arrived.is_sorted(), &arrived)
 }
 

@@ -34,7 +34,7 @@ fn main() -> ExitCode {
         trial("dropping_the_probe_ends_it", dropping),
     ];
     // One at a time: they measure.
-    bed::play(trials, Some(1))
+    bed::play(|| trials, Some(1))
 }
 
 const TEAMS: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));

@@ -189,7 +189,7 @@ mod tests {
             hiding: Nanos(hiding * 1_000_000),
             waiting_percent: waiting,
             foreign_percent: foreign,
-            events_lost: BTreeSet::new(),
+            ..Lateness::default()
         }
     }
 

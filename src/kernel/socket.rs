@@ -20,7 +20,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use nix::errno::Errno;
 use nix::sys::socket::{
-    ControlMessageOwned, MsgFlags, SockaddrLike, SockaddrStorage, recvmsg, setsockopt, sockopt,
+    ControlMessageOwned, MsgFlags, SockaddrLike, SockaddrStorage, TimestampingFlag, Timestamps,
+    recvmsg, setsockopt, sockopt,
 };
 use nix::sys::time::TimeSpec;
 use socket2::{Domain, Protocol, Type};
@@ -53,6 +54,8 @@ const BFD_SOURCE_PORTS: u16 = 49152;
 const MICRO_BFD_LONGEST: u32 = 256;
 /// Class selector 6, network control (RFC 2474, RFC 4594), as a TOS or traffic class byte.
 const NETWORK_CONTROL: u8 = 0xc0;
+/// A `sock_extended_err` and the longest address behind it (recvmsg(2), `MSG_ERRQUEUE`).
+const ERROR_LEN: usize = size_of::<libc::sock_extended_err>() + size_of::<libc::sockaddr_in6>();
 /// The kernel's priority for network control (`TC_PRIO_CONTROL`).
 const PRIORITY_CONTROL: u32 = 7;
 
@@ -102,6 +105,7 @@ impl Socket {
         )?;
         trying.step("priority", inner.set_priority(PRIORITY_CONTROL))?;
         trying.timestamps(&inner)?;
+        trying.transmit_timestamps(&inner)?;
         Ok(Socket { inner })
     }
 
@@ -124,6 +128,7 @@ impl Socket {
         )?;
         trying.step("priority", inner.set_priority(PRIORITY_CONTROL))?;
         trying.timestamps(&inner)?;
+        trying.transmit_timestamps(&inner)?;
         Ok(Socket { inner })
     }
 
@@ -176,6 +181,7 @@ impl Socket {
         let inner = trying.udp(local, device)?;
         trying.hops(&inner, local, 255)?;
         trying.network_control(&inner, local)?;
+        trying.transmit_timestamps(&inner)?;
         let ports = u16::MAX - BFD_SOURCE_PORTS;
         let free = (0..=ports).find_map(|offset| {
             let offset = (u32::from(first) + u32::from(offset)) % (u32::from(ports) + 1);
@@ -239,12 +245,36 @@ impl Socket {
         self.inner.send_to(datagram, &to.into()).map(drop)
     }
 
+    /// When the kernel handed what was sent last to the link, asked at once after [`Socket::send`] or [`Socket::send_to`] on
+    /// a socket that sends LACP or BFD; `None` when it does not tell, or waits in a queue.
+    pub fn sent_at(&self, clock: &Clock) -> Option<At> {
+        // Without the packet (`OPT_TSONLY`), but with the error it is told as.
+        let mut control = nix::cmsg_space!(TimeSpec, Timestamps, [u8; ERROR_LEN]);
+        let mut last = None;
+        loop {
+            let mut iov: [IoSliceMut<'_>; 0] = [];
+            let message = recvmsg::<SockaddrStorage>(
+                self.inner.as_raw_fd(),
+                &mut iov,
+                Some(&mut control),
+                MsgFlags::MSG_ERRQUEUE,
+            );
+            let Ok(message) = message else { return last };
+            for control in message.cmsgs().ok()? {
+                if let ControlMessageOwned::ScmTimestampsns(stamps) = control {
+                    let stamp = stamps.system;
+                    last = Some(clock.at_realtime(stamp.tv_sec(), stamp.tv_nsec()));
+                }
+            }
+        }
+    }
+
     /// Receives one datagram or frame into `buffer`, cut off at its end; `None` when there is none.
     ///
     /// # Errors
     /// What recvmsg(2) says. That a link went down is none: its frames come again when it is up.
     pub fn receive(&self, clock: &Clock, buffer: &mut [u8]) -> io::Result<Option<Received>> {
-        let mut control = nix::cmsg_space!(TimeSpec, libc::c_int);
+        let mut control = nix::cmsg_space!(TimeSpec, libc::c_int, Timestamps);
         loop {
             let mut iov = [IoSliceMut::new(buffer)];
             let message = match recvmsg::<SockaddrStorage>(
@@ -361,6 +391,19 @@ impl<F: Fn() -> String> Trying<F> {
 
     fn timestamps(&self, socket: &socket2::Socket) -> Result<(), SocketError> {
         self.set(socket, "timestamps", sockopt::ReceiveTimestampns, &true)
+    }
+
+    /// A kernel or a link that stamps nothing is no error.
+    fn transmit_timestamps(&self, socket: &socket2::Socket) -> Result<(), SocketError> {
+        let wanted = TimestampingFlag::SOF_TIMESTAMPING_TX_SOFTWARE
+            | TimestampingFlag::SOF_TIMESTAMPING_SOFTWARE
+            | TimestampingFlag::SOF_TIMESTAMPING_OPT_TSONLY;
+        self.set(
+            socket,
+            "transmit timestamps",
+            sockopt::Timestamping,
+            &wanted,
+        )
     }
 
     fn hops(&self, socket: &socket2::Socket, local: IpAddr, hops: u32) -> Result<(), SocketError> {

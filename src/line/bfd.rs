@@ -6,6 +6,7 @@ use std::num::NonZeroU32;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
+use super::punctuality::Protocol;
 use super::thread::{Source, Surroundings};
 use super::{End, LineError, LineEvent};
 use crate::bfd::{
@@ -317,7 +318,7 @@ impl BfdLine {
     fn act(&mut self, around: &mut Surroundings) {
         while let Some(output) = self.session.poll() {
             match output {
-                Output::Send(packet) => self.send(&packet),
+                Output::Send(packet) => self.send(&packet, around),
                 Output::State(change) => self.tell(change, around),
                 Output::Disabled(disabled) => {
                     let end = self.end.clone();
@@ -342,7 +343,7 @@ impl BfdLine {
         }
     }
 
-    fn send(&mut self, packet: &Datagram) {
+    fn send(&mut self, packet: &Datagram, around: &mut Surroundings) {
         if packet.ttl != self.ttl && self.send.set_ttl(packet.ttl).is_ok() {
             self.ttl = packet.ttl;
         }
@@ -351,7 +352,9 @@ impl BfdLine {
         let sent = self.has_carrier
             && self.ttl == packet.ttl
             && self.send.send_to(packet, self.remote).is_ok();
-        if !sent {
+        if sent {
+            around.sent(Protocol::Bfd, &self.send);
+        } else {
             self.unsent += 1;
         }
     }

@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use super::gate::Gate;
 use super::micro::MicroLine;
+use super::punctuality::Protocol;
 use super::thread::{Source, Surroundings};
 use super::{End, LineError, LineEvent};
 use crate::bfd::{MicroConfig, MicroStatus};
@@ -354,8 +355,10 @@ impl LagLine {
             }
             Output::Send { port, frame } => {
                 self.catch_up(around);
-                if self.port.members[port].socket.send(&frame).is_err() {
-                    self.unsent += 1;
+                let socket = &self.port.members[port].socket;
+                match socket.send(&frame) {
+                    Ok(()) => around.sent(Protocol::Lacp, socket),
+                    Err(_) => self.unsent += 1,
                 }
             }
             Output::PortChanged { port, .. } => self.tell_member(port, around),

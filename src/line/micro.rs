@@ -3,6 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd};
 
 use super::End;
+use super::punctuality::Protocol;
 use super::thread::Surroundings;
 use crate::bfd::{Micro, MicroConfig, MicroInput, MicroOutput, MicroStatus};
 use crate::kernel::socket::{Socket, SocketError};
@@ -96,9 +97,10 @@ impl MicroLine {
         let before = self.alive;
         while let Some(output) = self.micro.poll() {
             match output {
-                MicroOutput::Send(frame) => {
-                    self.unsent += u64::from(self.socket.send(&frame).is_err());
-                }
+                MicroOutput::Send(frame) => match self.socket.send(&frame) {
+                    Ok(()) => around.sent(Protocol::Bfd, &self.socket),
+                    Err(_) => self.unsent += 1,
+                },
                 MicroOutput::State(change) => {
                     let now = MicroBfd {
                         state: change.to.name().to_owned(),

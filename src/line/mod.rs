@@ -16,6 +16,7 @@ mod bond;
 mod gate;
 mod lag;
 mod micro;
+mod punctuality;
 mod schedule;
 mod thread;
 

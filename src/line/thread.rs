@@ -16,9 +16,11 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::backend::AnyLine;
 use super::bfd::BfdLine;
+use super::punctuality::{Protocol, Punctuality};
 use super::schedule::Schedule;
 use super::{Command, End, Farewell, LineEvent};
 use crate::kernel::priority;
+use crate::kernel::socket::Socket;
 use crate::record::{Fact, Recorder};
 use crate::time::{At, Clock};
 
@@ -36,12 +38,22 @@ pub(super) struct Surroundings<'a> {
     events: &'a UnboundedSender<LineEvent>,
     /// To read into; of use only during one read.
     pub buffer: &'a mut [u8; BUFFER],
+    /// The deadline of the session that has come, while its timers run.
+    pub due: Option<At>,
+    punctuality: &'a mut Punctuality,
 }
 
 impl Surroundings<'_> {
     /// Tells the routers, if they still listen.
     pub fn tell(&self, event: LineEvent) {
         let _ = self.events.send(event);
+    }
+
+    /// A packet has just left through this socket: how late, if it was due.
+    pub fn sent(&mut self, protocol: Protocol, socket: &Socket) {
+        if let Some(due) = self.due {
+            self.punctuality.sent(protocol, due, socket, &self.clock);
+        }
     }
 }
 
@@ -124,6 +136,7 @@ pub(super) fn start(
         lags: HashMap::new(),
         bfds: HashMap::new(),
         buffer: Box::new([0; BUFFER]),
+        punctuality: Punctuality::default(),
     };
     let reading = EpollEvent::new(EpollFlags::EPOLLIN, Token::Command.pack());
     line.epoll.add(line.wake.as_ref(), reading)?;
@@ -160,6 +173,7 @@ struct Thread {
     lags: HashMap<End, u32>,
     bfds: HashMap<End, u32>,
     buffer: Box<[u8; BUFFER]>,
+    punctuality: Punctuality,
 }
 
 impl Thread {
@@ -253,6 +267,7 @@ impl Thread {
         let (occupant, mut around) = self.parts(slot);
         let deadline = match occupant {
             Some(Occupant::Bfd(bfd)) => {
+                around.due = bfd.deadline();
                 bfd.timer(&mut around);
                 if bfd.is_over(around.clock.now()) {
                     self.vacate(slot);
@@ -261,6 +276,7 @@ impl Thread {
                 bfd.deadline()
             }
             Some(Occupant::Lag(lag)) => {
+                around.due = lag.deadline();
                 lag.timer(&mut around);
                 lag.deadline()
             }
@@ -342,8 +358,9 @@ impl Thread {
         }
     }
 
-    /// Tells what sessions have measured and not told yet.
+    /// Tells what was measured and not told yet.
     fn finish(&mut self) {
+        self.punctuality.tell(&self.recorder);
         for slot in self.bfds.values().copied().collect::<Vec<_>>() {
             let (occupant, mut around) = self.parts(slot);
             if let Some(Occupant::Bfd(bfd)) = occupant {
@@ -429,6 +446,8 @@ impl Thread {
             recorder: &self.recorder,
             events: &self.events,
             buffer: &mut self.buffer,
+            due: None,
+            punctuality: &mut self.punctuality,
         };
         (occupant, around)
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Window;
-use crate::record::{Entry, Fact, Nanos};
+use crate::record::{Entry, Fact, Nanos, Punctuality};
 use crate::time::At;
 
 /// What a [`Fact::ProbeTally`] counts over.
@@ -24,6 +24,9 @@ pub struct Lateness {
     pub send: Nanos,
     /// The same, only of tallies during which something changed: an outage may be hidden there, and nowhere else.
     pub hiding: Nanos,
+    /// How late our periodic packets left in the whole run, by protocol (`lacp`, `bfd`): told once, at its end.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub packets: BTreeMap<String, Punctuality>,
     /// The largest share of a second in which some task waited for a CPU, in percent.
     pub waiting_percent: f32,
     /// The largest share of all CPU time that other processes used in a second, in percent.
@@ -68,6 +71,9 @@ where
                     .max(cpu_some_percent.unwrap_or(0.0));
                 lateness.foreign_percent =
                     lateness.foreign_percent.max(foreign_percent.unwrap_or(0.0));
+            }
+            Fact::Punctuality { protocol, figures } if window.includes(entry.at) => {
+                lateness.packets.insert(protocol.clone(), *figures);
             }
             Fact::EventsLost { router } if window.includes(entry.at) => {
                 lateness.events_lost.insert(router.clone());

@@ -191,6 +191,24 @@ pub struct LacpRhythm {
     pub late: u32,
 }
 
+/// How late packets of one protocol left.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Punctuality {
+    /// How many were sent because they were due.
+    pub packets: u64,
+    /// Of these, how many the kernel stamped; the others were stamped by the program, after the kernel had taken them.
+    pub kernel_stamped: u64,
+    /// Half of them were no later.
+    pub p50: Nanos,
+    /// Of a hundred, 99 were no later.
+    pub p99: Nanos,
+    /// Of a thousand, 999 were no later.
+    pub p999: Nanos,
+    /// The latest.
+    pub longest: Nanos,
+}
+
 /// A duration in nanoseconds; a plain number in JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(transparent)]

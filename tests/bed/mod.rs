@@ -9,18 +9,18 @@ use peerlab::kernel::enter::enter;
 use peerlab::kernel::namespace::Namespace;
 
 /// Plays the trials in namespaces of their own, as peerlab does, so that they are the same for root and for an
-/// ordinary user. Where that cannot be they are shown as ignored, with the reason.
-pub fn play(trials: Vec<Trial>, threads: Option<usize>) -> ExitCode {
+/// ordinary user. Where that cannot be they are shown as ignored, with the reason. `trials` is asked inside.
+pub fn play(trials: impl FnOnce() -> Vec<Trial>, threads: Option<usize>) -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads = threads.or(arguments.test_threads);
     let trials = match enter() {
         Ok(entered) => {
             entered.signals.release();
-            trials
+            trials()
         }
         Err(error) => {
             let ignored = |trial: Trial| trial.with_kind(error.to_string()).with_ignored_flag(true);
-            trials.into_iter().map(ignored).collect()
+            trials().into_iter().map(ignored).collect()
         }
     };
     libtest_mimic::run(&arguments, trials).exit_code()

@@ -161,7 +161,7 @@ fn one_deaf_end_takes_the_member_at_both() {
 fn what_is_not_wanted_is_not_alive_and_says_nothing() {
     let mut pair = up();
     pair.want([false, true]);
-    assert_eq!(pair.alive[0], false);
+    assert!(!pair.alive[0]);
     assert_eq!(pair.ends[0].deadline(), None);
     pair.run(3 * INTERVAL);
     assert_eq!(pair.alive, [false; 2]);

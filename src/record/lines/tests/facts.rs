@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use proptest::strategy::Union;
 
 use super::parts;
-use crate::record::{Entry, Fact, MicroBfd, Nanos, SourceText};
+use crate::record::{Entry, Fact, MicroBfd, Nanos, Punctuality, SourceText};
 use crate::time::At;
 
 /// Names and texts, with everything that JSON must escape.
@@ -492,6 +492,24 @@ pub(super) fn variants() -> Vec<BoxedStrategy<Fact>> {
             .boxed(),
         (text(), nanos())
             .prop_map(|(thread, by)| Fact::Late { thread, by })
+            .boxed(),
+        (
+            text(),
+            any::<[u64; 2]>(),
+            [nanos(), nanos(), nanos(), nanos()],
+        )
+            .prop_map(|(protocol, [packets, kernel_stamped], latenesses)| {
+                let [p50, p99, p999, longest] = latenesses;
+                let figures = Punctuality {
+                    packets,
+                    kernel_stamped,
+                    p50,
+                    p99,
+                    p999,
+                    longest,
+                };
+                Fact::Punctuality { protocol, figures }
+            })
             .boxed(),
         (percent(), percent())
             .prop_map(|(cpu_some_percent, foreign_percent)| Fact::Pressure {

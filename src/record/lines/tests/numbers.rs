@@ -59,7 +59,8 @@ pub(super) fn number(fact: &Fact) -> usize {
         Fact::MonitoringMissed { .. } => 51,
         Fact::LacpPartner { .. } => 52,
         Fact::MicroBfd { .. } => 53,
+        Fact::Punctuality { .. } => 54,
     }
 }
 
-pub(super) const VARIANTS: usize = 54;
+pub(super) const VARIANTS: usize = 55;
