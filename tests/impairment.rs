@@ -12,10 +12,6 @@ use peerlab::kernel::link::LOOPBACK;
 use peerlab::kernel::namespace::Namespace;
 use peerlab::kernel::netlink::Netlink;
 
-#[expect(
-    dead_code,
-    reason = "the rest is for tests that enter namespaces first"
-)]
 mod bed;
 use bed::{expect, ip, path, wait_until_up};
 

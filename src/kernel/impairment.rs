@@ -4,7 +4,7 @@
 //! A queue only exists where frames leave a device, so a direction of a cable is impaired where it begins. Filters come
 //! first: a frame that a fault drops never waits here. LACPDUs wait as all other frames do.
 //!
-//! The rate is tbf's, behind netem where both are needed; frames wait for at most [`WAIT`].
+//! The rate is tbf's, behind netem where both are needed; frames wait for at most `WAIT`.
 
 use std::time::Duration;
 
