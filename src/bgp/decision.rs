@@ -2,7 +2,7 @@
 //!
 //! The routes that remain before the tie is broken by identifiers are equal: multipath uses them together.
 //!
-//! **Invariant:** the result does not depend on the order of the candidates.
+//! **Invariant:** the result does not depend on the order of the candidates, which differ in address or path identifier.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
@@ -20,6 +20,8 @@ pub struct Candidate<'a> {
     pub peer_id: Ipv4Addr,
     /// The neighbour's address.
     pub peer_address: IpAddr,
+    /// The path identifier it came with (RFC 7911); 0 without.
+    pub path_id: u32,
 }
 
 impl Candidate<'_> {
@@ -37,18 +39,20 @@ impl Candidate<'_> {
         self.attributes.as_path.first().copied()
     }
 
-    /// What breaks the tie: identifier of the originator, length of the cluster list, address.
-    fn identity(&self) -> (Ipv4Addr, usize, IpAddr) {
+    /// What breaks the tie: identifier of the originator, length of the cluster list, address, and among the paths of
+    /// one neighbour, of which no RFC speaks, the path identifier.
+    fn identity(&self) -> (Ipv4Addr, usize, IpAddr, u32) {
         (
             self.attributes.originator_id.unwrap_or(self.peer_id),
             self.attributes.cluster_list.len(),
             self.peer_address,
+            self.path_id,
         )
     }
 }
 
-/// Why a route won, or why another one lost to it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// Why a route won, or why another one lost to it; in the order of the steps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reason {
     /// There was no other.
     OnlyRoute,
@@ -60,6 +64,8 @@ pub enum Reason {
     Origin,
     /// Lower MED from the same neighbouring AS.
     Med,
+    /// Another one of the loser's neighbouring AS, which is not the winner's, has a lower MED.
+    MedOfAnother,
     /// eBGP over iBGP.
     ExternalOverInternal,
     /// Lower BGP Identifier.
@@ -68,6 +74,8 @@ pub enum Reason {
     ClusterListLength,
     /// Lower address of the neighbour.
     PeerAddress,
+    /// Lower path identifier (RFC 7911).
+    PathId,
 }
 
 impl fmt::Display for Reason {
@@ -78,10 +86,12 @@ impl fmt::Display for Reason {
             Reason::AsPathLength => "shorter AS path",
             Reason::Origin => "lower origin",
             Reason::Med => "lower MED",
+            Reason::MedOfAnother => "another one from its neighbouring AS has a lower MED",
             Reason::ExternalOverInternal => "eBGP over iBGP",
             Reason::RouterId => "lower BGP identifier",
             Reason::ClusterListLength => "shorter cluster list",
             Reason::PeerAddress => "lower address of the neighbour",
+            Reason::PathId => "lower path identifier",
         })
     }
 }
@@ -141,7 +151,7 @@ pub fn rank<'a, K: Copy + PartialEq>(
     }
 }
 
-/// For each candidate why it lost; `None` for the best one.
+/// For each candidate why it is not the best one; `None` for that.
 pub fn explain(candidates: &[Candidate<'_>]) -> Vec<Option<Reason>> {
     let mut lost = vec![None; candidates.len()];
     let mut equal: Vec<usize> = (0..candidates.len()).collect();
@@ -152,6 +162,12 @@ pub fn explain(candidates: &[Candidate<'_>]) -> Vec<Option<Reason>> {
     if let Some((&best, rest)) = equal.split_first() {
         for &other in rest {
             lost[other] = Some(tie_break(&candidates[best], &candidates[other]));
+        }
+        for (loser, reason) in candidates.iter().zip(&mut lost) {
+            let stranger = loser.neighbour_as() != candidates[best].neighbour_as();
+            if *reason == Some(Reason::Med) && stranger {
+                *reason = Some(Reason::MedOfAnother);
+            }
         }
     }
     lost
@@ -219,8 +235,10 @@ fn tie_break(best: &Candidate<'_>, other: &Candidate<'_>) -> Reason {
         Reason::RouterId
     } else if a.1 != b.1 {
         Reason::ClusterListLength
-    } else {
+    } else if a.2 != b.2 {
         Reason::PeerAddress
+    } else {
+        Reason::PathId
     }
 }
 

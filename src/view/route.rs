@@ -1,5 +1,7 @@
 //! One route with all there is to know: who told it, what became of each, and whom it was told.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -8,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Attributes;
 use super::routes::{identifier, name};
+use crate::bgp::decision::Reason;
 use crate::router::{Explained, Outcome, Router, SessionIndex};
 
 /// A prefix as a router sees it.
@@ -45,7 +48,7 @@ pub struct Candidate {
     pub stale: bool,
     /// What became of it.
     pub standing: Standing,
-    /// Why, in words: `chosen over via ams-2: shorter AS path`.
+    /// Why, in words: `chosen over via ams-2: shorter AS path; over via ams-3: higher local preference`.
     pub why: String,
     /// As import policy made it; of a refused route as it came; none when its attributes were malformed.
     pub attributes: Option<Attributes>,
@@ -87,11 +90,7 @@ pub struct Told {
 /// What a router knows of a prefix; `None` when it has never heard of it.
 pub fn route(router: &Router, prefix: &IpNet) -> Option<RouteDetail> {
     let explained = router.explain(prefix);
-    let others: Vec<String> = explained
-        .iter()
-        .filter(|path| matches!(path.outcome, Outcome::Lost(_) | Outcome::Equal))
-        .map(|path| path_name(router, path))
-        .collect();
+    let others = others(router, &explained);
     let best = explained
         .iter()
         .find(|path| matches!(path.outcome, Outcome::Best(_)));
@@ -156,23 +155,34 @@ fn path_name(router: &Router, path: &Explained<'_>) -> String {
     }
 }
 
+/// Whom the best one was chosen over, grouped by the step of the decision, the last step first.
+fn others(router: &Router, explained: &[Explained<'_>]) -> String {
+    let mut by_step: BTreeMap<Reverse<Reason>, Vec<String>> = BTreeMap::new();
+    for path in explained {
+        if let Outcome::Equal(reason) | Outcome::Lost(reason) = path.outcome {
+            let names = by_step.entry(Reverse(reason)).or_default();
+            names.push(path_name(router, path));
+        }
+    }
+    let groups = by_step.iter();
+    let groups = groups.map(|(Reverse(reason), names)| {
+        let names = names.join(", ");
+        format!("over via {names}: {reason}")
+    });
+    groups.collect::<Vec<_>>().join("; ")
+}
+
 fn words(
     outcome: &Outcome<'_>,
     best: Option<&str>,
-    others: &[String],
+    others: &str,
     next_hop: Option<IpAddr>,
 ) -> (Standing, String) {
     let best = best.unwrap_or("another");
     match outcome {
         Outcome::Best(reason) if others.is_empty() => (Standing::Best, reason.to_string()),
-        Outcome::Best(reason) => {
-            let others = others.join(", ");
-            (
-                Standing::Best,
-                format!("chosen over via {others}: {reason}"),
-            )
-        }
-        Outcome::Equal => {
+        Outcome::Best(_) => (Standing::Best, format!("chosen {others}")),
+        Outcome::Equal(_) => {
             let why = format!("equal to via {best} but for the tie-break: both are used");
             (Standing::Equal, why)
         }

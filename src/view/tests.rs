@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{History, routes};
 use crate::bgp::family::{Families, Family};
 use crate::bgp::message::GracefulRestart;
-use crate::bgp::policy::{Match, Policy, PrefixSet, Rule, Verdict};
+use crate::bgp::policy::{Change as PolicyChange, Match, Policy, PrefixSet, Rule, Verdict};
 use crate::record::{Entry, Fact};
 use crate::router::tests::bed::{end, router};
 use crate::router::tests::net::{Net, ms, net};
@@ -166,6 +166,51 @@ fn the_reason_of_a_choice_is_told_at_each_candidate() {
     }
     let unknown = "192.0.2.0/24".parse().expect("a prefix");
     assert_eq!(super::route(router, &unknown), None);
+}
+
+#[test]
+fn each_of_the_others_lost_by_its_own_step() {
+    let prefix = "198.18.0.0/24";
+    let told = |n, path: &[u32]| edge(n, &[(prefix, path)]);
+    let ends = (1..=4).map(|n| end(&format!("ams-{n}"), n, 0, 8075));
+    let mut pe = router("pe", 64500, 9, ends.collect());
+    for (n, session) in pe.sessions.iter_mut().enumerate() {
+        let preference = if n == 1 { 100 } else { 300 };
+        let change = vec![PolicyChange::LocalPref(preference)];
+        let rule = Rule::accept(Vec::new(), change);
+        session.import = Arc::new(Policy::new(vec![rule], Verdict::Accept));
+    }
+    let mut net = Net::new(
+        vec![
+            pe,
+            told(1, &[3356]),
+            told(2, &[]),
+            told(3, &[3356, 3356]),
+            told(4, &[3356]),
+        ],
+        ms(1),
+    );
+    net.start();
+    net.run(ms(10_000));
+    let view = super::route(&net.routers[0], &prefix.parse().expect("a prefix")).expect("a route");
+    let why = view.candidates.iter();
+    let why: Vec<_> = why.map(|c| (c.session.as_str(), c.why.as_str())).collect();
+    assert_eq!(
+        why,
+        [
+            (
+                "ams-1",
+                "chosen over via ams-4: lower BGP identifier; over via ams-3: shorter AS path; \
+                 over via ams-2: higher local preference"
+            ),
+            (
+                "ams-4",
+                "equal to via ams-1 but for the tie-break: both are used"
+            ),
+            ("ams-2", "lost to via ams-1: higher local preference"),
+            ("ams-3", "lost to via ams-1: shorter AS path"),
+        ]
+    );
 }
 
 #[test]

@@ -14,6 +14,7 @@ struct Route {
     external: bool,
     id: u8,
     address: u8,
+    path_id: u32,
 }
 
 impl Route {
@@ -25,6 +26,7 @@ impl Route {
             external: true,
             id,
             address: id,
+            path_id: 0,
         }
     }
 
@@ -40,6 +42,7 @@ impl Route {
             external: self.external,
             peer_id: Ipv4Addr::new(10, 0, 0, self.id),
             peer_address: Ipv4Addr::new(192, 0, 2, self.address).into(),
+            path_id: self.path_id,
         }
     }
 }
@@ -117,6 +120,11 @@ fn each_step_decides() {
         Route::with(1, |r| r.address = 8),
         Reason::PeerAddress,
     );
+    second_wins(
+        Route::with(1, |r| r.path_id = 2),
+        Route::with(1, |r| r.path_id = 1),
+        Reason::PathId,
+    );
 }
 
 #[test]
@@ -124,6 +132,27 @@ fn med_counts_only_within_a_neighbouring_as() {
     let a = Route::with(1, |r| r.attributes.med = Some(10));
     let b = Route::with(2, |r| r.attributes.as_path = vec![64501]);
     assert_eq!(decide(&[a, b], 8), (vec![0, 1], Some(Reason::RouterId)));
+}
+
+#[test]
+fn who_lost_to_a_third_route_says_so() {
+    let med = |id, med, asn| {
+        Route::with(id, |r| {
+            r.attributes.med = Some(med);
+            r.attributes.as_path = vec![asn];
+        })
+    };
+    let routes = [med(1, 0, 1), med(2, 10, 2), med(3, 5, 2), med(4, 1, 1)];
+    let candidates: Vec<_> = routes.iter().map(Route::candidate).collect();
+    assert_eq!(
+        explain(&candidates),
+        [
+            None,
+            Some(Reason::MedOfAnother),
+            Some(Reason::RouterId),
+            Some(Reason::Med)
+        ]
+    );
 }
 
 #[test]
@@ -170,7 +199,7 @@ fn naive(routes: &[Route]) -> (Vec<usize>, usize) {
         .copied()
         .min_by_key(|&i| {
             let r = &routes[i];
-            (r.id, r.attributes.cluster_list.len(), r.address)
+            (r.id, r.attributes.cluster_list.len(), r.address, r.path_id)
         })
         .expect("someone is left");
     (left, best)
@@ -185,8 +214,10 @@ prop_compose! {
         external in any::<bool>(),
         clusters in 0..3_usize,
         id in 1..4_u8,
+        address in 1..3_u8,
     ) -> Route {
         Route::with(id, |r| {
+            r.address = address;
             r.attributes.local_pref = local_pref;
             r.attributes.as_path = as_path;
             r.attributes.origin = origin;
@@ -200,8 +231,8 @@ prop_compose! {
 proptest! {
     #[test]
     fn as_the_naive_model(mut routes in vec(route(), 1..8)) {
-        for (address, route) in (1..).zip(&mut routes) {
-            route.address = address;
+        for (path_id, route) in (0..).zip(&mut routes) {
+            route.path_id = path_id;
         }
         let (mut equal, _) = decide(&routes, 100);
         let (naive_equal, naive_best) = naive(&routes);
@@ -213,17 +244,17 @@ proptest! {
     #[test]
     fn the_order_does_not_matter(routes in vec(route(), 1..8), rotation in 0..8_usize) {
         let mut routes = routes;
-        for (address, route) in (1..).zip(&mut routes) {
-            route.address = address;
+        for (path_id, route) in (0..).zip(&mut routes) {
+            route.path_id = path_id;
         }
-        let addresses = |routes: &[Route]| {
+        let paths = |routes: &[Route]| {
             let (equal, reason) = decide(routes, 3);
-            (equal.into_iter().map(|i| routes[i].address).collect::<Vec<_>>(), reason)
+            (equal.into_iter().map(|i| routes[i].path_id).collect::<Vec<_>>(), reason)
         };
-        let before = addresses(&routes);
+        let before = paths(&routes);
         let middle = rotation % routes.len();
         routes.rotate_left(middle);
-        prop_assert_eq!(addresses(&routes), before);
+        prop_assert_eq!(paths(&routes), before);
     }
 }
 

@@ -34,8 +34,8 @@ pub struct Explained<'a> {
 pub enum Outcome<'a> {
     /// It is the best one, by this step of the decision.
     Best(Reason),
-    /// It is used together with the best one (multipath).
-    Equal,
+    /// It is used together with the best one (multipath), which is ahead by this tie-break alone.
+    Equal(Reason),
     /// The best one is better by this step.
     Lost(Reason),
     /// Its next hop cannot be reached.
@@ -48,7 +48,7 @@ impl Outcome<'_> {
     fn rank(&self) -> u8 {
         match self {
             Outcome::Best(_) => 0,
-            Outcome::Equal => 1,
+            Outcome::Equal(_) => 1,
             Outcome::Lost(_) => 2,
             Outcome::Unreachable => 3,
             Outcome::Refused(_) => 4,
@@ -75,15 +75,13 @@ impl Table {
             .into_iter()
             .filter_map(|(at, path)| {
                 let place = places.iter().position(|used| *used == at);
+                let why = || lost.iter().find(|(other, _)| *other == at)?.1;
                 let outcome = match (path.fate, place) {
                     (Fate::Refused(id), _) => Outcome::Refused(self.reasons.of(id)?),
                     (Fate::Unreachable, _) => Outcome::Unreachable,
                     (Fate::Via(_), Some(0)) => Outcome::Best(reason?),
-                    (Fate::Via(_), Some(_)) => Outcome::Equal,
-                    (Fate::Via(_), None) => {
-                        let (_, why) = lost.iter().find(|(other, _)| *other == at)?;
-                        Outcome::Lost((*why)?)
-                    }
+                    (Fate::Via(_), Some(_)) => Outcome::Equal(why()?),
+                    (Fate::Via(_), None) => Outcome::Lost(why()?),
                 };
                 Some(Explained {
                     session: path.session,

@@ -331,6 +331,7 @@ fn candidate<'a>(paths: &'a Paths, sources: &[Source], at: PathRef) -> Candidate
         external: source.is_some_and(|source| source.external),
         peer_id: source.map_or(Ipv4Addr::UNSPECIFIED, |source| source.peer_id),
         peer_address: source.map_or(Ipv4Addr::UNSPECIFIED.into(), |source| source.peer_address),
+        path_id: path.map_or(0, |path| path.path_id),
     }
 }
 

@@ -3,14 +3,18 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use super::bed::{end, graceful, originated, router};
+use bytes::BytesMut;
+
+use super::bed::{address, end, graceful, originated, router};
 use super::net::{Net, ms};
+use crate::bgp::attributes::Attributes;
+use crate::bgp::decision::Reason;
 use crate::bgp::family::{Families, Family};
-use crate::bgp::message::Role;
+use crate::bgp::message::{self, Dialect, Nlri, Role};
 use crate::bgp::session::State;
 use crate::record::Fact;
 use crate::router::{
-    Input, MaximumPrefixes, NextHopSelf, Originated, OriginatedAttributes, SessionIndex,
+    Input, MaximumPrefixes, NextHopSelf, Originated, OriginatedAttributes, Outcome, SessionIndex,
     SessionSpec, Sessions,
 };
 
@@ -361,6 +365,48 @@ fn several_paths_of_a_prefix_are_told_where_both_ends_want_them() {
     net.run(ms(10));
     assert_eq!(paths(&net), [vec![64500, 64502]]);
     assert_eq!(refusals(&net), Vec::<String>::new());
+}
+
+#[test]
+fn of_two_paths_of_one_neighbour_the_lower_identifier_wins_in_either_order() {
+    for order in [[1, 2], [2, 1]] {
+        let mut up = end("hub", 1, 1, 64500);
+        up.capabilities.add_path_receive = Family::Ipv4Unicast.into();
+        let mut down = end("far", 1, 0, 64510);
+        down.capabilities.add_path_send = Family::Ipv4Unicast.into();
+        let hub = router("hub", 64500, 1, vec![down]);
+        let far = router("far", 64510, 2, vec![up]);
+        let mut net = Net::new(vec![hub, far], ms(1));
+        net.start();
+        net.run(ms(200));
+        let status = net.routers[1].session_status(FIRST).expect("a session");
+        let dialect = status.negotiated.expect("up").dialect;
+        let prefix = super::net::net(A);
+        for path_id in order {
+            let mut set = Attributes::originated(address(1, 0));
+            set.as_path = vec![64500, 64500 + path_id];
+            // As the neighbour writes it.
+            let dialect = Dialect {
+                add_path_send: dialect.add_path_receive,
+                ..dialect
+            };
+            let mut out = BytesMut::new();
+            let nlri = [Nlri { prefix, path_id }];
+            message::write_announcements(&mut out, &set, &nlri, dialect).expect("writable");
+            net.inject("far", &out);
+        }
+        let explained = net.routers[1].explain(&prefix);
+        let outcomes: Vec<_> = explained
+            .iter()
+            .map(|path| (path.path_id, path.outcome))
+            .collect();
+        let reason = Reason::PathId;
+        assert_eq!(
+            outcomes,
+            [(1, Outcome::Best(reason)), (2, Outcome::Equal(reason))],
+            "{order:?}"
+        );
+    }
 }
 
 #[test]
