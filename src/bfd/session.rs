@@ -388,7 +388,8 @@ impl Session {
             diagnostic: self.diagnostic,
             remote_state: self.remote.state,
             remote_diagnostic: self.remote.diagnostic,
-            control_plane_independent: self.remote.control_plane_independent,
+            control_plane_independent: self.control_plane_independent
+                && self.remote.control_plane_independent,
             last_received: self.remote.last_received,
             detection_time: self.detection_time(),
         }));

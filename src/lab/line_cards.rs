@@ -205,8 +205,7 @@ pub fn bfd_config(topology: &Topology, place: usize, family: Family, side: Side)
     Config {
         required_min_echo_rx: echo.map_or(Micros(0), Micros::from),
         authentication: settings.options.authentication,
-        // The line's thread is no router's.
-        control_plane_independent: true,
+        control_plane_independent: settings.options.control_plane_independent,
         ..Config::single_hop(discriminator, timers, u64::from(number))
     }
 }

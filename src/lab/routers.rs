@@ -174,6 +174,7 @@ fn with(settings: &BgpSettings, family: Family, spec: SessionSpec) -> SessionSpe
         advertisement_interval: options.advertisement_interval,
         options: Options {
             require_role: options.require_role,
+            bfd_check_control_plane: options.bfd_check_control_plane,
             ..spec.options
         },
         capabilities,

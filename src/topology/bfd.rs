@@ -53,12 +53,25 @@ impl Topology {
 }
 
 /// What a BFD session does besides what every session does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BfdOptions {
     /// The shortest interval at which Echo packets may come, which are returned (RFC 5880, section 6.4).
     pub echo: Option<Duration>,
     /// Authentication of every packet (RFC 5880, section 6.7).
     pub authentication: Option<Authentication>,
+    /// The C bit of its packets (RFC 5880, section 4.1): it does not share fate with the control plane.
+    pub control_plane_independent: bool,
+}
+
+impl Default for BfdOptions {
+    /// What a session of the voice profile does. A lab's BFD has a thread of its own, which is no router's.
+    fn default() -> BfdOptions {
+        BfdOptions {
+            echo: None,
+            authentication: None,
+            control_plane_independent: true,
+        }
+    }
 }
 
 /// Timers and options of a BFD session (RFC 5880).
@@ -74,6 +87,9 @@ pub(super) struct RawBfd {
     pub echo: Option<Located<RawDuration>>,
     /// Authentication of every packet (RFC 5880, section 6.7), which both ends must have.
     pub authentication: Option<Located<RawAuthentication>>,
+    /// Tell the other end that BFD does not share fate with the control plane (the C bit of RFC 5880, section 4.1); true if
+    /// not given.
+    pub control_plane_independent: Option<Located<bool>>,
 }
 
 /// BFD on every member of a LAG (RFC 7130), at both ends.
@@ -164,6 +180,9 @@ impl BfdSettings {
         }
         if let Some(raw) = &raw.authentication {
             settings.options.authentication = authentication(raw, mistakes);
+        }
+        if let Some(independent) = raw.control_plane_independent {
+            settings.options.control_plane_independent = independent.value;
         }
         settings
     }

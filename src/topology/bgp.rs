@@ -65,6 +65,8 @@ pub struct BgpOptions {
     pub capabilities: Capabilities,
     /// Refuse a neighbour that says no role.
     pub require_role: bool,
+    /// Keep the routes when a BFD goes down that shares fate with a control plane (RFC 5882, section 4.3.2.2).
+    pub bfd_check_control_plane: bool,
     /// How many routes the neighbour may bring.
     pub maximum_prefixes: MaximumPrefixes,
     /// MinRouteAdvertisementInterval (RFC 4271, section 9.2.1.1); zero is off.
@@ -83,6 +85,7 @@ impl Default for BgpOptions {
                 ..Capabilities::of(Family::Ipv4Unicast)
             },
             require_role: false,
+            bfd_check_control_plane: false,
             maximum_prefixes: MaximumPrefixes::default(),
             advertisement_interval: Duration::ZERO,
         }
@@ -167,6 +170,9 @@ pub(super) struct RawBgp {
     pub bfd_strict: Option<Located<bool>>,
     /// Announce graceful restart (RFC 4724), with this restart time.
     pub graceful_restart: Option<Located<RawDuration>>,
+    /// Keep the neighbour's routes for its restart time when BFD goes down that shares fate with the control plane at either
+    /// end, as its C bit tells (RFC 5882, section 4.3.2.2). Without it BFD that goes down ends everything at once.
+    pub bfd_check_control_plane: Option<Located<bool>>,
     /// BGP role (RFC 9234): what this end is to the other.
     pub role: Option<Located<RawRole>>,
     /// Refuse a neighbour that says no role (RFC 9234, section 4.2).
@@ -258,6 +264,7 @@ impl BgpOptions {
             ttl_security: or(raw.ttl_security, self.ttl_security),
             capabilities: capabilities(&self.capabilities, raw, mistakes),
             require_role: or(raw.require_role, self.require_role),
+            bfd_check_control_plane: or(raw.bfd_check_control_plane, self.bfd_check_control_plane),
             maximum_prefixes: match &raw.maximum_prefixes {
                 Some(maximum) => self.maximum_prefixes.with(&maximum.value, mistakes),
                 None => self.maximum_prefixes,
@@ -283,6 +290,15 @@ impl BgpOptions {
             let message = "a role is required of the neighbour, but this end says none";
             let diagnostic = mistakes.error(key.span, message, "nothing to compare it with");
             mistakes.push(diagnostic.help("write `role = \"peer\"`"));
+        }
+        if options.bfd_check_control_plane
+            && options.capabilities.graceful_restart.is_none()
+            && let Some(key) = raw.bfd_check_control_plane
+        {
+            let message = "without graceful restart no route outlives BFD";
+            let diagnostic = mistakes.error(key.span, message, "nothing to keep");
+            let diagnostic = diagnostic.note("RFC 5882, section 4.3.2");
+            mistakes.push(diagnostic.help("write `graceful-restart = \"60s\"`"));
         }
         options
     }

@@ -199,7 +199,8 @@ pub struct StateChange {
     pub remote_state: State,
     /// The remote's diagnostic in its last packet.
     pub remote_diagnostic: Diagnostic,
-    /// The remote's BFD does not share fate with its control plane: the C bit of its last packet.
+    /// BFD shares fate with the control plane at neither end: the C bit of the remote's last packet, and ours (RFC 5882,
+    /// section 4.3.2).
     pub control_plane_independent: bool,
     /// When the kernel received the last packet.
     pub last_received: Option<At>,

@@ -476,3 +476,26 @@ proptest! {
         }
     }
 }
+
+/// RFC 5882, section 4.3.2: the C bit is clear in either direction.
+#[test]
+fn fate_is_shared_where_either_end_says_so() {
+    for [ours, remote] in [[false, false], [false, true], [true, false], [true, true]] {
+        let config = Config {
+            control_plane_independent: ours,
+            ..config()
+        };
+        let mut session = Session::new(config, At::ZERO);
+        let packet = Packet {
+            control_plane_independent: remote,
+            ..theirs(State::Init)
+        };
+        session.hear(ms(0), packet);
+        let independent: Vec<bool> = session
+            .changes()
+            .iter()
+            .map(|change| change.control_plane_independent)
+            .collect();
+        assert_eq!(independent, [ours && remote], "{ours} and {remote}");
+    }
+}
