@@ -245,8 +245,9 @@ impl Socket {
         self.inner.send_to(datagram, &to.into()).map(drop)
     }
 
-    /// When the kernel handed what was sent last to the link, asked at once after [`Socket::send`] or [`Socket::send_to`] on
-    /// a socket that sends LACP or BFD; `None` when it does not tell, or waits in a queue.
+    /// When the kernel handed to the link what was sent last through a socket that sends LACP or BFD; `None` when it has not
+    /// told since it was asked before: it does not stamp, or the packet waits in a queue. What is told is taken away: as long
+    /// as it is there, epoll(7) reports the socket (`EPOLLERR`).
     pub fn sent_at(&self, clock: &Clock) -> Option<At> {
         // Without the packet (`OPT_TSONLY`), but with the error it is told as.
         let mut control = nix::cmsg_space!(TimeSpec, Timestamps, [u8; ERROR_LEN]);
@@ -260,7 +261,10 @@ impl Socket {
                 MsgFlags::MSG_ERRQUEUE,
             );
             let Ok(message) = message else { return last };
-            for control in message.cmsgs().ok()? {
+            let Ok(controls) = message.cmsgs() else {
+                continue;
+            };
+            for control in controls {
                 if let ControlMessageOwned::ScmTimestampsns(stamps) = control {
                     let stamp = stamps.system;
                     last = Some(clock.at_realtime(stamp.tv_sec(), stamp.tv_nsec()));

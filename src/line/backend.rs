@@ -6,6 +6,7 @@ use super::End;
 use super::bond::{BondLag, BondLine};
 use super::lag::{LagLine, LagPort, LagStatus};
 use super::thread::{Source, Surroundings};
+use crate::kernel::socket::Socket;
 use crate::lacp::Admin;
 use crate::time::At;
 
@@ -66,6 +67,14 @@ impl AnyLine {
         match self {
             AnyLine::Ours(lag) => lag.sources().collect(),
             AnyLine::Kernel(lag) => vec![lag.source()],
+        }
+    }
+
+    /// The socket behind a source that sends through it.
+    pub fn socket(&self, source: Source) -> Option<&Socket> {
+        match self {
+            AnyLine::Ours(lag) => lag.socket(source),
+            AnyLine::Kernel(_) => None,
         }
     }
 

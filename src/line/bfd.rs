@@ -349,14 +349,15 @@ impl BfdLine {
         }
         // Without carrier it would only set off a neighbour discovery that fails, and the next one would come a second
         // later, when there may be carrier. With another TTL than wanted it would be another packet.
+        let remote = self.remote;
         let sent = self.has_carrier
             && self.ttl == packet.ttl
-            && self.send.send_to(packet, self.remote).is_ok();
-        if sent {
-            around.sent(Protocol::Bfd, &self.send);
-        } else {
-            self.unsent += 1;
-        }
+            && around
+                .send(Protocol::Bfd, &self.send, |socket| {
+                    socket.send_to(packet, remote)
+                })
+                .is_ok();
+        self.unsent += u64::from(!sent);
     }
 
     /// Tells what was measured of the remote so far: the session ends.

@@ -186,10 +186,20 @@ impl LagLine {
         let sockets = members.flat_map(|(index, member)| {
             let lacp = (Source::Member(index as u8), member.socket.as_fd());
             let micro = member.micro.as_ref();
-            let micro = micro.map(|micro| (Source::Micro(index as u8), micro.source()));
+            let micro = micro.map(|micro| (Source::Micro(index as u8), micro.socket().as_fd()));
             [lacp].into_iter().chain(micro)
         });
         sockets.chain([(Source::Carrier, self.port.carrier.as_fd())])
+    }
+
+    /// The socket behind a source; carrier events have none.
+    pub fn socket(&self, source: Source) -> Option<&Socket> {
+        let member = |index: u8| self.port.members.get(usize::from(index));
+        match source {
+            Source::Carrier => None,
+            Source::Member(index) => Some(&member(index)?.socket),
+            Source::Micro(index) => Some(member(index)?.micro.as_ref()?.socket()),
+        }
     }
 
     /// Reads what a source has, one frame at most.
@@ -356,10 +366,8 @@ impl LagLine {
             Output::Send { port, frame } => {
                 self.catch_up(around);
                 let socket = &self.port.members[port].socket;
-                match socket.send(&frame) {
-                    Ok(()) => around.sent(Protocol::Lacp, socket),
-                    Err(_) => self.unsent += 1,
-                }
+                let sent = around.send(Protocol::Lacp, socket, |socket| socket.send(&frame));
+                self.unsent += u64::from(sent.is_err());
             }
             Output::PortChanged { port, .. } => self.tell_member(port, around),
             Output::Heard { port, heard } => {

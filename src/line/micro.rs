@@ -1,7 +1,5 @@
 //! A micro session with its socket: BFD on one member of a LAG (RFC 7130), beside LACP.
 
-use std::os::fd::{AsFd, BorrowedFd};
-
 use super::End;
 use super::punctuality::Protocol;
 use super::thread::Surroundings;
@@ -35,8 +33,8 @@ impl MicroLine {
         })
     }
 
-    pub fn source(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
+    pub fn socket(&self) -> &Socket {
+        &self.socket
     }
 
     pub fn deadline(&self) -> Option<At> {
@@ -97,10 +95,11 @@ impl MicroLine {
         let before = self.alive;
         while let Some(output) = self.micro.poll() {
             match output {
-                MicroOutput::Send(frame) => match self.socket.send(&frame) {
-                    Ok(()) => around.sent(Protocol::Bfd, &self.socket),
-                    Err(_) => self.unsent += 1,
-                },
+                MicroOutput::Send(frame) => {
+                    let sent =
+                        around.send(Protocol::Bfd, &self.socket, |socket| socket.send(&frame));
+                    self.unsent += u64::from(sent.is_err());
+                }
                 MicroOutput::State(change) => {
                     let now = MicroBfd {
                         state: change.to.name().to_owned(),

@@ -5,9 +5,7 @@
 
 use std::time::Duration;
 
-use crate::kernel::socket::Socket;
 use crate::record::{self, Fact, Recorder};
-use crate::time::{At, Clock};
 
 /// Steps within a doubling.
 const STEPS: usize = 16;
@@ -29,16 +27,14 @@ pub(super) struct Punctuality {
 }
 
 impl Punctuality {
-    /// A packet that was due at `due` has just been sent through this socket.
-    pub fn sent(&mut self, protocol: Protocol, due: At, socket: &Socket, clock: &Clock) {
-        let stamp = socket.sent_at(clock);
-        let at = stamp.unwrap_or_else(|| clock.now());
+    /// A packet left so late; by the kernel's stamp, or by the program's clock.
+    pub fn count(&mut self, protocol: Protocol, late: Duration, kernel_stamped: bool) {
         let latenesses = match protocol {
             Protocol::Lacp => &mut self.lacp,
             Protocol::Bfd => &mut self.bfd,
         };
-        latenesses.count(at.since(due));
-        latenesses.kernel_stamped += u64::from(stamp.is_some());
+        latenesses.count(late);
+        latenesses.kernel_stamped += u64::from(kernel_stamped);
     }
 
     /// Tells all that was counted.

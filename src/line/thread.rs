@@ -49,11 +49,26 @@ impl Surroundings<'_> {
         let _ = self.events.send(event);
     }
 
-    /// A packet has just left through this socket: how late, if it was due.
-    pub fn sent(&mut self, protocol: Protocol, socket: &Socket) {
+    /// Sends a packet, and counts how late it left if it was due.
+    ///
+    /// # Errors
+    /// What `send` says.
+    pub fn send(
+        &mut self,
+        protocol: Protocol,
+        socket: &Socket,
+        send: impl FnOnce(&Socket) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let began = self.clock.now();
+        send(socket)?;
+        // Taken even if nobody wants it: a stamp that is left makes epoll report the socket again and again.
+        let stamp = socket.sent_at(&self.clock).filter(|at| *at >= began);
         if let Some(due) = self.due {
-            self.punctuality.sent(protocol, due, socket, &self.clock);
+            let at = stamp.unwrap_or_else(|| self.clock.now());
+            self.punctuality
+                .count(protocol, at.since(due), stamp.is_some());
         }
+        Ok(())
     }
 }
 
@@ -195,7 +210,12 @@ impl Thread {
                 match Token::unpack(event.data()) {
                     Token::Command => ordered = true,
                     Token::Timer => self.armed = None,
-                    Token::Session(slot, source) => self.ready(slot, source),
+                    Token::Session(slot, source) => {
+                        if event.events().contains(EpollFlags::EPOLLERR) {
+                            self.take_errors(slot, source);
+                        }
+                        self.ready(slot, source);
+                    }
                 }
             }
             self.run_timers();
@@ -226,6 +246,18 @@ impl Thread {
             }
         }
         EpollTimeout::NONE
+    }
+
+    /// Takes what lies in a socket's error queue: the stamps of packets that waited in a queue of the link.
+    fn take_errors(&mut self, slot: u32, source: Source) {
+        let clock = self.clock;
+        let socket = match self.occupant(slot) {
+            Some(Occupant::Lag(lag)) => lag.socket(source),
+            Some(Occupant::Bfd(_)) | None => None,
+        };
+        if let Some(socket) = socket {
+            socket.sent_at(&clock);
+        }
     }
 
     fn ready(&mut self, slot: u32, source: Source) {

@@ -25,6 +25,7 @@ pub fn tests() -> Vec<Trial> {
         ),
         Trial::test("lag::removed_and_made_anew", removed_and_made_anew),
         Trial::test("lag::strange_frames_disturb_nobody", strange_frames),
+        Trial::test("lag::stamps_of_frames_cost_nothing", stamps_cost_nothing),
     ]
 }
 
@@ -208,6 +209,39 @@ fn up_in_no_time() -> Result<(), Failed> {
         return Err(format!("LACP and BFD took {took:?}: {:#?}", bed.seen).into());
     }
     ping(&bed)
+}
+
+/// A frame that nobody's timer sent leaves a stamp, too, and one that waits in a queue has its stamp late. One that is left in
+/// a socket's error queue would make epoll return at once, again and again.
+fn stamps_cost_nothing() -> Result<(), Failed> {
+    let mut bed = up()?;
+    // Without tbf or netem the frames leave at once; then that is what is tried.
+    let queue = "qdisc add dev x-1.1 root tbf rate 8kbit burst 200 limit 10000";
+    let queued = run(bed.namespace("a.lc"), "tc", queue);
+    for _ in 0..3 {
+        bed.line.lag(end("a"), Admin::AskMarker { port: None });
+    }
+    let before = cpu_of_line()?;
+    let _ = bed.quiet("nothing", Duration::from_millis(600), |_| false);
+    let used = cpu_of_line()? - before;
+    // 60 are all of the time.
+    if used > 20 {
+        return Err(format!("{used} hundredths of a second in 0.6 s; queue: {queued:?}").into());
+    }
+    Ok(())
+}
+
+/// The CPU time of this program's line thread, in hundredths of a second.
+fn cpu_of_line() -> Result<u64, Failed> {
+    for task in std::fs::read_dir("/proc/self/task")? {
+        let stat = std::fs::read_to_string(task?.path().join("stat"))?;
+        let (name, rest) = stat.rsplit_once(')').ok_or("no name")?;
+        if name.ends_with("(line") {
+            let fields: Vec<&str> = rest.split_whitespace().collect();
+            return Ok(fields[11].parse::<u64>()? + fields[12].parse::<u64>()?);
+        }
+    }
+    Err("there is no line thread".into())
 }
 
 fn one_member_lost() -> Result<(), Failed> {
