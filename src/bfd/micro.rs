@@ -3,7 +3,7 @@
 //! It lives as long as LACP lets the member distribute or holds it in standby (section 3), and says whether the load balancer
 //! may use the member. That one end disabled it says nothing of the path, and takes nothing away (RFC 5882, section 4.2).
 //!
-//! **Invariant:** a member that has a session is alive only while the session is Up, or disabled.
+//! **Invariant:** a member that has a session is alive only while the session is Up, or was Up when it was disabled.
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -189,7 +189,12 @@ impl Micro {
             }
         }
         let state = self.session.as_ref().map(Session::state);
-        let alive = state.is_some_and(|state| state == State::Up || self.disabled);
+        let alive = match state {
+            Some(State::Up) => true,
+            // Who disables it takes nothing away, and gives nothing: the member is not used before it was Up.
+            Some(_) if self.disabled => self.alive,
+            Some(_) | None => false,
+        };
         if std::mem::replace(&mut self.alive, alive) != alive {
             self.outputs.push_back(MicroOutput::Alive(alive));
         }

@@ -231,8 +231,9 @@ mod tests {
             port_priority: 1,
             port: 1,
             state: state.to_owned(),
-            means_us: true,
-            early: false,
+            means_us: Some(true),
+            early: Some(false),
+            skipped: 0,
         })
     }
 

@@ -199,6 +199,7 @@ impl State {
                     LacpSeen::Says(heard) => view.heard = Some(heard.clone()),
                     LacpSeen::Rhythm(rhythm) => view.rhythm = Some(*rhythm),
                     LacpSeen::MarkerAnswered(_) => view.answered = true,
+                    LacpSeen::NoMarker(_) => {}
                 }
             }
             Fact::Bfd {

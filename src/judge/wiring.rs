@@ -323,8 +323,9 @@ mod tests {
                     port_priority: 32768,
                     port: u16::from(member),
                     state: "active".to_owned(),
-                    means_us: true,
-                    early: false,
+                    means_us: Some(true),
+                    early: Some(false),
+                    skipped: 0,
                 };
                 let fact = Fact::LacpPartner {
                     router: c.edge.clone(),

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::misbehaviour::Misbehaviour;
 use super::observation::{Heard, Rhythm};
 use super::pdu::{Frame, PortInfo, State};
-use super::port::{Counters, Port, PortConfig, PortStatus};
+use super::port::{Counters, NoMarker, Port, PortConfig, PortStatus};
 use super::select::{self, Candidate, PartnerId};
 use crate::time::At;
 
@@ -144,14 +144,17 @@ pub enum Output {
         /// Its state now.
         status: PortStatus,
     },
-    /// The partner says something else than before.
+    /// The partner says something else than before. In a second three at most are told of a port, the latest last.
     Heard {
         /// On which port.
         port: usize,
         /// What.
         heard: Heard,
+        /// So many other things it said before were not told.
+        skipped: u32,
     },
-    /// How the partner kept time so far: told after 1 interval, 2, 4, 8 ….
+    /// How the partner kept time so far: told after 1 interval, 2, 4, 8 …, after one that was early or late, and when the
+    /// measurement ends; in a second three times at most.
     Rhythm {
         /// On which port.
         port: usize,
@@ -164,6 +167,13 @@ pub enum Output {
         port: usize,
         /// After so long.
         after: Duration,
+    },
+    /// A marker that was asked for was not sent.
+    NoMarker {
+        /// On which port.
+        port: usize,
+        /// Why not.
+        why: NoMarker,
     },
 }
 
@@ -326,12 +336,14 @@ impl Lag {
                 self.of(port).for_each(|(_, port)| port.misbehave(how));
             }
             Admin::AskMarker { port } => {
-                let asked: Vec<(usize, Frame)> = (self.of(port))
-                    .filter_map(|(index, port)| Some((index, port.ask_marker(now)?)))
-                    .collect();
-                for (port, frame) in asked {
-                    self.outputs.push_back(Output::Send { port, frame });
-                }
+                let asked = self
+                    .of(port)
+                    .map(|(index, port)| match port.ask_marker(now) {
+                        Ok(frame) => Output::Send { port: index, frame },
+                        Err(why) => Output::NoMarker { port: index, why },
+                    });
+                let asked: Vec<Output> = asked.collect();
+                self.outputs.extend(asked);
             }
             Admin::Frozen(true) if self.frozen.is_none() => {
                 self.frozen = Some(self.ports.iter().map(|p| p.status().light).collect());
@@ -387,7 +399,7 @@ impl Lag {
                 self.outputs.push_back(Output::Send { port: index, frame });
             }
         }
-        self.tell_changes();
+        self.tell_changes(now);
     }
 
     fn run_mux(&mut self, now: At) {
@@ -411,7 +423,18 @@ impl Lag {
         }
     }
 
-    fn tell_changes(&mut self) {
+    /// Tells what was measured and not told yet, because nothing more will be.
+    pub fn finish(&mut self) {
+        for (index, port) in self.ports.iter_mut().enumerate() {
+            let untold = port.observer.untold();
+            self.outputs.extend(untold.map(|rhythm| Output::Rhythm {
+                port: index,
+                rhythm,
+            }));
+        }
+    }
+
+    fn tell_changes(&mut self, now: At) {
         for (index, (port, told)) in self.ports.iter_mut().zip(&mut self.told).enumerate() {
             let status = port.status();
             if essence(status) != essence(*told) {
@@ -423,9 +446,13 @@ impl Lag {
             }
             let heard = port
                 .observer
-                .news()
-                .map(|heard| Output::Heard { port: index, heard });
-            let rhythm = port.observer.summary().map(|rhythm| Output::Rhythm {
+                .news(now)
+                .map(|(heard, skipped)| Output::Heard {
+                    port: index,
+                    heard,
+                    skipped,
+                });
+            let rhythm = port.observer.summary(now).map(|rhythm| Output::Rhythm {
                 port: index,
                 rhythm,
             });

@@ -29,7 +29,7 @@ pub use misbehaviour::{Identity, Markers, Misbehaviour, Part, Refusal};
 pub use mux::MuxState;
 pub use observation::{Heard, Rhythm};
 pub use pdu::{DecodeError, Frame, Lacpdu, Marker, Pdu, PortInfo, State};
-pub use port::{Counters, PortConfig, PortStatus};
+pub use port::{Counters, NoMarker, PortConfig, PortStatus};
 pub use receive::ReceiveState;
 pub use select::{Obstacle, PartnerId, Selected};
 #[cfg(test)]

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use super::pdu::{Lacpdu, PortInfo, State};
+use super::transmit::Sent;
 use crate::time::At;
 
 /// A timer may be off by so much (IEEE 802.1AX-2014, 6.4.4: implementation tolerance of timers).
@@ -50,9 +51,18 @@ pub(crate) struct Observer {
     said: Option<Heard>,
     /// Not told yet.
     news: Option<Heard>,
+    /// What was said since the last telling and is no longer said: so often.
+    skipped: u32,
+    /// When news was told: no oftener than a right end sends LACPDUs.
+    news_told: Sent,
     rhythm: Option<Rhythm>,
     /// The rhythm so far is to be told.
     due: bool,
+    /// So many of its intervals were told.
+    intervals_told: u32,
+    /// A rhythm that was measured to its end, and not told to it.
+    ended: Option<Rhythm>,
+    rhythm_told: Sent,
     last_intervals: Vec<Duration>,
     /// The last LACPDU and its arrival, unless something happened since after which the next says nothing.
     last: Option<(At, Lacpdu)>,
@@ -71,7 +81,9 @@ impl Observer {
         };
         if self.said != Some(heard) {
             self.said = Some(heard);
-            self.news = Some(heard);
+            if self.news.replace(heard).is_some() {
+                self.skipped = self.skipped.saturating_add(1);
+            }
         }
         if self.interval != interval {
             self.interval = interval;
@@ -94,11 +106,17 @@ impl Observer {
 
     /// Measures the rhythm anew: we behave otherwise from now on.
     pub fn restart(&mut self) {
+        let ended = self.untold().or(self.ended);
+        let before = std::mem::take(self);
         *self = Observer {
-            interval: self.interval,
-            said: self.said,
-            news: self.news,
-            ..Observer::default()
+            rhythm: None,
+            due: false,
+            intervals_told: 0,
+            ended,
+            last_intervals: Vec::new(),
+            last: None,
+            next_summary: 0,
+            ..before
         };
     }
 
@@ -106,16 +124,45 @@ impl Observer {
     pub fn lost(&mut self) {
         self.last = None;
         self.said = None;
+        self.news = None;
+        self.skipped = 0;
     }
 
-    /// What it says, when that is new.
-    pub fn news(&mut self) -> Option<Heard> {
-        self.news.take()
+    /// What it says, when that is new and may be told now, and how many things it said before that were not told: in a second
+    /// three at most are.
+    pub fn news(&mut self, now: At) -> Option<(Heard, u32)> {
+        if now < self.news_told.free_at() {
+            return None;
+        }
+        let heard = self.news.take()?;
+        self.news_told.note(now);
+        Some((heard, std::mem::take(&mut self.skipped)))
     }
 
-    /// The rhythm, when there is enough to tell.
-    pub fn summary(&mut self) -> Option<Rhythm> {
-        std::mem::take(&mut self.due).then_some(self.rhythm)?
+    /// The rhythm, when there is enough to tell: after 1 interval, 2, 4, 8 …, when one was early or late, and when it ends.
+    /// In a second it is told three times at most.
+    pub fn summary(&mut self, now: At) -> Option<Rhythm> {
+        let ended = self.ended.take();
+        if ended.is_some() || !self.due || now < self.rhythm_told.free_at() {
+            return ended;
+        }
+        self.rhythm_told.note(now);
+        self.untold()
+    }
+
+    /// The rhythm, if not all that was measured of it was told. Now it was.
+    pub fn untold(&mut self) -> Option<Rhythm> {
+        self.due = false;
+        let rhythm = self.rhythm?;
+        let before = std::mem::replace(&mut self.intervals_told, rhythm.intervals);
+        (rhythm.intervals > before).then_some(rhythm)
+    }
+
+    /// When there will be something to tell that may not be told yet.
+    pub fn deadline(&self) -> Option<At> {
+        let news = self.news.map(|_| self.news_told.free_at());
+        let rhythm = self.due.then(|| self.rhythm_told.free_at());
+        news.into_iter().chain(rhythm).min()
     }
 
     /// What it said last.
@@ -148,8 +195,11 @@ impl Observer {
         rhythm.shortest = rhythm.shortest.min(interval);
         rhythm.median = sorted[(sorted.len() - 1) / 2];
         rhythm.longest = rhythm.longest.max(interval);
-        rhythm.early += u32::from(interval + TOLERANCE < self.interval);
-        rhythm.late += u32::from(interval > self.interval + TOLERANCE);
+        let early = interval + TOLERANCE < self.interval;
+        let late = interval > self.interval + TOLERANCE;
+        rhythm.early = rhythm.early.saturating_add(u32::from(early));
+        rhythm.late = rhythm.late.saturating_add(u32::from(late));
+        self.due |= early || late;
         if rhythm.intervals >= self.next_summary {
             self.due = true;
             self.next_summary = rhythm.intervals.saturating_mul(2);
@@ -217,14 +267,69 @@ mod tests {
         let (mut summaries, mut news) = (Vec::new(), 0);
         for _ in 0..40 {
             hear(&mut observer, &mut at, &[1000], State::ACTIVITY);
-            summaries.extend(observer.summary().map(|rhythm| rhythm.intervals));
-            news += u32::from(observer.news().is_some());
+            summaries.extend(observer.summary(at).map(|rhythm| rhythm.intervals));
+            news += u32::from(observer.news(at).is_some());
         }
         assert_eq!(summaries, [1, 2, 4, 8, 16, 32]);
         assert_eq!(news, 1);
         observer.lost();
         hear(&mut observer, &mut at, &[1000], State::ACTIVITY);
-        assert!(observer.news().is_some(), "it is back");
+        assert!(observer.news(at).is_some(), "it is back");
+    }
+
+    /// A partner that gets worse after long being right is told of with its first late LACPDU.
+    #[test]
+    fn what_is_late_is_told_at_once_and_what_ends_before_it_ends() {
+        let (mut observer, mut at) = (Observer::default(), At::ZERO);
+        hear(&mut observer, &mut at, &[1000; 40], State::ACTIVITY);
+        assert!(observer.summary(at).is_some());
+        hear(&mut observer, &mut at, &[1000], State::ACTIVITY);
+        assert_eq!(observer.summary(at), None);
+        hear(&mut observer, &mut at, &[1300], State::ACTIVITY);
+        let told = observer.summary(at).unwrap();
+        assert_eq!((told.intervals, told.late), (41, 1));
+        hear(&mut observer, &mut at, &[1000], State::ACTIVITY);
+        assert_eq!(observer.summary(at), None);
+        observer.restart();
+        assert_eq!(observer.summary(at).unwrap().intervals, 42);
+        observer.restart();
+        assert_eq!(observer.summary(at), None, "nothing was measured since");
+        hear(&mut observer, &mut at, &[1000; 4], State::ACTIVITY);
+        assert_eq!(observer.summary(at).unwrap().intervals, 3);
+        hear(&mut observer, &mut at, &[1000], State::ACTIVITY);
+        assert_eq!(observer.untold().unwrap().intervals, 4);
+        assert_eq!(observer.untold(), None);
+    }
+
+    #[test]
+    fn three_news_a_second_are_told_and_the_latest_is_not_forgotten() {
+        let (mut observer, mut at) = (Observer::default(), At::ZERO);
+        let (mut told, mut skipped) = (Vec::new(), 0);
+        for n in 0..1000 {
+            let state = State(
+                State::ACTIVITY.0
+                    | if n % 2 == 0 {
+                        0
+                    } else {
+                        State::SYNCHRONIZATION.0
+                    },
+            );
+            hear(&mut observer, &mut at, &[1], state);
+            if let Some((_, missed)) = observer.news(at) {
+                told.push(n);
+                skipped += missed;
+            }
+        }
+        assert_eq!(told, [0, 1, 2]);
+        let due = observer.deadline().unwrap();
+        assert_eq!(due, At::from_millis(1001));
+        let (last, missed) = observer.news(due).unwrap();
+        assert_eq!(
+            last.actor.state,
+            State(State::ACTIVITY.0 | State::SYNCHRONIZATION.0)
+        );
+        assert_eq!(missed, 996);
+        assert_eq!((skipped, observer.deadline()), (0, None));
     }
 
     #[test]

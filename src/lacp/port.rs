@@ -78,6 +78,17 @@ pub struct Counters {
     pub last_illegal: Option<DecodeError>,
 }
 
+/// Why a port sends no marker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NoMarker {
+    /// It has no light.
+    #[error("the member has no light")]
+    Dark,
+    /// It was told to be silent.
+    #[error("this end was told to be silent")]
+    Silent,
+}
+
 #[derive(Debug, Clone)]
 pub(crate) struct Port {
     mac: [u8; 6],
@@ -97,6 +108,8 @@ pub(crate) struct Port {
     pub observer: Observer,
     /// The marker whose answer is waited for, and when it was sent.
     asked: Option<(Marker, At)>,
+    /// What the next marker is known by.
+    next_transaction: u32,
     /// How long the partner took to answer it, not yet told.
     pub marker_answered: Option<Duration>,
     /// Need To Transmit.
@@ -139,6 +152,7 @@ impl Port {
             outbox: Outbox::default(),
             observer: Observer::default(),
             asked: None,
+            next_transaction: 1,
             marker_answered: None,
             ntt: false,
             sent: Sent::default(),
@@ -183,6 +197,7 @@ impl Port {
             self.current_while,
             self.periodic_timer,
             self.wait_while,
+            self.observer.deadline(),
             transmit,
         ]
         .into_iter()
@@ -232,17 +247,22 @@ impl Port {
     }
 
     /// The marker that asks the partner whether it answers.
-    pub fn ask_marker(&mut self, now: At) -> Option<pdu::Frame> {
+    pub fn ask_marker(&mut self, now: At) -> Result<pdu::Frame, NoMarker> {
         if !self.light {
-            return None;
+            return Err(NoMarker::Dark);
+        }
+        if self.how.silent {
+            return Err(NoMarker::Silent);
         }
         let marker = Marker {
             requester_port: self.actor.port,
             requester_system: self.actor.system,
-            transaction: (self.asked.map_or(0, |(asked, _)| asked.transaction)).wrapping_add(1),
+            transaction: self.next_transaction,
         };
+        // An answer to an earlier one must not pass for one to this.
+        self.next_transaction = self.next_transaction.wrapping_add(1);
         self.asked = Some((marker, now));
-        Some(pdu::encode(&Pdu::Marker(marker), self.mac))
+        Ok(pdu::encode(&Pdu::Marker(marker), self.mac))
     }
 
     /// Changes a bit of what this end wants.

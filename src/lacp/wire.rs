@@ -271,12 +271,16 @@ impl Wire {
                 | Output::PortChanged { .. }
                 | Output::Heard { .. }
                 | Output::Rhythm { .. }
-                | Output::MarkerAnswered { .. } => {}
+                | Output::MarkerAnswered { .. }
+                | Output::NoMarker { .. } => {}
             }
             let at = self.now;
             match output {
                 Output::Send { .. } => {}
-                Output::Heard { .. } | Output::Rhythm { .. } | Output::MarkerAnswered { .. } => {
+                Output::Heard { .. }
+                | Output::Rhythm { .. }
+                | Output::MarkerAnswered { .. }
+                | Output::NoMarker { .. } => {
                     self.observations.push(Event { at, lag, output });
                 }
                 Output::Mux { .. } | Output::Carrier { .. } | Output::PortChanged { .. } => {

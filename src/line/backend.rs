@@ -106,6 +106,13 @@ impl AnyLine {
         }
     }
 
+    /// Tells what was measured and not told yet; of the kernel's bond nothing is measured.
+    pub fn finish(&mut self, around: &mut Surroundings) {
+        if let AnyLine::Ours(lag) = self {
+            lag.finish(around);
+        }
+    }
+
     pub fn leave(self, around: &mut Surroundings) {
         match self {
             AnyLine::Ours(lag) => lag.leave(around),

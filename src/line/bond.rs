@@ -249,10 +249,13 @@ impl BondLine {
                 self.told[index] = Some(fact.clone());
                 around.recorder.now(fact);
             }
-            let says = status.partner.map(|actor| {
-                heard_fact(&Heard {
+            // Whom the partner means and what it has heard of us stands in its LACPDUs, which only the kernel sees.
+            let says = status.partner.map(|actor| LacpHeard {
+                means_us: None,
+                early: None,
+                ..heard_fact(&Heard {
                     actor,
-                    means_us: true,
+                    means_us: false,
                     early: false,
                 })
             });

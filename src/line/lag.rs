@@ -17,8 +17,8 @@ use crate::kernel::namespace::Namespace;
 use crate::kernel::netlink::{Netlink, NetlinkError};
 use crate::kernel::socket::{Socket, SocketError};
 use crate::lacp::{
-    Admin, Counters, Heard, Input, Lag, LagConfig, MuxState, Output, PortInfo, PortStatus, Rhythm,
-    Selected,
+    Admin, Counters, Heard, Input, Lag, LagConfig, MuxState, Output, Pdu, PortInfo, PortStatus,
+    Rhythm, Selected, pdu,
 };
 use crate::record::{Fact, LacpHeard, LacpRhythm, LacpSeen};
 use crate::time::At;
@@ -244,8 +244,15 @@ impl LagLine {
         self.act(around);
     }
 
+    /// Tells what was measured and not told yet.
+    pub fn finish(&mut self, around: &mut Surroundings) {
+        self.port.lag.finish();
+        self.act(around);
+    }
+
     /// Closes the data path and takes the carrier away.
     pub fn leave(mut self, around: &mut Surroundings) {
+        self.finish(around);
         self.port.gate.close();
         self.behind = true;
         if !self.turn_carrier(around) {
@@ -367,17 +374,33 @@ impl LagLine {
                 self.catch_up(around);
                 let socket = &self.port.members[port].socket;
                 let sent = around.send(Protocol::Lacp, socket, |socket| socket.send(&frame));
-                self.unsent += u64::from(sent.is_err());
+                if let Err(error) = sent {
+                    self.unsent += 1;
+                    if let Ok(Pdu::Marker(_)) = pdu::decode(&frame) {
+                        self.saw(port, LacpSeen::NoMarker(error.to_string()), around);
+                    }
+                }
             }
             Output::PortChanged { port, .. } => self.tell_member(port, around),
-            Output::Heard { port, heard } => {
-                self.saw(port, LacpSeen::Says(heard_fact(&heard)), around);
+            Output::Heard {
+                port,
+                heard,
+                skipped,
+            } => {
+                let heard = LacpHeard {
+                    skipped,
+                    ..heard_fact(&heard)
+                };
+                self.saw(port, LacpSeen::Says(heard), around);
             }
             Output::Rhythm { port, rhythm } => {
                 self.saw(port, LacpSeen::Rhythm(rhythm_fact(&rhythm)), around);
             }
             Output::MarkerAnswered { port, after } => {
                 self.saw(port, LacpSeen::MarkerAnswered(after.into()), around);
+            }
+            Output::NoMarker { port, why } => {
+                self.saw(port, LacpSeen::NoMarker(why.to_string()), around);
             }
         }
     }
@@ -543,8 +566,9 @@ pub(super) fn heard_fact(heard: &Heard) -> LacpHeard {
         port_priority: actor.port_priority,
         port: actor.port,
         state: actor.state.to_string(),
-        means_us: heard.means_us,
-        early: heard.early,
+        means_us: Some(heard.means_us),
+        early: Some(heard.early),
+        skipped: 0,
     }
 }
 

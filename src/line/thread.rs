@@ -399,6 +399,12 @@ impl Thread {
                 bfd.finish(&mut around);
             }
         }
+        for slot in self.lags.values().copied().collect::<Vec<_>>() {
+            let (occupant, mut around) = self.parts(slot);
+            if let Some(Occupant::Lag(lag)) = occupant {
+                lag.finish(&mut around);
+            }
+        }
     }
 
     fn remove_lag(&mut self, end: &End) {

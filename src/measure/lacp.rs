@@ -110,7 +110,9 @@ impl Walk {
             }
             Fact::LacpPartner { seen, .. } => match seen {
                 LacpSeen::Says(heard) => {
-                    partner.distributed_early += u32::from(heard.early);
+                    let early = |heard: &LacpHeard| heard.early == Some(true);
+                    let before = partner.said.as_ref().is_some_and(early);
+                    partner.distributed_early += u32::from(early(heard) && !before);
                     if let Some(last) = partner.came_up.last_mut() {
                         let first = |at: Option<Nanos>, is: bool| at.or(since.filter(|_| is));
                         last.heard = first(last.heard, true);
@@ -131,6 +133,7 @@ impl Walk {
                     partner.answered += 1;
                     partner.slowest_answer = partner.slowest_answer.max(*after);
                 }
+                LacpSeen::NoMarker(_) => {}
             },
             _ => {}
         }
@@ -167,8 +170,9 @@ mod tests {
             port_priority: 1,
             port: 1,
             state: state.to_owned(),
-            means_us: true,
-            early: state.ends_with("early"),
+            means_us: Some(true),
+            early: Some(state.ends_with("early")),
+            skipped: 0,
         };
         seen(millis, LacpSeen::Says(heard))
     }
@@ -227,6 +231,10 @@ mod tests {
             member(40, false),
             light(50, true),
             says(52, "active in-sync collecting distributing early"),
+            says(
+                53,
+                "active in-sync collecting distributing short-timeout early",
+            ),
         ];
         let [partner] = &lacp_partners(&entries)[..] else {
             panic!("one partner");

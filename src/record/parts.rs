@@ -136,10 +136,12 @@ pub enum LacpSeen {
     /// It says something else than before.
     Says(LacpHeard),
     /// The rhythm of its LACPDUs, as far as it was measured since the rate changed, or since we were told to behave
-    /// otherwise. Told after 1 interval, 2, 4, 8 ….
+    /// otherwise. Told after 1 interval, 2, 4, 8 …, after one that was early or late, and when the measurement ends.
     Rhythm(LacpRhythm),
     /// It answered a marker after so long.
     MarkerAnswered(Nanos),
+    /// A marker could not be sent to it, and why.
+    NoMarker(String),
 }
 
 /// What the other end of a member says of itself in its LACPDUs (IEEE 802.1AX, 6.4.2.3).
@@ -158,10 +160,19 @@ pub struct LacpHeard {
     pub port: u16,
     /// The bits of Actor_State that are set, for example `active short-timeout aggregatable in-sync`.
     pub state: String,
-    /// What it says of its partner is what we say of ourselves.
-    pub means_us: bool,
-    /// It distributes, and has not heard that we collect.
-    pub early: bool,
+    /// What it says of its partner is what we say of ourselves; not known at an end that the kernel's bond plays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub means_us: Option<bool>,
+    /// It distributes, and has not heard that we collect; not known at an end that the kernel's bond plays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub early: Option<bool>,
+    /// So many other things it said just before were left out of the record: three a second are told.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub skipped: u32,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 impl LacpHeard {

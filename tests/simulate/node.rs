@@ -285,7 +285,8 @@ impl Node {
                 }
                 lacp::Output::Heard { .. }
                 | lacp::Output::Rhythm { .. }
-                | lacp::Output::MarkerAnswered { .. } => {}
+                | lacp::Output::MarkerAnswered { .. }
+                | lacp::Output::NoMarker { .. } => {}
             }
         }
         while let Some(output) = self.ends[index].bfd.as_mut().and_then(Session::poll) {

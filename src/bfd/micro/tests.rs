@@ -181,6 +181,27 @@ fn a_disabled_session_takes_nothing_away() {
     assert_eq!(pair.alive, [true; 2]);
 }
 
+/// RFC 7130, section 3: the member is not used before its session was Up, whoever disabled it.
+#[test]
+fn a_session_that_is_disabled_from_the_start_gives_nothing() {
+    for disabled in 0..2 {
+        let mut pair = Pair::new();
+        pair.handle(disabled, MicroInput::Wanted(true));
+        let now = pair.now;
+        let session = pair.ends[disabled].session.as_mut().unwrap();
+        session.handle(now, Input::Order(Order::Disable));
+        pair.handle(disabled, MicroInput::Timer { drained: At::ZERO });
+        pair.want([true; 2]);
+        pair.run(Duration::from_secs(5));
+        assert_eq!(pair.alive, [false; 2]);
+        let (now, session) = (pair.now, pair.ends[disabled].session.as_mut().unwrap());
+        session.handle(now, Input::Order(Order::Enable));
+        pair.handle(disabled, MicroInput::Timer { drained: At::ZERO });
+        pair.run(Duration::from_secs(5));
+        assert_eq!(pair.alive, [true; 2]);
+    }
+}
+
 #[test]
 fn frames_of_others_are_not_for_the_session() {
     let mut pair = up();

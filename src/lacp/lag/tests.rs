@@ -394,6 +394,7 @@ fn outputs_come_in_an_order_that_harms_nothing() {
             Output::PortChanged { .. } => "changed".to_owned(),
             Output::Heard { .. } => "heard".to_owned(),
             Output::Rhythm { .. } | Output::MarkerAnswered { .. } => "measured".to_owned(),
+            Output::NoMarker { .. } => "no marker".to_owned(),
         };
         outputs.iter().map(name).collect()
     };

@@ -60,7 +60,10 @@ fn a_dark_member_leaves_at_once_and_comes_back() {
     let others = wire.events.iter().filter(|event| match event.output {
         Output::Mux { port, .. } | Output::PortChanged { port, .. } => port != 1,
         Output::Carrier { .. } | Output::Send { .. } => true,
-        Output::Heard { .. } | Output::Rhythm { .. } | Output::MarkerAnswered { .. } => false,
+        Output::Heard { .. }
+        | Output::Rhythm { .. }
+        | Output::MarkerAnswered { .. }
+        | Output::NoMarker { .. } => false,
     });
     assert_eq!(others.count(), 0, "nothing else moved");
 }

@@ -115,6 +115,54 @@ fn ports_that_are_not_there_are_ignored() {
     assert_eq!(lag.status(2), None);
 }
 
+/// A partner that alternates one bit, or its rhythm, 1000 times a second fills no record.
+#[test]
+fn what_a_restless_partner_says_is_told_three_times_a_second() {
+    let mut wire = Wire::pair(&config(1, 1), &config(2, 1));
+    wire.light_all(true);
+    wire.run_for(Duration::from_secs(5));
+    wire.observations.clear();
+    let mut said = wire.lags[0].heard(0).unwrap().actor;
+    for frame in 0..10_000u32 {
+        let bit = State::AGGREGATION;
+        // Each twice: an interval is measured between two that say the same.
+        said.state = said.state.with(bit, frame % 4 < 2);
+        let pdu = Lacpdu {
+            actor: said,
+            partner: *wire.lags[0].actor(0).unwrap(),
+            collector_max_delay: 0,
+        };
+        let frame = pdu::encode(&Pdu::Lacp(pdu), STRANGER);
+        wire.inject((0, 0), &frame);
+        wire.run_for(Duration::from_millis(1));
+    }
+    wire.run_for(Duration::from_secs(2));
+    let of_victim = wire.observations.iter().filter(|event| event.lag == 0);
+    let (mut news, mut rhythms, mut skipped) = (0, 0, 0);
+    for event in of_victim {
+        match event.output {
+            Output::Heard { skipped: more, .. } => {
+                news += 1;
+                skipped += more;
+            }
+            Output::Rhythm { .. } => rhythms += 1,
+            _ => {}
+        }
+    }
+    assert!((25..=40).contains(&news), "{news}");
+    assert!((1..=40).contains(&rhythms), "{rhythms}");
+    assert!(skipped > 4_000, "{skipped}");
+    let last = wire
+        .observations
+        .iter()
+        .rev()
+        .find_map(|event| match event.output {
+            Output::Heard { heard, .. } if event.lag == 0 => Some(heard),
+            _ => None,
+        });
+    assert_eq!(last, wire.lags[0].heard(0), "the latest is told");
+}
+
 /// A value that often is one the LAGs of the test know.
 fn plausible_info() -> impl Strategy<Value = PortInfo> {
     let system = prop_oneof![
@@ -181,7 +229,10 @@ proptest! {
                 }
                 Output::Carrier { up, .. } => prop_assert!(false, "carrier {}", up),
                 Output::Send { .. } => {}
-                Output::Heard { .. } | Output::Rhythm { .. } | Output::MarkerAnswered { .. } => {}
+                Output::Heard { .. }
+                | Output::Rhythm { .. }
+                | Output::MarkerAnswered { .. }
+                | Output::NoMarker { .. } => {}
             }
         }
         wire.run_for(Duration::from_secs(4));

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use crate::lacp::pdu::{self, Pdu};
 use crate::lacp::wire::{Event, Wire, config};
-use crate::lacp::{Admin, Identity, Lacpdu, Markers, MuxState, Output, Part, Refusal, State};
+use crate::lacp::{
+    Admin, Identity, Lacpdu, Markers, MuxState, NoMarker, Output, Part, Refusal, State,
+};
 
 const SOON: Duration = Duration::from_millis(100);
 const SECOND: Duration = Duration::from_secs(1);
@@ -163,6 +165,28 @@ fn what_a_right_partner_bears() {
     }
 }
 
+/// Gaps of 3 s and more: a partner with the short timeout leaves.
+#[test]
+fn what_a_right_partner_does_not_bear() {
+    let harmful: [fn(&mut super::super::Misbehaviour); 4] = [
+        |how| how.drops = 67,
+        |how| how.drops = 80,
+        |how| how.delay = 5 * SECOND,
+        |how| how.delay = 10 * SECOND,
+    ];
+    for change in harmful {
+        let mut wire = running();
+        let mut how = super::super::Misbehaviour::default();
+        change(&mut how);
+        assert!(!how.is_harmless(), "{how:?}");
+        wire.misbehave(0, change);
+        // 67 % leave a gap of 4 s once in 100 s.
+        wire.run_for(200 * SECOND);
+        let left = wire.carriers(1).iter().any(|(_, up)| !up);
+        assert!(left, "{how:?}: {:?}", partner(&wire));
+    }
+}
+
 #[test]
 fn lacpdus_are_dropped_copied_and_reordered_as_told() {
     let count = |change: fn(&mut super::super::Misbehaviour)| {
@@ -201,6 +225,41 @@ fn a_marker_is_asked_and_answered_in_time_late_or_never() {
     assert_eq!(after, Some(late + Duration::from_micros(200)));
     wire.misbehave(0, |how| how.markers = Markers::Ignored);
     assert_eq!(answered(&mut wire, 10 * SECOND), None);
+}
+
+#[test]
+fn a_marker_is_known_by_a_number_of_its_own_and_not_sent_in_silence() {
+    let asked = |wire: &mut Wire| {
+        let before = wire.tapped.len();
+        wire.observations.clear();
+        wire.admin(1, Admin::AskMarker { port: Some(0) });
+        wire.run_for(SOON);
+        let sent = wire.tapped[before..]
+            .iter()
+            .find_map(|frame| match pdu::decode(frame) {
+                Ok(Pdu::Marker(marker)) => Some(marker.transaction),
+                _ => None,
+            });
+        sent.ok_or_else(|| {
+            let why = wire
+                .observations
+                .iter()
+                .find_map(|event| match event.output {
+                    Output::NoMarker { port: 0, why } => Some(why),
+                    _ => None,
+                });
+            why.expect("it is told why")
+        })
+    };
+    let mut wire = running();
+    let first = asked(&mut wire).unwrap();
+    let second = asked(&mut wire).unwrap();
+    assert_ne!(first, second, "although the first was answered");
+    wire.misbehave(1, |how| how.silent = true);
+    assert_eq!(asked(&mut wire), Err(NoMarker::Silent));
+    wire.misbehave(1, |_| {});
+    wire.light_at((1, 0), false);
+    assert_eq!(asked(&mut wire), Err(NoMarker::Dark));
 }
 
 #[test]

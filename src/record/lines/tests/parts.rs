@@ -14,6 +14,7 @@ pub(super) fn lacp_seen() -> impl Strategy<Value = LacpSeen> {
         lacp_heard().prop_map(LacpSeen::Says),
         lacp_rhythm().prop_map(LacpSeen::Rhythm),
         nanos().prop_map(LacpSeen::MarkerAnswered),
+        text().prop_map(LacpSeen::NoMarker),
     ]
 }
 
@@ -40,8 +41,9 @@ pub(super) fn bfd_heard() -> impl Strategy<Value = BfdHeard> {
 
 fn lacp_heard() -> impl Strategy<Value = LacpHeard> {
     let numbers = (any::<u16>(), any::<u16>(), any::<u16>(), any::<u16>());
-    (text(), text(), numbers, any::<[bool; 2]>()).prop_map(|(system, state, numbers, flags)| {
-        LacpHeard {
+    let flags = any::<[Option<bool>; 2]>();
+    (text(), text(), numbers, flags, any::<u32>()).prop_map(
+        |(system, state, numbers, flags, skipped)| LacpHeard {
             system_priority: numbers.0,
             system,
             key: numbers.1,
@@ -50,8 +52,9 @@ fn lacp_heard() -> impl Strategy<Value = LacpHeard> {
             state,
             means_us: flags[0],
             early: flags[1],
-        }
-    })
+            skipped,
+        },
+    )
 }
 
 fn lacp_rhythm() -> impl Strategy<Value = LacpRhythm> {
