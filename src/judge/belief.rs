@@ -140,7 +140,7 @@ pub fn doubt_of_routes(
     let (router, session) =
         sessions.find(|(_, session)| of_any || (of_single_routes && named(session)))?;
     Some(format!(
-        "facts of routes of {session} at {router} were left out of the record: they came faster than they could be written"
+        "facts of routes of {session} at {router} were left out: they came faster than they could be written, or were more than are kept"
     ))
 }
 

@@ -255,8 +255,17 @@ pub fn edge(topology: &Topology, layout: &Layout, edge: &EdgeLayout) -> RouterCo
         originate: originate.filter(goes_somewhere).collect(),
         sessions: sessions.collect(),
         multipath: MULTIPATH,
-        options: RouterOptions::default(),
+        options: RouterOptions {
+            memory: edge_memory(layout),
+            ..RouterOptions::default()
+        },
     }
+}
+
+/// What all edges may hold together is half of what the WAN may: the session of a neighbour that brings too much ends at
+/// its edge, before the WAN would have to end one that carries other neighbours' routes, too.
+fn edge_memory(layout: &Layout) -> usize {
+    RouterOptions::default().memory / 2 / layout.edges.len().max(1)
 }
 
 /// A network without IPv6 has no sessions for IPv6 routes.

@@ -202,8 +202,18 @@ impl Provider {
         self.onboarding.observed(&self.observed, change);
         let events = self.events.changed(&self.observed, change);
         self.outputs.extend(events.into_iter().map(Output::Fact));
-        if let Change::Route(place, prefix) = *change {
-            self.changed(now, Changed::Route(place, prefix));
+        match *change {
+            Change::Link(_) => {}
+            Change::Route(place, prefix) => self.changed(now, Changed::Route(place, prefix)),
+            // What rests on routes is not known from here on: the judge hears it as everybody does.
+            Change::Beyond(place, count) => {
+                let connection = &self.observed.connections[place];
+                self.outputs.push_back(Output::Fact(Fact::RoutesLeftOut {
+                    router: connection.edge.clone(),
+                    session: connection.name.clone(),
+                    count,
+                }));
+            }
         }
     }
 

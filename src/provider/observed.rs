@@ -10,6 +10,9 @@ use super::received::{AsPath, ReceivedRoute};
 use crate::record::Fact;
 use crate::topology::Topology;
 
+/// Routes kept of a connection: ten times what Microsoft's edges accept by default, and tens of MiB.
+pub const ROUTES: usize = 200_000;
+
 /// Everything observed, connection by connection, in the topology's order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Observed {
@@ -39,9 +42,11 @@ pub struct Connection {
     pub bfd: bool,
     /// RFC 4271 state of the BGP session.
     pub session: String,
-    /// Facts of its routes were left out of the record.
+    /// Facts of its routes were left out, of the record or of [`Connection::routes`].
     pub left_out: bool,
-    /// Routes in Adj-RIB-In, and routes seen but treated as withdrawn ([`Seen::malformed`]).
+    /// Facts of routes for which there was no room in [`Connection::routes`], since it was empty.
+    pub beyond: u64,
+    /// Routes in Adj-RIB-In, and routes seen but treated as withdrawn ([`Seen::malformed`]); at most [`ROUTES`].
     pub routes: HashMap<Ipv4Net, Seen>,
 }
 
@@ -61,6 +66,8 @@ pub enum Change {
     Link(usize),
     /// A route of a connection.
     Route(usize, Ipv4Net),
+    /// So many facts of routes of a connection have found no room until now; told when the number has doubled.
+    Beyond(usize, u64),
 }
 
 impl Observed {
@@ -80,6 +87,7 @@ impl Observed {
                 bfd: false,
                 session: "Idle".to_owned(),
                 left_out: false,
+                beyond: 0,
                 routes: HashMap::new(),
             })
             .collect();
@@ -184,7 +192,7 @@ impl Observed {
                     return Vec::new();
                 };
                 let connection = &mut self.connections[place];
-                connection.left_out = false;
+                (connection.left_out, connection.beyond) = (false, 0);
                 let gone = connection.routes.drain();
                 gone.map(|(prefix, _)| Change::Route(place, prefix))
                     .collect()
@@ -220,8 +228,17 @@ impl Observed {
             return None;
         };
         let place = self.at_edge(router, connection)?;
-        let routes = &mut self.connections[place].routes;
+        let connection = &mut self.connections[place];
+        let routes = &mut connection.routes;
         let seen = seen();
+        if seen.is_some() && routes.len() >= ROUTES && !routes.contains_key(&prefix) {
+            connection.left_out = true;
+            connection.beyond += 1;
+            let count = connection.beyond;
+            return count
+                .is_power_of_two()
+                .then_some(Change::Beyond(place, count));
+        }
         let changed = match seen {
             Some(seen) => routes.insert(prefix, seen.clone()) != Some(seen),
             None => routes.remove(&prefix).is_some(),

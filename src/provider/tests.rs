@@ -3,6 +3,8 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use super::*;
 use crate::bgp::attributes::Attributes;
 use crate::source::Source;
@@ -251,6 +253,54 @@ fn facts_of_its_own_move_nothing() {
         side.hear(fact);
     }
     assert_eq!(side.facts, []);
+}
+
+#[test]
+fn more_routes_than_are_kept_are_told_until_the_session_has_none() {
+    let mut side = Side::new(true);
+    let (router, session) = ("ams-edge-1".to_owned(), "ams-1".to_owned());
+    let received = |n: u32| Fact::RouteReceived {
+        router: router.clone(),
+        session: session.clone(),
+        prefix: IpNet::from(Ipv4Net::new_assert(
+            Ipv4Addr::from(0x0b00_0000 + (n << 8)),
+            24,
+        )),
+        as_path: "64500".to_owned(),
+        communities: Vec::new(),
+        med: None,
+    };
+    let room = u32::try_from(observed::ROUTES).expect("few enough");
+    for n in 0..room {
+        side.provider.observed.apply(&received(n));
+    }
+    for n in room..room + 5 {
+        side.hear(&received(n));
+    }
+    // Routes that are known still change.
+    side.hear(&received(0));
+    let told: Vec<u64> = side
+        .facts
+        .iter()
+        .filter_map(|fact| match fact {
+            Fact::RoutesLeftOut { count, .. } => Some(*count),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(told, [1, 2, 4]);
+    let connection = side.provider.observed().connection("ams-1");
+    let connection = connection.expect("the topology has it");
+    assert_eq!(connection.routes.len(), observed::ROUTES);
+    assert!(connection.left_out);
+    side.hear(&Fact::RouteCount {
+        router,
+        session,
+        received: 0,
+        advertised: 0,
+    });
+    let connection = side.provider.observed().connection("ams-1");
+    let connection = connection.expect("the topology has it");
+    assert!(!connection.left_out && connection.routes.is_empty());
 }
 
 #[test]

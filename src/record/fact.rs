@@ -235,8 +235,9 @@ pub enum Fact {
         /// How many it may bring.
         limit: u32,
     },
-    /// A session told of its routes faster than this could be written: from now on no fact of a single route of it is told, until
-    /// a [`Fact::RouteCount`] says that it has none. Told again whenever the number has doubled.
+    /// A session told of its routes faster than this could be written, and from now on no fact of a single route of it is told; or
+    /// it brought more than the Microsoft side keeps of a connection. Until a [`Fact::RouteCount`] says that it has none, what
+    /// rests on its routes is not known. Told again whenever the number has doubled.
     RoutesLeftOut {
         /// Router.
         router: String,

@@ -142,7 +142,7 @@ impl<W: Write> Terminal<W> {
                 session,
                 count,
             } => self.line(&format!(
-                "  {count} facts of routes of {session} at {router} left out of the record: they came faster than it was written"
+                "  {count} facts of routes of {session} at {router} left out: they came faster than they were written, or were more than are kept"
             )),
             Fact::Interrupted { signal } => self.line(&format!("  ended by {signal}")),
             Fact::Errored { text } => {

@@ -35,10 +35,17 @@ pub fn read(bytes: &[u8], wanted: &dyn Fn(&Session) -> bool) -> Result<Dump, Rea
     let end = run.iter().rposition(ended).unwrap_or(run.len() - 1);
     let mut observed = Observed::new(&topology);
     for entry in &run[..=end] {
+        observed.emptied(&entry.fact);
         observed.apply(&entry.fact);
     }
     let mut tables = Tables::new(wanted);
     for connection in observed.connections {
+        if connection.left_out {
+            let name = &connection.name;
+            tables.note(|| {
+                format!("the record has not all routes of {name}: more came than were kept")
+            });
+        }
         let session = Session {
             name: Some(connection.name),
             peer: Some(connection.peer),

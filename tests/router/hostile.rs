@@ -5,8 +5,8 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ipnet::Ipv4Net;
@@ -33,6 +33,10 @@ pub fn tests() -> Vec<Trial> {
         Trial::test("hostile::one_byte_at_a_time", one_byte_at_a_time),
         Trial::test("hostile::never_reads", never_reads),
         Trial::test("hostile::two_million_routes", two_million_routes),
+        Trial::test(
+            "hostile::routes_without_a_maximum",
+            routes_without_a_maximum,
+        ),
     ]
 }
 
@@ -188,8 +192,15 @@ async fn withstand(
     site.unharmed(played?).await
 }
 
+/// Runs a test of this file; one at a time, since each measures the memory of the process they may share.
+fn alone(test: impl Future<Output = Result<(), Failed>>) -> Result<(), Failed> {
+    static TURN: Mutex<()> = Mutex::new(());
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    run(test)
+}
+
 fn thousand_connections() -> Result<(), Failed> {
-    run(async {
+    alone(async {
         let site = Site::new(|_| {}).await?;
         let attack: Attack = |stop| {
             let mut held = Vec::new();
@@ -222,7 +233,7 @@ fn thousand_connections() -> Result<(), Failed> {
 }
 
 fn one_byte_at_a_time() -> Result<(), Failed> {
-    run(async {
+    alone(async {
         let site = Site::new(|edge| {
             edge.sessions[0].timers.hold = Duration::from_secs(3);
             edge.sessions[0].timers.keepalive = Duration::from_secs(1);
@@ -251,7 +262,7 @@ fn one_byte_at_a_time() -> Result<(), Failed> {
 }
 
 fn never_reads() -> Result<(), Failed> {
-    run(async {
+    alone(async {
         let site = Site::new(|edge| {
             // More than the kernel's buffers hold of it.
             let to_victim = Sessions::Only(vec![SessionIndex(0)]);
@@ -280,7 +291,7 @@ fn never_reads() -> Result<(), Failed> {
 }
 
 fn two_million_routes() -> Result<(), Failed> {
-    run(async {
+    alone(async {
         let site = Site::new(|edge| {
             // A record of two million lines is another matter.
             edge.sessions[0].record_routes = false;
@@ -292,26 +303,45 @@ fn two_million_routes() -> Result<(), Failed> {
             });
         })
         .await?;
-        let attack: Attack = |stop| {
-            let mut stream = establish()?;
-            for first in (0..ATTACK).step_by(1000) {
-                let prefixes: Vec<u32> = (first..first + 1000)
-                    .map(|n| 0x0b00_0000 + (n << 8))
-                    .collect();
-                if stream.write_all(&update(&prefixes)).is_err() {
-                    break;
-                }
-            }
-            while !stop.load(Ordering::Relaxed) {
-                std::thread::yield_now();
-            }
-            Ok(())
-        };
-        withstand(site, attack, async |site, seen| {
+        withstand(site, flood, async |site, seen| {
             site.until_told(seen, "aximum").await
         })
         .await
     })
+}
+
+/// As an edge of a lab is where the topology names no maximum: the routes are recorded, and only memory bounds them.
+fn routes_without_a_maximum() -> Result<(), Failed> {
+    alone(async {
+        let site = Site::new(|edge| {
+            edge.sessions[0].record_routes = true;
+            edge.sessions[0].maximum_prefixes = None;
+            edge.options.memory = 4 << 20;
+        })
+        .await?;
+        // Cease, subcode 8 (RFC 4486).
+        withstand(site, flood, async |site, seen| {
+            site.until_told(seen, "out of resources").await
+        })
+        .await
+    })
+}
+
+/// Announces [`ATTACK`] routes as fast as they are taken.
+fn flood(stop: &AtomicBool) -> std::io::Result<()> {
+    let mut stream = establish()?;
+    for first in (0..ATTACK).step_by(1000) {
+        let prefixes: Vec<u32> = (first..first + 1000)
+            .map(|n| 0x0b00_0000 + (n << 8))
+            .collect();
+        if stream.write_all(&update(&prefixes)).is_err() {
+            break;
+        }
+    }
+    while !stop.load(Ordering::Relaxed) {
+        std::thread::yield_now();
+    }
+    Ok(())
 }
 
 /// A connection from the neighbour's address to the edge.
