@@ -245,13 +245,12 @@ impl Socket {
         self.inner.send_to(datagram, &to.into()).map(drop)
     }
 
-    /// When the kernel handed to the link what was sent last through a socket that sends LACP or BFD; `None` when it has not
-    /// told since it was asked before: it does not stamp, or the packet waits in a queue. What is told is taken away: as long
-    /// as it is there, epoll(7) reports the socket (`EPOLLERR`).
-    pub fn sent_at(&self, clock: &Clock) -> Option<At> {
+    /// When the kernel handed to the link what was sent at `since` or later through a socket that sends LACP or BFD, the first
+    /// of it; `None` when it has not told: it does not stamp, or the packet waits in a queue. Stamps of earlier packets are taken
+    /// away: as long as there are any, epoll(7) reports the socket (`EPOLLERR`).
+    pub fn sent_at(&self, since: At, clock: &Clock) -> Option<At> {
         // Without the packet (`OPT_TSONLY`), but with the error it is told as.
         let mut control = nix::cmsg_space!(TimeSpec, Timestamps, [u8; ERROR_LEN]);
-        let mut last = None;
         loop {
             let mut iov: [IoSliceMut<'_>; 0] = [];
             let message = recvmsg::<SockaddrStorage>(
@@ -260,14 +259,17 @@ impl Socket {
                 Some(&mut control),
                 MsgFlags::MSG_ERRQUEUE,
             );
-            let Ok(message) = message else { return last };
+            let Ok(message) = message else { return None };
             let Ok(controls) = message.cmsgs() else {
                 continue;
             };
             for control in controls {
                 if let ControlMessageOwned::ScmTimestampsns(stamps) = control {
                     let stamp = stamps.system;
-                    last = Some(clock.at_realtime(stamp.tv_sec(), stamp.tv_nsec()));
+                    let at = clock.at_realtime(stamp.tv_sec(), stamp.tv_nsec());
+                    if at >= since {
+                        return Some(at);
+                    }
                 }
             }
         }

@@ -62,7 +62,7 @@ impl Surroundings<'_> {
         let began = self.clock.now();
         send(socket)?;
         // Taken even if nobody wants it: a stamp that is left makes epoll report the socket again and again.
-        let stamp = socket.sent_at(&self.clock).filter(|at| *at >= began);
+        let stamp = socket.sent_at(began, &self.clock);
         if let Some(due) = self.due {
             let at = stamp.unwrap_or_else(|| self.clock.now());
             self.punctuality
@@ -251,12 +251,13 @@ impl Thread {
     /// Takes what lies in a socket's error queue: the stamps of packets that waited in a queue of the link.
     fn take_errors(&mut self, slot: u32, source: Source) {
         let clock = self.clock;
+        let now = clock.now();
         let socket = match self.occupant(slot) {
             Some(Occupant::Lag(lag)) => lag.socket(source),
             Some(Occupant::Bfd(_)) | None => None,
         };
         if let Some(socket) = socket {
-            socket.sent_at(&clock);
+            socket.sent_at(now, &clock);
         }
     }
 

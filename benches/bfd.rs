@@ -1,0 +1,443 @@
+//! BFD in numbers: many pairs of sessions at 50 ms × 3 over one veth pair, both ends ours on one thread, beside two BIRDs.
+//!
+//! Figures, for each number of pairs, and with another process that uses one core fully (`busy`):
+//! - `cpu`: of both ends together, in percent of one core, while all are up;
+//! - `false-downs`: sessions lost meanwhile, both ends counted;
+//! - `all-up`: from the first session's start to the last one's Up;
+//! - `sent-late`: how late packets left, by the kernel's transmit timestamps (ours only);
+//! - `detected-late`: all sessions are silenced at once; from the end of the Detection Time to its detection (ours only).
+//!
+//! Each run is a process of its own in namespaces of its own. Arguments: `[--seconds S] [PAIRS…]`.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::net::Ipv4Addr;
+use std::num::{NonZeroU8, NonZeroU32};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use peerlab::bfd::{Config, Timers};
+use peerlab::kernel::bpf::programs::Pattern;
+use peerlab::kernel::enter::enter;
+use peerlab::kernel::filter::{Direction, Fault, set_faults};
+use peerlab::kernel::namespace::Namespace;
+use peerlab::kernel::netlink::Netlink;
+use peerlab::kernel::{address, link};
+use peerlab::line::{BfdPort, BfdSpec, End, Line, Reach};
+use peerlab::record::{Entries, Fact, Punctuality, Recorder};
+use peerlab::time::Clock;
+use serde::{Deserialize, Serialize};
+use support::bed::{Bed, INTERFACES, index};
+use support::figure::{self, Against, cpu_of};
+use support::watch::pause;
+use support::{Outcome, bird};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+use tokio::time::timeout;
+
+const ROLE: &str = "PEERLAB_BENCH_BFD";
+const INTERVAL_MS: u64 = 50;
+const THREE: NonZeroU8 = NonZeroU8::new(3).unwrap();
+/// All sessions are up by then, or never.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Limits of ours: percent of a core with so many pairs, and milliseconds of a detection.
+const CPU_LIMITS: [(u32, f64); 2] = [(100, 10.0), (1000, 100.0)];
+const DETECTION_LIMIT: f64 = 5.0;
+
+/// What one run gave.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Run {
+    /// Seconds.
+    all_up: f64,
+    /// Percent of one core.
+    cpu: f64,
+    false_downs: u32,
+    sent_late: Option<Punctuality>,
+    /// Milliseconds.
+    detected_late: Vec<f64>,
+}
+
+fn main() -> Outcome<()> {
+    if let Ok(role) = std::env::var(ROLE) {
+        let words: Vec<&str> = role.split(' ').collect();
+        let [kind, pairs, seconds, busy] = words[..] else {
+            return Err(format!("not a role: {role}").into());
+        };
+        let (pairs, seconds) = (pairs.parse()?, Duration::from_secs(seconds.parse()?));
+        enter()?.signals.release();
+        let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
+        setrlimit(Resource::RLIMIT_NOFILE, most, most)?;
+        let bed = bed(pairs)?;
+        let _busy = (busy == "busy").then(Busy::start).transpose()?;
+        let run = match kind {
+            "ours" => ours(&bed, pairs, seconds)?,
+            _ => birds(&bed, pairs, seconds)?,
+        };
+        println!("{}", serde_json::to_string(&run)?);
+        return Ok(());
+    }
+    let mut seconds = 30;
+    let mut sizes: Vec<u32> = Vec::new();
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--seconds" => {
+                seconds = arguments
+                    .next()
+                    .ok_or("--seconds needs a number")?
+                    .parse()?;
+            }
+            // Cargo says so.
+            "--bench" => {}
+            number => sizes.push(number.parse()?),
+        }
+    }
+    if sizes.is_empty() {
+        sizes = CPU_LIMITS.map(|(pairs, _)| pairs).to_vec();
+    }
+    for pairs in sizes {
+        for busy in ["", "busy"] {
+            let name = |what: &str| match busy {
+                "" => format!("bfd/{pairs}/{what}"),
+                _ => format!("bfd/{pairs}/{busy}/{what}"),
+            };
+            print(
+                &name,
+                pairs,
+                measure("ours", pairs, seconds, busy),
+                || match bird::installed() {
+                    true => measure("bird", pairs, seconds, busy),
+                    false => Err("BIRD is not installed".into()),
+                },
+            );
+        }
+    }
+    Ok(())
+}
+
+fn print(
+    name: &dyn Fn(&str) -> String,
+    pairs: u32,
+    ours: Outcome<Run>,
+    theirs: impl FnOnce() -> Outcome<Run>,
+) {
+    let ours = match ours {
+        Ok(ours) => ours,
+        Err(why) => return figure::skipped(&name("ours"), &why.to_string()),
+    };
+    if let Some((_, limit)) = CPU_LIMITS.iter().find(|(of, _)| *of == pairs) {
+        figure::print(&name("cpu"), "%", &[ours.cpu], Against::Limit(*limit));
+    }
+    let downs = f64::from(ours.false_downs);
+    match theirs() {
+        Ok(theirs) => {
+            let print = |what: &str, unit, ours, theirs| {
+                figure::print(&name(what), unit, &[ours], Against::Peer("BIRD", &[theirs]));
+            };
+            print("cpu-bird", "%", ours.cpu, theirs.cpu);
+            print("all-up", "s", ours.all_up, theirs.all_up);
+            let of_theirs = f64::from(theirs.false_downs);
+            print("false-downs", "sessions", downs, of_theirs);
+        }
+        Err(why) => {
+            figure::skipped(&name("bird"), &why.to_string());
+            let limit = Against::Limit(0.0);
+            figure::print(&name("false-downs"), "sessions", &[downs], limit);
+        }
+    }
+    if let Some(late) = ours.sent_late {
+        for (what, value) in [("p50", late.p50), ("p99", late.p99), ("p999", late.p999)] {
+            let name = name(&format!("sent-late-{what}"));
+            let value = Duration::from(value).as_secs_f64() * 1e3;
+            figure::print(&name, "ms", &[value], Against::Limit(DETECTION_LIMIT));
+        }
+    }
+    let late = &ours.detected_late;
+    let name = name("detected-late-p99");
+    figure::print_quantile(&name, "ms", late, 0.99, DETECTION_LIMIT);
+}
+
+/// One run in a process of its own.
+fn measure(kind: &str, pairs: u32, seconds: u64, busy: &str) -> Outcome<Run> {
+    let output = Command::new(std::env::current_exe()?)
+        .env(ROLE, format!("{kind} {pairs} {seconds} {busy}"))
+        .output()?;
+    if !output.status.success() {
+        let words = String::from_utf8_lossy(&output.stderr).into_owned();
+        return Err(words.into());
+    }
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
+/// A process that uses a core; killed when dropped.
+struct Busy(Child);
+
+impl Busy {
+    fn start() -> Outcome<Busy> {
+        let mut command = Command::new("sh");
+        Ok(Busy(command.args(["-c", "while :; do :; done"]).spawn()?))
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The address of an end of a pair.
+fn address(pair: u32, side: u32) -> Ipv4Addr {
+    Ipv4Addr::from(0x0a14_0000 + 2 * pair + side)
+}
+
+/// Two namespaces, one veth pair, two addresses for each pair of sessions.
+fn bed(pairs: u32) -> Outcome<Bed> {
+    let bed = Bed::new(1)?;
+    for (_, side, namespace) in bed.routers() {
+        let mut netlink = Netlink::open_in(namespace)?;
+        let interface = (INTERFACES[0], index(side, 0));
+        for pair in 0..pairs {
+            let own = address(pair, u32::try_from(side)?);
+            address::add(&mut netlink, "router", interface, own.into(), 31);
+        }
+        netlink.commit()?;
+        while !link::list(&mut netlink)?.iter().all(|it| it.operational) {
+            std::thread::yield_now();
+        }
+    }
+    Ok(bed)
+}
+
+fn spec(pair: u32, side: usize) -> Outcome<BfdSpec> {
+    let own = u32::try_from(side)?;
+    let number = 2 * pair + own + 1;
+    let timers = Timers::symmetric(Duration::from_millis(INTERVAL_MS), THREE);
+    let discriminator = NonZeroU32::new(number).ok_or("discriminator 0")?;
+    Ok(BfdSpec {
+        end: End {
+            router: ["a", "b"][side].to_owned(),
+            connection: pair.to_string(),
+        },
+        reach: Reach::OneHop {
+            device: INTERFACES[0].to_owned(),
+            link: index(side, 0),
+        },
+        local: address(pair, own).into(),
+        remote: address(pair, 1 - own).into(),
+        config: Config::single_hop(discriminator, timers, u64::from(number)),
+    })
+}
+
+/// Our facts, one after another, until `done` or for a time; an error when they end.
+fn hear(
+    runtime: &Runtime,
+    facts: &mut Entries,
+    time: Duration,
+    mut done: impl FnMut(&Fact, peerlab::time::At) -> bool,
+) -> Outcome<bool> {
+    let end = Instant::now() + time;
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        match runtime.block_on(async { timeout(left, facts.recv()).await }) {
+            Ok(Some(entry)) if done(&entry.fact, entry.at) => return Ok(true),
+            Ok(Some(_)) => {}
+            Ok(None) => return Err("the line thread is gone".into()),
+            Err(_) => return Ok(false),
+        }
+    }
+}
+
+fn ours(bed: &Bed, pairs: u32, time: Duration) -> Outcome<Run> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()?;
+    let (recorder, mut facts) = Recorder::new(Clock::start());
+    let (events, _events) = tokio::sync::mpsc::unbounded_channel();
+    let began = Instant::now();
+    let line = Line::start(recorder, events)?;
+    for pair in 0..pairs {
+        for (_, side, namespace) in bed.routers() {
+            line.add_bfd(BfdPort::open(namespace, spec(pair, side)?)?);
+        }
+    }
+    let is = |fact: &Fact, wanted: &str| matches!(fact, Fact::Bfd { state, .. } if state == wanted);
+    let mut up = 0;
+    let all_up = hear(&runtime, &mut facts, PATIENCE, |fact, _| {
+        up += u32::from(is(fact, "up"));
+        up == 2 * pairs
+    })?;
+    if !all_up {
+        return Err(format!("{up} of {} sessions came up", 2 * pairs).into());
+    }
+    let all_up = began.elapsed().as_secs_f64();
+    // The slow interval of the beginning is over (RFC 5880, section 6.8.3).
+    hear(&runtime, &mut facts, Duration::from_secs(2), |_, _| false)?;
+    let (before, since) = (cpu_of(std::process::id())?, Instant::now());
+    let mut false_downs = 0;
+    hear(&runtime, &mut facts, time, |fact, _| {
+        false_downs += u32::from(is(fact, "down"));
+        false
+    })?;
+    let cpu = 100.0 * (cpu_of(std::process::id())? - before) / since.elapsed().as_secs_f64();
+    let detected_late = detections(bed, &runtime, &mut facts, pairs)?;
+    drop(line);
+    let mut sent_late = None;
+    while let Ok(entry) = facts.try_recv() {
+        if let Fact::Punctuality { figures, .. } = entry.fact {
+            sent_late = Some(figures);
+        }
+    }
+    Ok(Run {
+        all_up,
+        cpu,
+        false_downs,
+        sent_late,
+        detected_late,
+    })
+}
+
+/// Silences all sessions, and tells how late each end declared it, in milliseconds.
+fn detections(bed: &Bed, runtime: &Runtime, facts: &mut Entries, pairs: u32) -> Outcome<Vec<f64>> {
+    for (_, side, namespace) in bed.routers() {
+        let fault = Fault {
+            member: index(side, 0),
+            direction: Direction::In,
+            pattern: Pattern::Everything,
+        };
+        set_faults(&mut Netlink::open_in(namespace)?, &[fault])?;
+    }
+    let mut late = Vec::new();
+    hear(runtime, facts, PATIENCE, |fact, at| {
+        if let Fact::Bfd {
+            state,
+            last_received: Some(last),
+            detection_time: Some(time),
+            ..
+        } = fact
+            && state == "down"
+        {
+            let due = *last + Duration::from(*time);
+            late.push(at.since(due).as_secs_f64() * 1e3);
+        }
+        late.len() == 2 * pairs as usize
+    })?;
+    Ok(late)
+}
+
+/// A BIRD at each end; killed when dropped.
+struct Birds {
+    children: Vec<Child>,
+    folder: TempDir,
+}
+
+impl Birds {
+    fn start(bed: &Bed, pairs: u32) -> Outcome<Birds> {
+        let mut birds = Birds {
+            children: Vec::new(),
+            folder: tempfile::tempdir()?,
+        };
+        for (_, side, namespace) in bed.routers() {
+            let own = u32::try_from(side)?;
+            let mut text = format!(
+                "router id 10.0.0.{};\nprotocol device {{ }}\nprotocol bfd {{\n  interface \"{1}\" {{ interval {INTERVAL_MS} ms; \
+                 multiplier {THREE}; }};\n",
+                own + 1,
+                INTERFACES[0],
+            );
+            for pair in 0..pairs {
+                let (local, remote) = (address(pair, own), address(pair, 1 - own));
+                let device = INTERFACES[0];
+                writeln!(text, "  neighbor {remote} dev \"{device}\" local {local};")?;
+            }
+            text.push_str("}\n");
+            let path = |end: &str| birds.folder.path().join(format!("{side}.{end}"));
+            std::fs::write(path("conf"), text)?;
+            let mut command = Command::new("bird");
+            command.arg("-f").arg("-c").arg(path("conf"));
+            command.arg("-s").arg(path("ctl")).stdin(Stdio::null());
+            command.stderr(Stdio::null());
+            let child = namespace.spawn(command)?;
+            birds.children.push(child);
+        }
+        Ok(birds)
+    }
+
+    fn cpu(&self) -> Outcome<f64> {
+        let each = self.children.iter().map(|child| cpu_of(child.id()));
+        each.sum()
+    }
+
+    /// Since when each session is up, in seconds of the day, by side and neighbour.
+    fn up(&self, namespaces: &[&Namespace]) -> Outcome<BTreeMap<(usize, String), f64>> {
+        let mut up = BTreeMap::new();
+        for (side, namespace) in namespaces.iter().enumerate() {
+            let mut command = Command::new("birdc");
+            let socket = self.folder.path().join(format!("{side}.ctl"));
+            command.arg("-s").arg(socket);
+            command.args(["show", "bfd", "sessions"]);
+            namespace.enter_on_exec(&mut command)?;
+            let output = command.output()?;
+            for line in String::from_utf8_lossy(&output.stdout).lines() {
+                let words: Vec<&str> = line.split_whitespace().collect();
+                let [neighbour, _, "Up", since, ..] = words[..] else {
+                    continue;
+                };
+                let parts = since.split(':').map(str::parse::<f64>);
+                let parts: Vec<f64> = parts.collect::<Result<_, _>>()?;
+                let seconds = parts.iter().fold(0.0, |sum, part| sum * 60.0 + part);
+                up.insert((side, neighbour.to_owned()), seconds);
+            }
+        }
+        Ok(up)
+    }
+}
+
+impl Drop for Birds {
+    fn drop(&mut self) {
+        for child in &mut self.children {
+            let _ = child.kill();
+        }
+        for child in &mut self.children {
+            let _ = child.wait();
+        }
+    }
+}
+
+/// Half a second: BIRD tells since when a session is up a millisecond more or less each time.
+const MOVED: f64 = 0.5;
+
+fn birds(bed: &Bed, pairs: u32, time: Duration) -> Outcome<Run> {
+    let namespaces: Vec<&Namespace> = bed.routers().map(|(_, _, it)| it.as_ref()).collect();
+    let began = Instant::now();
+    let birds = Birds::start(bed, pairs)?;
+    let all = 2 * pairs as usize;
+    let mut up = BTreeMap::new();
+    while up.len() < all {
+        if began.elapsed() > PATIENCE {
+            return Err(format!("{} of {all} sessions came up", up.len()).into());
+        }
+        pause(&mut [], Duration::from_millis(50))?;
+        up = birds.up(&namespaces)?;
+    }
+    let all_up = began.elapsed().as_secs_f64();
+    pause(&mut [], Duration::from_secs(2))?;
+    let up = birds.up(&namespaces)?;
+    let (before, since) = (birds.cpu()?, Instant::now());
+    pause(&mut [], time)?;
+    let cpu = 100.0 * (birds.cpu()? - before) / since.elapsed().as_secs_f64();
+    let after = birds.up(&namespaces)?;
+    let lost = up.iter().filter(|(session, since)| {
+        let now = after.get(*session);
+        now.is_none_or(|now| (now - **since).abs() > MOVED)
+    });
+    Ok(Run {
+        all_up,
+        cpu,
+        false_downs: u32::try_from(lost.count())?,
+        ..Run::default()
+    })
+}
