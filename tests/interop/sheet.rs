@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Mutex;
 
+use libtest_mimic::Failed;
 use peerlab::binding::Daemon;
 
 /// A row of the matrix.
@@ -75,6 +76,18 @@ pub fn matrix() -> Matrix {
 pub struct Matrix(BTreeMap<(Row, &'static str), Cell>);
 
 impl Matrix {
+    /// Whether every cell was played, and none is missed.
+    pub fn is_whole(&self) -> bool {
+        let holds = |row, daemon: Daemon| {
+            matches!(
+                self.0.get(&(row, daemon.key())),
+                Some(Cell::Met | Cell::Blocked(_))
+            )
+        };
+        ROWS.iter()
+            .all(|(row, _)| Daemon::ALL.iter().all(|&daemon| holds(*row, daemon)))
+    }
+
     /// For a terminal.
     pub fn text(&self) -> String {
         let (rows, reasons) = self.rows();
@@ -136,4 +149,32 @@ impl Matrix {
         }
         (rows, reasons)
     }
+}
+
+/// A matrix of which any cell is missed, or absent, is not whole.
+pub fn every_cell_counts() -> Result<(), Failed> {
+    let cells = ROWS
+        .iter()
+        .flat_map(|(row, _)| Daemon::ALL.map(|daemon| (*row, daemon.key())));
+    let good: BTreeMap<_, _> = cells
+        .enumerate()
+        .map(|(n, cell)| match n % 2 {
+            0 => (cell, Cell::Met),
+            _ => (cell, Cell::Blocked("it has none".to_owned())),
+        })
+        .collect();
+    let expect = |cells, whole, what: &str| match Matrix(cells).is_whole() == whole {
+        true => Ok(()),
+        false => Err(Failed::from(what)),
+    };
+    expect(good.clone(), true, "met and blocked cells do not do")?;
+    for cell in good.keys() {
+        let mut missed = good.clone();
+        missed.insert(*cell, Cell::Missed("it did not".to_owned()));
+        expect(missed, false, "a missed cell does")?;
+        let mut absent = good.clone();
+        absent.remove(cell);
+        expect(absent, false, "an absent cell does")?;
+    }
+    Ok(())
 }
