@@ -102,6 +102,7 @@ mod tests {
                 "topologies/one-metro-crossed-cables.toml",
                 "topologies/one-metro-declared-prefixes.toml",
                 "topologies/one-metro-dual-stack.toml",
+                "topologies/one-metro-extended-next-hop.toml",
                 "topologies/one-metro-fate-sharing.toml",
                 "topologies/one-metro-graceful-restart.toml",
                 "topologies/one-metro-micro-bfd.toml",

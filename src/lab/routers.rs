@@ -152,8 +152,12 @@ fn plain<'a>(
 /// A session with what a file says of it.
 fn with(settings: &BgpSettings, family: Family, spec: SessionSpec) -> SessionSpec {
     let (options, maximum) = (&settings.options, settings.options.maximum_prefixes);
-    let own = options.capabilities.within(family.into());
+    // With IPv6 next hops for IPv4 routes the IPv6 session carries both (RFC 8950).
+    let both = family == Family::Ipv6Unicast && options.capabilities.extended_next_hop;
+    let families = if both { Families::ALL } else { family.into() };
+    let own = options.capabilities.within(families);
     let capabilities = Capabilities {
+        extended_next_hop: both,
         graceful_restart: own.graceful_restart.or(spec.capabilities.graceful_restart),
         ..own
     };
@@ -527,7 +531,7 @@ pub fn core_sessions_inside(
     })
 }
 
-/// An edge's sessions of one family with the peer on the connections that are chosen.
+/// An edge's sessions that carry one family, with the peer on the connections that are chosen.
 pub fn edge_sessions(
     layout: &Layout,
     edge: &str,
@@ -537,7 +541,10 @@ pub fn edge_sessions(
     let edge = layout.edges.iter().find(|other| other.name == edge);
     let links = edge.map_or_else(Vec::new, |edge| edge_links(layout, edge));
     over(&links, |link| {
-        link.family == family && layout.connection(link.name).is_some() && chosen(link.name)
+        let carries = |connection: &ConnectionLayout| {
+            link.family == family || (family == Family::Ipv4Unicast && connection.ipv4_over_ipv6)
+        };
+        layout.connection(link.name).is_some_and(carries) && chosen(link.name)
     })
 }
 

@@ -120,6 +120,8 @@ pub struct ConnectionLayout {
     pub prefix_len: u8,
     /// The addresses of its IPv6 session, if it has one.
     pub ipv6: Option<SessionAddresses<Ipv6Addr>>,
+    /// The edge tells IPv4 routes on the IPv6 session, too (RFC 8950).
+    pub ipv4_over_ipv6: bool,
 }
 
 /// One end of a connection.
@@ -249,6 +251,7 @@ impl Layout {
                     name: connection.name.clone(),
                     prefix_len: connection.addresses.prefix_len,
                     ipv6: connection.ipv6,
+                    ipv4_over_ipv6: connection.ipv4_over_ipv6(),
                     edge: lag_end(connection, Side::Microsoft, edge_number, n, &mut next_index),
                     peer: lag_end(connection, Side::Peer, peer_number, n, &mut next_index),
                 }

@@ -225,6 +225,32 @@ impl<'a> Stage<'a> {
         )
     }
 
+    /// The sessions that carry routes of one family, of a name, a list, or "all": beside those of the family IPv6 sessions with
+    /// IPv4 routes (RFC 8950), which are meant where `ams-1/ipv6` is said.
+    pub fn sessions_with(
+        &self,
+        family: Family,
+        names: &Located<Names>,
+        mistakes: &mut Mistakes,
+    ) -> Option<Vec<String>> {
+        let connections = self.topology.connections.iter();
+        let carrying: Vec<String> = connections
+            .flat_map(|c| {
+                let families = c
+                    .families()
+                    .filter(move |session| c.carries(*session, family));
+                families.map(|session| session_name(&c.name, session))
+            })
+            .collect();
+        if carrying.iter().all(|name| of_session(name).1 == family) {
+            return self.sessions_of(family, names, mistakes);
+        }
+        match names.value == Names::One("all".to_owned()) {
+            true => Some(carrying),
+            false => mistakes.several(names, "session", &carrying),
+        }
+    }
+
     /// Whether the edge ends this session when the peer brings too many routes.
     pub fn may_have_ended(&self, session: &str) -> bool {
         let (name, family) = of_session(session);

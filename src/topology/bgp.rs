@@ -166,6 +166,8 @@ pub(super) struct RawBgp {
     pub enhanced_route_refresh: Option<Located<bool>>,
     /// Announce messages of up to 65,535 octets (RFC 8654).
     pub extended_messages: Option<Located<bool>>,
+    /// Let the IPv6 session carry IPv4 routes, too, with IPv6 next hops (RFC 8950); the IPv4 session stays as it is.
+    pub extended_next_hop: Option<Located<bool>>,
     /// Announce BFD strict mode (draft-ietf-idr-bgp-bfd-strict-mode). Edges wait for BFD with or without it.
     pub bfd_strict: Option<Located<bool>>,
     /// Announce graceful restart (RFC 4724), with this restart time.
@@ -320,6 +322,7 @@ fn capabilities(default: &Capabilities, raw: &RawBgp, mistakes: &mut Mistakes) -
         route_refresh: or(raw.route_refresh, default.route_refresh),
         enhanced_route_refresh: or(raw.enhanced_route_refresh, default.enhanced_route_refresh),
         extended_message: or(raw.extended_messages, default.extended_message),
+        extended_next_hop: or(raw.extended_next_hop, default.extended_next_hop),
         bfd_strict: or(raw.bfd_strict, default.bfd_strict),
         graceful_restart: match raw.graceful_restart {
             Some(time) => Some(graceful_restart(time, mistakes)),
@@ -360,6 +363,21 @@ fn graceful_restart(time: Located<RawDuration>, mistakes: &mut Mistakes) -> Grac
         time: u16::try_from(value.as_secs()).unwrap_or(u16::MAX),
         families: Families::ALL,
         preserved: Families::ALL,
+    }
+}
+
+/// IPv6 next hops are told by IPv6 sessions.
+pub(super) fn next_hops_have_sessions(raw: &RawTopology, mistakes: &mut Mistakes) {
+    for (name, connection) in &raw.connection.0 {
+        let key = (connection.bgp.as_ref()).and_then(|bgp| bgp.value.extended_next_hop);
+        if let Some(key) = key.filter(|key| key.value)
+            && connection.ipv6.is_none()
+        {
+            let message = format!("`{}` has no IPv6 session to carry IPv4 routes", name.value);
+            let diagnostic = mistakes.error(key.span, message, "of no use");
+            let diagnostic = diagnostic.note("RFC 8950: IPv4 routes with IPv6 next hops");
+            mistakes.push(diagnostic.help("give the connection an `ipv6`"));
+        }
     }
 }
 

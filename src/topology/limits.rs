@@ -49,7 +49,7 @@ pub(super) struct RawMaximumPrefixes {
     /// ended (Cease / Maximum Number of Prefixes Reached, RFC 4486).
     #[schemars(range(min = 1))]
     pub ipv4: Option<Located<u32>>,
-    /// The same on an IPv6 session.
+    /// The same on an IPv6 session, for each family that it carries.
     #[schemars(range(min = 1))]
     pub ipv6: Option<Located<u32>>,
     /// From this share of them on, in percent, it is told; 75 if not given.

@@ -31,6 +31,16 @@ impl Connection {
         [Family::Ipv4Unicast].into_iter().chain(ipv6)
     }
 
+    /// Whether its IPv6 session is to carry IPv4 routes, too (RFC 8950). It does where the neighbour can.
+    pub fn ipv4_over_ipv6(&self) -> bool {
+        self.ipv6.is_some() && self.bgp.options.capabilities.extended_next_hop
+    }
+
+    /// Whether the session of one family is to carry routes of another, or its own.
+    pub fn carries(&self, session: Family, routes: Family) -> bool {
+        session == routes || (session == Family::Ipv6Unicast && self.ipv4_over_ipv6())
+    }
+
     /// The names of its BGP sessions, which are those of its BFD sessions, too.
     pub fn sessions(&self) -> impl Iterator<Item = String> {
         self.families()

@@ -81,6 +81,34 @@ fn a_route_goes_over_sessions_of_its_family_and_no_others() {
     assert_eq!(seen.iter().count(), 2);
 }
 
+/// RFC 8950: where it is said, the IPv6 session carries IPv4 routes, too, and is the only one that does.
+#[test]
+fn ipv4_routes_go_over_an_ipv6_session_where_its_end_says_so() {
+    let (topology, layout) = metro("one-metro-extended-next-hop");
+    let all = routers(&topology, &layout);
+    for (router, session, both) in [
+        ("ams-edge-1", "ams-1/ipv6", true),
+        ("ams-edge-1", "ams-1", false),
+        ("ams-edge-1", "wan/ipv6", false),
+        ("ams-pe-1", "ams-1/ipv6", true),
+        ("ams-pe-2", "ams-2/ipv6", false),
+    ] {
+        let config = all.iter().find(|config| config.name == router);
+        let config = config.expect("a router");
+        let place = names(config).iter().position(|name| *name == session);
+        let place = place.expect("a session");
+        let announced = &config.sessions[place].capabilities;
+        assert_eq!(announced.extended_next_hop, both, "{router} {session}");
+        assert_eq!(announced.families == Families::ALL, both, "{session}");
+        let index = SessionIndex(u16::try_from(place).expect("few"));
+        let mut ipv4 = (config.originate.iter())
+            .filter(|route| Family::of(&route.prefix) == Family::Ipv4Unicast);
+        let carried = ipv4.any(|route| route.sessions.contains(index));
+        let own = router == "ams-edge-1" && session != "wan/ipv6";
+        assert_eq!(carried, own, "{router} {session}");
+    }
+}
+
 #[test]
 fn without_ipv6_there_is_none() {
     let (topology, layout) = metro("one-metro");

@@ -57,7 +57,7 @@ pub(super) fn route(
     }
     let (names, direction) = side(raw, table, mistakes)?;
     let sessions = match prefix {
-        Some(Some(prefix)) => stage.sessions_of(Family::of(&prefix), names, mistakes),
+        Some(Some(prefix)) => stage.sessions_with(Family::of(&prefix), names, mistakes),
         Some(None) | None => stage.sessions(names, mistakes),
     };
     let present = match raw.count {
@@ -132,7 +132,7 @@ fn of_standing(
     let from = received(raw, &owner, table, mistakes)?;
     let prefix = prefix?;
     let sessions = match prefix {
-        Some(prefix) => stage.sessions_of(Family::of(&prefix), from, mistakes)?,
+        Some(prefix) => stage.sessions_with(Family::of(&prefix), from, mistakes)?,
         None => stage.sessions(from, mistakes)?,
     };
     Some(Expect::RouteStanding {
@@ -212,7 +212,7 @@ fn of_policy(
     };
     Some(Expect::RoutePolicy {
         prefix,
-        sessions: stage.sessions_of(Family::of(&prefix), from, mistakes)?,
+        sessions: stage.sessions_with(Family::of(&prefix), from, mistakes)?,
         accepted,
         reason,
     })
