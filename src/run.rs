@@ -288,7 +288,7 @@ impl Stage<'_> {
             let progress = self.judge.progress(self.clock.now());
             if progress.done {
                 if let Some(lab) = &mut self.lab
-                    && let Err(error) = lab.flush_probes().await
+                    && let Err(error) = lab.last_counts().await
                 {
                     self.failed(&error);
                 }

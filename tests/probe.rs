@@ -104,8 +104,8 @@ impl Bed {
         let clock = Clock::start();
         let (recorder, facts) = Recorder::new(clock);
         let probe = Probe::start(recorder)?;
-        probe.tap("ams-1", open_tap(&west, 110)?)?;
-        probe.tap("internet", open_tap(&east, 114)?)?;
+        probe.tap("ams-1", None, open_tap(&west, 110)?)?;
+        probe.tap("internet", None, open_tap(&east, 114)?)?;
         let bed = Bed {
             teams,
             sbc,

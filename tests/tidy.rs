@@ -93,8 +93,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "kept",
         &[
-            "bgp", "binding", "kernel", "lab", "line", "router", "source", "time", "topology",
-            "view",
+            "bgp", "binding", "kernel", "lab", "line", "record", "router", "source", "time",
+            "topology", "view",
         ],
     ),
     (

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::measure::{BfdPartner, Convergence, LacpPartner, Lateness, Traffic};
+use crate::measure::{
+    BfdPartner, Convergence, LacpPartner, Lateness, MemberTraffic, OfMember, Traffic,
+};
 use crate::record::{Entry, Failure, Nanos};
 use crate::scenario::PrefixObject;
 use crate::source::Span;
@@ -105,6 +107,9 @@ pub struct Findings {
     /// Cables that lead elsewhere, and connections that end together, with the remedy.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub wiring: Vec<String>,
+    /// What each member carried, at both ends.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<MemberTraffic>,
     /// What each direction of probe traffic went through in each step.
     pub traffic: Vec<Carried>,
     /// What became of registered and Peering Service prefixes.
@@ -130,6 +135,9 @@ pub struct Carried {
     pub before: BTreeMap<String, usize>,
     /// The same when the step ended.
     pub after: BTreeMap<String, usize>,
+    /// What befell the flows of each member.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub by_member: BTreeMap<String, OfMember>,
 }
 
 /// A registered or Peering Service prefix at the end of a run.

@@ -255,6 +255,7 @@ impl<'a> Judge<'a> {
             bfd: measure::bfd_partners(&self.slim),
             lacp: measure::lacp_partners(&self.slim),
             wiring: self.wiring,
+            members: measure::member_traffic(&self.slim),
             traffic: self.traffic,
             prefixes: microsoft::ended(&self.state, self.scenario),
             phases: phases(&self.slim),

@@ -10,6 +10,7 @@ use ipnet::IpNet;
 
 use super::microsoft::Microsoft;
 use crate::bgp::family::Family;
+use crate::measure;
 use crate::record::{BfdHeard, BfdRhythm, Fact, LacpHeard, LacpRhythm, LacpSeen, Nanos};
 use crate::time::At;
 
@@ -103,6 +104,8 @@ pub struct ProbeView {
     pub flows: u16,
     /// The way each flow's delivered packets go.
     pub via: BTreeMap<u16, String>,
+    /// The same to the member, for example `ams-1/2`.
+    pub places: BTreeMap<u16, String>,
 }
 
 impl Session {
@@ -340,7 +343,7 @@ impl State {
                     running: true,
                     every: *every,
                     flows: *flows,
-                    via: BTreeMap::new(),
+                    ..ProbeView::default()
                 };
                 self.probes.insert(key(from, to), view);
             }
@@ -352,9 +355,11 @@ impl State {
                 to,
                 flow,
                 via,
+                member,
             } => {
                 let view = self.probes.entry(key(from, to)).or_default();
                 view.via.insert(*flow, via.clone());
+                view.places.insert(*flow, measure::place(via, *member));
             }
             _ => {}
         }

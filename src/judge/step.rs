@@ -39,8 +39,8 @@ pub(super) struct Playing {
     watches: Vec<Watch>,
     /// Whether all is settled, for a `settle`.
     settled: Option<History>,
-    /// The way each direction's flows went when the step began.
-    before: BTreeMap<(String, String), BTreeMap<String, usize>>,
+    /// The way each direction's flows went when the step began, to the member.
+    before: BTreeMap<(String, String), BTreeMap<u16, String>>,
     /// Sessions of which facts of routes were left out while it was played or before, as (router, session).
     left_out: BTreeSet<(String, String)>,
     /// When everything but traffic was decided.
@@ -107,7 +107,7 @@ impl Playing {
             settled,
             before: state
                 .probes()
-                .map(|(from, to, probe)| ((from.to_owned(), to.to_owned()), ways(&probe.via)))
+                .map(|(from, to, probe)| ((from.to_owned(), to.to_owned()), probe.places.clone()))
                 .collect(),
             left_out: state
                 .left_out()
@@ -307,15 +307,22 @@ impl Playing {
         let directions = state.probes().filter_map(|(from, to, probe)| {
             let direction = traffic::direction(state, from, to)?;
             let facts = self.entries.iter().map(|(_, entry)| entry);
-            let before = self.before.get(&(from.to_owned(), to.to_owned()));
+            let before = self.before(from, to);
             Some(Carried {
                 step: self.step,
-                traffic: measure::traffic(facts, &direction, window),
-                before: before.cloned().unwrap_or_default(),
+                traffic: measure::traffic(facts.clone(), &direction, window),
+                by_member: measure::by_member(facts, &direction, window, &before),
+                before: connections(&before),
                 after: ways(&probe.via),
             })
         });
         directions.collect()
+    }
+
+    /// The way a direction's flows went when the step began, to the member.
+    fn before(&self, from: &str, to: &str) -> BTreeMap<u16, String> {
+        let before = self.before.get(&(from.to_owned(), to.to_owned()));
+        before.cloned().unwrap_or_default()
     }
 
     /// The findings of the step, which ends at `end`; and why nothing further can be tried, if so.
@@ -374,6 +381,18 @@ impl Playing {
         }
         (findings, hopeless)
     }
+}
+
+/// The ways without their members.
+fn connections(places: &BTreeMap<u16, String>) -> BTreeMap<String, usize> {
+    let connection = |place: &String| match place.split_once('/') {
+        Some((connection, _)) => connection.to_owned(),
+        None => place.clone(),
+    };
+    let via = places
+        .iter()
+        .map(|(flow, place)| (*flow, connection(place)));
+    ways(&via.collect())
 }
 
 /// Whether an expectation is undecided, and until when at most. Traffic is not asked here.

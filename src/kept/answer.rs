@@ -10,10 +10,14 @@ use ipnet::IpNet;
 use super::{Answer, Destination, Name, Of, Request, What};
 use crate::bgp::family::Family;
 use crate::binding::Daemon;
+use crate::kernel::counters;
 use crate::kernel::join::Namespaces;
+use crate::kernel::netlink::Netlink;
 use crate::kernel::nexthop::Fib;
+use crate::lab::counters::members;
 use crate::lab::window::Window;
-use crate::line::End;
+use crate::line::{End, LagStatus};
+use crate::record::MemberCounters;
 use crate::router::driver::RouterHandle;
 use crate::router::{Router, SessionIndex};
 use crate::source::{closest, list};
@@ -262,10 +266,28 @@ impl Known {
             // An end without a LAG has no answer.
             if let Ok(status) = self.window.line.inspect_lag(end.clone()).await {
                 let now = self.window.clock.now();
-                lags.push(view::lag(&end, &status, &self.history.borrow(), now));
+                let carried = self.carried(&end, &status);
+                let history = self.history.borrow();
+                lags.push(view::lag(&end, &status, &carried, &history, now));
             }
         }
         Ok(lags)
+    }
+
+    /// What the members of a LAG have carried; nothing where the kernel does not tell.
+    fn carried(&self, end: &End, status: &LagStatus) -> Vec<MemberCounters> {
+        let connection = self.window.layout.connection(&end.connection);
+        let ends = connection.map(|connection| [&connection.edge, &connection.peer]);
+        let lag = ends
+            .into_iter()
+            .flatten()
+            .find(|lag| lag.router == end.router);
+        let counted = lag.and_then(|lag| {
+            let place = self.window.namespaces.get(&lag.line_card)?;
+            let links = counters::read(&mut Netlink::open_in(place).ok()?).ok()?;
+            Some(members(lag, &links, Some(status)))
+        });
+        counted.unwrap_or_default()
     }
 
     /// The BFD sessions that are ours, of all routers, of one, or this one.

@@ -196,6 +196,10 @@ pub mod op {
     pub const MOD: u16 = 0x94;
     /// A ← A >> k.
     pub const RSH: u16 = 0x74;
+    /// A ← A >> X.
+    pub const RSH_X: u16 = 0x7c;
+    /// A ← A & k.
+    pub const AND: u16 = 0x54;
     /// A ← A xor X.
     pub const XOR_X: u16 = 0xac;
     /// X ← A.
@@ -240,6 +244,8 @@ fn mnemonic(code: u16, k: u32) -> String {
         op::MUL => format!("mul      #{k:#x}"),
         op::MOD => format!("mod      #{k}"),
         op::RSH => format!("rsh      #{k}"),
+        op::RSH_X => "rsh      x".into(),
+        op::AND => format!("and      #{k:#x}"),
         op::XOR_X => "xor      x".into(),
         op::TAX => "tax".into(),
         op::TXA => "txa".into(),

@@ -22,8 +22,9 @@ use nix::errno::Errno;
 use rtnetlink::packet_core::{DefaultNla, Emitable, NLM_F_CREATE, NLM_F_EXCL};
 
 use super::bpf::Program;
-use super::bpf::programs::{Pattern, Upward, all_but, drop_pattern, flow_share, only_up};
+use super::bpf::programs::{Pattern, Upward, all_but, drop_pattern, flow_buckets, only_up};
 use super::netlink::{Netlink, NetlinkError};
+use super::spread;
 
 /// Prepares a link for filters, both ways: `tc qdisc add dev … clsact`.
 ///
@@ -100,8 +101,8 @@ impl DataPath {
 
     /// Makes exactly these members distribute and collect: one batch that adds, one that removes.
     ///
-    /// The flow with hash h takes `distributing[h % distributing.len()]` (see [`flow_hash`]). A change of the
-    /// distributing members loses no frame but those already on their way through a member that is dead.
+    /// The flow with hash h (see [`flow_hash`]) takes the member that [`spread::member`] says, so that a change moves no flow
+    /// but those of a member that comes or goes. It loses no frame but those already on their way through a member that is dead.
     ///
     /// # Errors
     /// When a filter is refused. The members distribute and collect as before, and the same call may be tried again.
@@ -121,7 +122,7 @@ impl DataPath {
         let opened = changed(&self.collecting, collecting);
         let closed = changed(collecting, &self.collecting);
         let respread = self.distributing != distributing;
-        let spread = self.spread.other();
+        let spread_now = self.spread.other();
 
         let everything_else = all_but(self.upward);
         for member in &opened {
@@ -133,21 +134,28 @@ impl DataPath {
             );
         }
         if respread {
-            let shares = distributing.len() as u32;
-            for (share, member) in (0..).zip(distributing) {
-                let place = (self.hidden, spread.preference(), share + 1);
-                queue_redirect(netlink, place, &flow_share(share, shares), *member);
+            let takes: Vec<bool> = self
+                .members
+                .iter()
+                .map(|m| distributing.contains(m))
+                .collect();
+            let sets = spread::sets(&takes);
+            let shares = self.members.iter().zip(&sets).zip(1..);
+            for ((member, buckets), handle) in shares.filter(|((m, _), _)| distributing.contains(m))
+            {
+                let place = (self.hidden, spread_now.preference(), handle);
+                queue_redirect(netlink, place, &flow_buckets(buckets), *member);
             }
         }
         let added = netlink.commit();
 
-        let (spread, closed) = match added {
+        let (gone, closed) = match added {
             Ok(()) => (self.spread, &closed),
             // What was added goes again, so that nothing of it is in the way next time.
-            Err(_) => (spread, &opened),
+            Err(_) => (spread_now, &opened),
         };
         if respread {
-            queue_delete(netlink, self.hidden, Direction::In, spread.preference());
+            queue_delete(netlink, self.hidden, Direction::In, gone.preference());
         }
         for member in closed {
             queue_delete(netlink, *member, Direction::In, COLLECT);

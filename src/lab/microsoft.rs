@@ -107,7 +107,7 @@ impl Lab {
         let drained = self.draining.values().min().copied();
         let restarted = self.restarting.values().map(|(until, _)| *until).min();
         let others = self.registries.deadline().into_iter().chain(drained);
-        let others = others.chain(restarted);
+        let others = others.chain(restarted).chain([self.meters.next]);
         provider.into_iter().chain(others).min()
     }
 
@@ -127,6 +127,9 @@ impl Lab {
             self.provider.handle(now, Input::Deadline);
         }
         self.come_back(now);
+        if self.meters.next <= now {
+            self.count().await?;
+        }
         let drained = self.draining.extract_if(.., |_, until| *until <= now);
         let drained: Vec<String> = drained.map(|(connection, _)| connection).collect();
         for connection in drained {

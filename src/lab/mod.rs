@@ -9,6 +9,7 @@ mod act;
 pub mod cable;
 pub mod capture;
 pub mod control_plane;
+pub mod counters;
 mod error;
 mod impairment;
 mod lacp;
@@ -37,6 +38,7 @@ use tokio::task::spawn_local;
 use self::cable::Cables;
 use self::capture::Capture;
 use self::control_plane::ControlPlane;
+use self::counters::Meters;
 pub use self::error::LabError;
 use self::microsoft_routes::MicrosoftRoutes;
 use self::monitoring::{Collector, Monitoring};
@@ -82,6 +84,7 @@ pub struct Lab {
     bonds: BTreeSet<String>,
     control_plane: ControlPlane,
     cables: Cables,
+    meters: Meters,
     /// Simulated routers by name, `wan`, `core` and `internet` among them.
     routers: BTreeMap<String, RouterHandle>,
     microsoft_routes: MicrosoftRoutes,
@@ -206,6 +209,7 @@ impl Lab {
         let mut lab = Lab {
             bonds,
             cables,
+            meters: Meters::open(&network, &layout)?,
             microsoft_routes: MicrosoftRoutes::new(layout.clone()),
             layout,
             recorder: recorder.clone(),

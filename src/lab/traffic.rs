@@ -14,17 +14,23 @@ use crate::topology::of_session;
 /// The way that is no connection.
 const INTERNET: &str = "internet";
 
-/// Starts the probe thread, with a tap on every connection at Microsoft's edges and one on the internet path.
+/// Starts the probe thread, with a tap on every member at Microsoft's end and one on the internet path.
 pub fn start(layout: &Layout, network: &Network, recorder: &Recorder) -> Result<Probe, LabError> {
     let probe = Probe::start(recorder.clone())?;
     for connection in &layout.connections {
         let edge = &connection.edge;
-        let tap = open_tap(namespace(network, &edge.router)?, edge.lag_index)?;
-        probe.tap(&connection.name, tap)?;
+        for ((link, _), member) in edge.members.iter().zip(1..) {
+            let tap = open_tap(namespace(network, &edge.line_card)?, *link)?;
+            probe.tap(&connection.name, Some(member), tap)?;
+        }
     }
     let link = network.index(INTERNET, "wan");
     let link = link.ok_or_else(|| LabError::Unplanned("internet's link wan".to_owned()))?;
-    probe.tap(INTERNET, open_tap(namespace(network, INTERNET)?, link)?)?;
+    probe.tap(
+        INTERNET,
+        None,
+        open_tap(namespace(network, INTERNET)?, link)?,
+    )?;
     Ok(probe)
 }
 
@@ -42,12 +48,13 @@ impl Lab {
         Ok(())
     }
 
-    /// Tells what was lost so far, though no later packet of its flow has arrived yet.
+    /// Tells what was lost so far, though no later packet of its flow has arrived yet, and what members carried.
     ///
     /// # Errors
-    /// The probe thread is gone.
-    pub async fn flush_probes(&self) -> Result<(), LabError> {
-        Ok(self.probe.flush().await?)
+    /// The probe thread is gone, or the kernel does not tell.
+    pub async fn last_counts(&mut self) -> Result<(), LabError> {
+        self.probe.flush().await?;
+        self.count().await
     }
 
     pub(super) async fn stop_probes(&self) -> Result<Acted, LabError> {

@@ -202,10 +202,11 @@ impl BondLine {
                 .collect(),
             actors: ports.clone().map(actor).collect(),
             micro: ports.clone().map(|_| None).collect(),
-            // Gap: the kernel counts LACPDUs for root alone, in debugfs.
+            // Gap: those the kernel counts are asked for with the counters of its ports, elsewhere.
             counters: ports.clone().map(|_| Counters::default()).collect(),
-            rhythms: ports.map(|_| None).collect(),
+            rhythms: ports.clone().map(|_| None).collect(),
             unsent: 0,
+            control: ports.map(|_| None).collect(),
         }
     }
 

@@ -131,6 +131,8 @@ pub struct LagStatus {
     pub micro: Vec<Option<MicroStatus>>,
     /// Frames the kernel did not take, for example while a member was down.
     pub unsent: u64,
+    /// Of each member, frames of the Slow Protocols and of BFD on it: sent and received. None where they are the kernel's.
+    pub control: Vec<Option<(u64, u64)>>,
 }
 
 #[derive(Debug)]
@@ -139,6 +141,8 @@ struct Member {
     socket: Socket,
     micro: Option<MicroLine>,
     light: bool,
+    /// Frames of the Slow Protocols that were sent and received.
+    slow: (u64, u64),
     /// What the last fact about it said.
     told: Option<Fact>,
 }
@@ -150,6 +154,7 @@ impl Member {
             socket,
             micro,
             light: false,
+            slow: (0, 0),
             told: None,
         }
     }
@@ -284,6 +289,12 @@ impl LagLine {
                 .map(|member| Some(member.micro.as_ref()?.status()))
                 .collect(),
             unsent: self.unsent,
+            control: (self.port.members.iter())
+                .map(|member| {
+                    let micro = member.micro.as_ref().map_or((0, 0), MicroLine::frames);
+                    Some((member.slow.0 + micro.0, member.slow.1 + micro.1))
+                })
+                .collect(),
         }
     }
 
@@ -298,12 +309,13 @@ impl LagLine {
 
     /// Reads one frame of a member; whether there was one.
     fn read_frame(&mut self, index: usize, around: &mut Surroundings) -> bool {
-        let Some(member) = self.port.members.get(index) else {
+        let Some(member) = self.port.members.get_mut(index) else {
             return false;
         };
         let Ok(Some(received)) = member.socket.receive(&around.clock, around.buffer) else {
             return false;
         };
+        member.slow.1 += 1;
         let input = Input::Frame {
             port: index,
             bytes: &around.buffer[..received.length],
@@ -372,8 +384,10 @@ impl LagLine {
             }
             Output::Send { port, frame } => {
                 self.catch_up(around);
-                let socket = &self.port.members[port].socket;
-                let sent = around.send(Protocol::Lacp, socket, |socket| socket.send(&frame));
+                let member = &mut self.port.members[port];
+                let sent =
+                    around.send(Protocol::Lacp, &member.socket, |socket| socket.send(&frame));
+                member.slow.0 += u64::from(sent.is_ok());
                 if let Err(error) = sent {
                     self.unsent += 1;
                     if let Ok(Pdu::Marker(_)) = pdu::decode(&frame) {

@@ -18,6 +18,8 @@ pub(super) struct MicroLine {
     micro: Micro,
     wanted: bool,
     alive: bool,
+    /// Frames that were sent and received.
+    frames: (u64, u64),
     unsent: u64,
 }
 
@@ -29,6 +31,7 @@ impl MicroLine {
             micro: Micro::new(config),
             wanted: false,
             alive: false,
+            frames: (0, 0),
             unsent: 0,
         })
     }
@@ -50,9 +53,15 @@ impl MicroLine {
         self.micro.status()
     }
 
+    /// Frames that were sent and received.
+    pub fn frames(&self) -> (u64, u64) {
+        self.frames
+    }
+
     /// Reads one frame; whether there was one.
     pub fn read(&mut self, around: &mut Surroundings) -> Option<At> {
         let received = self.socket.receive(&around.clock, around.buffer).ok()??;
+        self.frames.1 += 1;
         let bytes = &around.buffer[..received.length];
         let at = received.at;
         self.micro
@@ -98,6 +107,7 @@ impl MicroLine {
                 MicroOutput::Send(frame) => {
                     let sent =
                         around.send(Protocol::Bfd, &self.socket, |socket| socket.send(&frame));
+                    self.frames.0 += u64::from(sent.is_ok());
                     self.unsent += u64::from(sent.is_err());
                 }
                 MicroOutput::State(change) => {

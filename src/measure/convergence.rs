@@ -290,6 +290,7 @@ impl Walk<'_> {
                 to,
                 flow,
                 via,
+                ..
             } => {
                 let before = self.via.get(&(from.clone(), to.clone(), *flow));
                 if before.is_some_and(touched) && !touched(via) {
@@ -322,6 +323,7 @@ impl Walk<'_> {
                 to,
                 flow,
                 via,
+                ..
             } => {
                 self.via
                     .insert((from.clone(), to.clone(), *flow), via.clone());

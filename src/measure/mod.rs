@@ -6,6 +6,7 @@ mod bfd;
 mod convergence;
 mod lacp;
 mod lateness;
+mod members;
 #[cfg(test)]
 mod tests;
 mod traffic;
@@ -14,6 +15,7 @@ pub use bfd::{BfdPartner, bfd_partners};
 pub use convergence::{Convergence, Moved, Stage, convergence};
 pub use lacp::{ComingUp, LacpPartner, lacp_partners};
 pub use lateness::{Lateness, lateness};
+pub use members::{MemberTraffic, OfMember, by_member, member_traffic, place};
 pub use traffic::{Direction, Episode, Tail, Traffic, tail, traffic, ways};
 
 use serde::{Deserialize, Serialize};

@@ -166,8 +166,8 @@ pub fn ways(via: &BTreeMap<u16, String>) -> BTreeMap<String, usize> {
 }
 
 /// The facts of one direction, cut to the window.
-struct Seen {
-    runs: Vec<Run>,
+pub(super) struct Seen {
+    pub(super) runs: Vec<Run>,
     tallies: Vec<Tally>,
     duplicated: u64,
     reordered: u64,
@@ -175,13 +175,13 @@ struct Seen {
 
 /// A run of lost packets of one flow, or the part of it that was not told before.
 #[derive(Clone, Copy)]
-struct Run {
-    flow: u16,
+pub(super) struct Run {
+    pub(super) flow: u16,
     /// When the run began, told before or not.
-    first: At,
+    pub(super) first: At,
     last: At,
     /// Packets, the last of which was sent at `last`.
-    count: u64,
+    pub(super) count: u64,
 }
 
 struct Tally {
@@ -194,7 +194,7 @@ struct Tally {
 }
 
 impl Seen {
-    fn of<'a>(
+    pub(super) fn of<'a>(
         entries: impl IntoIterator<Item = &'a Entry>,
         direction: &Direction,
         window: Window,

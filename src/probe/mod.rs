@@ -38,7 +38,7 @@ pub mod account;
 pub mod packet;
 mod thread_loop;
 
-use thread_loop::{Command, Loop};
+use thread_loop::{Command, Loop, Tap};
 
 /// Ports that probe packets are sent to; taps see no others.
 pub const PORTS: RangeInclusive<u16> = 50_000..=50_063;
@@ -175,10 +175,13 @@ impl Probe {
         })
     }
 
-    /// From now on packets that this tap sees and that are delivered went `via`: a connection, or `internet`.
-    pub fn tap(&self, via: &str, socket: Socket) -> Result<(), ProbeError> {
-        let via = via.to_owned();
-        self.command(Command::Tap { via, socket })
+    /// From now on packets that this tap sees and that are delivered went `via`: a member of a connection, or `internet`.
+    pub fn tap(&self, via: &str, member: Option<u8>, socket: Socket) -> Result<(), ProbeError> {
+        self.command(Command::Tap(Tap {
+            via: via.to_owned(),
+            member,
+            socket,
+        }))
     }
 
     /// Begins to send a stream.

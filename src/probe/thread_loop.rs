@@ -37,10 +37,7 @@ const LATE: Duration = Duration::from_millis(1);
 /// What the rest of the program asks of the thread.
 #[derive(Debug)]
 pub(super) enum Command {
-    Tap {
-        via: String,
-        socket: Socket,
-    },
+    Tap(Tap),
     Send {
         id: u32,
         stream: Stream,
@@ -54,6 +51,14 @@ pub(super) enum Command {
         reply: oneshot::Sender<()>,
     },
     End,
+}
+
+/// Sees packets pass.
+#[derive(Debug)]
+pub(super) struct Tap {
+    pub via: String,
+    pub member: Option<u8>,
+    pub socket: Socket,
 }
 
 /// A stream being sent, or waiting for its last packets.
@@ -84,7 +89,7 @@ pub(super) struct Loop {
     clock: Clock,
     inbox: Receiver<Command>,
     wake: Arc<EventFd>,
-    taps: Vec<(String, Socket)>,
+    taps: Vec<Tap>,
     streams: Vec<Running>,
     waiting: Vec<Waiting>,
     next_read: At,
@@ -185,7 +190,7 @@ impl Loop {
             };
             let now = self.clock.now();
             match command {
-                Command::Tap { via, socket } => self.taps.push((via, socket)),
+                Command::Tap(tap) => self.taps.push(tap),
                 Command::Send { id, stream } => {
                     self.streams
                         .push(Running::start(&self.recorder, now, id, stream))
@@ -235,8 +240,8 @@ impl Loop {
     /// Reads all sockets: taps first, so that a packet's way is mostly known when it arrives.
     fn read(&mut self) {
         let mut buffer = [0; FRAME_LENGTH];
-        for (via, (name, tap)) in (0..).zip(&self.taps) {
-            let outcome = read_all(tap, &self.clock, &mut buffer, |frame, _| {
+        for (via, tap) in (0..).zip(&self.taps) {
+            let outcome = read_all(&tap.socket, &self.clock, &mut buffer, |frame, _| {
                 if let Some(packet) = Packet::in_frame(frame)
                     && let Some(running) = running(&mut self.streams, packet.stream)
                 {
@@ -244,7 +249,7 @@ impl Loop {
                 }
             });
             if let Err(error) = outcome {
-                tracing::warn!(%error, tap = name, "cannot read a tap");
+                tracing::warn!(%error, tap = tap.via, "cannot read a tap");
             }
         }
         for index in 0..self.streams.len() {
@@ -363,7 +368,7 @@ impl Running {
     }
 
     /// Records what the account has to tell.
-    fn tell(&mut self, recorder: &Recorder, taps: &[(String, Socket)], now: At) {
+    fn tell(&mut self, recorder: &Recorder, taps: &[Tap], now: At) {
         while let Some(output) = self.account.poll() {
             let (from, to) = self.names();
             match output {
@@ -389,7 +394,7 @@ impl Running {
                     );
                 }
                 Output::Via { flow, via, at } => {
-                    let via = name_of(taps, via);
+                    let (via, member) = name_of(taps, via);
                     recorder.at(
                         at,
                         Fact::ProbeVia {
@@ -397,6 +402,7 @@ impl Running {
                             to,
                             flow,
                             via,
+                            member,
                         },
                     );
                 }
@@ -405,7 +411,7 @@ impl Running {
     }
 
     /// Records what of the packets sent up to `cut` is missing, and disorder so far.
-    fn report(&mut self, recorder: &Recorder, taps: &[(String, Socket)], cut: At, now: At) {
+    fn report(&mut self, recorder: &Recorder, taps: &[Tap], cut: At, now: At) {
         self.account.report_open(cut);
         self.tell(recorder, taps, now);
         self.disorder(recorder, now);
@@ -455,8 +461,8 @@ impl Running {
     }
 }
 
-fn name_of(taps: &[(String, Socket)], via: Via) -> String {
-    taps.get(usize::from(via))
-        .map(|(name, _)| name.clone())
+fn name_of(taps: &[Tap], via: Via) -> (String, Option<u8>) {
+    let tap = taps.get(usize::from(via));
+    tap.map(|tap| (tap.via.clone(), tap.member))
         .unwrap_or_default()
 }

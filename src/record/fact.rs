@@ -4,7 +4,8 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::parts::{
-    BfdHeard, BfdRhythm, Failure, LacpSeen, Message, MicroBfd, Nanos, Punctuality, SourceText,
+    BfdHeard, BfdRhythm, Failure, LacpSeen, MemberCounters, Message, MicroBfd, Nanos, Punctuality,
+    SourceText,
 };
 use crate::time::At;
 
@@ -110,6 +111,15 @@ pub enum Fact {
         member: u8,
         /// What.
         seen: LacpSeen,
+    },
+    /// What the members of a LAG have carried until now: once a second, and when a step ends.
+    LagCounters {
+        /// Router.
+        router: String,
+        /// Connection.
+        connection: String,
+        /// Its members, in order.
+        members: Vec<MemberCounters>,
     },
     /// A BFD session changed its state.
     Bfd {
@@ -399,6 +409,9 @@ pub enum Fact {
         flow: u16,
         /// Connection, or `internet`.
         via: String,
+        /// The member of the connection's LAG, counted from 1.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        member: Option<u8>,
     },
     /// How one direction went in the last interval (100 ms), `at` being its end.
     ProbeTally {

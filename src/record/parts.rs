@@ -202,6 +202,32 @@ pub struct LacpRhythm {
     pub late: u32,
 }
 
+/// What a member of a LAG has carried since it was made, as its link counts it at this end.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct MemberCounters {
+    /// Counted from 1.
+    pub member: u8,
+    /// Handed to the cable.
+    pub sent: FrameCount,
+    /// Arrived, though a fault at this end may have dropped them then.
+    pub received: FrameCount,
+}
+
+/// Frames one way.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct FrameCount {
+    /// All of them.
+    pub frames: u64,
+    /// Their octets, without FCS.
+    pub octets: u64,
+    /// Those of the LAG, which are neither of the Slow Protocols nor BFD on the member. What was on its way while it was
+    /// counted may be missing or too much: a frame or two. None where nobody counts the others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<u64>,
+}
+
 /// How late packets of one protocol left.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

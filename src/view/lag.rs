@@ -7,6 +7,7 @@ use super::history::{Change, History};
 use crate::bfd::State;
 use crate::lacp::PortInfo;
 use crate::line::{End, LagStatus};
+use crate::record::MemberCounters;
 use crate::time::At;
 
 /// An end of a LAG.
@@ -59,6 +60,26 @@ pub struct Member {
     pub rhythm: Option<Rhythm>,
     /// Frames, since the member was made.
     pub frames: Option<Frames>,
+    /// What its link has carried since it was made.
+    pub carried: Option<Carried>,
+}
+
+/// What the link of a member has carried.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Carried {
+    /// Frames handed to the cable.
+    pub sent: u64,
+    /// Octets of these, without FCS.
+    pub octets_sent: u64,
+    /// Those of them that are the LAG's: neither of the Slow Protocols nor BFD on the member.
+    pub data_sent: Option<u64>,
+    /// Frames that arrived.
+    pub received: u64,
+    /// Octets of these, without FCS.
+    pub octets_received: u64,
+    /// Those of them that are the LAG's.
+    pub data_received: Option<u64>,
 }
 
 /// How a partner's LACPDUs came, by the kernel's timestamps, in seconds.
@@ -106,7 +127,13 @@ pub struct Frames {
 }
 
 /// An end of a LAG.
-pub fn lag(end: &End, status: &LagStatus, history: &History, now: At) -> Lag {
+pub fn lag(
+    end: &End,
+    status: &LagStatus,
+    carried: &[MemberCounters],
+    history: &History,
+    now: At,
+) -> Lag {
     let past = history.lag(&end.router, &end.connection);
     let members = status.ports.iter().enumerate().map(|(n, port)| Member {
         member: n + 1,
@@ -144,6 +171,16 @@ pub fn lag(end: &End, status: &LagStatus, history: &History, now: At) -> Lag {
             illegal: counters.illegal,
             last_illegal: counters.last_illegal.as_ref().map(ToString::to_string),
         }),
+        carried: (carried.iter())
+            .find(|counted| usize::from(counted.member) == n + 1)
+            .map(|counted| Carried {
+                sent: counted.sent.frames,
+                octets_sent: counted.sent.octets,
+                data_sent: counted.sent.data,
+                received: counted.received.frames,
+                octets_received: counted.received.octets,
+                data_received: counted.received.data,
+            }),
     });
     Lag {
         router: end.router.clone(),

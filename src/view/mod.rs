@@ -20,7 +20,7 @@ pub(crate) mod tests;
 pub use attributes::Attributes;
 pub use bfd::{Bfd, Heard, Timers as BfdTimers, bfd};
 pub use history::{Change, History, Past};
-pub use lag::{Frames, Lag, Member, Port, Rhythm, lag};
+pub use lag::{Carried, Frames, Lag, Member, Port, Rhythm, lag};
 pub use overview::{ConnectionLine, Overview, RouterLine};
 pub use policy::{Policies, policies};
 pub use route::{Candidate, RouteDetail, Standing, Told, route};

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use peerlab::bfd::{self, Session};
 use peerlab::kernel::bpf::programs::flow_hash;
+use peerlab::kernel::spread;
 use peerlab::lab::line_cards::Side;
 use peerlab::lacp::Lag;
 use peerlab::router::SessionIndex;
@@ -47,10 +48,7 @@ impl End {
         }
         frame[34..36].copy_from_slice(&ports.0.to_be_bytes());
         frame[36..].copy_from_slice(&ports.1.to_be_bytes());
-        let out: Vec<usize> = (0..self.distributing.len())
-            .filter(|&n| self.distributing[n])
-            .collect();
-        let share = (flow_hash(&frame) as usize).checked_rem(out.len())?;
-        self.carrier.then(|| out[share])
+        let member = spread::member(flow_hash(&frame), &self.distributing);
+        member.filter(|_| self.carrier)
     }
 }

@@ -1,12 +1,13 @@
 //! The programs of the lab: which member a flow takes, what a member passes up, what a fault drops, what a tap sees.
 //!
-//! The flow hash is written twice: [`flow_share`] for the kernel and [`flow_hash`] in Rust, for predicting and
+//! The flow hash is written twice: [`flow_buckets`] for the kernel and [`flow_hash`] in Rust, for predicting and
 //! testing. It runs over the IP addresses, the protocol and, for TCP and UDP that is not fragmented, the ports; an
 //! IPv6 packet with extension headers counts as having none. All other frames hash to 0.
 //!
 //! **Invariant:** pure; every program is total: no load it makes lies outside the frame.
 
 use super::{Assembler, Label, Program, op};
+use crate::kernel::spread::{self, Buckets};
 
 /// Ethertype of the Slow Protocols: LACP and the marker protocol (IEEE 802.3, annex 57A).
 pub const SLOW_PROTOCOLS: u16 = 0x8809;
@@ -138,13 +139,13 @@ pub fn udp_to_ports(low: u16, high: u16, keep: u32) -> Program {
     end(a, (other, 0), (found, keep))
 }
 
-/// A `cls_bpf` program that matches the flows whose hash modulo `shares` is `share`.
+/// A `cls_bpf` program that matches the flows of these buckets (see [`spread`](crate::kernel::spread)).
 ///
-/// With one share it matches every frame.
-pub fn flow_share(share: u32, shares: u32) -> Program {
+/// With all buckets it matches every frame.
+pub fn flow_buckets(buckets: &Buckets) -> Program {
     let mut a = Assembler::new();
     let (found, other) = (a.label(), a.label());
-    if shares <= 1 {
+    if *buckets == spread::sets(&[true])[0] {
         a.jump(found);
     } else {
         let (ipv6, no_ip, reduce) = (a.label(), a.label(), a.label());
@@ -180,13 +181,38 @@ pub fn flow_share(share: u32, shares: u32) -> Program {
         a.place(no_ip);
         a.push(op::LD_IMM, 0);
         a.place(reduce);
-        a.push(op::MOD, shares);
-        a.jump_if(op::JEQ, share, found);
+        a.push(op::MOD, spread::BUCKETS as u32);
+        a.push(op::ST, BUCKET);
+        a.push(op::AND, 31);
+        a.push(op::TAX, 0);
+        a.push(op::LD_MEM, BUCKET);
+        a.push(op::RSH, 5);
+        let bit = a.label();
+        word_of(&mut a, buckets, 0, bit);
+        a.place(bit);
+        a.push(op::RSH_X, 0);
+        a.jump_if(op::JSET, 1, found);
+        a.jump(other);
     }
     end(a, (other, verdict::NO_MATCH), (found, verdict::MATCH))
 }
 
-/// The hash of a frame's flow, as [`flow_share`] computes it in the kernel.
+/// Makes A the word of a set that A is the number of, and goes to `done`; the first of these words has this number.
+fn word_of(a: &mut Assembler, words: &[u32], first: u32, done: Label) {
+    if let [word] = words {
+        a.push(op::LD_IMM, *word);
+        a.jump(done);
+        return;
+    }
+    let (below, above) = words.split_at(words.len() / 2);
+    let (upper, middle) = (a.label(), first + below.len() as u32);
+    a.jump_if(op::JGE, middle, upper);
+    word_of(a, below, first, done);
+    a.place(upper);
+    word_of(a, above, middle, done);
+}
+
+/// The hash of a frame's flow, as [`flow_buckets`] computes it in the kernel.
 ///
 /// `frame` begins with the destination MAC address.
 pub fn flow_hash(frame: &[u8]) -> u32 {
@@ -226,8 +252,10 @@ const MICRO_BFD: u32 = 6784;
 const FRAGMENT: u32 = 0x3fff;
 /// 2^32 divided by the golden ratio: neighbouring ports and addresses end up far apart.
 const GOLDEN: u32 = 0x9e37_79b1;
-/// Where [`flow_share`] keeps both ports, or 0.
+/// Where [`flow_buckets`] keeps both ports, or 0.
 const PORTS: u32 = 0;
+/// Where it keeps the flow's bucket.
+const BUCKET: u32 = 1;
 
 /// Goes to `shorter` unless the frame has `length` bytes.
 fn has_length(a: &mut Assembler, length: u32, shorter: Label) {
@@ -307,7 +335,7 @@ fn mix(a: &mut Assembler, words: &[(u16, u32)]) {
 ///
 /// A product carries a bit only upwards: the shift brings it down again for the next round, and the high half of
 /// the last product is the one that all bits have reached.
-fn mixed(words: &[u32]) -> u32 {
+pub(crate) fn mixed(words: &[u32]) -> u32 {
     let folded = words.iter().fold(0, |hash, word| {
         let product = (hash ^ word).wrapping_mul(GOLDEN);
         product ^ (product >> 15)

@@ -216,6 +216,29 @@ pub fn lacp(page: &mut Page, view: &[Lag]) -> io::Result<()> {
             ]);
         }
         page.table(&table)?;
+        let mut carried = Table::new([
+            "  member",
+            "frames out",
+            "data",
+            "octets",
+            "frames in",
+            "data",
+            "octets",
+        ]);
+        for (member, counted) in (lag.members.iter()).filter_map(|m| Some((m, m.carried.as_ref()?)))
+        {
+            let told = |count: Option<u64>| number(count.map_or("?".to_owned(), |n| n.to_string()));
+            carried.row([
+                text(format!("  {}", member.member)),
+                told(Some(counted.sent)),
+                told(counted.data_sent),
+                told(Some(counted.octets_sent)),
+                told(Some(counted.received)),
+                told(counted.data_received),
+                told(Some(counted.octets_received)),
+            ]);
+        }
+        page.table(&carried)?;
         let mut ends = Table::new(["  member", "end", "system, key, port", "every", "says"]);
         for member in &lag.members {
             for (end, port) in [("actor", &member.actor), ("partner", &member.partner)] {

@@ -38,6 +38,8 @@ fn run(program: &Program, frame: &[u8]) -> u32 {
             op::MUL => a = a.wrapping_mul(k),
             op::MOD => a %= k,
             op::RSH => a >>= k,
+            op::RSH_X => a >>= x,
+            op::AND => a &= k,
             op::XOR_X => a ^= x,
             op::TAX => x = a,
             op::TXA => a = x,
@@ -120,11 +122,16 @@ fn any_frame() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
-    fn exactly_one_share_takes_a_frame_and_it_is_the_predicted_one(frame in any_frame(), shares in 1..=8_u32) {
-        let takes: Vec<u32> = (0..shares)
-            .filter(|share| run(&flow_share(*share, shares), &frame) == verdict::MATCH)
+    fn exactly_one_member_takes_a_frame_and_it_is_the_predicted_one(
+        frame in any_frame(),
+        there in prop::collection::vec(any::<bool>(), 1..=8),
+    ) {
+        let sets = spread::sets(&there);
+        let takes: Vec<usize> = (0..there.len())
+            .filter(|n| run(&flow_buckets(&sets[*n]), &frame) == verdict::MATCH)
             .collect();
-        prop_assert_eq!(takes, vec![flow_hash(&frame) % shares]);
+        let predicted = spread::member(flow_hash(&frame), &there);
+        prop_assert_eq!(takes, predicted.into_iter().collect::<Vec<_>>());
     }
 
     #[test]
@@ -142,7 +149,8 @@ fn flows_differ_by_ports_addresses_and_protocol_and_spread() {
     let of = |source: u16| flow_hash(&ipv4(0, 0, 17, TEAMS, &to_ports(source, 50_000)));
     for shares in 2..=8 {
         let mut taken = vec![0; shares as usize];
-        (0..1600).for_each(|flow| taken[(of(40_000 + flow) % shares) as usize] += 1);
+        let member = |flow: u16| spread::member(of(40_000 + flow), &vec![true; shares as usize]);
+        (0..1600).for_each(|flow| taken[member(flow).expect("members")] += 1);
         let fair = 1600 / shares;
         assert!(
             taken

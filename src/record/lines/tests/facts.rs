@@ -470,12 +470,20 @@ pub(super) fn variants() -> Vec<BoxedStrategy<Fact>> {
                 reordered,
             })
             .boxed(),
-        (text(), text(), any::<u16>(), text())
-            .prop_map(|(from, to, flow, via)| Fact::ProbeVia {
+        (text(), text(), any::<u16>(), text(), any::<Option<u8>>())
+            .prop_map(|(from, to, flow, via, member)| Fact::ProbeVia {
                 from,
                 to,
                 flow,
                 via,
+                member,
+            })
+            .boxed(),
+        (text(), text(), vec(parts::member_counters(), 0..3))
+            .prop_map(|(router, connection, members)| Fact::LagCounters {
+                router,
+                connection,
+                members,
             })
             .boxed(),
         (text(), text(), any::<[u64; 2]>(), nanos(), nanos())

@@ -60,7 +60,8 @@ pub(super) fn number(fact: &Fact) -> usize {
         Fact::LacpPartner { .. } => 52,
         Fact::MicroBfd { .. } => 53,
         Fact::Punctuality { .. } => 54,
+        Fact::LagCounters { .. } => 55,
     }
 }
 
-pub(super) const VARIANTS: usize = 55;
+pub(super) const VARIANTS: usize = 56;

@@ -6,8 +6,25 @@ use proptest::prelude::*;
 
 use super::facts::{nanos, text};
 use crate::record::{
-    BfdHeard, BfdRhythm, Failure, LacpHeard, LacpRhythm, LacpSeen, Message, Severity,
+    BfdHeard, BfdRhythm, Failure, FrameCount, LacpHeard, LacpRhythm, LacpSeen, MemberCounters,
+    Message, Severity,
 };
+
+pub(super) fn member_counters() -> impl Strategy<Value = MemberCounters> {
+    let count = || {
+        let parts = (any::<u64>(), any::<u64>(), any::<Option<u64>>());
+        parts.prop_map(|(frames, octets, data)| FrameCount {
+            frames,
+            octets,
+            data,
+        })
+    };
+    (any::<u8>(), count(), count()).prop_map(|(member, sent, received)| MemberCounters {
+        member,
+        sent,
+        received,
+    })
+}
 
 pub(super) fn lacp_seen() -> impl Strategy<Value = LacpSeen> {
     prop_oneof![
