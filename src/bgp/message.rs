@@ -47,6 +47,8 @@ const MAX_LENGTH: u16 = 4096;
 /// The longest message where both ends can more (RFC 8654).
 const MAX_EXTENDED_LENGTH: u16 = u16::MAX;
 const HEADER: usize = 19;
+/// What follows the header of a ROUTE-REFRESH.
+const REFRESH: usize = 4;
 
 /// Message types.
 const OPEN: u8 = 1;
@@ -207,7 +209,7 @@ impl Framer {
                 data: Bytes::copy_from_slice(&body[2..]),
             }),
             KEEPALIVE => Message::Keepalive,
-            _ => Message::RouteRefresh(read_route_refresh(bytes)?),
+            _ => Message::RouteRefresh(read_route_refresh(bytes, dialect)?),
         };
         self.buffer.advance(length);
         Ok(Some(message))
@@ -236,6 +238,8 @@ impl Framer {
             UPDATE => 23..=longest,
             NOTIFICATION => 21..=longest,
             KEEPALIVE => 19..=19,
+            // Up to its subtype, which says what else there must be.
+            ROUTE_REFRESH if dialect.enhanced_refresh => 22..=longest,
             ROUTE_REFRESH => 23..=longest,
             _ => 19..=longest,
         };
@@ -253,22 +257,32 @@ impl Framer {
     }
 }
 
-/// A ROUTE-REFRESH with its header. The filters RFC 5291 puts behind a request were never agreed on, and are left alone.
-fn read_route_refresh(bytes: &[u8]) -> Result<RouteRefresh, Notification> {
-    let refresh = RouteRefresh {
-        afi: u16::from_be_bytes([bytes[HEADER], bytes[HEADER + 1]]),
-        subtype: bytes[HEADER + 2],
-        safi: bytes[HEADER + 3],
+/// A ROUTE-REFRESH with its header. What is wrong with one is only defined between neighbours that both know RFC 7313 (its
+/// section 5); with others the subtype is a reserved octet. The filters RFC 5291 puts behind a request were never agreed
+/// on, and are left alone.
+fn read_route_refresh(bytes: &[u8], dialect: Dialect) -> Result<RouteRefresh, Notification> {
+    let body = &bytes[HEADER..];
+    let subtype = if dialect.enhanced_refresh {
+        body[2]
+    } else {
+        RouteRefresh::REQUEST
     };
-    let marks = [RouteRefresh::BEGIN, RouteRefresh::END];
-    if marks.contains(&refresh.subtype) && bytes.len() != HEADER + 4 {
-        // RFC 7313, section 5: with the complete message.
-        return Err(Notification {
+    match subtype {
+        // With the complete message.
+        RouteRefresh::BEGIN | RouteRefresh::END if body.len() != REFRESH => Err(Notification {
             data: Bytes::copy_from_slice(bytes),
             ..Notification::new(7, 1)
-        });
+        }),
+        RouteRefresh::REQUEST if body.len() < REFRESH => {
+            Err(Notification::bad_length(bytes.len() as u16))
+        }
+        _ => Ok(RouteRefresh {
+            afi: u16::from_be_bytes([body[0], body[1]]),
+            subtype,
+            // Of a subtype nobody knows nothing else is known, either.
+            safi: body.get(3).copied().unwrap_or(0),
+        }),
     }
-    Ok(refresh)
 }
 
 #[cfg(test)]

@@ -260,8 +260,7 @@ pub fn session(router: &Router, index: SessionIndex, now: At) -> Option<SessionD
         let dialect = negotiated.dialect;
         let mut in_use = words(&Capabilities {
             route_refresh: spec.capabilities.route_refresh && negotiated.capabilities.route_refresh,
-            enhanced_route_refresh: spec.capabilities.enhanced_route_refresh
-                && negotiated.capabilities.enhanced_route_refresh,
+            enhanced_route_refresh: dialect.enhanced_refresh,
             four_octet: dialect.four_octet,
             families: dialect.families,
             extended_message: dialect.extended_message,

@@ -77,7 +77,7 @@ impl Capabilities {
         }
     }
 
-    /// How UPDATEs read between us and a neighbour with these capabilities.
+    /// How messages read between us and a neighbour with these capabilities.
     pub fn dialect(&self, theirs: &Capabilities, internal: bool) -> Dialect {
         Dialect {
             four_octet: self.four_octet && theirs.four_octet,
@@ -88,6 +88,7 @@ impl Capabilities {
             extended_next_hop: self.extended_next_hop && theirs.extended_next_hop,
             add_path_receive: self.add_path_receive.and(theirs.add_path_send),
             add_path_send: self.add_path_send.and(theirs.add_path_receive),
+            enhanced_refresh: self.enhanced_route_refresh && theirs.enhanced_route_refresh,
         }
     }
 }
@@ -138,7 +139,7 @@ impl Role {
     }
 }
 
-/// What was negotiated and decides how UPDATEs read.
+/// What was negotiated and decides how messages read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Dialect {
     /// Both ends know four-octet AS numbers (RFC 6793).
@@ -157,6 +158,8 @@ pub struct Dialect {
     pub add_path_receive: Families,
     /// Families whose prefixes we send with path identifiers.
     pub add_path_send: Families,
+    /// A ROUTE-REFRESH has a subtype (RFC 7313); else the octet is reserved (RFC 2918).
+    pub enhanced_refresh: bool,
 }
 
 impl Dialect {
@@ -171,6 +174,7 @@ impl Dialect {
             extended_next_hop: false,
             add_path_receive: Families::NONE,
             add_path_send: Families::NONE,
+            enhanced_refresh: false,
         }
     }
 

@@ -134,6 +134,60 @@ fn keepalive_refresh_and_notification_there_and_back() {
     assert_eq!(read_all(&out, EXTERNAL), Ok(expected));
 }
 
+/// RFC 7313, section 5, holds between two that both know it; else RFC 2918, section 3, where the octet is reserved.
+#[test]
+fn a_route_refresh_of_any_length_is_answered() {
+    let enhanced = Dialect {
+        enhanced_refresh: true,
+        ..EXTERNAL
+    };
+    let read = |subtype, safi| {
+        Ok(RouteRefresh {
+            afi: 1,
+            subtype,
+            safi,
+        })
+    };
+    let cases: &[(Dialect, &[u8], Result<RouteRefresh, (u8, u8)>)] = &[
+        (enhanced, &[0, 1], Err((1, 2))),
+        (enhanced, &[0, 1, 0], Err((1, 2))),
+        (enhanced, &[0, 1, 1], Err((7, 1))),
+        (enhanced, &[0, 1, 2], Err((7, 1))),
+        (enhanced, &[0, 1, 3], read(3, 0)),
+        (enhanced, &[0, 1, 0, 1], read(0, 1)),
+        (enhanced, &[0, 1, 1, 1], read(1, 1)),
+        (enhanced, &[0, 1, 2, 1], read(2, 1)),
+        (enhanced, &[0, 1, 255, 1], read(255, 1)),
+        // Filters (RFC 5291) nobody agreed on.
+        (enhanced, &[0, 1, 0, 1, 1, 64, 0, 0], read(0, 1)),
+        (enhanced, &[0, 1, 1, 1, 9], Err((7, 1))),
+        (enhanced, &[0, 1, 2, 1, 9, 9], Err((7, 1))),
+        (enhanced, &[0, 1, 3, 1, 9], read(3, 1)),
+        (EXTERNAL, &[0, 1, 1], Err((1, 2))),
+        (EXTERNAL, &[0, 1, 1, 1], read(0, 1)),
+        (EXTERNAL, &[0, 1, 2, 1, 9], read(0, 1)),
+    ];
+    for (dialect, body, expected) in cases {
+        let bytes = framed(5, body);
+        let length = (bytes.len() as u16).to_be_bytes();
+        match (read_all(&bytes, *dialect), expected) {
+            (Ok(messages), Ok(refresh)) => {
+                assert_eq!(messages, [Message::RouteRefresh(*refresh)], "{body:?}");
+            }
+            (Err(notification), Err(codes)) => {
+                assert_eq!(
+                    (notification.code, notification.subcode),
+                    *codes,
+                    "{body:?}"
+                );
+                let data = if codes.0 == 7 { &bytes[..] } else { &length };
+                assert_eq!(notification.data, data, "{body:?}");
+            }
+            (found, _) => panic!("{body:?}: {found:?}, not {expected:?}"),
+        }
+    }
+}
+
 #[test]
 fn a_long_notification_is_cut_to_a_message() {
     let mut out = BytesMut::new();

@@ -99,18 +99,18 @@ impl Session {
             let ours = &self.config.capabilities;
             let family = Family::from_codes(refresh.afi, refresh.safi)
                 .filter(|&family| negotiated.dialect.families.contains(family));
-            let enhanced =
-                ours.enhanced_route_refresh && negotiated.capabilities.enhanced_route_refresh;
             match (family, refresh.subtype) {
-                (Some(family), 0) if ours.route_refresh => Output::RefreshRequested {
-                    family,
-                    demarcated: enhanced,
-                },
-                (Some(family), 1) if enhanced => Output::RefreshMarked {
+                (Some(family), RouteRefresh::REQUEST) if ours.route_refresh => {
+                    Output::RefreshRequested {
+                        family,
+                        demarcated: negotiated.dialect.enhanced_refresh,
+                    }
+                }
+                (Some(family), RouteRefresh::BEGIN) => Output::RefreshMarked {
                     family,
                     mark: RefreshMark::Begin,
                 },
-                (Some(family), 2) if enhanced => Output::RefreshMarked {
+                (Some(family), RouteRefresh::END) => Output::RefreshMarked {
                     family,
                     mark: RefreshMark::End,
                 },
@@ -152,31 +152,30 @@ impl Session {
     }
 
     pub(super) fn request_refresh(&mut self, family: Family) {
-        self.write_refresh(family, 0);
+        self.write_refresh(family, RouteRefresh::REQUEST);
     }
 
     pub(super) fn mark_refresh(&mut self, family: Family, mark: RefreshMark) {
         match mark {
-            RefreshMark::Begin => self.write_refresh(family, 1),
-            RefreshMark::End => self.write_refresh(family, 2),
+            RefreshMark::Begin => self.write_refresh(family, RouteRefresh::BEGIN),
+            RefreshMark::End => self.write_refresh(family, RouteRefresh::END),
         }
     }
 
     fn write_refresh(&mut self, family: Family, subtype: u8) {
-        let enhanced = self.config.capabilities.enhanced_route_refresh;
         let Some(side) = self.established() else {
             return;
         };
         let machine = self.machine_mut(side);
         let able = machine.negotiated.as_ref().is_some_and(|n| {
             let knows = match subtype {
-                0 => n.capabilities.route_refresh,
-                _ => enhanced && n.capabilities.enhanced_route_refresh,
+                RouteRefresh::REQUEST => n.capabilities.route_refresh,
+                _ => n.dialect.enhanced_refresh,
             };
             knows && n.dialect.families.contains(family)
         });
         // Marks come a few to a table; requests may come as often as somebody likes.
-        if able && (subtype != 0 || machine.waiting() < ROOM) {
+        if able && (subtype != RouteRefresh::REQUEST || machine.waiting() < ROOM) {
             message::write_route_refresh(&mut machine.out, family, subtype);
         }
     }

@@ -147,7 +147,10 @@ impl Bench {
                 _ => {}
             }
         }
-        let dialect = Dialect::plain(false);
+        let dialect = Dialect {
+            enhanced_refresh: true,
+            ..Dialect::plain(false)
+        };
         std::iter::from_fn(|| framer.next(dialect).expect("our own messages")).collect()
     }
 

@@ -124,7 +124,10 @@ fn said(net: &Net) -> String {
             _ => None,
         });
     writes.for_each(|bytes| framer.push(bytes));
-    let dialect = message::Dialect::plain(false);
+    let dialect = message::Dialect {
+        enhanced_refresh: true,
+        ..message::Dialect::plain(false)
+    };
     let mut said = String::new();
     while let Ok(Some(message)) = framer.next(dialect) {
         match message {

@@ -52,6 +52,7 @@ prop_compose! {
             families: Family::ALL.into_iter().collect(),
             add_path_receive: add_path,
             add_path_send: add_path,
+            enhanced_refresh: false,
         }
     }
 }
@@ -330,7 +331,8 @@ proptest! {
         let mut out = BytesMut::new();
         write_route_refresh(&mut out, family, subtype);
         let expected = vec![Message::RouteRefresh(RouteRefresh::new(family, subtype))];
-        prop_assert_eq!(read_all(&out, EXTERNAL), Ok(expected));
+        let enhanced = Dialect { enhanced_refresh: true, ..EXTERNAL };
+        prop_assert_eq!(read_all(&out, enhanced), Ok(expected));
     }
 
     /// However a stream is cut, the same messages come out.

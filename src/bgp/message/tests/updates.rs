@@ -242,16 +242,3 @@ fn large_communities_are_kept_once() {
     let read = updates(&update(&attributes, &NLRI), EXTERNAL).remove(0);
     assert_eq!(only(&read).0.large_communities.len(), 1);
 }
-
-#[test]
-fn a_refresh_mark_of_a_wrong_length_is_told_whole() {
-    // RFC 7313, section 5; a request may carry filters (RFC 5291), which are left alone.
-    let mark = framed(5, &[0, 1, 1, 1, 9]);
-    assert_eq!(error(&mark), (7, 1, mark));
-    let filtered = framed(5, &[0, 1, 0, 1, 1, 64, 0, 0]);
-    let request = RouteRefresh::new(Family::Ipv4Unicast, RouteRefresh::REQUEST);
-    assert_eq!(
-        read_all(&filtered, EXTERNAL),
-        Ok(vec![Message::RouteRefresh(request)])
-    );
-}

@@ -79,19 +79,20 @@ fn refreshes_are_demarcated_where_both_ends_know_it() {
         );
         bench.take();
         let mut said = |subtype| {
-            let side = conn.direction;
-            let message = Message::RouteRefresh(refresh(subtype));
-            bench.session.message(side, message);
-            bench.session.poll()
+            let message = bytes(|out| message::write_route_refresh(out, family, subtype));
+            bench.bytes(conn, &message);
+            bench.take().pop()
         };
         let demarcated = both;
-        let requested = Output::RefreshRequested { family, demarcated };
-        assert_eq!(said(0), Some(requested));
-        let marked = |mark| both.then_some(Output::RefreshMarked { family, mark });
+        let requested = Some(Output::RefreshRequested { family, demarcated });
+        assert_eq!(said(0), requested);
+        // Who does not know subtypes has a reserved octet there (RFC 2918, section 3).
+        let or_asked = |output: Option<Output>| if both { output } else { requested.clone() };
+        let marked = |mark| or_asked(Some(Output::RefreshMarked { family, mark }));
         assert_eq!(said(1), marked(RefreshMark::Begin));
         assert_eq!(said(2), marked(RefreshMark::End));
-        assert_eq!(said(3), None, "unknown subtypes are ignored");
-        assert_eq!(said(255), None);
+        assert_eq!(said(3), or_asked(None), "unknown subtypes are ignored");
+        assert_eq!(said(255), or_asked(None));
         let (begin, end) = (RefreshMark::Begin, RefreshMark::End);
         bench.input(Input::MarkRefresh {
             family,
@@ -100,6 +101,25 @@ fn refreshes_are_demarcated_where_both_ends_know_it() {
         bench.input(Input::MarkRefresh { family, mark: end });
         let marks = [1, 2].map(|subtype| Message::RouteRefresh(refresh(subtype)));
         assert_eq!(bench.sent(), if both { marks.to_vec() } else { Vec::new() });
+    }
+}
+
+/// RFC 7313, section 5; with a neighbour that does not know it, more than is looked at is no error.
+#[test]
+fn a_mark_of_a_wrong_length_ends_the_session_where_both_ends_know_marks() {
+    for both in [false, true] {
+        let (mut bench, conn) = Bench::negotiated(
+            |c| c.capabilities.enhanced_route_refresh = true,
+            |o| o.capabilities.enhanced_route_refresh = both,
+        );
+        bench.take();
+        bench.bytes(conn, &LONG_MARK);
+        let (notified, state) = if both {
+            (Some((7, 1)), State::Idle)
+        } else {
+            (None, State::Established)
+        };
+        assert_eq!((bench.notified(), bench.state()), (notified, state));
     }
 }
 
@@ -250,14 +270,17 @@ fn all_notifications() {
             &[],
         ),
     ];
-    let with_bfd = |c: &mut SessionConfig| c.use_bfd = true;
+    let able = |c: &mut SessionConfig| {
+        c.use_bfd = true;
+        c.capabilities.enhanced_route_refresh = true;
+    };
     let opened = || {
-        let mut bench = Bench::new(with_bfd);
+        let mut bench = Bench::new(able);
         bench.input(Input::Start);
         bench.connect();
         bench
     };
-    let up = || Bench::established(with_bfd).0;
+    let up = || Bench::negotiated(able, |o| o.capabilities.enhanced_route_refresh = true).0;
     let opening = opening.into_iter().map(|case| (opened(), case));
     let established = established.into_iter().map(|case| (up(), case));
     for (mut bench, (provoke, code, subcode, data)) in opening.chain(established) {
