@@ -47,7 +47,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &["bgp", "provider", "record", "source", "time", "topology"],
     ),
     ("kernel", &["plan", "record", "time"]),
-    ("router", &["bgp", "kernel", "record", "time", "topology"]),
+    ("router", &["bgp", "kernel", "record", "time"]),
     ("monitor", &["bgp", "router"]),
     ("line", &["lacp", "bfd", "kernel", "record", "time"]),
     ("device", &["binding", "kernel", "record"]),

@@ -112,6 +112,7 @@ mod tests {
                 "topologies/one-metro-policy-changes.toml",
                 "topologies/one-metro-reflectors.toml",
                 "topologies/one-metro-roles.toml",
+                "topologies/one-metro-session-demands.toml",
                 "topologies/one-metro-session-mismatches.toml",
                 "topologies/one-metro-session-options.toml",
                 "topologies/one-metro-short-memory.toml",

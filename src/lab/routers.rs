@@ -12,7 +12,7 @@ use crate::bgp::attributes::Community;
 use crate::bgp::family::{Families, Family};
 use crate::bgp::message::{Capabilities, GracefulRestart};
 use crate::bgp::policy::{Change, Match, Policy, PrefixSet, Rule, Verdict};
-use crate::bgp::session::Options;
+use crate::bgp::session::{Options, Timers};
 use crate::plan::microsoft;
 use crate::plan::of_topology::{
     CORE_INTERNET, CORE_ROUTER_ID, ConnectionLayout, EdgeLayout, INTERNET_ROUTER_ID, Ipv6Link,
@@ -23,7 +23,7 @@ use crate::router::{
     MaximumPrefixes, NextHopSelf, Originated, OriginatedAttributes, RouterConfig, RouterOptions,
     Scope, Secret, SessionIndex, SessionSpec, Sessions,
 };
-use crate::topology::{BgpSettings, BgpTimers, Inside, Topology, session_name};
+use crate::topology::{BgpSettings, Inside, Topology, session_name};
 
 /// Microsoft's AS number.
 pub const MICROSOFT_ASN: u32 = 8075;
@@ -36,11 +36,14 @@ pub const INTERNET_ASN: u32 = 4_294_967_294;
 /// The internet's router, and the interfaces towards it.
 const INTERNET: &str = "internet";
 /// Inside the WAN and the peer's core, and towards the internet, sessions come back quickly.
-const PLAIN_TIMERS: BgpTimers = BgpTimers {
-    keepalive: Duration::from_secs(10),
-    hold: Duration::from_secs(30),
-    connect_retry: Duration::from_millis(500),
-};
+fn plain_timers() -> Timers {
+    Timers {
+        keepalive: Duration::from_secs(10),
+        hold: Duration::from_secs(30),
+        connect_retry: Duration::from_millis(500),
+        ..Timers::default()
+    }
+}
 
 /// A link over which a router has a session of one family.
 struct Link<'a> {
@@ -77,7 +80,7 @@ impl Link<'_> {
     /// Its session, of a network with itself or with the internet.
     fn plain_session(&self, asn: u32) -> SessionSpec {
         SessionSpec {
-            timers: PLAIN_TIMERS,
+            timers: plain_timers(),
             ..self.session(asn)
         }
     }
@@ -177,10 +180,10 @@ fn with(settings: &BgpSettings, family: Family, spec: SessionSpec) -> SessionSpe
         }),
         advertisement_interval: options.advertisement_interval,
         options: Options {
-            require_role: options.require_role,
-            bfd_check_control_plane: options.bfd_check_control_plane,
-            ..spec.options
+            required_families: options.choices.required_families.and(families),
+            ..options.choices
         },
+        wait_for_bfd: options.wait_for_bfd && spec.use_bfd,
         capabilities,
         ..spec
     }

@@ -12,8 +12,7 @@ use crate::bgp::family::Family;
 use crate::bgp::message::Capabilities;
 use crate::bgp::message::malformed::Malformation;
 use crate::bgp::policy::Policy;
-use crate::bgp::session::Options;
-use crate::topology::BgpTimers;
+use crate::bgp::session::{Options, Timers};
 
 /// Which session of a router: its place in [`RouterConfig::sessions`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -113,14 +112,10 @@ pub struct SessionSpec {
     pub wait_for_bfd: bool,
     /// What we announce in our OPEN.
     pub capabilities: Capabilities,
-    /// Hold, keepalive and connect-retry times.
-    pub timers: BgpTimers,
+    /// Its times.
+    pub timers: Timers,
     /// Where RFCs leave the session a choice.
     pub options: Options,
-    /// Time from start to the first connection attempt; zero connects at once.
-    pub connect_delay: Duration,
-    /// Time a session rests after a failure before it tries again; doubled up to 16 times while failures repeat.
-    pub idle_hold: Duration,
     /// Which received routes are used, and how.
     pub import: Arc<Policy>,
     /// Which of the routes in `scope` are announced, and how. Own AS and NEXT_HOP are put in afterwards.
@@ -181,14 +176,8 @@ impl SessionSpec {
                 IpAddr::V4(_) => Family::Ipv4Unicast,
                 IpAddr::V6(_) => Family::Ipv6Unicast,
             }),
-            timers: BgpTimers {
-                keepalive: Duration::from_secs(60),
-                hold: Duration::from_secs(180),
-                connect_retry: Duration::from_secs(5),
-            },
+            timers: Timers::default(),
             options: Options::default(),
-            connect_delay: Duration::ZERO,
-            idle_hold: Duration::from_millis(100),
             import: Arc::default(),
             export: Arc::default(),
             scope: Scope::All,

@@ -16,7 +16,7 @@ use crate::bgp::family::{ByFamily, Families};
 use crate::bgp::message::malformed::Malformation;
 use crate::bgp::rib::AdjRibOut;
 use crate::bgp::rib::numbers::{Number, Numbered};
-use crate::bgp::session::{Session, SessionConfig, Timers};
+use crate::bgp::session::{Session, SessionConfig};
 use crate::time::At;
 
 /// One session of a router, with its tables.
@@ -93,14 +93,7 @@ impl Peer {
             bfd_strict: spec.bfd_strict,
             wait_for_bfd: spec.wait_for_bfd,
             capabilities: spec.capabilities.clone(),
-            timers: Timers {
-                hold: spec.timers.hold,
-                keepalive: spec.timers.keepalive,
-                connect_retry: spec.timers.connect_retry,
-                connect_delay: spec.connect_delay,
-                idle_hold: spec.idle_hold,
-                ..Timers::default()
-            },
+            timers: spec.timers,
             options: spec.options,
             seed,
         });

@@ -10,10 +10,12 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::bgp_times::{self, or};
 use super::limits::{self, MaximumPrefixes, RawMaximumPrefixes};
 use super::raw::RawTopology;
 use crate::bgp::family::{Families, Family};
 use crate::bgp::message::{Capabilities, GracefulRestart, Role};
+use crate::bgp::session::{Options, Timers};
 use crate::source::{Duration as RawDuration, Located, Mistakes, in_words};
 
 /// The longest key of TCP MD5 that Linux takes (`TCP_MD5SIG_MAXKEYLEN`).
@@ -24,32 +26,10 @@ const RESTART_LONGEST: u64 = 4095;
 /// The timers and options of a session at one of its ends.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct BgpSettings {
-    /// Its timers.
-    pub timers: BgpTimers,
+    /// Its times: unless said otherwise ExpressRoute's, since nothing is published for AS8075.
+    pub timers: Timers,
     /// Everything else.
     pub options: BgpOptions,
-}
-
-/// BGP timers (RFC 4271, section 10).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BgpTimers {
-    /// Keepalive time; of no use without a hold time.
-    pub keepalive: Duration,
-    /// Hold time, at least 3 s; zero is none: the session never ends for being silent.
-    pub hold: Duration,
-    /// ConnectRetryTime.
-    pub connect_retry: Duration,
-}
-
-impl Default for BgpTimers {
-    /// ExpressRoute's times; nothing is published for AS8075.
-    fn default() -> BgpTimers {
-        BgpTimers {
-            keepalive: Duration::from_secs(60),
-            hold: Duration::from_secs(180),
-            connect_retry: Duration::from_secs(5),
-        }
-    }
 }
 
 /// What a session does besides what every session does.
@@ -63,10 +43,10 @@ pub struct BgpOptions {
     pub ttl_security: bool,
     /// What it announces (RFC 5492), as if it were a session of both families.
     pub capabilities: Capabilities,
-    /// Refuse a neighbour that says no role.
-    pub require_role: bool,
-    /// Keep the routes when a BFD goes down that shares fate with a control plane (RFC 5882, section 4.3.2.2).
-    pub bfd_check_control_plane: bool,
+    /// What RFCs leave to it. The families that it requires are as if it were a session of both.
+    pub choices: Options,
+    /// Do not connect before BFD is up.
+    pub wait_for_bfd: bool,
     /// How many routes the neighbour may bring.
     pub maximum_prefixes: MaximumPrefixes,
     /// MinRouteAdvertisementInterval (RFC 4271, section 9.2.1.1); zero is off.
@@ -84,8 +64,8 @@ impl Default for BgpOptions {
                 families: Families::ALL,
                 ..Capabilities::of(Family::Ipv4Unicast)
             },
-            require_role: false,
-            bfd_check_control_plane: false,
+            choices: Options::default(),
+            wait_for_bfd: false,
             maximum_prefixes: MaximumPrefixes::default(),
             advertisement_interval: Duration::ZERO,
         }
@@ -150,8 +130,30 @@ pub(super) struct RawBgp {
     pub keepalive: Option<Located<RawDuration>>,
     /// Hold time, at least 3 s, or "0s" for none. The voice profile has 180 s.
     pub hold: Option<Located<RawDuration>>,
-    /// Time between attempts to connect. The voice profile has 5 s.
+    /// Time between attempts to connect, at least 10 ms. The voice profile has 5 s.
     pub connect_retry: Option<Located<RawDuration>>,
+    /// Time from a start by hand to the first attempt to connect; none if not given.
+    pub connect_delay: Option<Located<RawDuration>>,
+    /// Rest after a failure before the next attempt (IdleHoldTime), at least 10 ms; 100 ms if not given.
+    pub idle_hold: Option<Located<RawDuration>>,
+    /// While failures repeat, rest twice as long after each, up to 16 times (DampPeerOscillations); true if not given.
+    pub damp_peer_oscillations: Option<Located<bool>>,
+    /// How long the neighbour's OPEN may take to come: the hold time in OpenSent; 4 minutes if not given, as RFC 4271 suggests.
+    pub open_hold: Option<Located<RawDuration>>,
+    /// How long the neighbour may take nothing of what is sent (SendHoldTime, RFC 9687), longer than the hold time; "0s" is for
+    /// ever. The greater of 8 minutes and two hold times if not given.
+    pub send_hold: Option<Located<RawDuration>>,
+    /// The least hold time that is accepted of the neighbour, else it is refused (OPEN Message Error / unacceptable hold time).
+    /// Any, and none at all, if not given.
+    pub minimum_hold: Option<Located<RawDuration>>,
+    /// Leave the first OPEN to the neighbour for so long (DelayOpen, RFC 4271, section 8.1.1), at most 4 minutes; "0s", as if
+    /// not given, sends ours at once.
+    pub delay_open: Option<Located<RawDuration>>,
+    /// Let a new connection replace an established one as RFC 4271, section 6.8, decides (CollisionDetectEstablishedState).
+    pub collision_detect_established: Option<Located<bool>>,
+    /// Refuse a neighbour that lacks one of the families of a session of both, see `extended-next-hop` (OPEN Message Error /
+    /// unsupported capability).
+    pub require_families: Option<Located<bool>>,
     /// Wait for the neighbour to connect, and never connect first.
     pub passive: Option<Located<bool>>,
     /// Key of TCP MD5 (RFC 2385), which both ends must have; it is never shown.
@@ -170,6 +172,10 @@ pub(super) struct RawBgp {
     pub extended_next_hop: Option<Located<bool>>,
     /// Announce BFD strict mode (draft-ietf-idr-bgp-bfd-strict-mode). Edges wait for BFD with or without it.
     pub bfd_strict: Option<Located<bool>>,
+    /// Do not even connect before BFD is up.
+    pub wait_for_bfd: Option<Located<bool>>,
+    /// How long BFD may take to come up while the hold time agreed on is off, where the session waits for it; 30 s if not given.
+    pub bfd_hold: Option<Located<RawDuration>>,
     /// Announce graceful restart (RFC 4724), with this restart time.
     pub graceful_restart: Option<Located<RawDuration>>,
     /// Keep the neighbour's routes for its restart time when BFD goes down that shares fate with the control plane at either
@@ -198,10 +204,12 @@ impl BgpSettings {
         let Some(raw) = raw else {
             return self.clone();
         };
-        BgpSettings {
-            timers: self.timers.with(raw, mistakes),
+        let settings = BgpSettings {
+            timers: bgp_times::timers(self.timers, raw, mistakes),
             options: self.options.with(&raw.value, mistakes),
-        }
+        };
+        bgp_times::minimum_hold(&settings.timers, &raw.value, mistakes);
+        settings
     }
 
     /// What the peer's simulated routers have: the same times, and options of their own.
@@ -210,48 +218,6 @@ impl BgpSettings {
             timers: self.timers,
             options: BgpOptions::default(),
         }
-    }
-}
-
-impl BgpTimers {
-    fn with(self, raw: &Located<RawBgp>, mistakes: &mut Mistakes) -> BgpTimers {
-        let value =
-            |key: Option<Located<RawDuration>>, default| key.map_or(default, |key| key.value.0);
-        let given = &raw.value;
-        let timers = BgpTimers {
-            keepalive: value(given.keepalive, self.keepalive),
-            hold: value(given.hold, self.hold),
-            connect_retry: value(given.connect_retry, self.connect_retry),
-        };
-        if let Some(hold) = given.hold {
-            let seconds = timers.hold.as_secs();
-            let right = seconds == 0 || (3..=65_535).contains(&seconds);
-            if timers.hold.subsec_nanos() != 0 || !right {
-                let message = format!("a hold time of {} is not possible", in_words(timers.hold));
-                let label = "whole seconds, 3s to 65535s, or 0s for none";
-                let diagnostic = mistakes.error(hold.span, message, label);
-                mistakes.push(diagnostic.note("RFC 4271, section 4.2"));
-            }
-        }
-        if timers.hold.is_zero() {
-            if let Some(keepalive) = given.keepalive {
-                let message = "without a hold time nothing is kept alive";
-                let diagnostic = mistakes.error(keepalive.span, message, "of no use");
-                mistakes.push(diagnostic.note("RFC 4271, section 4.4"));
-            }
-        } else if timers.keepalive.is_zero() || timers.keepalive >= timers.hold {
-            let span = given.keepalive.map_or(raw.span, |key| key.span);
-            let message = format!(
-                "the keepalive time of {} does not keep a hold time of {} alive",
-                in_words(timers.keepalive),
-                in_words(timers.hold)
-            );
-            let label = "shorter than the hold time, and not zero";
-            let diagnostic = mistakes.error(span, message, label);
-            let note = "RFC 4271, section 10, suggests a third of the hold time";
-            mistakes.push(diagnostic.note(note));
-        }
-        timers
     }
 }
 
@@ -265,8 +231,8 @@ impl BgpOptions {
             },
             ttl_security: or(raw.ttl_security, self.ttl_security),
             capabilities: capabilities(&self.capabilities, raw, mistakes),
-            require_role: or(raw.require_role, self.require_role),
-            bfd_check_control_plane: or(raw.bfd_check_control_plane, self.bfd_check_control_plane),
+            choices: bgp_times::options(self.choices, raw, mistakes),
+            wait_for_bfd: or(raw.wait_for_bfd, self.wait_for_bfd),
             maximum_prefixes: match &raw.maximum_prefixes {
                 Some(maximum) => self.maximum_prefixes.with(&maximum.value, mistakes),
                 None => self.maximum_prefixes,
@@ -285,7 +251,7 @@ impl BgpOptions {
             let diagnostic = mistakes.error(key.span, message, "not one without the other");
             mistakes.push(diagnostic.note("RFC 7313, section 3.1"));
         }
-        if options.require_role
+        if options.choices.require_role
             && options.capabilities.role.is_none()
             && let Some(key) = raw.require_role
         {
@@ -293,7 +259,16 @@ impl BgpOptions {
             let diagnostic = mistakes.error(key.span, message, "nothing to compare it with");
             mistakes.push(diagnostic.help("write `role = \"peer\"`"));
         }
-        if options.bfd_check_control_plane
+        if let Some(key) = raw.require_families.filter(|key| key.value)
+            && !options.capabilities.extended_next_hop
+        {
+            let message = "a session carries one family, and is refused without it anyway";
+            let diagnostic = mistakes.error(key.span, message, "of no use");
+            mistakes.push(
+                diagnostic.help("write `extended-next-hop = true` for an IPv6 session of both"),
+            );
+        }
+        if options.choices.bfd_check_control_plane
             && options.capabilities.graceful_restart.is_none()
             && let Some(key) = raw.bfd_check_control_plane
         {
@@ -304,10 +279,6 @@ impl BgpOptions {
         }
         options
     }
-}
-
-fn or<T: Copy>(key: Option<Located<T>>, default: T) -> T {
-    key.map_or(default, |key| key.value)
 }
 
 /// These capabilities, where the file does not say otherwise.

@@ -8,6 +8,7 @@
 mod addresses;
 mod bfd;
 mod bgp;
+mod bgp_times;
 mod crossed;
 mod impairment;
 mod inside;
@@ -33,7 +34,7 @@ use serde::Deserialize;
 use crate::policy::Policies;
 
 pub use bfd::{BfdOptions, BfdSettings, BfdTimers};
-pub use bgp::{BgpOptions, BgpSettings, BgpTimers, Password};
+pub use bgp::{BgpOptions, BgpSettings, Password};
 pub use crossed::{Crossed, Member};
 pub(crate) use impairment::RawImpaired;
 pub use impairment::{Impaired, Impairment, Towards};

@@ -10,7 +10,7 @@ use super::history::{Change, History, seconds};
 use crate::bgp::family::Families;
 use crate::bgp::message::{Capabilities, Role};
 use crate::bgp::notification::Notification;
-use crate::bgp::session::{self, Activity, Direction};
+use crate::bgp::session::{self, Activity, Direction, Options};
 use crate::router::{Router, SessionIndex};
 use crate::time::At;
 
@@ -77,6 +77,8 @@ pub struct SessionDetail {
     pub guards: Vec<String>,
     /// Times.
     pub timers: Timers,
+    /// What the neighbour is refused without: a least hold time, families, a role.
+    pub demands: Vec<String>,
     /// How many routes the neighbour may bring, if that is limited.
     pub maximum_prefixes: Option<MaximumPrefixes>,
     /// Seconds until the session is stopped, while it is being shut down gracefully (RFC 8326).
@@ -115,6 +117,15 @@ pub struct Timers {
     pub advertisement: f64,
     /// Between attempts to connect.
     pub connect_retry: f64,
+    /// The rest after a failure.
+    pub idle_hold: f64,
+    /// How long the neighbour's OPEN may take to come.
+    pub open_hold: f64,
+    /// How long the neighbour may take nothing of what is sent (RFC 9687): beside the hold time agreed on, or the one we
+    /// propose; 0 is off.
+    pub send_hold: f64,
+    /// How long the first OPEN is left to the neighbour (DelayOpen); 0 is off.
+    pub delay_open: f64,
 }
 
 /// How many routes the neighbour may bring, and how near it is.
@@ -251,6 +262,8 @@ pub fn session(router: &Router, index: SessionIndex, now: At) -> Option<SessionD
         Some(None) => Duration::ZERO,
         None => spec.timers.keepalive,
     };
+    let proposed = Some(spec.timers.hold).filter(|hold| !hold.is_zero());
+    let send_hold = spec.timers.send_hold(hold.unwrap_or(proposed));
     let bfd = match (spec.use_bfd, spec.bfd_strict) {
         (_, true) => "strict",
         (true, false) => "on",
@@ -314,7 +327,12 @@ pub fn session(router: &Router, index: SessionIndex, now: At) -> Option<SessionD
             keepalive: seconds(keepalive),
             advertisement: seconds(spec.advertisement_interval),
             connect_retry: seconds(spec.timers.connect_retry),
+            idle_hold: seconds(spec.timers.idle_hold),
+            open_hold: seconds(spec.timers.open_hold),
+            send_hold: seconds(send_hold.unwrap_or_default()),
+            delay_open: seconds(spec.options.delay_open.unwrap_or_default()),
         },
+        demands: demands(&spec.options),
         maximum_prefixes,
         drained_in: router.drained_at(index).map(|at| seconds(at.since(now))),
         advertising: router
@@ -372,6 +390,16 @@ impl SessionDetail {
             ..self
         }
     }
+}
+
+/// What a neighbour is refused without, in words.
+fn demands(options: &Options) -> Vec<String> {
+    let least = Some(options.minimum_hold).filter(|least| !least.is_zero());
+    let least = least.map(|least| format!("a hold time of at least {} s", least.as_secs()));
+    let families = options.required_families.iter();
+    let families = families.map(|family| family.to_string());
+    let role = options.require_role.then(|| "a role".to_owned());
+    least.into_iter().chain(families).chain(role).collect()
 }
 
 /// Capabilities in words.

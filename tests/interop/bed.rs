@@ -12,6 +12,7 @@ use ipnet::IpNet;
 use libtest_mimic::Failed;
 use peerlab::bfd::{Config, State, Timers};
 use peerlab::bgp::attributes::LargeCommunity;
+use peerlab::bgp::session;
 use peerlab::device::{self, DeviceError, Ended, Running};
 use peerlab::kernel::namespace::Namespace;
 use peerlab::line::{BfdPort, BfdSpec, End, Line, LineEvent, Reach};
@@ -22,7 +23,6 @@ use peerlab::router::{
     Sessions,
 };
 use peerlab::time::Clock;
-use peerlab::topology::BgpTimers;
 use tempfile::TempDir;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::time::timeout;
@@ -125,11 +125,12 @@ impl Bed {
         };
         let mut session = SessionSpec::new("s0", "l0", local, peer, length, DUT_ASN);
         session.record_routes = true;
-        session.timers = BgpTimers {
+        session.timers = session::Timers {
             // A daemon that is not told of our end notices soon.
             keepalive: Duration::from_secs(3),
             hold: Duration::from_secs(9),
             connect_retry: Duration::from_secs(1),
+            ..session::Timers::default()
         };
         adapt(&mut session);
         let config = RouterConfig {

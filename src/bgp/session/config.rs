@@ -50,7 +50,7 @@ pub struct Timers {
     pub connect_delay: Duration,
     /// Rest after a failure; doubled up to 16 times while failures repeat.
     pub idle_hold: Duration,
-    /// Hold time until the neighbour's OPEN is here.
+    /// Hold time until the neighbour's OPEN is here (RFC 4271, section 8.2.2: a large one, 4 minutes).
     pub open_hold: Duration,
     /// How long the neighbour may refuse to read: SendHoldTime (RFC 9687). Zero is off, and less than the negotiated hold
     /// time counts as a second more than that. `None` is the RFC's default, the greater of 8 minutes and two hold times.
@@ -60,7 +60,7 @@ pub struct Timers {
 
 impl Timers {
     /// The SendHoldTime beside a negotiated hold time (RFC 9687, sections 4.4 and 6); `None` is off.
-    pub(super) fn send_hold(&self, hold: Option<Duration>) -> Option<Duration> {
+    pub fn send_hold(&self, hold: Option<Duration>) -> Option<Duration> {
         let hold = hold?;
         match self.send_hold {
             None => Some(LEAST_SEND_HOLD.max(2 * hold)),

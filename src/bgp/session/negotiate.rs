@@ -178,9 +178,9 @@ impl Omitted {
     }
 
     /// RFC 5492, section 3: who does not know optional parameters is spoken to without; who names capabilities,
-    /// without these. An IPv6 session cannot do without, so nothing is left out there.
+    /// without these. An IPv6 session cannot do without, so nothing is left out there, nor with IPv4 routes over IPv6 next hops.
     pub(super) fn learn(&mut self, notification: &Notification, announced: &Capabilities) {
-        if !announced.families.contains(Family::Ipv4Unicast) {
+        if announced.extended_next_hop || !announced.families.contains(Family::Ipv4Unicast) {
             return;
         }
         match (notification.code, notification.subcode) {

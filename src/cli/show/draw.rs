@@ -233,6 +233,17 @@ pub fn session(page: &mut Page, view: &SessionDetail) -> io::Result<()> {
             off(view.timers.advertisement)
         ),
     );
+    facts.add(
+        "patience",
+        format!(
+            "open hold {}, send hold {}, idle hold {}, delay open {}",
+            time(view.timers.open_hold),
+            off(view.timers.send_hold),
+            time(view.timers.idle_hold),
+            off(view.timers.delay_open)
+        ),
+    );
+    facts.list("demands", &view.demands);
     let running = view.running.iter();
     let running = running.map(|(name, left)| format!("{name} in {}", time(*left)));
     facts.list("guarded by", &view.guards);

@@ -110,6 +110,51 @@ fn ipv4_routes_go_over_an_ipv6_session_where_its_end_says_so() {
 }
 
 #[test]
+fn sessions_have_the_times_and_make_the_demands_that_files_say() {
+    let (topology, layout) = metro("one-metro-session-demands");
+    let all = routers(&topology, &layout);
+    let session = |router: &str, name: &str| {
+        let config = all.iter().find(|config| config.name == router);
+        let mut sessions = config.expect("a router").sessions.iter();
+        sessions.find(|s| s.name == name).expect("a session")
+    };
+    let (ms, s) = (Duration::from_millis, Duration::from_secs);
+    let usual = Timers::default();
+    let first = session("ams-edge-1", "ams-1");
+    let edges = Timers {
+        connect_delay: ms(200),
+        open_hold: s(10),
+        ..usual
+    };
+    assert_eq!(first.timers, edges);
+    assert_eq!(first.options.minimum_hold, s(30));
+    // Peers have the times of the edges, but none of their options.
+    let peers = session("ams-pe-1", "ams-1");
+    let own = Timers {
+        hold: s(9),
+        keepalive: s(3),
+        idle_hold: ms(500),
+        ..edges
+    };
+    assert_eq!(peers.timers, own);
+    assert!(!peers.options.damp_peer_oscillations);
+    assert_eq!(peers.options.minimum_hold, Duration::ZERO);
+    let peers = session("ams-pe-2", "ams-2");
+    assert_eq!(peers.timers.send_hold, Some(s(300)));
+    assert!(peers.options.collision_detect_established && !peers.wait_for_bfd);
+    for (name, families) in [("ams-2", Families::IPV4), ("ams-2/ipv6", Families::ALL)] {
+        let second = session("ams-edge-2", name);
+        assert_eq!(second.options.required_families, families);
+        assert_eq!(second.options.delay_open, Some(s(1)));
+        assert_eq!(second.options.bfd_hold, s(60));
+        assert!(second.wait_for_bfd);
+    }
+    // Nothing of it inside.
+    assert_eq!(session("ams-edge-2", "wan").timers, plain_timers());
+    assert_eq!(session("ams-edge-2", "wan").options, Options::default());
+}
+
+#[test]
 fn without_ipv6_there_is_none() {
     let (topology, layout) = metro("one-metro");
     for config in routers(&topology, &layout) {

@@ -154,7 +154,7 @@ fn a_refresh_asked_for_too_early_begins_after_the_end_of_rib_marker() {
     let mut net = pair(|a, b| {
         b.sessions[0].passive = true;
         a.sessions[0].monitor = true;
-        a.sessions[0].connect_delay = ms(1000);
+        a.sessions[0].timers.connect_delay = ms(1000);
         let route = |n: usize| Originated {
             attributes: OriginatedAttributes {
                 med: Some(n as u32),

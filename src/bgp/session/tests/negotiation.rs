@@ -200,18 +200,21 @@ fn a_neighbour_that_does_not_know_capabilities_is_spoken_to_without() {
 
 #[test]
 fn an_ipv6_session_insists_on_its_capabilities() {
-    let mut bench = Bench::new(|c| c.capabilities = Capabilities::of(Family::Ipv6Unicast));
-    bench.input(Input::Start);
-    let conn = bench.connect();
-    let refusal = Notification::new(2, 4);
-    bench.bytes(
-        conn,
-        &bytes(|out| message::write_notification(out, &refusal)),
-    );
-    assert_eq!(
-        bench.session.announced().families,
-        Family::Ipv6Unicast.into()
-    );
+    let ipv6 = Family::Ipv6Unicast.into();
+    for (families, extended_next_hop) in [(ipv6, false), (BOTH, true)] {
+        let mut bench = Bench::new(|c| {
+            c.capabilities.families = families;
+            c.capabilities.extended_next_hop = extended_next_hop;
+        });
+        bench.input(Input::Start);
+        let conn = bench.connect();
+        let refusal = Notification::new(2, 4);
+        let said = bytes(|out| message::write_notification(out, &refusal));
+        bench.bytes(conn, &said);
+        let announced = bench.session.announced();
+        assert_eq!(announced.families, families);
+        assert_eq!(announced.extended_next_hop, extended_next_hop);
+    }
 }
 
 #[test]

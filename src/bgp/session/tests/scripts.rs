@@ -58,15 +58,17 @@ fn an_attempt_given_up_may_still_succeed_and_is_closed() {
 }
 
 #[test]
-fn an_unanswered_open_is_given_four_minutes() {
-    let mut bench = Bench::new(|_| {});
-    bench.input(Input::Start);
-    bench.connect();
-    bench.pass(ms(239_000));
-    assert_eq!(bench.state(), State::OpenSent);
-    bench.take();
-    bench.pass(ms(1_000));
-    assert_eq!(bench.notified(), Some((4, 0)));
+fn an_unanswered_open_is_given_four_minutes_unless_told_otherwise() {
+    for (given, patience) in [(None, 240_000), (Some(ms(10_000)), 10_000)] {
+        let mut bench = Bench::new(|c| c.timers.open_hold = given.unwrap_or(c.timers.open_hold));
+        bench.input(Input::Start);
+        bench.connect();
+        bench.pass(ms(patience - 1));
+        assert_eq!(bench.state(), State::OpenSent);
+        bench.take();
+        bench.pass(ms(1));
+        assert_eq!(bench.notified(), Some((4, 0)));
+    }
 }
 
 #[test]
