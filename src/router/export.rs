@@ -18,7 +18,7 @@ use crate::bgp::attributes::{
 };
 use crate::bgp::family::Families;
 use crate::bgp::message::malformed::{Malformation, write_malformed};
-use crate::bgp::message::{self, Dialect, Nlri};
+use crate::bgp::message::{self, Dialect, Nlri, code};
 use crate::bgp::policy::Shapes;
 use crate::bgp::rib::AdjRibOut;
 use crate::bgp::rib::numbers::{Number, Numbers};
@@ -26,8 +26,6 @@ use crate::time::At;
 
 /// How many prefixes are looked at between two looks at the room to write.
 const BATCH: usize = 4096;
-/// Attribute flag (RFC 4271, section 4.3): somebody on the way did not understand the attribute.
-const PARTIAL: u8 = 0x20;
 
 /// What the sessions of a router have in common.
 #[derive(Clone, Copy)]
@@ -261,8 +259,11 @@ impl<'a> Export<'a> {
         let shaped = shapes.shape(&spec.export, *prefix, source, |applied| {
             let mut set = Attributes::clone(source);
             if !own {
+                // RFC 4271, section 5: who does not know an attribute says so when passing it on.
                 for unknown in &mut set.unknown {
-                    unknown.flags |= PARTIAL;
+                    if code::flags(unknown.code).is_none() {
+                        unknown.flags |= code::PARTIAL;
+                    }
                 }
             }
             if !own && !internal {

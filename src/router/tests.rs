@@ -5,6 +5,7 @@ mod features;
 mod naive;
 pub mod net;
 mod pair;
+mod passed_on;
 mod policy;
 mod roles;
 mod stale;

@@ -143,8 +143,8 @@ impl Net {
     /// Gives a router bytes as if the neighbour of its first session had sent them.
     pub fn inject(&mut self, router: &str, bytes: &[u8]) {
         let router = self.named(router);
-        let ends = self.peers.keys();
-        let end = ends.copied().find(|(r, _, _)| *r == router);
+        let ends = self.peers.keys().filter(|(r, _, _)| *r == router);
+        let end = ends.min_by_key(|(_, session, _)| session.index()).copied();
         let (_, session, conn) = end.expect("a connection");
         self.input(
             router,

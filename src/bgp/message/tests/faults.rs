@@ -198,7 +198,12 @@ fn document() -> String {
             tried.join(", ")
         );
     }
-    text
+    text + "\n## Attributes that are not read\n\n\
+        An optional attribute of which no row above tells is not looked into (RFC 4271, sections 5 and 9). A transitive one is kept with its\n\
+        route and passed on to every neighbour the route is told, with the Partial flag set; one that is not transitive is left out, and\n\
+        nothing is told of it. IPV6_EXTENDED_COMMUNITIES (RFC 5701) are known, though nothing here asks what is in them: they are passed on\n\
+        as they came, as are the attributes that are read, with the Partial flag if they had it.\n\
+        `src/router/tests/passed_on.rs` holds this.\n"
 }
 
 #[test]

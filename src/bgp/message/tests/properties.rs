@@ -58,11 +58,13 @@ prop_compose! {
 }
 
 fn unknown() -> impl Strategy<Value = UnknownAttribute> {
-    // Optional, transitive, and partial, as everyone who does not know it must pass it on.
-    (200..250_u8, vec(any::<u8>(), 0..300)).prop_map(|(code, value)| UnknownAttribute {
-        flags: 0xe0,
-        code,
-        value: value.into(),
+    // Optional and transitive; partial, if somebody passed it on who did not know it.
+    (200..250_u8, any::<bool>(), vec(any::<u8>(), 0..300)).prop_map(|(code, partial, value)| {
+        UnknownAttribute {
+            flags: if partial { 0xe0 } else { 0xc0 },
+            code,
+            value: value.into(),
+        }
     })
 }
 

@@ -155,12 +155,7 @@ impl Block<'_> {
     fn unknown(&mut self, codes: RangeInclusive<u8>) -> Result<(), Unwritable> {
         let set = self.set;
         for attribute in set.unknown.iter().filter(|a| codes.contains(&a.code)) {
-            let partial = if code::flags(attribute.code).is_some() {
-                0
-            } else {
-                code::PARTIAL
-            };
-            let flags = attribute.flags & !code::EXTENDED_LENGTH | partial;
+            let flags = attribute.flags & !code::EXTENDED_LENGTH;
             self.head_with(flags, attribute.code, attribute.value.len())?;
             self.out.extend_from_slice(&attribute.value);
         }
