@@ -1,4 +1,5 @@
-//! The rows: what every event leads to in each state. `Differs` marks what is not as RFC 4271, section 8.2.2, says, and why.
+//! The rows: what every event leads to in each state. `Differs` marks what is not as RFC 4271, section 8.2.2, says, and why;
+//! `departures.md` lists it all.
 //!
 //! **Invariant:** no catch-all arm, and nothing but data.
 
