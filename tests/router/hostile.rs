@@ -4,13 +4,15 @@
 //! neighbour of `s1`: under each attack it stays established, and what it announces reaches the edge's kernel.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ipnet::Ipv4Net;
 use libtest_mimic::{Failed, Trial};
+use nix::errno::Errno;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use peerlab::bgp::session::State;
 use peerlab::record::{Entry, Fact};
 use peerlab::router::driver::RouterHandle;
@@ -18,18 +20,23 @@ use peerlab::router::{MaximumPrefixes, RouterConfig, SessionIndex, Sessions};
 use tokio::task::JoinHandle;
 
 use super::bed::{
-    Bed, PATIENCE, PEER_ASN, address, config, expect, originated, peer_prefixes, run,
+    Bed, PATIENCE, PEER_ASN, address, config, expect, ip, originated, peer_prefixes, run,
 };
-use super::connections;
+use super::{connections, sockets};
 
 /// Routes of an attacker.
 const ATTACK: u32 = 2_000_000;
+/// Connections of a crowd.
+const CROWD: usize = 1000;
+/// Who is nobody's neighbour, on the attacker's link.
+const STRANGER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 77);
 /// What the process may grow by under attack, in MiB; far less than [`ATTACK`] routes without a limit would take.
 const GROWTH: usize = 96;
 
 pub fn tests() -> Vec<Trial> {
     vec![
         Trial::test("hostile::a_thousand_connections", thousand_connections),
+        Trial::test("hostile::a_thousand_strangers", thousand_strangers),
         Trial::test("hostile::one_byte_at_a_time", one_byte_at_a_time),
         Trial::test("hostile::never_reads", never_reads),
         Trial::test("hostile::two_million_routes", two_million_routes),
@@ -48,6 +55,7 @@ struct Site {
     edge: RouterHandle,
     peer: RouterHandle,
     resident: usize,
+    descriptors: usize,
 }
 
 impl Site {
@@ -67,6 +75,7 @@ impl Site {
             edge,
             peer,
             resident: resident()?,
+            descriptors: descriptors()?,
         })
     }
 
@@ -138,6 +147,17 @@ impl Site {
         }
     }
 
+    /// Waits until the whole crowd has connected; of it the edge keeps no more than `kept`, nor descriptors of others.
+    async fn crowd_stays_outside(&mut self, kept: usize) -> Result<Vec<Entry>, Failed> {
+        let (edge, peer) = (Arc::clone(&self.bed.edge), Arc::clone(&self.bed.peer));
+        let attackers = async || Ok(sockets(&peer, &["01", "08"])? > CROWD);
+        until("the crowd", attackers).await?;
+        let most = self.descriptors + CROWD + kept;
+        let contained = async || Ok(connections(&edge)? <= 1 + kept && descriptors()? <= most);
+        until("the crowd outside", contained).await?;
+        Ok(std::iter::from_fn(|| self.bed.facts.try_recv().ok()).collect())
+    }
+
     /// Nothing happened to the other session, and the process did not grow beyond its bound.
     async fn unharmed(mut self, mut seen: Vec<Entry>) -> Result<(), Failed> {
         while let Ok(entry) = self.bed.facts.try_recv() {
@@ -173,6 +193,23 @@ fn resident() -> Result<usize, Failed> {
     Ok(kib.ok_or("no VmRSS")?.parse::<usize>()? / 1024)
 }
 
+/// Descriptors of this process: those of both routers, and of the attacker.
+fn descriptors() -> Result<usize, Failed> {
+    Ok(std::fs::read_dir("/proc/self/fd")?.count())
+}
+
+/// Looks again and again for what the attacker brings about, which nobody tells.
+async fn until(what: &str, holds: impl AsyncFn() -> Result<bool, Failed>) -> Result<(), Failed> {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while !holds().await? {
+        if tokio::time::Instant::now() > deadline {
+            return Err(format!("never came: {what}").into());
+        }
+        tokio::task::yield_now().await;
+    }
+    Ok(())
+}
+
 /// Plays an attack until the ordinary neighbour's changes got through.
 async fn withstand(
     mut site: Site,
@@ -196,40 +233,59 @@ async fn withstand(
 fn alone(test: impl Future<Output = Result<(), Failed>>) -> Result<(), Failed> {
     static TURN: Mutex<()> = Mutex::new(());
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    // A crowd's descriptors are this process's, too.
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, most, most)?;
     run(test)
 }
 
+/// Of a neighbour's connections one is kept.
 fn thousand_connections() -> Result<(), Failed> {
     alone(async {
         let site = Site::new(|_| {}).await?;
-        let attack: Attack = |stop| {
-            let mut held = Vec::new();
-            // Four times 250 at once: the test has descriptors to pay for, too.
-            for _ in 0..4 {
-                held.clear();
-                for _ in 0..250 {
-                    held.push(connect()?);
-                }
-            }
-            while !stop.load(Ordering::Relaxed) {
-                std::thread::yield_now();
-            }
-            Ok(())
-        };
+        let attack: Attack = |stop| crowd(address(0, false), stop);
         withstand(site, attack, async |site, _| {
-            // One of each neighbour at most; the rest is closed.
-            let namespace = Arc::clone(&site.bed.edge);
-            let deadline = tokio::time::Instant::now() + PATIENCE;
-            while connections(&namespace)? > 2 {
-                if tokio::time::Instant::now() > deadline {
-                    return Err("connections pile up".into());
-                }
-                tokio::task::yield_now().await;
-            }
-            Ok(Vec::new())
+            site.crowd_stays_outside(1).await
         })
         .await
     })
+}
+
+/// Of those who are nobody's neighbour none is, and no session hears of them.
+fn thousand_strangers() -> Result<(), Failed> {
+    alone(async {
+        let site = Site::new(|_| {}).await?;
+        ip(&site.bed.peer, &format!("addr add {STRANGER}/32 dev l0"))?;
+        ip(&site.bed.edge, &format!("route add {STRANGER}/32 dev l0"))?;
+        let attack: Attack = |stop| crowd(STRANGER, stop);
+        withstand(site, attack, async |site, before| {
+            let seen = site.crowd_stays_outside(0).await?;
+            let told = |entry: &&Entry| matches!(&entry.fact, Fact::Bgp { .. });
+            expect(before.iter().chain(&seen).filter(told).count(), 0)?;
+            Ok(seen)
+        })
+        .await
+    })
+}
+
+/// Opens [`CROWD`] connections to the edge at once, and holds them.
+fn crowd(from: Ipv4Addr, stop: &AtomicBool) -> std::io::Result<()> {
+    let mut held = Vec::new();
+    for _ in 0..CROWD {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&SocketAddr::from((from, 0)).into())?;
+        match socket.connect(&SocketAddr::from((address(0, true), 179)).into()) {
+            Err(error) if error.raw_os_error() != Some(Errno::EINPROGRESS as i32) => {
+                return Err(error);
+            }
+            _ => held.push(socket),
+        }
+    }
+    while !stop.load(Ordering::Relaxed) {
+        std::thread::yield_now();
+    }
+    Ok(())
 }
 
 fn one_byte_at_a_time() -> Result<(), Failed> {
@@ -262,12 +318,17 @@ fn one_byte_at_a_time() -> Result<(), Failed> {
 }
 
 fn never_reads() -> Result<(), Failed> {
+    const SEND_HOLD: Duration = Duration::from_secs(4);
     alone(async {
         let site = Site::new(|edge| {
+            let timers = &mut edge.sessions[0].timers;
+            timers.hold = Duration::from_secs(3);
+            timers.keepalive = Duration::from_secs(1);
+            timers.send_hold = Some(SEND_HOLD);
             // More than the kernel's buffers hold of it.
             let to_victim = Sessions::Only(vec![SessionIndex(0)]);
             for n in 0..100_000_u32 {
-                let address = std::net::Ipv4Addr::from(0x0b00_0000 + (n << 8));
+                let address = Ipv4Addr::from(0x0b00_0000 + (n << 8));
                 let mut route = originated(Ipv4Net::new_assert(address, 24));
                 route.sessions = to_victim.clone();
                 route.attributes.med = Some(n);
@@ -277,16 +338,42 @@ fn never_reads() -> Result<(), Failed> {
         .await?;
         let attack: Attack = |stop| {
             let mut stream = establish()?;
-            // All of it again and again (RFC 2918), and not a byte is read.
+            // All of it again and again (RFC 2918), which keeps the session alive, and not a byte is read.
             stream.set_nonblocking(true)?;
             let refresh = message(5, &[0, 1, 0, 1]).repeat(16);
+            let mut at = 0;
             while !stop.load(Ordering::Relaxed) {
-                let _ = stream.write(&refresh);
+                let written = stream.write(&refresh[at..]).unwrap_or_default();
+                at = (at + written) % refresh.len();
                 std::thread::yield_now();
             }
             Ok(())
         };
-        withstand(site, attack, async |_, _| Ok(Vec::new())).await
+        withstand(site, attack, async |site, before| {
+            // RFC 9687, section 4.2: the neighbour is told, if it ever reads.
+            let seen = site.until_told(before, "send hold timer expired").await?;
+            let told = (site.edge)
+                .inspect(|router, _| {
+                    let status = router.session_status(SessionIndex(0))?;
+                    let (_, notification) = status.notification_sent?;
+                    Some(notification.to_string())
+                })
+                .await;
+            expect(told.flatten(), Some("Send Hold Timer Expired".to_owned()))?;
+            let at = |words: &str| {
+                let mut all = before.iter().chain(&seen);
+                let told = all.find(|entry| {
+                    matches!(&entry.fact, Fact::Bgp { router, session, why, .. }
+                        if router == "edge" && session == "s0" && why.contains(words))
+                });
+                told.map(|entry| entry.at)
+            };
+            let established = at("KEEPALIVE received").ok_or("never established")?;
+            let ended = at("send hold timer expired").ok_or("never ended")?;
+            expect(ended.since(established) >= SEND_HOLD, true)?;
+            Ok(seen)
+        })
+        .await
     })
 }
 

@@ -149,10 +149,13 @@ pub(super) struct Lingering {
 }
 
 impl Lingering {
-    /// Ready when the neighbour closed too. What it still sends is not looked at.
-    pub(super) fn poll_end(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<()> {
-        while let Ok(1..) = ready!(poll_read(&self.stream, cx, buffer)) {}
-        Poll::Ready(())
+    /// Reads what there is, which is not looked at; 0 when the neighbour closed, too.
+    pub(super) fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        poll_read(&self.stream, cx, buffer)
     }
 
     /// As [`Open::vanish`].

@@ -209,10 +209,22 @@ impl Driver {
 
     pub(super) fn poll_lingering(&mut self, cx: &mut Context<'_>) -> bool {
         let before = self.lingering.len();
-        let buffer = &mut self.buffer;
-        self.lingering
-            .retain_mut(|lingering| lingering.poll_end(cx, buffer).is_pending());
-        self.lingering.len() < before
+        let (buffer, read) = (&mut self.buffer, &mut self.read);
+        let mut more = false;
+        self.lingering.retain_mut(|lingering| {
+            loop {
+                let Some(room) = READ.checked_sub(*read).filter(|room| *room > 0) else {
+                    more = true;
+                    return true;
+                };
+                match lingering.poll_read(cx, &mut buffer[..room]) {
+                    Poll::Ready(Ok(length @ 1..)) => *read += length,
+                    Poll::Ready(Ok(0) | Err(_)) => return false,
+                    Poll::Pending => return true,
+                }
+            }
+        });
+        more || self.lingering.len() < before
     }
 
     pub(super) fn connect(
