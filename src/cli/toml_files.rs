@@ -104,6 +104,7 @@ mod tests {
                 "topologies/one-metro-dual-stack.toml",
                 "topologies/one-metro-extended-next-hop.toml",
                 "topologies/one-metro-fate-sharing.toml",
+                "topologies/one-metro-four-members.toml",
                 "topologies/one-metro-graceful-restart.toml",
                 "topologies/one-metro-micro-bfd.toml",
                 "topologies/one-metro-multipath.toml",

@@ -21,7 +21,7 @@ use crate::topology::Topology;
 use ending::{Ending, about_step, said_of_all};
 pub(super) use ending::{failed, unplayed};
 
-/// How long a `send` waits for the first tally of each direction.
+/// How long a `send` waits for the first tally of each direction, and for the way of each of its flows.
 const FIRST_TALLY: Duration = Duration::from_secs(1);
 
 /// A step that is being played.
@@ -291,8 +291,9 @@ impl Playing {
 
     fn all_tallied(&self, state: &State) -> bool {
         let mut running = state.probes().filter(|(_, _, probe)| probe.running);
-        running.all(|(from, to, _)| {
-            self.entries.iter().any(|(_, entry)| {
+        running.all(|(from, to, probe)| {
+            let seen = probe.places.len() == usize::from(probe.flows);
+            seen && self.entries.iter().any(|(_, entry)| {
                 matches!(&entry.fact, Fact::ProbeTally { from: f, to: t, .. } if f == from && t == to)
             })
         })

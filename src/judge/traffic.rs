@@ -6,15 +6,31 @@ use std::time::Duration;
 use super::finding::{Figure, Quantity, Verdict};
 use super::state::State;
 use super::{belief, words};
-use crate::measure::{self, Direction, Lateness, Traffic, Window};
+use crate::measure::{self, Direction, Lateness, OfMember, Traffic, Window};
 use crate::record::{Entry, Nanos};
-use crate::scenario::{Expect, Expectation, Quality};
+use crate::scenario::{Confined, Expect, Expectation, Quality};
 use crate::source::Share;
 use crate::time::At;
 use crate::topology::BfdTimers;
 
 /// The least time without loss after which traffic is called calm.
 const CALM: Duration = Duration::from_millis(250);
+
+/// What was seen of traffic in a step.
+#[derive(Debug, Clone, Copy)]
+pub struct Seen<'a> {
+    /// Its entries, with their lines.
+    pub entries: &'a [(usize, Entry)],
+    /// The way of each flow when it began, to the member, by direction.
+    pub before: &'a BTreeMap<(String, String), BTreeMap<u16, String>>,
+    /// How all is now.
+    pub state: &'a State,
+    /// From its beginning until now.
+    pub window: Window,
+}
+
+/// What befell the flows of each member.
+type ByMember = BTreeMap<String, OfMember>;
 
 /// What is said of a traffic expectation.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,12 +66,14 @@ pub fn calm(
         interrupted_at_most,
         lost_at_most,
         quality,
+        confined,
         via,
     } = &expect.what
     else {
         return true;
     };
-    let lossy = quality.bounds_loss() && interrupted_at_most.is_none() && lost_at_most.is_none();
+    let bounds_loss = quality.bounds_loss() || confined.lost_only_on.is_some();
+    let lossy = bounds_loss && interrupted_at_most.is_none() && lost_at_most.is_none();
     let directions: Option<Vec<Direction>> = flows
         .iter()
         .map(|(from, to)| direction(state, from, to))
@@ -88,24 +106,30 @@ pub fn calm(
 /// were already exceeded count.
 pub fn judge(
     expect: &Expectation,
-    entries: &[(usize, Entry)],
-    state: &State,
-    window: Window,
+    seen: &Seen<'_>,
     lateness: &Lateness,
     bfd: BfdTimers,
     finished: bool,
 ) -> Judged {
+    let Seen {
+        entries,
+        before,
+        state,
+        window,
+    } = *seen;
     let Expect::Traffic {
         flows,
         interrupted_at_most,
         lost_at_most,
         quality,
+        confined,
         via,
     } = &expect.what
     else {
         return blocked("no traffic is expected here".to_owned(), None);
     };
     let mut measured = Vec::new();
+    let mut by_member: Vec<ByMember> = Vec::new();
     for (from, to) in flows {
         let Some(direction) = direction(state, from, to) else {
             let help = format!(
@@ -117,7 +141,10 @@ pub fn judge(
             );
         };
         let facts = entries.iter().map(|(_, entry)| entry);
-        let traffic = measure::traffic(facts, &direction, window);
+        let traffic = measure::traffic(facts.clone(), &direction, window);
+        let ways = before.get(&(from.clone(), to.clone()));
+        let ways = ways.cloned().unwrap_or_default();
+        by_member.push(measure::by_member(facts, &direction, window, &ways));
         if traffic.sent == 0 {
             return blocked(
                 format!("no probe packet was counted from {from} to {to} in this step"),
@@ -168,8 +195,9 @@ pub fn judge(
     {
         let over = lost - limit;
         let fault = format!(
-            "{} lost, {over} more than allowed",
-            words::counted(lost, "packet")
+            "{} lost, {over} more than allowed{}",
+            words::counted(lost, "packet"),
+            lost_where(&by_member)
         );
         let by = Duration::from(worst.direction.every) * u32::try_from(over).unwrap_or(u32::MAX);
         faults.push((fault, doubt(belief::Claim::Interrupted { by })));
@@ -179,7 +207,9 @@ pub fn judge(
             .as_ref()
             .is_some_and(|via| !goes(state, &traffic.direction, via))
         {
-            let fault = format!("{} goes over {}", name(traffic), ways(state, traffic));
+            let to_the_member = via.iter().flatten().any(|way| way.contains('/'));
+            let ways = ways(state, traffic, to_the_member);
+            let fault = format!("{} goes over {ways}", name(traffic));
             faults.push((fault, None));
         }
     }
@@ -189,8 +219,12 @@ pub fn judge(
             faults.push((fault, doubt));
         }
     }
+    for (traffic, by_member) in measured.iter().zip(&by_member) {
+        let faults_elsewhere = elsewhere(confined, traffic, by_member);
+        faults.extend(faults_elsewhere.into_iter().map(|fault| (fault, None)));
+    }
     let missing: u64 = measured.iter().map(|traffic| traffic.missing).sum();
-    if missing > 0 && finished && !quality.bounds_loss() {
+    if missing > 0 && finished && !quality.bounds_loss() && confined.lost_only_on.is_none() {
         let by = Duration::from(worst.direction.every) * u32::try_from(missing).unwrap_or(u32::MAX);
         let missing = words::counted(missing, "packet");
         faults.push((
@@ -206,7 +240,8 @@ pub fn judge(
         };
         (worst.direction.clone(), window)
     });
-    let summary = summary(state, &measured, quality);
+    let mut summary = summary(state, &measured, quality);
+    summary.push_str(&lost_where(&by_member));
     let what: Vec<&str> = faults.iter().map(|(what, _)| what.as_str()).collect();
     let what = what.join("; ");
     // One fault beyond doubt is enough.
@@ -280,6 +315,42 @@ fn quality_faults(
     faults
 }
 
+/// What befell flows of other members than those to which it is confined.
+fn elsewhere(confined: &Confined, traffic: &Traffic, by_member: &ByMember) -> Vec<String> {
+    let mut faults = Vec::new();
+    let others = |of: &Option<Vec<String>>, member: &String| {
+        of.as_ref().is_some_and(|members| !members.contains(member))
+    };
+    for (member, OfMember { lost, moved, flows }) in by_member {
+        if *lost > 0 && others(&confined.lost_only_on, member) {
+            let lost = words::counted(*lost, "packet");
+            faults.push(format!("{} lost {lost} on {member}", name(traffic)));
+        }
+        if *moved > 0 && others(&confined.moved_only_from, member) {
+            let moved = format!("{moved} of {}", words::counted((*flows).into(), "flow"));
+            faults.push(format!("{moved} of {} moved from {member}", name(traffic)));
+        }
+    }
+    faults
+}
+
+/// Where packets were lost, if some members lost none: `, all on ams-1/2`.
+fn lost_where(directions: &[ByMember]) -> String {
+    let mut members: BTreeMap<&str, u64> = BTreeMap::new();
+    for (member, of) in directions.iter().flatten() {
+        if member.contains('/') {
+            *members.entry(member).or_default() += of.lost;
+        }
+    }
+    let all = members.len();
+    members.retain(|_, lost| *lost > 0);
+    let names: Vec<&str> = members.into_keys().collect();
+    match names.len() {
+        lossy if lossy > 0 && lossy < all => format!(", all on {}", words::list(&names)),
+        _ => String::new(),
+    }
+}
+
 /// The direction as it is being sent, if it is.
 pub fn direction(state: &State, from: &str, to: &str) -> Option<Direction> {
     let view = state.probe(from, to)?;
@@ -295,7 +366,13 @@ fn goes(state: &State, direction: &Direction, via: &[String]) -> bool {
     let Some(view) = state.probe(&direction.from, &direction.to) else {
         return false;
     };
-    let ways: Vec<String> = measure::ways(&view.via).into_keys().collect();
+    let to_the_member = via.iter().any(|way| way.contains('/'));
+    let ways = if to_the_member {
+        &view.places
+    } else {
+        &view.via
+    };
+    let ways: Vec<String> = measure::ways(ways).into_keys().collect();
     let mut wanted = via.to_vec();
     wanted.sort();
     wanted.dedup();
@@ -313,7 +390,7 @@ fn summary(state: &State, measured: &[Traffic], quality: &Quality) -> String {
                 traffic.lost_at_all(),
                 traffic.sent,
                 words::duration(traffic.interruption()),
-                ways(state, traffic)
+                ways(state, traffic, false)
             );
             for (packets, how) in [
                 (traffic.duplicated, "twice"),
@@ -337,10 +414,16 @@ fn name(traffic: &Traffic) -> String {
     format!("{} -> {}", traffic.direction.from, traffic.direction.to)
 }
 
-fn ways(state: &State, traffic: &Traffic) -> String {
+fn ways(state: &State, traffic: &Traffic, to_the_member: bool) -> String {
     let ways: BTreeMap<String, usize> = state
         .probe(&traffic.direction.from, &traffic.direction.to)
-        .map(|view| measure::ways(&view.via))
+        .map(|view| {
+            measure::ways(if to_the_member {
+                &view.places
+            } else {
+                &view.via
+            })
+        })
         .unwrap_or_default();
     let names: Vec<String> = match ways.len() {
         1 => ways.into_keys().collect(),

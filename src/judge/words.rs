@@ -73,10 +73,14 @@ pub fn step(step: &Step) -> String {
             from,
             to,
             both_ways,
+            member,
             ..
         } => {
             let arrow = if *both_ways { "<->" } else { "->" };
-            format!("send {from} {arrow} {to}")
+            let over = member
+                .as_ref()
+                .map(|(connection, member)| format!(" over {connection}/{member}"));
+            format!("send {from} {arrow} {to}{}", over.unwrap_or_default())
         }
         Act::Stop => "stop".to_owned(),
         Act::Fail(fault) => format!("fail {} ({})", target(&fault.target), how(fault.how)),
@@ -273,6 +277,7 @@ fn expect(what: &Expect) -> String {
             interrupted_at_most,
             lost_at_most,
             quality,
+            confined,
             via,
         } => {
             let mut limits = Vec::new();
@@ -283,6 +288,7 @@ fn expect(what: &Expect) -> String {
                 limits.push(format!("at most {} lost", counted(*limit, "packet")));
             }
             limits.extend(quality.words());
+            limits.extend(confined.words());
             if let Some(via) = via {
                 limits.push(format!("over {}", list(via)));
             }

@@ -32,12 +32,16 @@ impl Lab {
                 both_ways,
                 every,
                 flows,
+                member,
             } => {
-                self.send(from, to, *every, *flows)?;
-                if *both_ways {
-                    self.send(to, from, *every, *flows)?;
+                let pin = member
+                    .as_ref()
+                    .map(|(name, member)| (name.as_str(), *member));
+                let there = self.send(from, to, (*every, *flows), pin).await?;
+                if !*both_ways || there != Acted::Done {
+                    return Ok(there);
                 }
-                Ok(Acted::Done)
+                self.send(to, from, (*every, *flows), pin).await
             }
             Act::Stop => self.stop_probes().await,
             Act::Fail(fault) => self.fail(fault),

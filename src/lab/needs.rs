@@ -2,6 +2,7 @@
 
 use crate::plan::of_topology::Layout;
 use crate::plan::{Plan, Work};
+use crate::probe;
 use crate::scenario::{Act, Scenario};
 
 /// What the program has open besides the lab: streams, files of the report, threads and runtimes.
@@ -32,8 +33,14 @@ pub fn descriptors(layout: &Layout, plan: &Plan, scenario: &Scenario) -> u64 {
         .iter()
         .map(|step| match &step.act {
             Act::Send {
-                flows, both_ways, ..
-            } => (usize::from(*flows) + 2) * (1 + usize::from(*both_ways)),
+                flows,
+                both_ways,
+                member,
+                ..
+            } => {
+                let tried = member.as_ref().map_or(0, |_| usize::from(probe::TRIED));
+                (usize::from(*flows) + 2) * (1 + usize::from(*both_ways)) + tried
+            }
             _ => 0,
         })
         .sum();

@@ -7,7 +7,7 @@ use super::{Acted, Lab, LabError, namespace};
 use crate::bgp::family::Family;
 use crate::kernel::apply::Network;
 use crate::plan::of_topology::{Layout, TEAMS_ADDRESS, TEAMS_ADDRESS_IPV6};
-use crate::probe::{Host, Probe, Stream, open_tap};
+use crate::probe::{Host, Probe, Stream, TRIED, TRIES, open_tap};
 use crate::record::Recorder;
 use crate::topology::of_session;
 
@@ -35,17 +35,33 @@ pub fn start(layout: &Layout, network: &Network, recorder: &Recorder) -> Result<
 }
 
 impl Lab {
-    /// Starts one direction of probe traffic.
-    pub(super) fn send(
+    /// Starts one direction of probe traffic, so often and in so many flows; with `pin`, of flows that go over this member.
+    pub(super) async fn send(
         &self,
         from: &str,
         to: &str,
-        every: Duration,
-        flows: u16,
-    ) -> Result<(), LabError> {
-        let stream = Stream::open(self.host(from)?, self.host(to)?, every, flows)?;
-        self.probe.send(stream)?;
-        Ok(())
+        (every, flows): (Duration, u16),
+        pin: Option<(&str, u8)>,
+    ) -> Result<Acted, LabError> {
+        let (from, to) = (self.host(from)?, self.host(to)?);
+        let Some((connection, member)) = pin else {
+            self.probe.send(Stream::open(from, to, every, flows)?)?;
+            return Ok(Acted::Done);
+        };
+        let way = (connection, Some(member));
+        match self.probe.pinned(from, to, (every, flows), way).await? {
+            Ok(stream) => {
+                self.probe.send(stream)?;
+                Ok(Acted::Done)
+            }
+            Err(found) => Ok(Acted::Impossible(format!(
+                "of {} flows from {} to {} only {found} go over {connection}/{member}: does it distribute, and does the \
+                 route use {connection}?",
+                TRIES * TRIED,
+                from.name,
+                to.name
+            ))),
+        }
     }
 
     /// Tells what was lost so far, though no later packet of its flow has arrived yet, and what members carried.

@@ -92,7 +92,7 @@ pub struct OfMember {
 }
 
 /// What befell the flows of a direction in a window, by the member they went over at that moment; `before` is the way
-/// of each when the window began.
+/// of each when the window began. What a flow lost before anything of it was delivered was lost on `an unknown way`.
 pub fn by_member<'a>(
     entries: impl IntoIterator<Item = &'a Entry> + Clone,
     direction: &Direction,
@@ -103,19 +103,22 @@ pub fn by_member<'a>(
     for (flow, place) in before {
         ways.insert(*flow, vec![(At::ZERO, place.clone())]);
     }
+    let ours = |from, to| (from, to) == (&direction.from, &direction.to);
     for entry in entries.clone() {
-        if let Fact::ProbeVia {
-            from,
-            to,
-            flow,
-            via,
-            member,
-        } = &entry.fact
-            && (from, to) == (&direction.from, &direction.to)
-            && window.includes(entry.at)
-        {
-            let way = ways.entry(*flow).or_default();
-            way.push((entry.at, place(via, *member)));
+        match &entry.fact {
+            Fact::ProbeVia {
+                from,
+                to,
+                flow,
+                via,
+                member,
+            } if ours(from, to) && window.includes(entry.at) => {
+                let way = ways.entry(*flow).or_default();
+                way.push((entry.at, place(via, *member)));
+            }
+            // Other flows have these numbers from now on.
+            Fact::ProbeStarted { from, to, .. } if ours(from, to) => ways.clear(),
+            _ => {}
         }
     }
     let mut members: BTreeMap<String, OfMember> = BTreeMap::new();
@@ -129,11 +132,118 @@ pub fn by_member<'a>(
     }
     for run in &Seen::of(entries, direction, window).runs {
         let way = ways.get(&run.flow).map_or(&[][..], Vec::as_slice);
-        // A flow of which nothing was delivered before took its first way then.
         let at = way.partition_point(|(since, _)| *since <= run.first);
-        let way = way.get(at.saturating_sub(1));
+        let way = at.checked_sub(1).and_then(|before| way.get(before));
         let place = way.map_or("an unknown way", |(_, place)| place);
         members.entry(place.to_owned()).or_default().lost += run.count;
     }
     members
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{FrameCount, Nanos};
+
+    fn at(millis: u64, fact: Fact) -> Entry {
+        let at = At::from_millis(millis);
+        Entry { at, fact }
+    }
+
+    fn ends() -> (String, String) {
+        ("teams".to_owned(), "sbc".to_owned())
+    }
+
+    fn via(millis: u64, flow: u16, member: u8) -> Entry {
+        let (from, to) = ends();
+        let (via, member) = ("ams-1".to_owned(), Some(member));
+        let fact = Fact::ProbeVia {
+            from,
+            to,
+            flow,
+            via,
+            member,
+        };
+        at(millis, fact)
+    }
+
+    fn lost(millis: u64, flow: u16, sent: u64, count: u64) -> Entry {
+        let (from, to) = ends();
+        let fact = Fact::ProbeLost {
+            from,
+            to,
+            flow,
+            count,
+            first_sent: At::from_millis(sent),
+            last_sent: At::from_millis(sent + (count - 1) * 4),
+            next_received: None,
+        };
+        at(millis, fact)
+    }
+
+    #[test]
+    fn losses_belong_to_the_member_a_flow_went_over_when_they_were_sent() {
+        let (from, to) = ends();
+        let direction = Direction {
+            from,
+            to,
+            every: Nanos(1_000_000),
+            flows: 4,
+        };
+        let window = Window {
+            begin: At::from_millis(100),
+            end: At::from_millis(1000),
+        };
+        let before = [(0, "ams-1/1"), (1, "ams-1/2"), (2, "ams-1/2")];
+        let before = before.map(|(flow, place)| (flow, place.to_owned())).into();
+        let entries = [
+            via(50, 2, 1),
+            lost(200, 1, 150, 2),
+            via(200, 1, 1),
+            lost(300, 1, 250, 1),
+            lost(400, 3, 350, 3),
+            via(410, 3, 2),
+            via(500, 1, 2),
+        ];
+        let members = by_member(&entries, &direction, window, &before);
+        let of = |flows, lost, moved| OfMember { flows, lost, moved };
+        let expected = [
+            ("ams-1/1", of(1, 1, 1)),
+            ("ams-1/2", of(3, 2, 1)),
+            ("an unknown way", of(0, 3, 0)),
+        ];
+        let expected = expected.map(|(name, of)| (name.to_owned(), of)).into();
+        assert_eq!(members, expected);
+    }
+
+    #[test]
+    fn the_busiest_second_is_that_of_the_busier_way() {
+        let counted = |sent, received| {
+            let octets = |octets| FrameCount {
+                octets,
+                ..FrameCount::default()
+            };
+            let members = vec![MemberCounters {
+                member: 1,
+                sent: octets(sent),
+                received: octets(received),
+            }];
+            let (router, connection) = ("ams-edge-1".to_owned(), "ams-1".to_owned());
+            Fact::LagCounters {
+                router,
+                connection,
+                members,
+            }
+        };
+        let entries = [
+            at(0, counted(1000, 0)),
+            at(1000, counted(2000, 500)),
+            at(1001, counted(50_000, 500)),
+            at(3001, counted(50_000, 4500)),
+        ];
+        let members = member_traffic(&entries);
+        assert_eq!(members.len(), 1);
+        assert_eq!(members[0].busiest, 16_000);
+        assert_eq!(members[0].counted.sent.octets, 50_000);
+    }
 }

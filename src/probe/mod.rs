@@ -37,11 +37,17 @@ use crate::record::Recorder;
 pub mod account;
 pub mod packet;
 mod thread_loop;
+mod trial;
 
 use thread_loop::{Command, Loop, Tap};
+use trial::Trial;
 
 /// Ports that probe packets are sent to; taps see no others.
 pub const PORTS: RangeInclusive<u16> = 50_000..=50_063;
+/// Flows tried at once when some are wanted that go one way.
+pub const TRIED: u16 = 64;
+/// How often so many are tried before giving up.
+pub const TRIES: u16 = 32;
 /// The first source port of a host's flows. They are not left to chance, so that flows take the same members every time.
 const SOURCE_PORTS: u16 = 40_000;
 
@@ -94,9 +100,19 @@ impl Stream {
         every: Duration,
         flows: u16,
     ) -> Result<Stream, ProbeError> {
+        Stream::open_from(from, to, every, flows, SOURCE_PORTS)
+    }
+
+    /// The same, with source ports from `first` on.
+    fn open_from(
+        from: Host<'_>,
+        to: Host<'_>,
+        every: Duration,
+        flows: u16,
+        mut first: u16,
+    ) -> Result<Stream, ProbeError> {
         let receiver = to.namespace.run(|| first_free(to.address, PORTS))??;
         let senders = from.namespace.run(|| {
-            let mut first = SOURCE_PORTS;
             (0..flows.max(1))
                 .map(|_| {
                     let socket = first_free(from.address, first..=PORTS.start() - 1)?;
@@ -117,6 +133,15 @@ impl Stream {
             receiver,
             destination,
         })
+    }
+}
+
+impl Stream {
+    /// Takes these flows of the stream's and no others.
+    fn keep(mut self, mut wanted: impl FnMut(usize) -> bool) -> Vec<Socket> {
+        let senders = self.senders.drain(..).enumerate();
+        let kept = senders.filter(|(flow, _)| wanted(*flow));
+        kept.map(|(_, socket)| socket).collect()
     }
 }
 
@@ -189,6 +214,45 @@ impl Probe {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         self.command(Command::Send { id, stream })?;
         Ok(StreamId(id))
+    }
+
+    /// A stream of flows that go one way now, a member of a connection. Which those are is tried: a packet of each of many
+    /// flows is sent, and the taps say where it went. So it does not matter who hashes on the way, and how.
+    ///
+    /// # Errors
+    /// What the kernel refused. The inner one: there are no more such flows among [`TRIES`] × [`TRIED`].
+    pub async fn pinned(
+        &self,
+        from: Host<'_>,
+        to: Host<'_>,
+        (every, flows): (Duration, u16),
+        way: (&str, Option<u8>),
+    ) -> Result<Result<Stream, u16>, ProbeError> {
+        let mut found = Stream::open(from, to, every, 1)?;
+        found.senders.clear();
+        let mut first = SOURCE_PORTS;
+        for _ in 0..TRIES {
+            let mut tried = Stream::open_from(from, to, every, TRIED, first)?;
+            let last = tried.senders.last().and_then(Socket::local_address);
+            first = last.map_or(first, |last| last.port()).saturating_add(1);
+            tried.destination = found.destination;
+            let id = self.next.fetch_add(1, Ordering::Relaxed);
+            let (reply, answer) = oneshot::channel();
+            self.command(Command::Try(Box::new(Trial::new(id, tried, reply))))?;
+            let (tried, ways) = answer.await.map_err(|_| ProbeError::Ended)?;
+            let wanted = |flow: usize| {
+                let seen = ways.get(flow).and_then(Option::as_ref);
+                seen.is_some_and(|(via, member)| (via.as_str(), *member) == way)
+            };
+            let missing = usize::from(flows).saturating_sub(found.senders.len());
+            found
+                .senders
+                .extend(tried.keep(wanted).into_iter().take(missing));
+            if found.senders.len() == usize::from(flows) {
+                return Ok(Ok(found));
+            }
+        }
+        Ok(Err(found.senders.len() as u16))
     }
 
     /// Stops sending a stream, and returns when what was lost of it is recorded: at most 200 ms later, the time given to

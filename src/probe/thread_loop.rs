@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 use super::Stream;
 use super::account::{Account, Output, Via};
 use super::packet::{FRAME_LENGTH, Packet};
+use super::trial::{Trial, Way};
 use crate::kernel::priority;
 use crate::kernel::socket::Socket;
 use crate::record::{Fact, Recorder};
@@ -38,6 +39,7 @@ const LATE: Duration = Duration::from_millis(1);
 #[derive(Debug)]
 pub(super) enum Command {
     Tap(Tap),
+    Try(Box<Trial>),
     Send {
         id: u32,
         stream: Stream,
@@ -92,6 +94,7 @@ pub(super) struct Loop {
     taps: Vec<Tap>,
     streams: Vec<Running>,
     waiting: Vec<Waiting>,
+    trials: Vec<Trial>,
     next_read: At,
     next_tally: At,
 }
@@ -106,6 +109,7 @@ impl Loop {
             taps: Vec::new(),
             streams: Vec::new(),
             waiting: Vec::new(),
+            trials: Vec::new(),
             next_read: At::ZERO,
             next_tally: At::ZERO,
         }
@@ -136,7 +140,7 @@ impl Loop {
             }
             self.send_due();
             let now = self.clock.now();
-            if now >= self.next_read || !self.waiting.is_empty() {
+            if now >= self.next_read || !self.waiting.is_empty() || !self.trials.is_empty() {
                 self.next_read = next_multiple(now, READ_EVERY);
                 self.read();
             }
@@ -147,6 +151,9 @@ impl Loop {
                     .for_each(|running| running.tally(&self.recorder, now));
             }
             self.answer(now);
+            for trial in self.trials.extract_if(.., |trial| trial.is_over(now)) {
+                trial.answer(&self.taps);
+            }
         }
         // Nobody waits for the last packets: what is missing by now is lost.
         let now = self.clock.now();
@@ -167,7 +174,8 @@ impl Loop {
             .into_iter()
             .flatten();
         // Somebody who waits wants the packets read as they come.
-        let soon = self.waiting.first().map(|_| self.clock.now() + READ_SOON);
+        let hasty = !self.waiting.is_empty() || !self.trials.is_empty();
+        let soon = hasty.then(|| self.clock.now() + READ_SOON);
         due.chain(give_up).chain(now_and_then).chain(soon).min()
     }
 
@@ -191,6 +199,10 @@ impl Loop {
             let now = self.clock.now();
             match command {
                 Command::Tap(tap) => self.taps.push(tap),
+                Command::Try(mut trial) => {
+                    trial.begin(now);
+                    self.trials.push(*trial);
+                }
                 Command::Send { id, stream } => {
                     self.streams
                         .push(Running::start(&self.recorder, now, id, stream))
@@ -242,10 +254,15 @@ impl Loop {
         let mut buffer = [0; FRAME_LENGTH];
         for (via, tap) in (0..).zip(&self.taps) {
             let outcome = read_all(&tap.socket, &self.clock, &mut buffer, |frame, _| {
-                if let Some(packet) = Packet::in_frame(frame)
-                    && let Some(running) = running(&mut self.streams, packet.stream)
-                {
-                    running.account.seen(packet.flow, packet.sequence, via);
+                let Some(packet) = Packet::in_frame(frame) else {
+                    return;
+                };
+                match running(&mut self.streams, packet.stream) {
+                    Some(running) => running.account.seen(packet.flow, packet.sequence, via),
+                    None => self
+                        .trials
+                        .iter_mut()
+                        .for_each(|trial| trial.see(&packet, via)),
                 }
             });
             if let Err(error) = outcome {
@@ -461,7 +478,8 @@ impl Running {
     }
 }
 
-fn name_of(taps: &[Tap], via: Via) -> (String, Option<u8>) {
+/// The way a tap stands on.
+pub(super) fn name_of(taps: &[Tap], via: Via) -> Way {
     let tap = taps.get(usize::from(via));
     tap.map(|tap| (tap.via.clone(), tap.member))
         .unwrap_or_default()

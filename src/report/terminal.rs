@@ -224,6 +224,10 @@ impl<W: Write> Terminal<W> {
         for partner in &played.findings.lacp {
             self.dimmed(2, &summary::lacp(partner));
         }
+        for member in summary::bad_members(&played.findings.traffic) {
+            let style = style(Verdict::Inconclusive);
+            self.line(&format!("  {style}{member}{style:#}"));
+        }
         for fault in &played.findings.wiring {
             let style = style(Verdict::Inconclusive);
             for line in wrapped(fault, self.width - 4) {

@@ -19,6 +19,11 @@ use crate::topology::{of_session, session_name};
 
 pub(super) use route::PEERING_SERVICE;
 
+/// Flows of a direction where nothing is said.
+const FLOWS: u16 = 64;
+/// The same of one that is pinned to a member.
+const PINNED_FLOWS: u16 = 16;
+
 /// What the step does; `None` after a mistake, or when it does nothing.
 pub(super) fn parse(raw: &RawStep, stage: &mut Stage<'_>, mistakes: &mut Mistakes) -> Option<Act> {
     if let Some(except) = raw.except.as_ref().filter(|_| raw.settle.is_none()) {
@@ -172,7 +177,16 @@ fn send(raw: &Located<RawSend>, stage: &mut Stage<'_>, mistakes: &mut Mistakes) 
         let message = "this interval between packets is not possible";
         mistakes.push(mistakes.error(given.span, message, "100us to 1s"));
     }
-    let flows = raw.flows.map_or(64, |flows| flows.value);
+    let member = match &raw.member {
+        Some(name) => Some(stage.member(name, mistakes)?),
+        None => None,
+    };
+    let usual = if member.is_some() {
+        PINNED_FLOWS
+    } else {
+        FLOWS
+    };
+    let flows = raw.flows.map_or(usual, |flows| flows.value);
     if let Some(given) = raw.flows
         && !(1..=1024).contains(&flows)
     {
@@ -202,6 +216,7 @@ fn send(raw: &Located<RawSend>, stage: &mut Stage<'_>, mistakes: &mut Mistakes) 
         both_ways,
         every,
         flows,
+        member,
     })
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::raw::{RawExpect, SUBJECTS};
 use super::stage::Stage;
-use super::{Expect, Expectation, Quality};
+use super::{Confined, Expect, Expectation, Quality};
 use crate::lacp::periodic::{FAST_PERIODIC_TIME, SLOW_PERIODIC_TIME};
 use crate::source::{Duration as RawDuration, Located, Mistakes, Names, Span, list};
 
@@ -360,6 +360,8 @@ fn companions_of(subject: &str) -> &'static [&'static str] {
             "delay-at-most",
             "duplicated-at-least",
             "reordered-at-least",
+            "lost-only-on",
+            "moved-only-from",
             "via",
             "within",
             "for",
@@ -428,9 +430,12 @@ fn one_of(
     known.then(|| text.value.clone())
 }
 
-/// Connections, or `internet` alone.
+/// Connections, members of them, or `internet` alone.
 fn via(names: &Located<Names>, stage: &Stage<'_>, mistakes: &mut Mistakes) -> Option<Vec<String>> {
     let located = names.value.located(names.span);
+    if located.iter().any(|name| name.value.contains('/')) {
+        return stage.members(names, mistakes);
+    }
     let Some(internet) = located.iter().find(|name| name.value == "internet") else {
         return stage.connections(names, mistakes);
     };
@@ -454,9 +459,14 @@ fn traffic(
         None => None,
     };
     let quality = Quality::of(raw, mistakes);
+    let confined = Confined {
+        lost_only_on: members(raw.lost_only_on.as_ref(), stage, mistakes)?,
+        moved_only_from: members(raw.moved_only_from.as_ref(), stage, mistakes)?,
+    };
     let limited = raw.interrupted_at_most.is_some()
         || raw.lost_at_most.is_some()
-        || quality != Quality::default();
+        || quality != Quality::default()
+        || confined != Confined::default();
     if !limited && via.is_none() && !mistakes.is_struck(table, None) {
         let diagnostic = mistakes.error(table, "nothing is expected of this traffic", "");
         let keys = companions_of("traffic").iter().copied();
@@ -468,8 +478,21 @@ fn traffic(
         interrupted_at_most: raw.interrupted_at_most.map(|limit| limit.value.0),
         lost_at_most: raw.lost_at_most.map(|limit| limit.value),
         quality,
+        confined,
         via,
     })
+}
+
+/// Members, if any are named; `None` after a mistake.
+fn members(
+    names: Option<&Located<Names>>,
+    stage: &Stage<'_>,
+    mistakes: &mut Mistakes,
+) -> Option<Option<Vec<String>>> {
+    match names {
+        Some(names) => stage.members(names, mistakes).map(Some),
+        None => Some(None),
+    }
 }
 
 /// The directions that `"teams -> sbc"` or `"both"` means; they are being sent.

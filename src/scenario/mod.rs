@@ -30,7 +30,7 @@ pub use model::{
     Standing, Target,
 };
 pub use parse::{parse, parse_kept};
-pub use quality::Quality;
+pub use quality::{Confined, Quality};
 
 /// A scenario: steps in order, and the requirements they prove.
 #[derive(Debug, Clone, PartialEq)]

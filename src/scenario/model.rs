@@ -6,7 +6,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::{LacpOrder, LagPart, Quality};
+use super::{Confined, LacpOrder, LagPart, Quality};
 use crate::bfd::Order;
 use crate::bgp::message::malformed::Malformation;
 use crate::provider::Request;
@@ -35,6 +35,8 @@ pub enum Act {
         every: Duration,
         /// Number of flows (UDP source ports) of one direction, sent in turn.
         flows: u16,
+        /// The member that every flow takes: connection, and number from 1.
+        member: Option<(String, u8)>,
     },
     /// Stop all probe traffic.
     Stop,
@@ -396,7 +398,9 @@ pub enum Expect {
         lost_at_most: Option<u64>,
         /// What each direction suffers.
         quality: Quality,
-        /// Delivered traffic ends up on exactly these connections (or `internet`).
+        /// Whose flows alone are disturbed.
+        confined: Confined,
+        /// Delivered traffic ends up on exactly these connections, or members of them, or `internet`.
         via: Option<Vec<String>>,
     },
     /// What Microsoft makes of a prefix.

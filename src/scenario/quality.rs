@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::raw::RawExpect;
-use crate::source::{Located, Mistakes, Share, in_words};
+use crate::source::{Located, Mistakes, Share, in_words, list};
 
 /// Bounds for what each direction of traffic suffers in a step; the default bounds nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -20,6 +20,30 @@ pub struct Quality {
     pub duplicated_at_least: Option<Share>,
     /// At least this share of what was sent arrives after a later packet of its flow.
     pub reordered_at_least: Option<Share>,
+}
+
+/// The members to whose flows a disturbance of traffic is confined; the default confines nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Confined {
+    /// Only flows that went over these, for example `ams-1/2`, lose packets.
+    pub lost_only_on: Option<Vec<String>>,
+    /// Only flows that went over these take another way.
+    pub moved_only_from: Option<Vec<String>>,
+}
+
+impl Confined {
+    /// In words, each by itself.
+    pub fn words(&self) -> Vec<String> {
+        let words = |what: &str, members: &Option<Vec<String>>| {
+            let members = members.as_ref()?.iter().map(String::as_str);
+            Some(format!("{what} {}", list(members)))
+        };
+        let all = [
+            words("lost only on", &self.lost_only_on),
+            words("moved only from", &self.moved_only_from),
+        ];
+        all.into_iter().flatten().collect()
+    }
 }
 
 impl Quality {

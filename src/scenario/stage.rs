@@ -270,6 +270,11 @@ impl<'a> Stage<'a> {
         Some((connection.to_owned(), member.parse().ok()?))
     }
 
+    /// The members of a name or a list, as a file writes them.
+    pub fn members(&self, names: &Located<Names>, mistakes: &mut Mistakes) -> Option<Vec<String>> {
+        mistakes.several(names, "member", &self.member_names())
+    }
+
     /// Whether a repair of `target` mends something that is broken; it is taken off the list.
     pub fn mend(&mut self, target: &Target) -> bool {
         let before = self.broken.len();

@@ -256,15 +256,13 @@ impl Ending<'_> {
         let late = lateness(facts, window);
         let bfd = playing.topology.first_bfd_to_fall();
         let finished = self.stopped.is_none();
-        let judged = traffic::judge(
-            expect,
-            &playing.entries,
-            self.state,
+        let seen = traffic::Seen {
+            entries: &playing.entries,
+            before: &playing.before,
+            state: self.state,
             window,
-            &late,
-            bfd,
-            finished,
-        );
+        };
+        let judged = traffic::judge(expect, &seen, &late, bfd, finished);
         if !finished && judged.verdict != Verdict::Missed {
             self.unfinished(finding, "the step ended before this was decided");
             return;

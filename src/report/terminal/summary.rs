@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{BOLD, DIM, style};
 use crate::conformance::Check;
-use crate::judge::{self, PrefixEnded, Verdict, words};
+use crate::judge::{self, Carried, PrefixEnded, Verdict, words};
 use crate::measure::{BfdPartner, Convergence, LacpPartner, Stage};
 use crate::record::Nanos;
 use crate::report::{Played, Report};
@@ -93,6 +93,37 @@ pub(super) fn lacp(partner: &LacpPartner) -> Vec<String> {
     }
     told
 }
+
+/// The one member of a LAG whose flows lost packets while those of all others of it lost none: it is the bad one.
+pub(super) fn bad_members(traffic: &[Carried]) -> Vec<String> {
+    let mut told: Vec<String> = Vec::new();
+    for Carried {
+        traffic, by_member, ..
+    } in traffic
+    {
+        let connection = |member: &str| member.split_once('/').map(|(name, _)| name.to_owned());
+        for (member, of) in by_member.iter().filter(|(_, of)| of.lost >= FEW) {
+            let Some(own) = connection(member) else {
+                continue;
+            };
+            let mut others = by_member
+                .iter()
+                .filter(|(other, _)| *other != member && connection(other).as_ref() == Some(&own));
+            let alone = others.clone().count() > 0 && others.all(|(_, of)| of.lost == 0);
+            let (from, to) = (&traffic.direction.from, &traffic.direction.to);
+            if alone {
+                let lost = words::counted(of.lost, "packet");
+                told.push(format!(
+                    "member {member} alone of {own} lost packets: {lost} of its flows from {from} to {to}"
+                ));
+            }
+        }
+    }
+    told
+}
+
+/// Fewer lost packets than this are no sign of a bad member: those on their way when one fails.
+const FEW: u64 = 4;
 
 /// The lines of the summary.
 pub(super) fn lines(report: &Report, width: usize) -> Vec<String> {

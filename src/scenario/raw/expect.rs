@@ -82,7 +82,8 @@ pub(in crate::scenario) struct RawExpect {
     pub to: Option<Located<Names>>,
     /// With `route` or `maximum-prefixes`: exactly so many.
     pub count: Option<Located<u32>>,
-    /// With `path` or `traffic`: exactly these connections, or "internet". With `path` and `at`: connections, and "wan" of an
+    /// With `path` or `traffic`: exactly these connections, or "internet"; with `traffic` also exactly these members, for
+    /// example "ams-1/2". With `path` and `at`: connections, and "wan" of an
     /// edge, "inside" of a router of the peer; of the core, routers of the peer.
     pub via: Option<Located<Names>>,
     /// With `traffic`: limit for the longest interruption of a direction.
@@ -101,6 +102,10 @@ pub(in crate::scenario) struct RawExpect {
     pub duplicated_at_least: Option<Located<Share>>,
     /// With `traffic`: the least share of the packets of each direction that arrives after a later one of its flow.
     pub reordered_at_least: Option<Located<Share>>,
+    /// With `traffic`: whatever is lost is lost by flows that went over these members, such as "ams-1/2". All others lose nothing.
+    pub lost_only_on: Option<Located<Names>>,
+    /// With `traffic`: whichever flow takes another way went over one of these members before. All others keep theirs.
+    pub moved_only_from: Option<Located<Names>>,
     /// With `bfd`: the partner's packets come at this interval, less by a jitter of at most 25 % (RFC 5880, section 6.8.7), as
     /// it was measured. With `member`: its LACPDUs come at this interval, "1s" or "30s", give or take 250 ms.
     pub sends_every: Option<Located<Duration>>,

@@ -164,9 +164,11 @@ pub(super) struct RawSend {
     pub both_ways: Option<Located<bool>>,
     /// Interval between packets of one direction; 1 ms if not given.
     pub every: Option<Located<Duration>>,
-    /// Flows of one direction (UDP source ports), sent in turn; 64 if not given.
+    /// Flows of one direction (UDP source ports), sent in turn; 64 if not given, 16 with `member`.
     #[schemars(range(min = 1, max = 1024))]
     pub flows: Option<Located<u16>>,
+    /// The member that every flow takes, such as "ams-1/2": source ports are tried until enough are found that go over it.
+    pub member: Option<Located<String>>,
 }
 
 /// What stops.
