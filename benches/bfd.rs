@@ -18,6 +18,10 @@ use std::num::{NonZeroU8, NonZeroU32};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use netlink_packet_route::neighbour::{
+    NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState,
+};
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use peerlab::bfd::{Config, Timers};
 use peerlab::kernel::bpf::programs::Pattern;
@@ -29,6 +33,7 @@ use peerlab::kernel::{address, link};
 use peerlab::line::{BfdPort, BfdSpec, End, Line, Reach};
 use peerlab::record::{Entries, Fact, Punctuality, Recorder};
 use peerlab::time::Clock;
+use rtnetlink::packet_core::{NLM_F_CREATE, NLM_F_REPLACE};
 use serde::{Deserialize, Serialize};
 use support::bed::{Bed, INTERFACES, index};
 use support::figure::{self, Against, cpu_of};
@@ -197,6 +202,7 @@ fn address(pair: u32, side: u32) -> Ipv4Addr {
 /// Two namespaces, one veth pair, two addresses for each pair of sessions.
 fn bed(pairs: u32) -> Outcome<Bed> {
     let bed = Bed::new(1)?;
+    let mut macs = Vec::new();
     for (_, side, namespace) in bed.routers() {
         let mut netlink = Netlink::open_in(namespace)?;
         let interface = (INTERFACES[0], index(side, 0));
@@ -208,8 +214,37 @@ fn bed(pairs: u32) -> Outcome<Bed> {
         while !link::list(&mut netlink)?.iter().all(|it| it.operational) {
             std::thread::yield_now();
         }
+        let links = link::list(&mut netlink)?;
+        let of_link = links.iter().find(|link| link.index == interface.1);
+        macs.push(of_link.and_then(|link| link.mac).ok_or("no MAC address")?);
+    }
+    for (_, side, namespace) in bed.routers() {
+        let mut netlink = Netlink::open_in(namespace)?;
+        for pair in 0..pairs {
+            let other = 1 - side;
+            let address = address(pair, u32::try_from(other)?);
+            know(&mut netlink, index(side, 0), address, macs[other]);
+        }
+        netlink.commit()?;
     }
     Ok(bed)
+}
+
+/// Queues a permanent neighbour: of those it finds itself the kernel keeps 1024 (`gc_thresh3`), for all namespaces together.
+fn know(netlink: &mut Netlink, link: u32, address: Ipv4Addr, mac: [u8; 6]) {
+    let mut message = NeighbourMessage::default();
+    message.header.family = AddressFamily::Inet;
+    message.header.ifindex = link;
+    message.header.state = NeighbourState::Permanent;
+    message.attributes = vec![
+        NeighbourAttribute::Destination(NeighbourAddress::Inet(address)),
+        NeighbourAttribute::LinkLayerAddress(mac.to_vec()),
+    ];
+    netlink.queue(
+        RouteNetlinkMessage::NewNeighbour(message),
+        NLM_F_CREATE | NLM_F_REPLACE,
+        move || format!("add neighbour {address}"),
+    );
 }
 
 fn spec(pair: u32, side: usize) -> Outcome<BfdSpec> {
