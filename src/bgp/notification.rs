@@ -1,5 +1,7 @@
 //! Why a session ends: the codes of NOTIFICATION messages (RFC 4271, section 4.5) in numbers and words.
 //!
+//! [`codes`] is the table of all that are known: what they are called, and when a session here sends them.
+//!
 //! **Invariant:** every code and subcode has a text, the unassigned ones too.
 
 use std::fmt;
@@ -7,6 +9,9 @@ use std::fmt;
 use bytes::Bytes;
 
 use super::family::Family;
+use codes::Known;
+
+pub mod codes;
 
 /// A NOTIFICATION message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,7 +126,7 @@ impl fmt::Display for Notification {
             Some(text) => f.write_str(text)?,
             None => write!(f, "error code {code}")?,
         }
-        match subcode_text(code, subcode) {
+        match Known::of(code, subcode).map(|known| known.text) {
             Some("") => {}
             Some(text) => write!(f, "/{text}")?,
             None => write!(f, "/subcode {subcode}")?,
@@ -147,50 +152,6 @@ fn code_text(code: u8) -> Option<&'static str> {
         6 => "Cease",
         7 => "ROUTE-REFRESH Message Error", // RFC 7313
         8 => "Send Hold Timer Expired",     // RFC 9687
-        _ => return None,
-    })
-}
-
-/// The words of the IANA registry, in lower case; empty when the code says it all.
-fn subcode_text(code: u8, subcode: u8) -> Option<&'static str> {
-    Some(match (code, subcode) {
-        (1..=8, 0) => "",
-        (1, 1) => "connection not synchronized",
-        (1, 2) => "bad message length",
-        (1, 3) => "bad message type",
-        (2, 1) => "unsupported version number",
-        (2, 2) => "bad peer AS",
-        (2, 3) => "bad BGP identifier",
-        (2, 4) => "unsupported optional parameter",
-        (2, 5) => "authentication failure", // deprecated
-        (2, 6) => "unacceptable hold time",
-        (2, 7) => "unsupported capability", // RFC 5492
-        (2, 11) => "role mismatch",         // RFC 9234
-        (3, 1) => "malformed attribute list",
-        (3, 2) => "unrecognized well-known attribute",
-        (3, 3) => "missing well-known attribute",
-        (3, 4) => "attribute flags error",
-        (3, 5) => "attribute length error",
-        (3, 6) => "invalid ORIGIN attribute",
-        (3, 7) => "AS routing loop", // deprecated
-        (3, 8) => "invalid NEXT_HOP attribute",
-        (3, 9) => "optional attribute error",
-        (3, 10) => "invalid network field",
-        (3, 11) => "malformed AS_PATH",
-        (5, 1) => "unexpected message in OpenSent", // RFC 6608
-        (5, 2) => "unexpected message in OpenConfirm",
-        (5, 3) => "unexpected message in Established",
-        (6, 1) => "maximum number of prefixes reached", // RFC 4486 from here
-        (6, 2) => "administrative shutdown",
-        (6, 3) => "peer de-configured",
-        (6, 4) => "administrative reset",
-        (6, 5) => "connection rejected",
-        (6, 6) => "other configuration change",
-        (6, 7) => "connection collision resolution",
-        (6, 8) => "out of resources",
-        (6, 9) => "hard reset", // RFC 8538
-        (6, 10) => "BFD down",  // RFC 9384
-        (7, 1) => "invalid message length",
         _ => return None,
     })
 }

@@ -4,6 +4,7 @@ pub mod bed;
 mod features;
 mod naive;
 pub mod net;
+mod notifications;
 mod pair;
 mod passed_on;
 mod policy;

@@ -6,6 +6,7 @@ mod ends;
 mod graceful_restart;
 mod hostile;
 mod negotiation;
+mod notifications;
 mod scripts;
 
 use std::net::Ipv4Addr;

@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
+use super::notifications::is_sent;
 use super::*;
 use crate::bgp::attributes::Attributes;
 use crate::bgp::family::Families;
@@ -129,6 +130,9 @@ impl Bench {
         }
         let up = machines.iter().filter(|m| m.state == State::Established);
         assert!(up.count() <= 1);
+        if let Some((_, sent)) = &session.notification_sent {
+            assert!(is_sent(sent), "{sent}");
+        }
         // Only routes of a session that is down wait for a restart.
         assert!(session.restart_over.is_none() || session.established().is_none());
         // A session that runs waits for a timer, unless it only listens or agreed on no timers.
@@ -268,7 +272,7 @@ proptest! {
                 }),
                 14 => bench.input(if detail % 2 == 0 { Input::InterfaceUp } else { Input::InterfaceDown }),
                 15 => bench.input(Input::AutomaticStop {
-                    notification: Notification::new(6, detail % 11),
+                    notification: Notification::new(6, [1, 4, 8][usize::from(detail % 3)]),
                     restart_after: (detail % 2 == 0).then(|| ms(detail.into())),
                 }),
                 16 => bench.input(Input::MarkRefresh { family, mark: RefreshMark::Begin }),
