@@ -112,3 +112,9 @@ fn carrier(datagram: &[u8]) -> Option<(u32, bool)> {
         _ => None,
     }
 }
+
+/// Reads a datagram as if the kernel had sent it: for the fuzz target `netlink`.
+#[cfg(fuzzing)]
+pub fn fuzz(datagram: &[u8]) {
+    let _ = carrier(datagram);
+}

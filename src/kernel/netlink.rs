@@ -513,6 +513,15 @@ fn sentence(mut attributes: &[u8]) -> Option<String> {
     }
 }
 
+/// Reads bytes as if the kernel had sent them: for the fuzz target `netlink`.
+#[cfg(fuzzing)]
+pub fn fuzz(bytes: &[u8]) {
+    for (header, payload) in messages(bytes) {
+        let _ = parse(header.message_type, payload);
+        let _ = outcome(header.flags, header.message_type, payload);
+    }
+}
+
 /// Appends a header and zeroed room for a body, padded to 4 bytes; returns where the message starts.
 fn write_header(
     out: &mut Vec<u8>,

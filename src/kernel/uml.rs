@@ -37,7 +37,7 @@ use super::enter::ASKED_TO_END;
 
 pub mod guest;
 mod modules;
-mod wire;
+pub mod wire;
 
 /// User-mode Linux as Debian names it.
 const LINUX: &str = "linux.uml";

@@ -302,3 +302,16 @@ impl Place {
         }
     }
 }
+
+/// Follows a datagram as if the kernel had sent it: for the fuzz target `netlink`.
+#[cfg(fuzzing)]
+pub fn fuzz(datagram: &[u8]) {
+    let mut table =
+        Table::new(&["198.51.100.0/24", "::/0"].map(|prefix| prefix.parse().expect("a prefix")));
+    for (header, body) in messages(datagram) {
+        let _ = table.handle(header.message_type, body);
+        table.changes();
+    }
+    table.forget_routes();
+    assert!(table.changes().len() <= 2);
+}

@@ -21,10 +21,14 @@ use crate::kernel::terminal;
 
 /// A program to be run inside.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Job {
+pub struct Job {
+    /// The program, its path inside.
     pub program: OsString,
+    /// Its arguments, without its name.
     pub arguments: Vec<OsString>,
+    /// Its environment, all of it.
     pub environment: Vec<(OsString, OsString)>,
+    /// The folder it starts in.
     pub folder: OsString,
     /// Of its output and its error output: the columns, when it is a terminal.
     pub terminals: [Option<u16>; 2],
@@ -32,6 +36,9 @@ pub(super) struct Job {
 
 impl Job {
     /// A program with the environment, the folder and the streams of this process.
+    ///
+    /// # Errors
+    /// What getcwd(2) says.
     pub fn here(program: &Path, arguments: Vec<OsString>) -> io::Result<Job> {
         const USUAL: u16 = 80;
         let columns = |is: bool, columns: Option<usize>| {
@@ -72,15 +79,19 @@ impl Job {
 
 /// A line to the guest.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum ToGuest {
+pub enum ToGuest {
+    /// A piece of what to run.
     Part(String),
+    /// That was all of it.
     Go,
+    /// For the program.
     Signal(i32),
     /// The outside has gone, or makes no sense.
     Gone,
 }
 
 impl ToGuest {
+    /// What a line says.
     pub fn parse(line: &str) -> ToGuest {
         let line = line.trim_end_matches('\n');
         match line.split_once(' ') {
@@ -91,6 +102,7 @@ impl ToGuest {
         }
     }
 
+    /// The line that says it, with its end.
     pub fn line(&self) -> String {
         match self {
             ToGuest::Part(part) => format!("part {part}\n"),
@@ -103,15 +115,19 @@ impl ToGuest {
 
 /// A line from the guest.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum FromGuest {
+pub enum FromGuest {
+    /// For another line.
     Ready,
+    /// The program ended so.
     Exit(u8),
+    /// Why the program could not be run.
     Failed(String),
     /// User-mode Linux has ended.
     Gone,
 }
 
 impl FromGuest {
+    /// What a line says.
     pub fn parse(line: &str) -> FromGuest {
         let line = line.trim_end();
         match line.split_once(' ') {
@@ -122,6 +138,7 @@ impl FromGuest {
         }
     }
 
+    /// The line that says it, with its end.
     pub fn line(&self) -> String {
         match self {
             FromGuest::Ready => "ready\n".to_owned(),

@@ -33,7 +33,14 @@ fuzz_target!(|bytes: &[u8]| {
         );
         for millis in [0, 1] {
             let at = At::from_millis(millis);
-            session.handle(at, Input::Packet { bytes, ttl: 255, at });
+            session.handle(
+                at,
+                Input::Packet {
+                    bytes,
+                    ttl: 255,
+                    at,
+                },
+            );
             // A packet causes a bounded number of outputs.
             assert!(std::iter::from_fn(|| session.poll()).count() < 10);
         }
