@@ -1,4 +1,4 @@
-//! Our router behind a plain TCP connection: its core, no event loop, no kernel routes.
+//! Our router behind a plain TCP connection: its core, without the event loop and the kernel routes of `router/driver.rs`.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};

@@ -1,10 +1,14 @@
 //! Tables: a million IPv4 routes, ten to an UPDATE with an attribute set of their own, received, sent, withdrawn, lost.
 //!
-//! - `receive-cpu`, `receive-memory`: a prepared stream from a plain socket into a receiver that is a process of its own
-//!   and puts no routes into the kernel, beside BIRD in the same run; CPU seconds and peak resident memory.
-//! - `send-and-receive`: our sender to our receiver over TCP in one process, wall clock.
-//! - `withdraw-cpu`: all routes of one of two neighbours are withdrawn.
-//! - `loss-cpu`, `loss-kernel-changes`: the same by a lost connection; changes of the kernel's routes it takes.
+//! - `receive-cpu`, `receive-memory`, `receive-wall`: a prepared stream from a plain socket into a receiver that is a process
+//!   of its own and puts no routes into the kernel, beside BIRD in the same run; CPU seconds, peak resident memory, and the
+//!   time until all is held. Ours is the router's core behind a TCP socket that is read 16 KiB at a time; the event loop and
+//!   the kernel routes of a lab's router (`router/driver.rs`) are not in it, as BIRD's kernel protocol is off.
+//! - `send-and-receive`: our sender to our receiver over TCP in one process, wall clock; both as above.
+//! - `withdraw-cpu`: all routes of one of two neighbours are withdrawn; the core alone.
+//! - `loss-cpu`, `loss-kernel-messages`: the same by a lost connection, with all routes in a kernel: CPU seconds of core and
+//!   kernel, and the messages that were sent to it. All routes move to the other neighbour with one of them, the change of
+//!   their group's members; one before it makes the new next hop, and one after it removes the old.
 //!
 //! Arguments: `[--runs R] [--routes N]`.
 
@@ -29,6 +33,8 @@ const ROLE: &str = "PEERLAB_BENCH_TABLE";
 const SEND_LIMIT: f64 = 1.5;
 /// CPU seconds to withdraw a million routes.
 const WITHDRAW_LIMIT: f64 = 1.0;
+/// Messages to the kernel for a lost connection: a next hop, the change of all routes, the end of a next hop.
+const LOSS_LIMIT: f64 = 3.0;
 
 fn main() -> Outcome<()> {
     if let Ok(role) = std::env::var(ROLE) {
@@ -81,13 +87,9 @@ fn main() -> Outcome<()> {
     let limit = Against::Limit(WITHDRAW_LIMIT * million);
     figure::print(&name("withdraw-cpu"), "s", &of(|l| l.withdraw_cpu), limit);
     figure::print(&name("loss-cpu"), "s", &of(|l| l.loss_cpu), limit);
-    let changes = of(|l| l.loss_changes);
-    figure::print(
-        &name("loss-kernel-changes"),
-        "changes",
-        &changes,
-        Against::Limit(1.0),
-    );
+    let messages = of(|l| l.loss_messages);
+    let limit = Against::Limit(LOSS_LIMIT);
+    figure::print(&name("loss-kernel-messages"), "messages", &messages, limit);
     Ok(())
 }
 
@@ -108,10 +110,10 @@ fn play(role: &str) -> Outcome<()> {
     let routes: usize = routes.parse()?;
     let line = match kind {
         "receiver" => return receive::receiver(routes),
-        "two-peers" => serde_json::to_string(&two_peers::run(routes)?)?,
         _ => {
             enter()?.signals.release();
             match kind {
+                "two-peers" => serde_json::to_string(&two_peers::run(routes)?)?,
                 "send" => serde_json::to_string(&receive::send(routes)?)?,
                 "receive-ours" => serde_json::to_string(&receive::into_ours(routes)?)?,
                 _ => serde_json::to_string(&receive::into_bird(routes)?)?,
