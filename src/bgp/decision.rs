@@ -208,7 +208,8 @@ fn eliminate<'a, K: Copy>(
         |k| u64::from(!candidate(k).external),
         |k| lost(k, Reason::ExternalOverInternal),
     );
-    // Gap: step e, the interior cost of the next hop. All next hops are directly connected, so it is equal.
+    // Gap: step e, the interior cost of the next hop. It is skipped, as RFC 4271 says where no cost can be determined: a lab runs no
+    // IGP, every usable next hop is directly connected (`router/reach.rs`), and links have no cost in a topology.
     if alive.len() > 1 {
         alive.sort_by_key(|&k| candidate(k).identity());
     }

@@ -3,13 +3,11 @@
 //!
 //! **Invariant:** whatever was announced and not withdrawn is in Adj-RIB-In, or in the list of refused routes, or both.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
 
 use super::Router;
-use super::io::NextHop;
 use super::monitored::Observed;
 use super::otc::{self, Ingress};
 use super::table::{Fate, Path, same};
@@ -31,10 +29,10 @@ const PATHS: usize = 64;
 
 /// What is worked out once for routes that share their attributes.
 #[derive(Default)]
-struct Shared {
+pub(super) struct Shared {
     shapes: Shapes,
     /// The set resolved last, and what came of it.
-    resolved: Option<(Arc<Attributes>, Fate)>,
+    pub(super) resolved: Option<(Arc<Attributes>, Fate)>,
 }
 
 impl Router {
@@ -208,44 +206,6 @@ impl Router {
         let ids = paths.filter(|other| other.session == path.session);
         let ids: Vec<u32> = ids.map(|other| other.path_id).collect();
         ids.len() >= PATHS && !ids.contains(&path.path_id)
-    }
-
-    fn resolved(&mut self, index: usize, set: &Arc<Attributes>, shared: &mut Shared) -> Fate {
-        if let Some((of, fate)) = &shared.resolved
-            && Arc::ptr_eq(of, set)
-        {
-            return *fate;
-        }
-        let hop = self.resolve(index, set);
-        let hop = hop.and_then(|hop| self.table.hops.id(&hop));
-        let fate = hop.map_or(Fate::Unreachable, Fate::Via);
-        shared.resolved = Some((set.clone(), fate));
-        fate
-    }
-
-    /// Where packets go for a route's NEXT_HOP; `None` when it cannot be reached or is ourselves (RFC 4271, section 5.1.3).
-    fn resolve(&self, index: usize, attributes: &Attributes) -> Option<NextHop> {
-        let peer = self.peers.get(index)?;
-        let sharing = |address: &IpAddr| {
-            // The neighbour's own link first: others may have the same link-local addresses.
-            let link_local = matches!(address, IpAddr::V6(a) if a.is_unicast_link_local());
-            if peer.subnet.contains(address) || link_local {
-                return Some(peer);
-            }
-            self.peers.iter().find(|p| p.subnet.contains(address))
-        };
-        // Gap: a next hop behind another link is not decided anew when only that link changes.
-        let link_local = attributes.link_local.map(IpAddr::V6);
-        let mut addresses = std::iter::once(attributes.next_hop).chain(link_local);
-        let (gateway, over) = addresses.find_map(|a| Some((a, sharing(&a)?)))?;
-        if self.peers.iter().any(|p| p.spec.local == gateway) {
-            return None;
-        }
-        Some(NextHop {
-            session: peer.index,
-            gateway,
-            interface: over.interface.clone(),
-        })
     }
 
     fn withdraw(&mut self, index: usize, nlri: Nlri, why: &str) {

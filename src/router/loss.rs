@@ -12,7 +12,7 @@ use crate::bgp::session::Graceful;
 
 /// Prefixes by the sets of next hops they left, and those they joined.
 #[derive(Default)]
-struct Moves {
+pub(super) struct Moves {
     by_sets: Map<(SetId, SetId), Vec<Number>>,
 }
 
@@ -114,7 +114,7 @@ impl Router {
     }
 
     /// Decides anew for a prefix without telling the kernel yet.
-    fn leave(&mut self, number: Number, was_best: bool, moves: &mut Moves) {
+    pub(super) fn leave(&mut self, number: Number, was_best: bool, moves: &mut Moves) {
         if self.deferral.is_some() {
             return;
         }
@@ -135,7 +135,7 @@ impl Router {
     }
 
     /// Tells the kernel what it does not know from the loss of a session's next hops alone.
-    fn tell_moves(&mut self, lost: Option<SessionIndex>, moves: Moves) {
+    pub(super) fn tell_moves(&mut self, lost: Option<SessionIndex>, moves: Moves) {
         let mut moves: Vec<_> = moves.by_sets.into_iter().collect();
         moves.sort_unstable_by_key(|(_, numbers)| numbers.first().copied());
         let mut targets: Map<SetId, u32> = Map::default();

@@ -17,6 +17,7 @@ mod loss;
 mod monitored;
 mod otc;
 mod peer;
+mod reach;
 mod restart;
 mod secret;
 mod table;
@@ -243,12 +244,18 @@ impl Router {
                 };
                 self.one(now, session, to);
             }
-            Input::InterfaceUp { interface } => self.all(now, |p| {
-                (p.spec.interface == interface).then_some(To::InterfaceUp)
-            }),
-            Input::InterfaceDown { interface } => self.all(now, |p| {
-                (p.spec.interface == interface).then_some(To::InterfaceDown)
-            }),
+            Input::InterfaceUp { interface } => {
+                self.all(now, |p| {
+                    (p.spec.interface == interface).then_some(To::InterfaceUp)
+                });
+                self.link(interface, true);
+            }
+            Input::InterfaceDown { interface } => {
+                self.all(now, |p| {
+                    (p.spec.interface == interface).then_some(To::InterfaceDown)
+                });
+                self.link(interface, false);
+            }
             Input::Announce(route) => self.originate(&route),
             Input::Withdraw { prefix, sessions } => {
                 self.pin(prefix, &sessions, Some(Pin::Withdrawn));

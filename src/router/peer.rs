@@ -30,6 +30,8 @@ pub(super) struct Peer {
     /// Routes originated or withheld on this session, whatever routing says.
     pub pins: Numbered<Option<Pin>>,
     pub interface: Arc<str>,
+    /// The link has carrier.
+    pub link: bool,
     /// Our link-local address there.
     pub link_local: Option<Ipv6Addr>,
     pub subnet: IpNet,
@@ -103,6 +105,7 @@ impl Peer {
         Peer {
             index,
             interface: spec.interface.as_str().into(),
+            link: true,
             link_local: None,
             subnet,
             internal: spec.peer_asn == config.asn,

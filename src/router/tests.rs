@@ -8,5 +8,6 @@ mod notifications;
 mod pair;
 mod passed_on;
 mod policy;
+mod reach;
 mod roles;
 mod stale;

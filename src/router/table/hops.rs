@@ -51,6 +51,11 @@ impl Hops {
         Some(id)
     }
 
+    /// All next hops there ever were.
+    pub fn all(&self) -> &[NextHop] {
+        &self.hops
+    }
+
     /// The next hops of a set; none for [`SetId::NONE`].
     pub fn of(&self, set: SetId) -> Option<&Arc<[NextHop]>> {
         self.sets.get(set.0 as usize).map(|set| &set.hops)

@@ -40,6 +40,8 @@ pub(super) struct Table {
     pub hops: Hops,
     pub reasons: Reasons,
     pub sources: Vec<Source>,
+    /// Number of paths whose next hop cannot be reached.
+    pub unreachable: usize,
     /// How many prefixes have a route in use.
     used: usize,
     /// Kept between decisions, so that they need no memory of their own.
@@ -110,6 +112,7 @@ impl Table {
         if let Some(source) = self.sources.get_mut(path.session.index()) {
             source.count(number.family(), &path, 1);
         }
+        self.unreachable += usize::from(path.fate == Fate::Unreachable);
         let Some(place) = place else {
             self.paths.add(&mut entry.first, path);
             return Before::default();
@@ -147,6 +150,8 @@ impl Table {
     }
 
     fn uncount(&mut self, family: Family, path: Option<&Path>) {
+        let unreachable = path.is_some_and(|path| path.fate == Fate::Unreachable);
+        self.unreachable -= usize::from(unreachable);
         if let Some(path) = path
             && let Some(source) = self.sources.get_mut(path.session.index())
         {
@@ -271,7 +276,7 @@ impl Table {
         let entries = std::mem::take(&mut self.entries);
         self.paths = Paths::default();
         self.hops = Hops::default();
-        self.used = 0;
+        (self.used, self.unreachable) = (0, 0);
         for source in &mut self.sources {
             (source.held, source.received) = (0, ByFamily::default());
         }

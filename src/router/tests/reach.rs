@@ -1,0 +1,92 @@
+//! Next hops behind another link than that of the session that told them.
+
+use std::net::Ipv4Addr;
+
+use super::bed::{end, originated, router};
+use super::net::{Net, ms};
+use crate::bgp::session::State;
+use crate::router::{Input, Outcome, RouterConfig, SessionIndex, SessionSpec, Sessions};
+
+const A: &str = "198.51.100.0/24";
+const B: &str = "203.0.113.0/24";
+
+/// One end of a session over a network that `y`, `z` and `r` share.
+fn on_lan(name: &str, local: u8, peer: u8, peer_asn: u32) -> SessionSpec {
+    let address = |host| Ipv4Addr::new(10, 8, 0, host);
+    SessionSpec::new(name, "lan", address(local), address(peer), 29, peer_asn)
+}
+
+/// `y`, of another AS, tells A to `r` only, and B to `z`, too. `r` passes both on to `z` over a link of their own, with `y` as the next
+/// hop, since none of them puts itself there.
+fn third_party() -> Net {
+    let mut y = router(
+        "y",
+        64501,
+        1,
+        vec![on_lan("r", 1, 3, 64500), on_lan("z", 1, 2, 64500)],
+    );
+    let only_r = Sessions::Only(vec![SessionIndex(0)]);
+    y.originate = vec![originated(A), originated(B)];
+    y.originate[0].sessions = only_r;
+    let r = router(
+        "r",
+        64500,
+        2,
+        vec![on_lan("y", 3, 1, 64501), end("z", 1, 0, 64500)],
+    );
+    let mut z: RouterConfig = router(
+        "z",
+        64500,
+        3,
+        vec![on_lan("y", 2, 1, 64501), end("r", 1, 1, 64500)],
+    );
+    z.sessions[0].passive = true;
+    let mut net = Net::new(vec![y, r, z], ms(1));
+    net.start();
+    net.run(ms(500));
+    assert!(net.all_established());
+    net
+}
+
+#[test]
+fn routes_over_another_link_go_and_come_back_with_it() {
+    let mut net = third_party();
+    for prefix in [A, B] {
+        assert_eq!(net.via("z", prefix), ["lan"]);
+    }
+    for _ in 0..2 {
+        let interface = "lan";
+        net.input(2, Input::InterfaceDown { interface });
+        for prefix in [A, B] {
+            assert_eq!(net.via("z", prefix), [""; 0], "{prefix}");
+        }
+        net.run(ms(100));
+        // The session that told them has nothing to do with it.
+        assert_eq!(net.state("z", "r"), State::Established);
+        let explained = net.routers[2].explain(&super::net::net(A));
+        assert!(matches!(explained[..], [ref path] if path.outcome == Outcome::Unreachable));
+        net.input(2, Input::InterfaceUp { interface });
+        assert_eq!(net.via("z", A), ["lan"]);
+        assert_eq!(
+            net.via("z", B),
+            ["lan"],
+            "over `r`, while `y` is on its way"
+        );
+        assert!(net.run_until(ms(10_000), Net::all_established));
+    }
+}
+
+/// What is told while the link is down has to wait for it, and nothing but the link brings it.
+#[test]
+fn a_route_that_came_while_the_link_was_down_is_used_when_it_is_up() {
+    let mut net = third_party();
+    let interface = "lan";
+    net.input(2, Input::InterfaceDown { interface });
+    let late = "192.0.2.0/24";
+    net.input(0, Input::Announce(originated(late)));
+    net.run(ms(100));
+    assert_eq!(net.via("z", late), [""; 0]);
+    assert_eq!(net.via("r", late), ["lan"]);
+    net.input(2, Input::InterfaceUp { interface });
+    assert_eq!(net.via("z", late), ["lan"]);
+}
