@@ -39,7 +39,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "provider",
         &[
-            "bgp", "plan", "policy", "record", "registry", "time", "topology",
+            "bgp", "plan", "policy", "record", "registry", "source", "time", "topology",
         ],
     ),
     (

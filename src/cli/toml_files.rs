@@ -99,6 +99,7 @@ mod tests {
             [
                 "topologies/exchange-route-server.toml",
                 "topologies/one-metro-bfd.toml",
+                "topologies/one-metro-busy.toml",
                 "topologies/one-metro-crossed-cables.toml",
                 "topologies/one-metro-declared-prefixes.toml",
                 "topologies/one-metro-dual-stack.toml",

@@ -82,6 +82,19 @@ pub fn step(step: &Step) -> String {
                 .map(|(connection, member)| format!(" over {connection}/{member}"));
             format!("send {from} {arrow} {to}{}", over.unwrap_or_default())
         }
+        Act::Augment {
+            connection,
+            members,
+        } => {
+            let member = |n: &u8| format!("{connection}/{n}");
+            format!(
+                "augment {connection} by {}",
+                list(&members.iter().map(member).collect::<Vec<_>>())
+            )
+        }
+        Act::Reduce { connection, member } => {
+            format!("reduce {connection} by {connection}/{member}")
+        }
         Act::Stop => "stop".to_owned(),
         Act::Fail(fault) => format!("fail {} ({})", target(&fault.target), how(fault.how)),
         Act::Impair(impaired) => format!("impair {impaired}"),

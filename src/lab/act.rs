@@ -43,6 +43,11 @@ impl Lab {
                 }
                 self.send(to, from, (*every, *flows), pin).await
             }
+            Act::Augment {
+                connection,
+                members,
+            } => self.augment(connection, members),
+            Act::Reduce { connection, member } => self.reduce(connection, *member).await,
             Act::Stop => self.stop_probes().await,
             Act::Fail(fault) => self.fail(fault),
             Act::Impair(impaired) => self.impair(impaired),

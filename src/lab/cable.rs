@@ -71,6 +71,8 @@ pub struct Cables {
     unlit: BTreeSet<String>,
     /// Members that lost light to a fault.
     cut: BTreeSet<String>,
+    /// Members that are in no LAG now.
+    unplugged: BTreeSet<String>,
 }
 
 impl Cables {
@@ -91,6 +93,13 @@ impl Cables {
             wan,
             unlit: BTreeSet::new(),
             cut: BTreeSet::new(),
+            unplugged: (layout.connections.iter())
+                .flat_map(|connection| {
+                    let all = members(connection, None);
+                    let lit = all.len() - usize::from(connection.spare);
+                    all.into_iter().skip(lit).map(|(name, _)| name)
+                })
+                .collect(),
         })
     }
 
@@ -170,7 +179,31 @@ impl Cables {
         self.light(connection, &members(connection, None))
     }
 
-    /// A member has light if its port is configured and no fault took it.
+    /// Plugs a member in, or out. That is no fault, and mends none.
+    pub fn plug(
+        &mut self,
+        connection: &ConnectionLayout,
+        member: u8,
+        plugged: bool,
+    ) -> Result<(), NetlinkError> {
+        let links = members(connection, Some(member));
+        for (name, _) in &links {
+            match plugged {
+                true => self.unplugged.remove(name),
+                false => self.unplugged.insert(name.clone()),
+            };
+        }
+        self.light(connection, &links)
+    }
+
+    /// The members of a connection that are plugged in, counted from 1.
+    pub fn plugged(&self, connection: &ConnectionLayout) -> Vec<u8> {
+        let all = (1..).zip(members(connection, None));
+        let plugged = all.filter(|(_, (name, _))| !self.unplugged.contains(name));
+        plugged.map(|(number, _)| number).collect()
+    }
+
+    /// A member has light if it is plugged in, its port is configured and no fault took it.
     fn light(
         &mut self,
         connection: &ConnectionLayout,
@@ -181,7 +214,7 @@ impl Cables {
         };
         let configured = !self.unlit.contains(&connection.name);
         for (name, index) in links {
-            let up = configured && !self.cut.contains(name);
+            let up = configured && !self.cut.contains(name) && !self.unplugged.contains(name);
             link::set_up(netlink, &connection.edge.line_card, name, *index, up);
         }
         netlink.commit()

@@ -29,7 +29,7 @@ const MICRO_PORTS: u16 = 49152;
 const PRIORITY: u16 = 0x8000;
 
 /// Starts the LAGs of both sides, and BFD at Microsoft's and at simulated routers; returns the connections whose LAG at the
-/// edge is a bond of the kernel's.
+/// edge, and at the peer's router, is a bond of the kernel's.
 pub fn start(
     topology: &Topology,
     layout: &Layout,
@@ -37,8 +37,8 @@ pub fn start(
     binding: &Binding,
     without_bfd: &[String],
     line: &Line,
-) -> Result<BTreeSet<String>, LabError> {
-    let mut bonds = BTreeSet::new();
+) -> Result<[BTreeSet<String>; 2], LabError> {
+    let mut bonds = [BTreeSet::new(), BTreeSet::new()];
     for (number, connection) in layout.connections.iter().enumerate() {
         let simulated = *binding.device(&connection.peer.router) == Device::Simulated;
         for session in bfd_sessions(connection) {
@@ -58,9 +58,8 @@ pub fn start(
                 let _ = place.run(|| ask_neighbours_again(name, near, NEIGHBOUR_AGAIN))?;
             }
         }
-        for side in [Side::Microsoft, Side::Peer] {
-            let is_bond = add_lag(topology, network, (number, connection), side, line)?;
-            if is_bond && side == Side::Microsoft {
+        for (side, bonds) in [Side::Microsoft, Side::Peer].into_iter().zip(&mut bonds) {
+            if add_lag(topology, network, (number, connection), side, line)? {
                 bonds.insert(connection.name.clone());
             }
         }

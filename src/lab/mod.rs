@@ -6,6 +6,7 @@
 //! **Invariant:** nothing here decides whether something is good; all that is observed goes to the recorder.
 
 mod act;
+mod augment;
 pub mod cable;
 pub mod capture;
 pub mod control_plane;
@@ -82,6 +83,8 @@ pub struct Lab {
     line: Line,
     /// Connections whose LAG at the edge is a bond of the kernel's.
     bonds: BTreeSet<String>,
+    /// The same at the peer's router.
+    bonds_of_peer: BTreeSet<String>,
     control_plane: ControlPlane,
     cables: Cables,
     meters: Meters,
@@ -196,7 +199,7 @@ impl Lab {
         }
         control_plane.follow_line(events, routers.clone());
         control_plane.follow_carriers(carriers, routers.clone());
-        let bonds = line_cards::start(
+        let [bonds, bonds_of_peer] = line_cards::start(
             topology,
             &layout,
             &network,
@@ -208,6 +211,7 @@ impl Lab {
         let probe = traffic::start(&layout, &network, recorder)?;
         let mut lab = Lab {
             bonds,
+            bonds_of_peer,
             cables,
             meters: Meters::open(&network, &layout)?,
             microsoft_routes: MicrosoftRoutes::new(layout.clone()),

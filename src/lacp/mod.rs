@@ -24,7 +24,7 @@ pub mod receive;
 pub mod select;
 pub mod transmit;
 
-pub use lag::{AGGREGATE_WAIT, Admin, ConfigError, Input, Lag, LagConfig, Output};
+pub use lag::{AGGREGATE_WAIT, Admin, ConfigError, Input, Lag, LagConfig, MOST_PORTS, Output};
 pub use misbehaviour::{Identity, Markers, Misbehaviour, Part, Refusal};
 pub use mux::MuxState;
 pub use observation::{Heard, Rhythm};

@@ -3,5 +3,6 @@
 mod bring_up;
 mod failures;
 mod hostile;
+mod min_links;
 mod misbehaving;
 mod tshark;

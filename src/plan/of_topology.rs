@@ -116,6 +116,10 @@ pub struct ConnectionLayout {
     pub edge: LagEnd,
     /// The peer's end.
     pub peer: LagEnd,
+    /// Of its members the last ones, whose cables lie and have no light yet.
+    pub spare: u8,
+    /// Speed of a member, in Mbit/s.
+    pub member_mbps: u32,
     /// Prefix length of the session subnet.
     pub prefix_len: u8,
     /// The addresses of its IPv6 session, if it has one.
@@ -249,6 +253,8 @@ impl Layout {
                     .unwrap_or(0);
                 ConnectionLayout {
                     name: connection.name.clone(),
+                    spare: connection.spare,
+                    member_mbps: connection.members.first().copied().unwrap_or(0),
                     prefix_len: connection.addresses.prefix_len,
                     ipv6: connection.ipv6,
                     ipv4_over_ipv6: connection.ipv4_over_ipv6(),
@@ -430,9 +436,12 @@ impl Layout {
             let near = port(&connection.name, &connection.edge, member);
             let far = port(&far.name, &far.peer, far_member);
             plan.veth(near.clone(), far.clone());
+            let lit = connection.edge.members.len() - usize::from(connection.spare);
             for end in [&near, &far] {
                 plan.clsact(&end.namespace, &end.name);
-                plan.up(&end.namespace, &end.name);
+                if *end != near || usize::from(member) <= lit {
+                    plan.up(&end.namespace, &end.name);
+                }
             }
         }
     }
@@ -537,7 +546,7 @@ fn lag_end(
         address,
         lag_index: index(),
         hidden_index: index(),
-        members: (1..=connection.members.len())
+        members: (1..=connection.members.len() + usize::from(connection.spare))
             .map(|member| (index(), mac(member)))
             .collect(),
         system: [0x02, tag, router_high, router_low, 0xff, 0],

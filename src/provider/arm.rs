@@ -24,6 +24,8 @@ pub struct Resources<'a> {
     peerings: BTreeMap<&'a str, String>,
     /// By the connection's name.
     connections: BTreeMap<String, ConnectionFact>,
+    /// In Mbit/s, where a LAG was augmented or reduced.
+    bandwidths: BTreeMap<String, u32>,
     /// By parent peering and prefix.
     registered: BTreeMap<(String, String), RegisteredPrefix>,
     /// By peering and AS number.
@@ -203,6 +205,7 @@ impl<'a> Resources<'a> {
             asn: ("None".to_owned(), String::new()),
             peerings: BTreeMap::new(),
             connections: BTreeMap::new(),
+            bandwidths: BTreeMap::new(),
             registered: BTreeMap::new(),
             registered_asns: BTreeMap::new(),
             activated: BTreeMap::new(),
@@ -218,6 +221,10 @@ impl<'a> Resources<'a> {
                 if let Some(metro) = metro {
                     self.peerings.insert(&metro.name, state.clone());
                 }
+            }
+            Fact::InService(now) => {
+                let bandwidth = now.bandwidth_mbps;
+                self.bandwidths.insert(now.connection.clone(), bandwidth);
             }
             Fact::Connection {
                 connection,
@@ -404,10 +411,12 @@ impl<'a> Resources<'a> {
         facility: Option<u32>,
     ) -> Option<Connection> {
         let told = self.connections.get(&connection.name)?;
+        let bandwidth = self.bandwidths.get(&connection.name).copied();
+        let bandwidth = bandwidth.unwrap_or(connection.bandwidth_mbps);
         let provisioned = match told.state.as_str() {
             "None" => return None,
             "PendingApproval" | "Approved" | "ProvisioningStarted" | "ProvisioningFailed" => 0,
-            _ => connection.bandwidth_mbps,
+            _ => bandwidth,
         };
         let addresses = connection.addresses;
         let network = ipnet::Ipv4Net::new(addresses.peer, addresses.prefix_len);
@@ -420,7 +429,7 @@ impl<'a> Resources<'a> {
             max_prefixes_advertised_v6: connection.declared.ipv6,
         };
         Some(Connection {
-            bandwidth_in_mbps: connection.bandwidth_mbps,
+            bandwidth_in_mbps: bandwidth,
             provisioned_bandwidth_in_mbps: provisioned,
             session_address_provider: self.topology.profile.session_address_provider.as_str(),
             use_for_peering_service: true,

@@ -22,6 +22,7 @@ pub mod registries;
 mod remedy;
 mod request;
 pub mod routing;
+mod utilisation;
 
 pub use request::{AsnAction, ConnectionAction, Key, PeeringAction, PeeringRequest, Request};
 
@@ -35,6 +36,7 @@ use self::observed::{Change, Observed};
 use self::onboarding::Onboarding;
 use self::prefixes::{Changed, DeviceKind, Ground, Prefixes, Standing};
 use self::registries::Registries;
+use self::utilisation::Utilisation;
 use crate::bgp::policy;
 use crate::record::Fact;
 use crate::time::At;
@@ -48,6 +50,7 @@ pub struct Provider {
     onboarding: Onboarding,
     prefixes: Prefixes,
     events: Events,
+    utilisation: Utilisation,
     /// The Peering Service prefixes whose events are told, with their services.
     told: BTreeMap<Ipv4Net, String>,
     registries: Registries,
@@ -140,6 +143,7 @@ impl Provider {
             onboarding,
             prefixes: Prefixes::new(),
             events: Events::default(),
+            utilisation: Utilisation::default(),
             told: BTreeMap::new(),
             registries,
             healthy: true,
@@ -163,7 +167,10 @@ impl Provider {
         match input {
             Input::Fact(fact) => {
                 let event = limits::event(&self.topology, &self.observed, fact);
-                self.outputs.extend(event.map(Output::Fact));
+                let (topology, observed) = (&self.topology, &self.observed);
+                let busy = self.utilisation.hear(now, topology, observed, fact);
+                self.outputs
+                    .extend(event.into_iter().chain(busy).map(Output::Fact));
                 let mut changes = self.observed.emptied(fact);
                 changes.extend(self.observed.apply(fact));
                 if changes.is_empty() {

@@ -55,7 +55,7 @@ pub const SESSION_STATES: [&str; 11] = [
 pub const EVENT_LEVELS: [&str; 4] = ["Information", "Warning", "Error", "Critical"];
 
 /// `eventType`: of a Peering Service prefix as documented; of milestones, refused requests, advice and too many prefixes in our own words.
-pub const EVENTS: [&str; 22] = [
+pub const EVENTS: [&str; 24] = [
     "PrefixAnnouncementEvent",
     "PrefixWithdrawalEvent",
     "PrefixBackupRouteAnnouncementEvent",
@@ -78,4 +78,6 @@ pub const EVENTS: [&str; 22] = [
     "Advice",
     "MaximumPrefixesWarning",
     "MaximumPrefixesExceeded",
+    "LagAugmentationRequired",
+    "LagAugmentationNoLongerRequired",
 ];

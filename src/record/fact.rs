@@ -4,8 +4,8 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::parts::{
-    BfdHeard, BfdRhythm, Failure, LacpSeen, MemberCounters, Message, MicroBfd, Nanos, Punctuality,
-    SourceText,
+    BfdHeard, BfdRhythm, Failure, InService, LacpSeen, MemberCounters, Message, MicroBfd, Nanos,
+    Punctuality, SourceText,
 };
 use crate::time::At;
 
@@ -121,6 +121,8 @@ pub enum Fact {
         /// Its members, in order.
         members: Vec<MemberCounters>,
     },
+    /// Members were added to a LAG, or taken from it, at both ends.
+    InService(InService),
     /// A BFD session changed its state.
     Bfd {
         /// Router.

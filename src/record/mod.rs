@@ -13,8 +13,8 @@ mod recorder;
 pub use fact::Fact;
 pub use lines::{LinesError, Reader, Writer, read};
 pub use parts::{
-    BfdHeard, BfdRhythm, Failure, FrameCount, LacpHeard, LacpRhythm, LacpSeen, MemberCounters,
-    Message, MicroBfd, Nanos, Punctuality, Severity, SourceText,
+    BfdHeard, BfdRhythm, Failure, FrameCount, InService, LacpHeard, LacpRhythm, LacpSeen,
+    MemberCounters, Message, MicroBfd, Nanos, Punctuality, Severity, SourceText,
 };
 pub use recorder::{Entries, Noted, Recorder};
 

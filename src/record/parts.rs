@@ -214,6 +214,18 @@ pub struct MemberCounters {
     pub received: FrameCount,
 }
 
+/// The members that a connection's LAG has from now on, and its bandwidth with them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct InService {
+    /// Connection.
+    pub connection: String,
+    /// Its members, counted from 1.
+    pub members: Vec<u8>,
+    /// Their bandwidth together, in Mbit/s.
+    pub bandwidth_mbps: u32,
+}
+
 /// Frames one way.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

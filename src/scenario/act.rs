@@ -3,6 +3,7 @@
 mod bfd;
 mod fault;
 mod lacp;
+mod lag;
 mod onboard;
 mod prefix;
 mod route;
@@ -65,6 +66,12 @@ pub(super) fn parse(raw: &RawStep, stage: &mut Stage<'_>, mistakes: &mut Mistake
     }
     if let Some(raw) = &raw.lacp {
         return lacp::order(raw, stage, mistakes);
+    }
+    if let Some(raw) = &raw.augment {
+        return lag::augment(raw, stage, mistakes);
+    }
+    if let Some(name) = &raw.reduce {
+        return lag::reduce(name, stage, mistakes);
     }
     if let Some(raw) = &raw.announce {
         return route::announce(raw, stage, mistakes);

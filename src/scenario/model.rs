@@ -23,6 +23,20 @@ pub enum Act {
         /// Connections that are expected not to come up, and are not waited for.
         except: Vec<String>,
     },
+    /// Add members to a LAG, at both ends.
+    Augment {
+        /// Connection.
+        connection: String,
+        /// Their numbers, from 1.
+        members: Vec<u8>,
+    },
+    /// Take a member out of its LAG, at both ends.
+    Reduce {
+        /// Connection.
+        connection: String,
+        /// Its number, from 1.
+        member: u8,
+    },
     /// Start probe traffic.
     Send {
         /// `teams` or an endpoint.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::files::resolve;
 use super::raw::{RawScenario, RawStep};
 use super::stage::Stage;
-use super::{Scenario, Step, act, expect};
+use super::{Act, Scenario, Step, act, expect};
 use crate::conformance;
 use crate::source::{
     Diagnostic, Diagnostics, Located, Mistakes, Source, Span, closest, list, read,
@@ -69,7 +69,7 @@ fn model(
         Some(kept) => topology::parse_kept(kept),
         None => topology::load(&path),
     };
-    let topology = match topology {
+    let mut topology = match topology {
         Ok(topology) => topology,
         Err(others) => {
             mistakes.extend(others);
@@ -97,10 +97,23 @@ fn model(
         onboarded,
         steps: steps.into_iter().collect::<Option<_>>()?,
     };
+    // The cables of members that come later lie from the beginning, without light.
+    for connection in &mut topology.connections {
+        let numbers = scenario.steps.iter().flat_map(|step| match &step.act {
+            Act::Augment {
+                connection: name,
+                members,
+            } if *name == connection.name => members.as_slice(),
+            _ => &[],
+        });
+        let last = usize::from(numbers.copied().max().unwrap_or(0));
+        connection.spare = last.saturating_sub(connection.members.len()) as u8;
+    }
     Some((scenario, topology))
 }
 
 fn step(raw: &Located<RawStep>, stage: &mut Stage<'_>, mistakes: &mut Mistakes) -> Option<Step> {
+    stage.next_step();
     let act = act::parse(&raw.value, stage, mistakes);
     let expect = expect::parse(&raw.value.expect, stage, mistakes);
     let verb = verbs(&raw.value).first().map(|(_, span)| *span)?;
@@ -124,6 +137,8 @@ fn verbs(step: &RawStep) -> Vec<(&'static str, Span)> {
         span("restart", step.restart.as_ref().map(|v| v.span)),
         span("bfd", step.bfd.as_ref().map(|v| v.span)),
         span("lacp", step.lacp.as_ref().map(|v| v.span)),
+        span("augment", step.augment.as_ref().map(|v| v.span)),
+        span("reduce", step.reduce.as_ref().map(|v| v.span)),
         span("announce", step.announce.as_ref().map(|v| v.span)),
         span("withdraw", step.withdraw.as_ref().map(|v| v.span)),
         span("drain", step.drain.as_ref().map(|v| v.span)),

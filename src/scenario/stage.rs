@@ -1,5 +1,6 @@
 //! What the steps so far have done, so that a step that makes no sense after them is a mistake.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use ipnet::IpNet;
@@ -36,6 +37,10 @@ pub(super) struct Stage<'a> {
     pub drained: Vec<String>,
     /// Sessions that were shut down.
     pub shut: Vec<String>,
+    /// The members of each connection that are in its LAG, where they are not all those of the topology.
+    pub in_service: BTreeMap<String, BTreeSet<u8>>,
+    /// The member that leaves its LAG in this step, and can be named in it.
+    pub leaving: Option<(String, u8)>,
     /// Prefixes that were registered, or tried to be.
     pub registered: Vec<String>,
     /// Prefixes that were activated, or tried to be.
@@ -44,6 +49,11 @@ pub(super) struct Stage<'a> {
     pub registries: Vec<&'static str>,
     /// Those that do not answer.
     pub dead: Vec<&'static str>,
+}
+
+/// The members that a connection has in the topology.
+fn members_of(connection: &Connection) -> BTreeSet<u8> {
+    (1..).take(connection.members.len()).collect()
 }
 
 impl<'a> Stage<'a> {
@@ -67,6 +77,8 @@ impl<'a> Stage<'a> {
             onboarded,
             broken: Vec::new(),
             flows: Vec::new(),
+            in_service: BTreeMap::new(),
+            leaving: None,
             registered: texts(onboarded && topology.profile.registers == Registers::Prefixes),
             activated: texts(onboarded && !topology.services.is_empty()),
             prefixes: prefixes.collect(),
@@ -152,9 +164,27 @@ impl<'a> Stage<'a> {
     pub fn member_names(&self) -> Vec<String> {
         let connections = self.topology.connections.iter();
         let members = connections.flat_map(|connection| {
-            (1..=connection.members.len()).map(|n| format!("{}/{n}", connection.name))
+            let name = &connection.name;
+            let changed = self.in_service.get(name).cloned();
+            let members = changed.unwrap_or_else(|| members_of(connection));
+            members.into_iter().map(move |n| format!("{name}/{n}"))
         });
         members.collect()
+    }
+
+    /// The next step begins: what left a LAG is gone.
+    pub fn next_step(&mut self) {
+        if let Some((connection, member)) = self.leaving.take() {
+            self.in_service(&connection).remove(&member);
+        }
+    }
+
+    /// The members that are in the LAG of a connection now, to be changed.
+    pub fn in_service(&mut self, connection: &str) -> &mut BTreeSet<u8> {
+        let mut connections = self.topology.connections.iter();
+        let known = connections.find(|known| known.name == connection);
+        let members = self.in_service.entry(connection.to_owned());
+        members.or_insert_with(|| known.map(members_of).unwrap_or_default())
     }
 
     /// The connections of a name, a list, or "all".

@@ -32,6 +32,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::policy::Policies;
+use crate::source::Share;
 
 pub use bfd::{BfdOptions, BfdSettings, BfdTimers};
 pub use bgp::{BgpOptions, BgpSettings, Password};
@@ -221,6 +222,8 @@ pub struct Connection {
     pub bandwidth_mbps: u32,
     /// Speeds of the members in Mbit/s, all equal; 1 to 8 of them.
     pub members: Vec<u32>,
+    /// Members that a scenario adds later.
+    pub spare: u8,
     /// Who plays the LAG.
     pub backends: LagBackends,
     /// IPv4 session addresses.
@@ -343,6 +346,8 @@ pub struct Profile {
     pub bgp: BgpSettings,
     /// LACP of the Microsoft side and of a line card run for a peer's router.
     pub lacp: LacpSettings,
+    /// When a LAG must be augmented.
+    pub utilisation: UtilisationLimit,
     /// Number of routes Microsoft announces on each IPv4 session.
     pub routes: u16,
     /// Number of routes Microsoft announces on each IPv6 session.
@@ -407,6 +412,28 @@ pub struct LacpSettings {
     pub active: bool,
     /// Members that must distribute for the LAG to have carrier.
     pub min_links: u8,
+}
+
+/// When the utilisation of a connection calls for an augmentation of its LAG (L1-02).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UtilisationLimit {
+    /// This share of its bandwidth, in the direction that carries more.
+    pub threshold: Share,
+    /// Measured over so long.
+    pub window: Duration,
+    /// A bit that is carried in the lab counts as so many.
+    pub scale: u32,
+}
+
+impl Default for UtilisationLimit {
+    /// 40 % over five minutes; Microsoft does not say how it is measured.
+    fn default() -> UtilisationLimit {
+        UtilisationLimit {
+            threshold: Share::of(40, 100),
+            window: Duration::from_secs(300),
+            scale: 1,
+        }
+    }
 }
 
 /// The JSON Schema of a profile's file, from the types that read it.

@@ -2,15 +2,17 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::raw::{
     RawConnection, RawDocumentationNumbers, RawEndpoint, RawLacp, RawLacpMode, RawLacpRate,
-    RawMembers, RawMicrosoft, RawPeer, RawPeerAsn, RawService, RawTopology,
+    RawMembers, RawMicrosoft, RawPeer, RawPeerAsn, RawService, RawTopology, RawUtilisation,
 };
 use super::{
     BfdSettings, BgpSettings, Connection, Crossed, DeclaredPrefixes, Endpoint, Impaired, Inside,
     LacpSettings, LagBackend, LagBackends, Metro, Multipath, OverDeclared, Peer, PeerAsn,
-    PeerPolicies, Policy, Profile, Router, Service, Topology, addresses, profile, registry, rules,
+    PeerPolicies, Policy, Profile, Router, Service, Topology, UtilisationLimit, addresses, profile,
+    registry, rules,
 };
 use crate::policy::Policies;
 use crate::source::{Bandwidth, Diagnostics, Located, Mistakes, Source, Span, Table, read};
@@ -214,6 +216,9 @@ pub(super) fn with_microsoft(
     if let Some(lacp) = &microsoft.lacp {
         profile.lacp = lacp_settings(&lacp.value, profile.lacp, mistakes);
     }
+    if let Some(raw) = &microsoft.utilisation {
+        profile.utilisation = utilisation(raw, profile.utilisation, mistakes);
+    }
     if let Some(routes) = microsoft.routes {
         if !(1..=512).contains(&routes.value) {
             let message = format!("{} routes cannot be announced", routes.value);
@@ -258,6 +263,39 @@ fn lacp_settings(raw: &RawLacp, default: LacpSettings, mistakes: &mut Mistakes) 
         active: (raw.mode).map_or(default.active, |mode| mode.value == RawLacpMode::Active),
         min_links: raw.min_links.map_or(default.min_links, |n| n.value),
     }
+}
+
+fn utilisation(
+    raw: &RawUtilisation,
+    default: UtilisationLimit,
+    mistakes: &mut Mistakes,
+) -> UtilisationLimit {
+    let limit = UtilisationLimit {
+        threshold: raw.threshold.map_or(default.threshold, |share| share.value),
+        window: raw.window.map_or(default.window, |window| window.value.0),
+        scale: raw.scale.map_or(default.scale, |scale| scale.value),
+    };
+    let window = Duration::from_secs(1)..=Duration::from_secs(3600);
+    let wrong = [
+        (
+            raw.threshold.map(|t| t.span),
+            limit.threshold.is_zero(),
+            "more than 0%",
+        ),
+        (
+            raw.window.map(|w| w.span),
+            !window.contains(&limit.window),
+            "1 s to 1 h",
+        ),
+        (raw.scale.map(|s| s.span), limit.scale == 0, "1 or more"),
+    ];
+    for (span, is_wrong, right) in wrong {
+        if let Some(span) = span.filter(|_| is_wrong) {
+            let message = "utilisation cannot be measured like this";
+            mistakes.push(mistakes.error(span, message, right));
+        }
+    }
+    limit
 }
 
 fn connection(
@@ -305,6 +343,7 @@ fn connection(
         edge: edge?.value.clone(),
         bandwidth_mbps: bandwidth,
         members,
+        spare: 0,
         backends,
         addresses: addresses?,
         ipv6,

@@ -8,7 +8,7 @@ use super::parse::{stem, with_microsoft};
 use super::raw::{RawMicrosoft, RawProfile, RawProfileFile};
 use super::{
     BfdOptions, BfdTimers, BgpSettings, Inside, LacpSettings, Policy, Profile, Registers,
-    SessionAddressProvider,
+    SessionAddressProvider, UtilisationLimit,
 };
 use crate::policy::Policies;
 use crate::source::{Diagnostics, Located, Mistakes, Source, Span, list, read};
@@ -124,6 +124,7 @@ fn blank() -> Profile {
             active: true,
             min_links: 1,
         },
+        utilisation: UtilisationLimit::default(),
         routes: 0,
         ipv6_routes: 0,
         wan: Inside::default(),

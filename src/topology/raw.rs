@@ -17,7 +17,8 @@ use super::policy::{
 use super::{LagBackend, Registers, SessionAddressProvider};
 use crate::policy::{RawPolicies, RawSets};
 use crate::source::{
-    Address, Bandwidth, Duration, Ipv6Address, Ipv6Prefix, Located, Names, Prefix, Table, TextOr,
+    Address, Bandwidth, Duration, Ipv6Address, Ipv6Prefix, Located, Names, Prefix, Share, Table,
+    TextOr,
 };
 
 /// A topology: what the interconnect is.
@@ -190,6 +191,8 @@ pub(super) struct RawMicrosoft {
     pub bgp: Option<Located<RawBgp>>,
     /// LACP settings.
     pub lacp: Option<Located<RawLacp>>,
+    /// When the utilisation of a connection calls for an augmentation of its LAG (L1-02).
+    pub utilisation: Option<RawUtilisation>,
     /// Number of routes announced on each IPv4 session: 280 now, 308 and 322 after growth; at most 512.
     #[schemars(range(min = 1, max = 512))]
     pub routes: Option<Located<u16>>,
@@ -240,6 +243,19 @@ pub(super) struct RawPolicy {
     pub validation: Option<Located<Duration>>,
     /// Ranges that count as private besides IANA's (V-01).
     pub private_ranges: Option<Vec<Located<Prefix>>>,
+}
+
+/// When the utilisation of a connection calls for an augmentation of its LAG.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RawUtilisation {
+    /// This share of its bandwidth, in the direction that carries more; "40%" if not given. The alarm ends below nine tenths of it.
+    pub threshold: Option<Located<Share>>,
+    /// Measured over so long (not documented): 5 min if not given, 1 s to 1 h.
+    pub window: Option<Located<Duration>>,
+    /// A bit that is carried in the lab counts as so many, since a lab carries less than 10 Gbit/s; 1 if not given.
+    #[schemars(range(min = 1))]
+    pub scale: Option<Located<u32>>,
 }
 
 /// LACP settings (IEEE 802.1AX).

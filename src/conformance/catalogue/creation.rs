@@ -107,7 +107,7 @@ pub(super) const TABLE: &[Requirement] = &[
     row(
         "L1-02",
         Fact,
-        NotYet,
+        Played,
         "SEED; WPS; WXRS",
         "At 40 percent utilisation the peer has 45 to 60 days to augment the LAG.",
     ),

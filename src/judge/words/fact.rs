@@ -2,6 +2,7 @@
 
 use super::{counted, list, request, up_down};
 use crate::record::Fact;
+use crate::source::Bandwidth;
 
 /// A state change in words, for example `ams-edge-1: bfd ams-1 down`; `None` for other facts.
 pub fn fact(fact: &Fact) -> Option<String> {
@@ -23,6 +24,15 @@ pub fn fact(fact: &Fact) -> Option<String> {
             "{router}: member {connection}/{member} {} ({receive})",
             up_down(*distributing)
         ),
+        Fact::InService(now) => {
+            let members = now
+                .members
+                .iter()
+                .map(|n| format!("{}/{n}", now.connection));
+            let members = list(&members.collect::<Vec<_>>());
+            let bandwidth = Bandwidth(now.bandwidth_mbps);
+            format!("{} has the members {members}, {bandwidth}", now.connection)
+        }
         Fact::MicroBfd {
             router,
             connection,

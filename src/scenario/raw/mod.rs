@@ -81,6 +81,10 @@ pub(super) struct RawStep {
     pub bfd: Option<Located<RawBfdStep>>,
     /// Tell Microsoft's end of LACP something, right or wrong.
     pub lacp: Option<Located<RawLacpStep>>,
+    /// Add members to the LAG of a connection, at both ends.
+    pub augment: Option<Located<RawAugment>>,
+    /// Take a member such as "ams-1/3" out of its LAG, at both ends: first nothing is sent over it any more, then it goes.
+    pub reduce: Option<Located<String>>,
     /// Announce a prefix of the peer, or of Microsoft.
     pub announce: Option<Located<RawAnnounce>>,
     /// Withdraw a prefix of the peer, or of Microsoft.
@@ -121,7 +125,7 @@ pub(super) struct RawStep {
 }
 
 /// The keys of [`RawStep`] that do something.
-pub(super) const VERBS: [&str; 26] = [
+pub(super) const VERBS: [&str; 28] = [
     "settle",
     "send",
     "stop",
@@ -131,6 +135,8 @@ pub(super) const VERBS: [&str; 26] = [
     "restart",
     "bfd",
     "lacp",
+    "augment",
+    "reduce",
     "announce",
     "withdraw",
     "drain",
@@ -169,6 +175,18 @@ pub(super) struct RawSend {
     pub flows: Option<Located<u16>>,
     /// The member that every flow takes, such as "ams-1/2": source ports are tried until enough are found that go over it.
     pub member: Option<Located<String>>,
+}
+
+/// A LAG that gets more members.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RawAugment {
+    /// The connection.
+    #[schemars(required)]
+    pub connection: Option<Located<String>>,
+    /// How many more; 1 if not given. Their numbers are the lowest that are free.
+    #[schemars(range(min = 1, max = 7))]
+    pub members: Option<Located<u8>>,
 }
 
 /// What stops.

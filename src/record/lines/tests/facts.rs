@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use proptest::strategy::Union;
 
 use super::parts;
-use crate::record::{Entry, Fact, MicroBfd, Nanos, Punctuality, SourceText};
+use crate::record::{Entry, Fact, InService, MicroBfd, Nanos, Punctuality, SourceText};
 use crate::time::At;
 
 /// Names and texts, with everything that JSON must escape.
@@ -477,6 +477,15 @@ pub(super) fn variants() -> Vec<BoxedStrategy<Fact>> {
                 flow,
                 via,
                 member,
+            })
+            .boxed(),
+        (text(), vec(any::<u8>(), 0..3), any::<u32>())
+            .prop_map(|(connection, members, bandwidth_mbps)| {
+                Fact::InService(InService {
+                    connection,
+                    members,
+                    bandwidth_mbps,
+                })
             })
             .boxed(),
         (text(), text(), vec(parts::member_counters(), 0..3))

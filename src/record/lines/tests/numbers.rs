@@ -61,7 +61,8 @@ pub(super) fn number(fact: &Fact) -> usize {
         Fact::MicroBfd { .. } => 53,
         Fact::Punctuality { .. } => 54,
         Fact::LagCounters { .. } => 55,
+        Fact::InService(_) => 56,
     }
 }
 
-pub(super) const VARIANTS: usize = 56;
+pub(super) const VARIANTS: usize = 57;
