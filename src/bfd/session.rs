@@ -106,12 +106,11 @@ pub struct Session {
 }
 
 /// A moment after about `share` nanoseconds that other sessions with such an interval choose as well: a multiple of a power of
-/// two of nanoseconds that has eight places within the jitter, so that a driver of many sessions wakes once for several.
+/// two of nanoseconds that has four places or more within the jitter, so that a driver of many sessions wakes once for several.
 /// Never before 75 % of the interval.
 fn at_a_common_moment(from: At, share: u64, interval: Micros) -> At {
     let nanos = u64::from(interval.0) * 1_000;
-    let places = (nanos / 32).max(1);
-    let step = 1 << places.ilog2();
+    let step = 1 << (nanos / 16).max(1).ilog2();
     let earliest = from + Duration::from_nanos(nanos * 3 / 4);
     let moment = (from + Duration::from_nanos(share)).as_nanos() / step * step;
     match At::from_nanos(moment) {

@@ -245,6 +245,24 @@ impl Socket {
         self.inner.send_to(datagram, &to.into()).map(drop)
     }
 
+    /// Gives a UDP socket the only address it sends to, so that the way there is not looked for with each datagram.
+    ///
+    /// # Errors
+    /// `ENETUNREACH` without a route, and what udp(7) says.
+    pub fn connect(&self, to: SocketAddr) -> io::Result<()> {
+        self.inner.connect(&to.into())
+    }
+
+    /// Sends a datagram to the address that was given to [`Socket::connect`].
+    ///
+    /// # Errors
+    /// As [`Socket::send_to`].
+    pub fn send_connected(&self, datagram: &[u8]) -> io::Result<()> {
+        // What an ICMP message said of an earlier datagram is told instead of sending this one, once.
+        let sent = self.inner.send(datagram);
+        sent.or_else(|_| self.inner.send(datagram)).map(drop)
+    }
+
     /// When the kernel handed to the link what was sent at `since` or later through a socket that sends LACP or BFD, the first
     /// of it; `None` when it has not told: it does not stamp, or the packet waits in a queue. Stamps of earlier packets are taken
     /// away: as long as there are any, epoll(7) reports the socket (`EPOLLERR`).

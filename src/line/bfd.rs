@@ -152,6 +152,8 @@ pub(super) struct BfdLine {
     /// `None` when the session is only saying farewell.
     receive: Option<Socket>,
     send: Socket,
+    /// The sending socket knows its remote.
+    connected: bool,
     local: IpAddr,
     remote: SocketAddr,
     carrier: Option<CarrierEvents>,
@@ -171,6 +173,7 @@ impl BfdLine {
             end: port.spec.end,
             receive: Some(port.receive),
             send: port.send,
+            connected: false,
             local: port.spec.local,
             remote: SocketAddr::new(
                 port.spec.remote,
@@ -349,12 +352,16 @@ impl BfdLine {
         }
         // Without carrier it would only set off a neighbour discovery that fails, and the next one would come a second
         // later, when there may be carrier. With another TTL than wanted it would be another packet.
-        let remote = self.remote;
-        let sent = self.has_carrier
-            && self.ttl == packet.ttl
+        let wanted = self.has_carrier && self.ttl == packet.ttl;
+        // Refused while there is no route.
+        if wanted && !self.connected {
+            self.connected = self.send.connect(self.remote).is_ok();
+        }
+        let sent = wanted
+            && self.connected
             && around
                 .send(Protocol::Bfd, &self.send, |socket| {
-                    socket.send_to(packet, remote)
+                    socket.send_connected(packet)
                 })
                 .is_ok();
         self.unsent += u64::from(!sent);

@@ -59,7 +59,7 @@ fn a_right_end_is_seen_to_be_right() {
             let spread = spread.map(|time| time.as_secs_f64() * 1e3);
             assert!((37.5..38.0).contains(&spread[0]), "{rhythm:?}");
             let middle = (37.5 + longest) / 2.0;
-            assert!((spread[1] - middle).abs() < 1.5, "{rhythm:?}");
+            assert!((spread[1] - middle).abs() < 2.5, "{rhythm:?}");
             assert!(spread[2] <= spread[3] && spread[3] <= longest, "{rhythm:?}");
         }
         // One Poll Sequence of each end, begun by coming Up, answered within a round trip.
