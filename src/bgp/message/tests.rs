@@ -383,6 +383,7 @@ fn what_cannot_be_written_is_said_and_nothing_is_written() {
 }
 
 mod faults;
+mod library;
 mod open;
 mod properties;
 mod updates;

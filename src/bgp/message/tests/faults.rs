@@ -8,7 +8,7 @@ use crate::bgp::message::faults::{Fault, RULES, Rule, Treatment, rule};
 use crate::bgp::message::malformed::{MALFORMATIONS, Malformation, write_malformed};
 
 /// The sessions a malformation can be tried in: external and internal, with old and new speakers, with and without IPv4.
-fn dialects() -> impl Iterator<Item = Dialect> {
+pub(super) fn dialects() -> impl Iterator<Item = Dialect> {
     (0..8).map(|bits| Dialect {
         internal: bits & 1 != 0,
         four_octet: bits & 2 != 0,
@@ -22,7 +22,7 @@ fn dialects() -> impl Iterator<Item = Dialect> {
 }
 
 /// A route of a family, with every attribute a malformation may need a good one of.
-fn route(family: Family) -> (Attributes, Nlri) {
+pub(super) fn route(family: Family) -> (Attributes, Nlri) {
     let (next_hop, prefix): (std::net::IpAddr, _) = match family {
         Family::Ipv4Unicast => (
             "192.0.2.1".parse().expect("an address"),
@@ -40,7 +40,7 @@ fn route(family: Family) -> (Attributes, Nlri) {
 }
 
 /// What became of a route that was announced with a malformation.
-fn outcome(
+pub(super) fn outcome(
     malformation: &Malformation,
     family: Family,
     dialect: Dialect,
@@ -57,7 +57,11 @@ fn outcome(
 }
 
 /// Whether an outcome is what a row says.
-fn is_treated(outcome: &Result<(Update, Nlri), Notification>, rule: &Rule, name: &str) -> bool {
+pub(super) fn is_treated(
+    outcome: &Result<(Update, Nlri), Notification>,
+    rule: &Rule,
+    name: &str,
+) -> bool {
     match (outcome, rule.treatment) {
         (Err(notification), Treatment::Reset) => {
             (notification.code, notification.subcode) == (3, rule.subcode)
@@ -85,15 +89,20 @@ fn is_treated(outcome: &Result<(Update, Nlri), Notification>, rule: &Rule, name:
     }
 }
 
+/// How the fault of a malformation is told.
+pub(super) fn told(malformation: &Malformation) -> String {
+    format!(
+        "{}: {}",
+        code::name(malformation.attribute),
+        malformation.fault
+    )
+}
+
 #[test]
 fn every_malformation_is_treated_as_its_row_says() {
     for malformation in MALFORMATIONS {
         let rule = rule(malformation.attribute, malformation.fault);
-        let name = format!(
-            "{}: {}",
-            code::name(malformation.attribute),
-            malformation.fault
-        );
+        let name = told(malformation);
         let mut met = 0;
         for dialect in dialects() {
             for family in Family::ALL {
