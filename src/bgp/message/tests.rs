@@ -148,7 +148,8 @@ fn a_route_refresh_of_any_length_is_answered() {
             safi,
         })
     };
-    let cases: &[(Dialect, &[u8], Result<RouteRefresh, (u8, u8)>)] = &[
+    type Case<'a> = (Dialect, &'a [u8], Result<RouteRefresh, (u8, u8)>);
+    let cases: &[Case<'_>] = &[
         (enhanced, &[0, 1], Err((1, 2))),
         (enhanced, &[0, 1, 0], Err((1, 2))),
         (enhanced, &[0, 1, 1], Err((7, 1))),
@@ -354,7 +355,7 @@ fn attributes_nobody_knows_are_passed_on_if_they_are_transitive() {
         code: 221,
         value: Bytes::from_static(&[7, 7]),
     };
-    assert_eq!(set.unknown, [expected.clone()]);
+    assert_eq!(set.unknown, std::slice::from_ref(&expected));
     assert_eq!(set.only_to_customer, Some(8075));
     let mut out = BytesMut::new();
     write_announcements(&mut out, set, &[net("198.51.100.0/24")], EXTERNAL).expect("fits");

@@ -139,7 +139,7 @@ pub fn udp_to_ports(low: u16, high: u16, keep: u32) -> Program {
     end(a, (other, 0), (found, keep))
 }
 
-/// A `cls_bpf` program that matches the flows of these buckets (see [`spread`](crate::kernel::spread)).
+/// A `cls_bpf` program that matches the flows of these buckets (see [`spread`]).
 ///
 /// With all buckets it matches every frame.
 pub fn flow_buckets(buckets: &Buckets) -> Program {
