@@ -57,7 +57,7 @@ impl Router {
                     let set = self.sets.adopt(set);
                     let mut shared = Shared::default();
                     for nlri in announced.nlri {
-                        self.receive(index, nlri, &set, &mut shared);
+                        self.receive(index, nlri, &set, false, &mut shared);
                     }
                 }
                 Some((reason, why)) => {
@@ -91,12 +91,14 @@ impl Router {
         for number in self.table.all() {
             let paths = self.table.paths(number);
             let ours = paths.filter(|path| path.session == session);
-            let routes: Vec<(u32, Arc<Attributes>)> = ours
-                .filter_map(|path| Some((path.path_id, path.received.clone()?)))
+            let routes: Vec<(u32, bool, Arc<Attributes>)> = ours
+                .filter_map(|path| Some((path.path_id, path.stale, path.received.clone()?)))
                 .collect();
-            for (path_id, set) in routes {
+            for (path_id, stale, set) in routes {
                 let prefix = self.table.numbers.prefix(number);
-                self.receive(index, Nlri { prefix, path_id }, &set, &mut shared);
+                let nlri = Nlri { prefix, path_id };
+                // It did not come again: what waits for that goes on waiting.
+                self.receive(index, nlri, &set, stale, &mut shared);
             }
         }
     }
@@ -118,7 +120,14 @@ impl Router {
         }
     }
 
-    fn receive(&mut self, index: usize, nlri: Nlri, set: &Arc<Attributes>, shared: &mut Shared) {
+    fn receive(
+        &mut self,
+        index: usize,
+        nlri: Nlri,
+        set: &Arc<Attributes>,
+        stale: bool,
+        shared: &mut Shared,
+    ) {
         let Nlri { prefix, path_id } = nlri;
         let (imported, refused) = match self.import(index, prefix, set, shared) {
             Ok(set) => (Some(set), None),
@@ -130,6 +139,7 @@ impl Router {
             (None, None) => Fate::Unreachable,
         };
         let mut path = Path::new(self.peers[index].index, path_id, fate);
+        path.stale = stale;
         (path.received, path.imported) = (Some(set.clone()), imported);
         let number = self.table.numbers.number(prefix);
         if self.peers[index].add_path.contains(number.family()) && self.are_too_many(number, &path)

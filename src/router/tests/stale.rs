@@ -1,5 +1,6 @@
 //! Stale routes, refreshes, and what is told when: RFC 4724 and 8538, RFC 7313, RFC 4271, section 9.2.1.1.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -8,6 +9,7 @@ use super::bed::{address, end, end6, graceful, originated, router};
 use super::net::{Net, ms};
 use crate::bgp::family::Family;
 use crate::bgp::message::{self, Framer, Message, RouteRefresh};
+use crate::bgp::policy::Policy;
 use crate::bgp::session::State;
 use crate::router::{
     Input, MaximumPrefixes, Monitored, OWN_NEXT_HOP, Observed, Originated, OriginatedAttributes,
@@ -311,4 +313,36 @@ fn a_route_over_ourselves_is_refused() {
         .map(|reason| &**reason);
     assert_eq!(refused, Some(OWN_NEXT_HOP));
     assert!(net.via("b", A).is_empty());
+}
+
+/// A policy that changes while routes are stale decides anew about them, but makes none of them fresh.
+#[test]
+fn what_is_stale_stays_so_when_policy_changes() {
+    let mut net = pair(|a, b| {
+        graceful(&mut a.sessions[0], false);
+        graceful(&mut b.sessions[0], false);
+    });
+    net.input(0, Input::Crash);
+    net.run(ms(10));
+    assert_eq!(held(&net), (2, 2));
+    for policy in [Policy::deny_all(), Policy::default()] {
+        let (session, import, export) = (FIRST, Some(Arc::new(policy)), None);
+        net.input(
+            1,
+            Input::Policy {
+                session,
+                import,
+                export,
+            },
+        );
+        assert_eq!(held(&net), (2, 2));
+    }
+    assert_eq!(net.fibs[1].len(), 2);
+    // What did not come again after the restart is gone.
+    let (prefix, sessions) = (super::net::net(B), Sessions::All);
+    net.input(0, Input::Withdraw { prefix, sessions });
+    net.input(0, Input::Start);
+    assert!(net.run_until(ms(10_000), Net::all_established));
+    net.run(ms(500));
+    assert_eq!(held(&net), (1, 0));
 }
