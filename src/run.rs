@@ -14,7 +14,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::timeout;
 
 use self::host::HostWatch;
-use crate::binding::{Binding, Device};
+use crate::binding::Device;
 use crate::device::{self, DeviceError};
 use crate::judge::settle::{PHASES, Phase};
 use crate::judge::{Findings, Judge};
@@ -109,14 +109,17 @@ pub async fn play(
 /// # Errors
 /// The first configuration that is refused, in the device's own words. A device that is not installed is no mistake
 /// of the files: what needs it is blocked when it is played.
-pub fn check_devices(binding: &Binding) -> Result<(), DeviceError> {
-    for (router, device) in &binding.routers {
+pub fn check_devices(rehearsal: &Rehearsal) -> Result<(), DeviceError> {
+    let secrets = &rehearsal.topology.secrets;
+    for (router, device) in &rehearsal.binding.routers {
         match device {
             Device::Simulated => {}
-            Device::Daemon { daemon, config } => match device::check(router, *daemon, config) {
-                Err(error) if !error.is_lack() => return Err(error),
-                Ok(()) | Err(_) => {}
-            },
+            Device::Daemon { daemon, config } => {
+                match device::check(router, *daemon, config, secrets) {
+                    Err(error) if !error.is_lack() => return Err(error),
+                    Ok(()) | Err(_) => {}
+                }
+            }
         }
     }
     Ok(())

@@ -1,27 +1,32 @@
 //! Our router against five independent implementations of BGP: the matrix of interoperability.
 //!
-//! Each trial is one scene with one daemon, started by the code that starts it in a lab, and fills some cells of the
-//! matrix. With `PEERLAB_MATRIX=FILE` the matrix is printed when all are played, and written to the file as Markdown; the run
-//! fails if a cell of it is missed or was not played.
+//! Each trial is one scene with one daemon over one address family. The daemon is started by the code that starts it in a lab.
+//! A trial fills some cells of the matrix. With `PEERLAB_MATRIX=FILE` the matrix is printed when all are played, and written to
+//! the file as Markdown; the run fails if a cell of it is missed or was not played.
 
 use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Trial};
+use peerlab::bgp::family::Family;
 use peerlab::kernel::enter::enter;
 
 #[path = "interop/bed.rs"]
 mod bed;
-#[path = "interop/bfd.rs"]
-mod bfd;
 #[path = "interop/daemons/mod.rs"]
 mod daemons;
-#[path = "interop/scenes.rs"]
+#[path = "interop/routes.rs"]
+mod routes;
+#[path = "interop/scenes/mod.rs"]
 mod scenes;
 #[path = "interop/sheet.rs"]
 mod sheet;
+#[path = "interop/watch.rs"]
+mod watch;
+#[path = "interop/wire.rs"]
+mod wire;
 
 use daemons::{DUTS, Dut};
-use scenes::{SCENES, play};
+use scenes::{SCENES, families, play};
 
 /// Where the matrix goes, when it is wanted.
 const MATRIX: &str = "PEERLAB_MATRIX";
@@ -61,27 +66,22 @@ fn main() -> ExitCode {
 
 fn trials(dut: &'static Dut) -> Vec<Trial> {
     let lack = dut.lack();
-    let trial = |(name, scene): &(&str, scenes::Scene)| {
-        let (scene, lack) = (*scene, lack.clone());
-        let shown = format!("{}::{name}", dut.daemon.key());
-        // In a matrix, what is not installed is blocked; in a test run, it is ignored.
-        let wanted = std::env::var_os(MATRIX).is_some();
-        let trial = Trial::test(shown, {
-            let lack = lack.clone();
-            move || play(dut, scene, lack)
-        });
-        match lack {
-            Some(why) if !wanted => trial.with_kind(why).with_ignored_flag(true),
-            _ => trial,
+    // In a matrix, what is not installed is blocked; in a test run, it is ignored.
+    let wanted = std::env::var_os(MATRIX).is_some();
+    let mut trials = Vec::new();
+    for (name, scene, rows) in SCENES {
+        for &over in families(rows) {
+            let (ours, key) = (lack.clone(), dut.daemon.key());
+            let shown = match over {
+                Family::Ipv4Unicast => format!("{key}::ipv4::{name}"),
+                Family::Ipv6Unicast => format!("{key}::ipv6::{name}"),
+            };
+            let trial = Trial::test(shown, move || play(dut, (scene, rows), over, ours));
+            trials.push(match &lack {
+                Some(why) if !wanted => trial.with_kind(why).with_ignored_flag(true),
+                _ => trial,
+            });
         }
-    };
-    let of_bfd = bfd::scenes(dut.daemon).map(|(name, scene)| {
-        let shown = format!("{}::{name}", dut.daemon.key());
-        let trial = Trial::test(shown, move || bfd::play(dut, scene));
-        match dut.lack() {
-            Some(why) => trial.with_kind(why).with_ignored_flag(true),
-            None => trial,
-        }
-    });
-    SCENES.iter().map(trial).chain(of_bfd).collect()
+    }
+    trials
 }

@@ -50,7 +50,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("router", &["bgp", "kernel", "record", "time"]),
     ("monitor", &["bgp", "router"]),
     ("line", &["lacp", "bfd", "kernel", "record", "time"]),
-    ("device", &["binding", "kernel", "record"]),
+    ("device", &["binding", "kernel", "record", "source"]),
     ("probe", &["kernel", "record", "time"]),
     (
         "lab",

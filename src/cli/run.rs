@@ -149,7 +149,7 @@ fn check_devices(loaded: &Loaded) -> Result<(), DeviceError> {
     let mut checked = Vec::new();
     for (rehearsal, _) in &loaded.rehearsals {
         if !checked.contains(&&rehearsal.binding) {
-            run::check_devices(&rehearsal.binding)?;
+            run::check_devices(rehearsal)?;
             checked.push(&rehearsal.binding);
         }
     }

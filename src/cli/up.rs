@@ -58,7 +58,7 @@ pub fn up(arguments: &UpArguments) -> u8 {
             return WRONG_FILES;
         }
     };
-    if let Err(error) = run::check_devices(&rehearsal.binding) {
+    if let Err(error) = run::check_devices(&rehearsal) {
         anstream::eprintln!("error: {error}");
         return WRONG_FILES;
     }

@@ -23,6 +23,7 @@ use crate::binding::Daemon;
 use crate::kernel::arrival::arrival;
 use crate::kernel::process::Process;
 use crate::record::{Fact, Recorder};
+use crate::source::Secrets;
 
 /// Lines of a failed device that are kept for the report.
 const LAST_WORDS: usize = 12;
@@ -104,12 +105,11 @@ pub(super) fn start(
     daemon: Daemon,
     place: Place,
     stages: Vec<Stage>,
-    recorder: &Recorder,
+    words: Words,
     ended: UnboundedSender<Ended>,
 ) -> Running {
     let (stop, stopped) = oneshot::channel();
     let place = Rc::new(place);
-    let words = Words::new(&place.router, recorder);
     let router = place.router.clone();
     let watch = spawn_local(async move {
         let mut crew = Crew::new(words);
@@ -297,20 +297,22 @@ async fn listen(out: impl AsyncRead + Unpin, words: Rc<RefCell<Words>>) {
     }
 }
 
-/// What a device says, line by line.
-struct Words {
+/// What a device says, line by line, without the secrets of the topology.
+pub(super) struct Words {
     router: String,
     recorder: Recorder,
+    secrets: Secrets,
     /// Lines recorded so far.
     said: usize,
     last: VecDeque<String>,
 }
 
 impl Words {
-    fn new(router: &str, recorder: &Recorder) -> Words {
+    pub(super) fn new(router: &str, recorder: &Recorder, secrets: &Secrets) -> Words {
         Words {
             router: router.to_owned(),
             recorder: recorder.clone(),
+            secrets: secrets.clone(),
             said: 0,
             last: VecDeque::new(),
         }
@@ -318,6 +320,7 @@ impl Words {
 
     fn line(&mut self, line: &[u8]) {
         let line = String::from_utf8_lossy(line).trim_end().to_owned();
+        let line = self.secrets.hide(line);
         if line.is_empty() {
             return;
         }

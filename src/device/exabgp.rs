@@ -37,8 +37,8 @@ pub(super) fn furnish(place: &mut Place) -> io::Result<()> {
 
 pub(super) fn stages(place: &Place, config: &Path) -> Result<Vec<Stage>, DeviceError> {
     let mut command = place.command(find(&place.router, "exabgp", "exabgp")?)?;
-    // It would change to a user that nothing here belongs to.
-    command.env("exabgp.daemon.drop", "false");
+    // It always changes to a user, and in the lab of an ordinary user there is none but root.
+    command.env("exabgp.daemon.user", "root");
     command.env("exabgp.log.short", "true").arg(config);
     Ok(vec![Stage::new("exabgp", command, Until::Started)])
 }

@@ -32,12 +32,14 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc::UnboundedSender;
 
+use self::child::Words;
 pub use self::child::{Ended, Running};
 pub use self::place::Place;
 use crate::binding::Daemon;
 use crate::kernel::feature::program;
 use crate::kernel::namespace::Namespace;
 use crate::record::Recorder;
+use crate::source::Secrets;
 
 /// Why a device could not play its router.
 #[derive(Debug, thiserror::Error)]
@@ -96,11 +98,16 @@ impl DeviceError {
     }
 }
 
-/// Lets a daemon read a configuration without running it, in the present namespaces.
+/// Lets a daemon read a configuration without running it, in the present namespaces. What it says is told without `secrets`.
 ///
 /// # Errors
 /// It is not installed, refuses the configuration, or cannot be run.
-pub fn check(router: &str, daemon: Daemon, config: &Path) -> Result<(), DeviceError> {
+pub fn check(
+    router: &str,
+    daemon: Daemon,
+    config: &Path,
+    secrets: &Secrets,
+) -> Result<(), DeviceError> {
     let files = |source| DeviceError::Files {
         router: router.to_owned(),
         source,
@@ -139,12 +146,12 @@ pub fn check(router: &str, daemon: Daemon, config: &Path) -> Result<(), DeviceEr
         router: router.to_owned(),
         program,
         config: PathBuf::from(config),
-        words,
+        words: secrets.hide(words),
     })
 }
 
-/// Starts a daemon in the router's namespace and watches it until it ends or is stopped. Must be called inside a tokio
-/// `LocalSet`, and in the namespaces of [`crate::kernel::enter`].
+/// Starts a daemon in the router's namespace and watches it until it ends or is stopped. What it says is recorded without
+/// `secrets`. Must be called inside a tokio `LocalSet`, and in the namespaces of [`crate::kernel::enter`].
 ///
 /// # Errors
 /// It is not installed, or its files cannot be laid out. All that comes later, a configuration it refuses among it, is
@@ -154,7 +161,7 @@ pub fn start(
     daemon: Daemon,
     config: &Path,
     namespace: &Arc<Namespace>,
-    recorder: &Recorder,
+    (recorder, secrets): (&Recorder, &Secrets),
     ended: UnboundedSender<Ended>,
 ) -> Result<Running, DeviceError> {
     let files = |source| DeviceError::Files {
@@ -177,7 +184,8 @@ pub fn start(
         Daemon::Openbgpd => openbgpd::stages(&place, config),
         Daemon::Exabgp => exabgp::stages(&place, config),
     }?;
-    Ok(child::start(daemon, place, stages, recorder, ended))
+    let words = Words::new(router, recorder, secrets);
+    Ok(child::start(daemon, place, stages, words, ended))
 }
 
 /// Where a program is.

@@ -302,7 +302,7 @@ pub fn remedy(
     };
     let session = state.session(&c.edge, name);
     let bfd = state.bfd(&c.edge, name);
-    if bfd.is_none_or(|bfd| bfd.state != "up") {
+    if c.bfd.options.required && bfd.is_none_or(|bfd| bfd.state != "up") {
         let timers = c.bfd.timers;
         let never = bfd.is_none_or(|bfd| !bfd.was_up);
         return Some(format!(

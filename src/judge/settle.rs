@@ -133,6 +133,7 @@ fn lacking(state: &State, connection: &Connection, phase: Phase) -> Vec<String> 
                     told.is_some_and(|told| told.working)
                 })
         }
+        Phase::Bfd if !connection.bfd.options.required => true,
         Phase::Bfd | Phase::Bgp | Phase::EndOfRib => {
             let sessions = connection.sessions();
             return sessions

@@ -52,7 +52,7 @@ impl Lab {
             Act::Fail(fault) => self.fail(fault),
             Act::Impair(impaired) => self.impair(impaired),
             Act::Repair(target) => self.repair(target),
-            Act::Restart(restart) => self.restart(restart),
+            Act::Restart(restart) => self.restart(restart).await,
             Act::Announce(announcement) => self.announce(announcement),
             Act::Withdraw {
                 by: Speaker::Peer,

@@ -41,7 +41,8 @@ pub fn start(
     let mut bonds = [BTreeSet::new(), BTreeSet::new()];
     for (number, connection) in layout.connections.iter().enumerate() {
         let simulated = *binding.device(&connection.peer.router) == Device::Simulated;
-        for session in bfd_sessions(connection) {
+        let wanted = topology.wants_bfd(&connection.name);
+        for session in bfd_sessions(connection).filter(|_| wanted) {
             // BFD first: a LAG is up within a millisecond, and the first packet over it begins a neighbour discovery,
             // which is repeated after a second unless BFD's end has asked for sooner.
             let of = |side| bfd_config(topology, number, session.family, side);

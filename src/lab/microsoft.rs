@@ -126,7 +126,7 @@ impl Lab {
         {
             self.provider.handle(now, Input::Deadline);
         }
-        self.come_back(now);
+        self.come_back(now)?;
         if self.meters.next <= now {
             self.count().await?;
         }

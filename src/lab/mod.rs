@@ -11,6 +11,7 @@ pub mod cable;
 pub mod capture;
 pub mod control_plane;
 pub mod counters;
+mod devices;
 mod error;
 mod impairment;
 mod lacp;
@@ -34,12 +35,12 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 use tokio::sync::mpsc::unbounded_channel;
-use tokio::task::spawn_local;
 
 use self::cable::Cables;
 use self::capture::Capture;
 use self::control_plane::ControlPlane;
 use self::counters::Meters;
+use self::devices::Devices;
 pub use self::error::LabError;
 use self::microsoft_routes::MicrosoftRoutes;
 use self::monitoring::{Collector, Monitoring};
@@ -48,7 +49,6 @@ use self::served::Served;
 use self::sessions::Orders;
 use crate::bgp::family::Family;
 use crate::binding::{Binding, Device};
-use crate::device::{self, Ended, Running};
 use crate::kernel::apply::Network;
 use crate::kernel::enter;
 use crate::kernel::namespace::Namespace;
@@ -57,7 +57,7 @@ use crate::line::Line;
 use crate::plan::of_topology::{ConnectionLayout, Layout, TEAMS_PREFIX, TEAMS_PREFIX_IPV6};
 use crate::probe::Probe;
 use crate::provider::Provider;
-use crate::record::{Fact, Recorder};
+use crate::record::Recorder;
 use crate::registry::live::Servers;
 use crate::router::RouterConfig;
 use crate::router::driver::RouterHandle;
@@ -105,7 +105,7 @@ pub struct Lab {
     /// Routers whose BGP is gone until these moments, and whether their kernels forward meanwhile.
     restarting: BTreeMap<String, (At, bool)>,
     probe: Probe,
-    devices: Vec<Running>,
+    devices: Devices,
     _watcher: Watcher,
     monitoring: Option<Monitoring>,
     _capture: Option<Capture>,
@@ -207,7 +207,7 @@ impl Lab {
             &scenario.without_bfd,
             &line,
         )?;
-        let devices = start_devices(binding, &network, recorder)?;
+        let devices = Devices::start(binding, &network, recorder, &topology.secrets)?;
         let probe = traffic::start(&layout, &network, recorder)?;
         let mut lab = Lab {
             bonds,
@@ -239,7 +239,7 @@ impl Lab {
         for output in begin {
             lab.carry_out_one(output)?;
         }
-        tracing::debug!(devices = lab.devices.len(), "the lab is up");
+        tracing::debug!(devices = lab.devices.running().count(), "the lab is up");
         Ok(lab)
     }
 
@@ -250,9 +250,7 @@ impl Lab {
         drop(self.monitoring);
         // A probe thread that is gone has nothing left to stop.
         let _ = self.probe.stop_all().await;
-        for device in self.devices {
-            device.stop().await;
-        }
+        self.devices.end().await;
         self.served.end().await;
         drop(self.control_plane);
         drop(self.line);
@@ -425,40 +423,6 @@ fn watches(
         )?);
     }
     Ok(watches)
-}
-
-fn start_devices(
-    binding: &Binding,
-    network: &Network,
-    recorder: &Recorder,
-) -> Result<Vec<Running>, LabError> {
-    let mut devices = Vec::new();
-    let (ended, mut ends) = unbounded_channel::<Ended>();
-    for (router, device) in &binding.routers {
-        match device {
-            Device::Simulated => {}
-            Device::Daemon { daemon, config } => {
-                let place = shared(network, router)?;
-                let ended = ended.clone();
-                devices.push(device::start(
-                    router, *daemon, config, &place, recorder, ended,
-                )?);
-            }
-        }
-    }
-    let recorder = recorder.clone();
-    spawn_local(async move {
-        while let Some(end) = ends.recv().await {
-            let Ended {
-                router,
-                daemon,
-                words,
-            } = end;
-            let text = format!("router {router}: {daemon} ended by itself: {words}");
-            recorder.now(Fact::Errored { text });
-        }
-    });
-    Ok(devices)
 }
 
 /// A namespace of the network by its name in the plan.

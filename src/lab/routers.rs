@@ -233,8 +233,8 @@ pub fn edge(topology: &Topology, layout: &Layout, edge: &EdgeLayout) -> RouterCo
             };
         }
         let spec = SessionSpec {
-            use_bfd: true,
-            bfd_strict: true,
+            use_bfd: topology.wants_bfd(link.name),
+            bfd_strict: topology.wants_bfd(link.name),
             import: Arc::clone(&import),
             scope: Scope::Own,
             record_routes: true,
@@ -414,7 +414,8 @@ pub fn peer(
             let spec = SessionSpec {
                 import: Arc::new(import),
                 export: Arc::new(export),
-                use_bfd: !without_bfd.iter().any(|without| without == connection),
+                use_bfd: topology.wants_bfd(connection)
+                    && !without_bfd.iter().any(|without| without == connection),
                 ..link.session(MICROSOFT_ASN)
             };
             with(&settings, link.family, spec)

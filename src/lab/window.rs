@@ -43,7 +43,7 @@ impl Lab {
             routers: Arc::new(self.routers.clone()),
             namespaces: Arc::new(self.network.namespaces.clone()),
             clock: self.recorder.clock(),
-            devices: Rc::new(self.devices.iter().map(device).collect()),
+            devices: Rc::new(self.devices.running().map(device).collect()),
         }
     }
 }

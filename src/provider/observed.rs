@@ -84,7 +84,8 @@ impl Observed {
                 microsoft: connection.addresses.microsoft,
                 peer: connection.addresses.peer,
                 lag: false,
-                bfd: false,
+                // Where there is none, nothing waits for it.
+                bfd: !connection.bfd.options.required,
                 session: "Idle".to_owned(),
                 left_out: false,
                 beyond: 0,

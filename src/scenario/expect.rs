@@ -79,6 +79,7 @@ fn layer(
     };
     let named = match subject {
         "lag" => stage.connections(names, mistakes),
+        "bfd" => stage.bfd_sessions(names, mistakes),
         _ => stage.sessions(names, mistakes),
     };
     let up = state(raw, table, subject, &["up", "down"], mistakes)? == "up";

@@ -2,9 +2,9 @@
 
 use super::act::PEERING_SERVICE;
 use super::{Act, Announcement, Expect, LagPart, PolicyChange, Rehearsal, Restart, Speaker};
-use crate::binding::{Binding, Device};
+use crate::binding::{Binding, Daemon, Device};
 use crate::registry::special;
-use crate::topology::{BgpOptions, LagBackend, PeerPolicies, Topology};
+use crate::topology::{BgpOptions, LagBackend, PeerPolicies, Topology, of_session};
 
 impl Rehearsal {
     /// Why this scenario says little about the routers of `binding`, if so: they are not in its topology, or it wants them
@@ -114,10 +114,10 @@ impl Rehearsal {
                 (true, true) => Some(format!(
                     "it wants `{name}` without BFD, but `{router}` does what its own configuration says"
                 )),
-                (false, false) => Some(format!(
+                (false, false) if connection.bfd.options.required => Some(format!(
                     "it wants BFD on `{name}`, but {daemon}, which plays `{router}`, has none"
                 )),
-                (true, false) | (false, true) => None,
+                (true, false) | (false, _) => None,
             }
         })
     }
@@ -127,6 +127,9 @@ impl Rehearsal {
             let Act::Announce(announcement) = &step.act else {
                 return None;
             };
+            if let Some(why) = self.passes_nothing_on(announcement, binding) {
+                return Some(why);
+            }
             let what = of_the_export_policy(announcement, &self.topology)?;
             let (_, router) = self.real(&announcement.from, binding)?;
             let prefix = announcement.prefix;
@@ -134,6 +137,27 @@ impl Rehearsal {
                 "it wants {prefix} announced {what}, but `{router}` does what its own configuration says"
             ))
         })
+    }
+
+    /// The core behind it announces, and ExaBGP announces only what its configuration has.
+    fn passes_nothing_on(&self, told: &Announcement, binding: &Binding) -> Option<String> {
+        let exabgp = |router: &str| {
+            let device = binding.device(router);
+            matches!(
+                device,
+                Device::Daemon {
+                    daemon: Daemon::Exabgp,
+                    ..
+                }
+            )
+        };
+        let mut all = self.topology.connections.iter();
+        let found = all.find(|it| told.from.contains(&it.name) && exabgp(&it.router));
+        let router = &found.filter(|_| told.by == Speaker::Peer)?.router;
+        let prefix = told.prefix;
+        Some(format!(
+            "it wants {prefix} announced, and ExaBGP, which plays `{router}`, passes on nothing that it is told"
+        ))
     }
 
     /// The lab changes no configuration of a real router.
@@ -155,17 +179,38 @@ impl Rehearsal {
         })
     }
 
-    /// What a real router keeps over a restart, and says of it, is its configuration's.
+    /// What a real router keeps over a restart, and says of it, is its configuration's; its BFD ends with the processes.
     fn restarts(&self, binding: &Binding) -> Option<String> {
-        self.scenario.steps.iter().find_map(|step| match &step.act {
-            Act::Restart(Restart { router, .. })
-                if *binding.device(router) != Device::Simulated =>
-            {
-                Some(format!(
-                    "it restarts `{router}`, and only a simulated router is restarted"
-                ))
+        self.scenario.steps.iter().find_map(|step| {
+            let Act::Restart(Restart {
+                router, graceful, ..
+            }) = &step.act
+            else {
+                return None;
+            };
+            if *binding.device(router) == Device::Simulated {
+                return None;
             }
-            _ => None,
+            let own = |session: &String| {
+                let (connection, _) = of_session(session);
+                let mut all = self.topology.connections.iter();
+                all.any(|it| it.name == connection && it.router == *router)
+            };
+            let stays = step.expect.iter().any(|expect| match &expect.what {
+                Expect::Bfd {
+                    sessions, up: true, ..
+                } => sessions.iter().any(own),
+                _ => false,
+            });
+            match (graceful, stays) {
+                (true, _) => Some(format!(
+                    "it restarts `{router}` gracefully, but `{router}` does what its own configuration says"
+                )),
+                (false, true) => Some(format!(
+                    "it wants BFD to outlive a restart of `{router}`, and all processes of `{router}` end"
+                )),
+                (false, false) => None,
+            }
         })
     }
 

@@ -77,6 +77,7 @@ fn model(
         }
     };
     let onboarded = raw.onboarded.is_none_or(|onboarded| onboarded.value);
+    proves_bfd(&raw.proves, &topology, mistakes);
     let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
     let mut stage = Stage::new(&topology, folder, kept.is_some(), onboarded);
     let without = raw
@@ -199,6 +200,21 @@ fn proves(ids: &[Located<String>], mistakes: &mut Mistakes) {
             let diagnostic = mistakes.error(id.span, message, "no such requirement");
             mistakes.push(with_ids_like(diagnostic, id, mistakes));
         }
+    }
+}
+
+/// What is required of BFD cannot be proven where a connection has none.
+fn proves_bfd(ids: &[Located<String>], topology: &Topology, mistakes: &mut Mistakes) {
+    let mut all = topology.connections.iter();
+    let Some(without) = all.find(|connection| !connection.bfd.options.required) else {
+        return;
+    };
+    for id in ids.iter().filter(|id| id.value.starts_with("BFD-")) {
+        let name = &without.name;
+        let message = format!("requirement `{}` cannot be proven without BFD", id.value);
+        let diagnostic = mistakes.error(id.span, message, "a requirement of BFD");
+        let note = format!("the topology says `required = false` of the `bfd` of `{name}`");
+        mistakes.push(diagnostic.note(note));
     }
 }
 

@@ -221,6 +221,23 @@ impl<'a> Stage<'a> {
         }
     }
 
+    /// The same of BFD, which not every connection has.
+    pub fn bfd_sessions(
+        &self,
+        names: &Located<Names>,
+        mistakes: &mut Mistakes,
+    ) -> Option<Vec<String>> {
+        let named = self.sessions(names, mistakes)?;
+        let mut each = named.iter().map(|session| of_session(session).0);
+        if let Some(without) = each.find(|connection| !self.topology.wants_bfd(connection)) {
+            let message = format!("there is no BFD on `{without}`");
+            let diagnostic = mistakes.error(names.span, message, "nothing there could tell of it");
+            mistakes.push(diagnostic.note("the topology says `required = false` of its `bfd`"));
+            return None;
+        }
+        Some(named)
+    }
+
     /// The sessions of one family on the connections, or of the sessions, of a name, a list, or "all".
     pub fn sessions_of(
         &self,

@@ -29,7 +29,7 @@ pub use community::{Community, ExtendedCommunity, LargeCommunity};
 pub use either::{Numbers, TextOr, Word, Words};
 pub use mistakes::{Mistakes, closest, list};
 pub use read::read;
-pub use secret::without_secrets;
+pub use secret::{Secrets, without_secrets};
 pub use share::Share;
 pub use value::{Bandwidth, Duration, Located, Names, Table, Wrong, in_words};
 

@@ -1,7 +1,9 @@
 //! Values that nobody is shown, be it in a diagnostic, a record or a report: the keys of TCP MD5 and of BFD.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 
 use toml::de::{DeTable, DeValue};
 
@@ -9,6 +11,45 @@ use toml::de::{DeTable, DeValue};
 const SECRET: [&str; 2] = ["md5", "password"];
 /// What stands for a secret where the places of what follows do not matter. It is a string, as the secret was.
 const HIDDEN: &str = "\"(hidden)\"";
+
+/// The secrets of a file, wherever else they turn up: in what a daemon writes, which was told the same keys.
+#[derive(Clone, Default, PartialEq)]
+pub struct Secrets(Arc<[String]>);
+
+impl Secrets {
+    /// Those of a TOML text, the longest first, as one may be a part of another.
+    pub fn of(text: &str) -> Secrets {
+        let mut places = Vec::new();
+        let table = DeTable::parse_recoverable(text).0;
+        find(table.get_ref(), &mut places);
+        let read = |place: Range<usize>| {
+            let value = format!("it = {}", &text[place]);
+            let table: toml::Table = value.parse().ok()?;
+            Some(table["it"].as_str()?.to_owned()).filter(|secret| !secret.is_empty())
+        };
+        let mut secrets: Vec<String> = places.into_iter().filter_map(read).collect();
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        secrets.dedup();
+        Secrets(secrets.into())
+    }
+
+    /// Words without them.
+    pub fn hide(&self, words: String) -> String {
+        self.0.iter().fold(words, |words, secret| {
+            if words.contains(secret) {
+                words.replace(secret, "(hidden)")
+            } else {
+                words
+            }
+        })
+    }
+}
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secrets(…)")
+    }
+}
 
 /// A file's text with every secret replaced: it parses as before, and tells neither a secret nor its length.
 pub fn without_secrets(text: &str) -> Cow<'_, str> {
@@ -93,6 +134,21 @@ mod tests {
         ] {
             assert_eq!(without_secrets(text), hidden);
         }
+    }
+
+    #[test]
+    fn a_secret_is_hidden_in_what_others_write() {
+        let text = "[a.bgp]\nmd5 = \"voice\"\nhold = \"90s\"\n[b.bgp]\nmd5 = 'voice \"2\"'\npassword = \"\"\n";
+        let secrets = Secrets::of(text);
+        for (words, hidden) in [
+            ("password voice; md5 on", "password (hidden); md5 on"),
+            ("key voice \"2\", voice", "key (hidden), (hidden)"),
+            ("hold 90s", "hold 90s"),
+        ] {
+            assert_eq!(secrets.hide(words.to_owned()), hidden);
+        }
+        assert_eq!(format!("{secrets:?}"), "Secrets(…)");
+        assert_eq!(Secrets::of("x = = voice").hide("voice".to_owned()), "voice");
     }
 
     #[test]

@@ -40,6 +40,13 @@ impl BfdTimers {
 }
 
 impl Topology {
+    /// Whether BGP of a connection waits for BFD; if not, there is none on it.
+    pub fn wants_bfd(&self, connection: &str) -> bool {
+        let mut all = self.connections.iter();
+        all.find(|it| it.name == connection)
+            .is_some_and(|it| it.bfd.options.required)
+    }
+
     /// The timers that bear the least lateness, of all sessions.
     pub fn first_bfd_to_fall(&self) -> BfdTimers {
         let edges = self.connections.iter().map(|it| it.bfd.timers);
@@ -61,6 +68,9 @@ pub struct BfdOptions {
     pub authentication: Option<Authentication>,
     /// The C bit of its packets (RFC 5880, section 4.1): it does not share fate with the control plane.
     pub control_plane_independent: bool,
+    /// BGP of the connection waits for BFD and ends with it. If not, there is no BFD on the connection: a router that has none
+    /// can exchange routes.
+    pub required: bool,
 }
 
 impl Default for BfdOptions {
@@ -70,6 +80,7 @@ impl Default for BfdOptions {
             echo: None,
             authentication: None,
             control_plane_independent: true,
+            required: true,
         }
     }
 }
@@ -90,6 +101,9 @@ pub(super) struct RawBfd {
     /// Tell the other end that BFD does not share fate with the control plane (the C bit of RFC 5880, section 4.1); true if
     /// not given.
     pub control_plane_independent: Option<Located<bool>>,
+    /// Of `microsoft.bfd` and of a connection: whether BGP waits for BFD and ends with it, as Microsoft wants for voice. With `false`
+    /// there is no BFD on the connection, for a router that has none, and nothing that needs it can be proven. True if not given.
+    pub required: Option<Located<bool>>,
 }
 
 /// BFD on every member of a LAG (RFC 7130), at both ends.
@@ -183,6 +197,9 @@ impl BfdSettings {
         }
         if let Some(independent) = raw.control_plane_independent {
             settings.options.control_plane_independent = independent.value;
+        }
+        if let Some(required) = raw.required {
+            settings.options.required = required.value;
         }
         settings
     }

@@ -32,7 +32,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::policy::Policies;
-use crate::source::Share;
+use crate::source::{Secrets, Share};
 
 pub use bfd::{BfdOptions, BfdSettings, BfdTimers};
 pub use bgp::{BgpOptions, BgpSettings, Password};
@@ -77,6 +77,8 @@ pub struct Topology {
     pub impaired: Vec<Impaired>,
     /// Cables whose far ends are exchanged.
     pub crossed: Vec<Crossed>,
+    /// Its keys of TCP MD5 and of BFD, to be hidden in what daemons write.
+    pub secrets: Secrets,
 }
 
 /// The carrier.

@@ -15,7 +15,9 @@ use super::{
     registry, rules,
 };
 use crate::policy::Policies;
-use crate::source::{Bandwidth, Diagnostics, Located, Mistakes, Source, Span, Table, read};
+use crate::source::{
+    Bandwidth, Diagnostics, Located, Mistakes, Secrets, Source, Span, Table, read,
+};
 
 /// The shortest link Microsoft accepts for voice (L1-01), and the step between speeds, in Mbit/s.
 const LINK_STEP: u32 = 10_000;
@@ -142,6 +144,7 @@ fn model(raw: &RawTopology, source: &Arc<Source>, mistakes: &mut Mistakes) -> Op
         policies,
         impaired: impaired?,
         crossed: crossed?,
+        secrets: Secrets::of(&source.text),
     })
 }
 

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::sync::Mutex;
 
 use libtest_mimic::Failed;
+use peerlab::bgp::family::Family::{self, Ipv4Unicast, Ipv6Unicast};
 use peerlab::binding::Daemon;
 
 /// A row of the matrix.
@@ -12,45 +13,151 @@ use peerlab::binding::Daemon;
 pub enum Row {
     ItConnects,
     WeConnect,
-    Ipv4,
-    Ipv6,
-    FourOctets,
     Out,
     In,
-    ItAsks,
+    FourOctets,
+    ItIsOld,
+    WeAreOld,
+    NextHop,
     WeAsk,
+    ItAsks,
     Md5,
     Ttl,
-    Shutdown,
+    ItLeaves,
+    WeLeave,
     OurWords,
     ItsWords,
-    Bfd,
     ItRestarts,
     WeRestart,
+    BfdStrict,
+    BfdAlone,
+    BfdIntervals,
+    BfdSilence,
+    BfdDisabled,
+    BfdAuthentication,
+    BfdEcho,
 }
 
-/// All rows in their order, with their titles.
-pub const ROWS: [(Row, &str); 17] = [
-    (Row::ItConnects, "session, the daemon connects"),
-    (Row::WeConnect, "session, we connect"),
-    (Row::Ipv4, "IPv4 unicast"),
-    (Row::Ipv6, "IPv6 unicast, over IPv6"),
-    (Row::FourOctets, "four-octet AS number (6793)"),
-    (Row::Out, "280 routes out, communities intact"),
-    (Row::In, "10 routes in, communities intact"),
-    (Row::ItAsks, "route refresh, it asks (2918)"),
-    (Row::WeAsk, "route refresh, we ask (2918)"),
-    (Row::Md5, "TCP MD5 (2385)"),
-    (Row::Ttl, "TTL security (5082)"),
-    (Row::Shutdown, "graceful shutdown (8326)"),
-    (Row::OurWords, "our shutdown text shown by it (9003)"),
-    (Row::ItsWords, "its shutdown text shown by us (9003)"),
-    (Row::Bfd, "BFD, and strict (5882)"),
-    (Row::ItRestarts, "the daemon restarts"),
-    (Row::WeRestart, "we restart"),
+const BOTH: &[Family] = &Family::ALL;
+
+/// All rows in their order, with their titles and the families over which they are played.
+pub const ROWS: [(Row, &str, &[Family]); 25] = [
+    (
+        Row::ItConnects,
+        "session, the daemon connects, we wait",
+        BOTH,
+    ),
+    (
+        Row::WeConnect,
+        "session, we connect, the daemon waits",
+        BOTH,
+    ),
+    (
+        Row::Out,
+        "280 routes out, path and communities of each compared",
+        BOTH,
+    ),
+    (
+        Row::In,
+        "10 routes in, path and communities of each compared",
+        BOTH,
+    ),
+    (
+        Row::FourOctets,
+        "AS numbers of four octets at both ends (6793)",
+        BOTH,
+    ),
+    (
+        Row::ItIsOld,
+        "the daemon knows two octets only: AS_TRANS, AS4_PATH (6793)",
+        BOTH,
+    ),
+    (
+        Row::WeAreOld,
+        "we know two octets only: AS_TRANS, AS4_PATH (6793)",
+        BOTH,
+    ),
+    (
+        Row::NextHop,
+        "IPv4 routes with IPv6 next hops, both ways (8950)",
+        &[Ipv6Unicast],
+    ),
+    (
+        Row::WeAsk,
+        "we ask for a refresh, all 10 routes come again (2918)",
+        BOTH,
+    ),
+    (
+        Row::ItAsks,
+        "it asks for a refresh, all 280 routes go again (2918)",
+        BOTH,
+    ),
+    (
+        Row::Md5,
+        "TCP MD5 (2385): the key, another key, no key",
+        BOTH,
+    ),
+    (Row::Ttl, "TTL security (5082): TTL 255, TTL 1", BOTH),
+    (
+        Row::ItLeaves,
+        "routes it marks GRACEFUL_SHUTDOWN are our last choice (8326)",
+        BOTH,
+    ),
+    (
+        Row::WeLeave,
+        "we mark all 280 routes before the session ends (8326)",
+        BOTH,
+    ),
+    (Row::OurWords, "our shutdown text shown by it (9003)", BOTH),
+    (Row::ItsWords, "its shutdown text shown by us (9003)", BOTH),
+    (
+        Row::ItRestarts,
+        "the daemon restarts, all routes are back",
+        BOTH,
+    ),
+    (
+        Row::WeRestart,
+        "we restart without a word, all routes are back",
+        BOTH,
+    ),
+    (
+        Row::BfdStrict,
+        "BGP waits for BFD and is lost with it (5882)",
+        BOTH,
+    ),
+    (
+        Row::BfdAlone,
+        "BGP stays when we disable BFD (5882, 4.2)",
+        BOTH,
+    ),
+    (
+        Row::BfdIntervals,
+        "BFD: 300, 150, 50 and 10 ms, changed while up",
+        BOTH,
+    ),
+    (
+        Row::BfdSilence,
+        "BFD: silence detected in time, and back",
+        BOTH,
+    ),
+    (
+        Row::BfdDisabled,
+        "BFD: AdminDown understood, and back",
+        BOTH,
+    ),
+    (
+        Row::BfdAuthentication,
+        "BFD: five kinds of authentication, wrong ones refused",
+        BOTH,
+    ),
+    (
+        Row::BfdEcho,
+        "BFD: its Echo packets come back from us",
+        &[Ipv4Unicast],
+    ),
 ];
 
-/// What a cell says.
+/// What a cell says, or its half: of one family.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cell {
     Met,
@@ -58,12 +165,14 @@ pub enum Cell {
     Blocked(String),
 }
 
-static CELLS: Mutex<BTreeMap<(Row, &'static str), Cell>> = Mutex::new(BTreeMap::new());
+type Cells = BTreeMap<(Row, &'static str, Family), Cell>;
 
-/// Fills a cell.
-pub fn mark(row: Row, daemon: Daemon, cell: Cell) {
+static CELLS: Mutex<Cells> = Mutex::new(BTreeMap::new());
+
+/// Fills a cell, as far as it is about sessions over this family.
+pub fn mark(row: Row, daemon: Daemon, over: Family, cell: Cell) {
     let mut cells = CELLS.lock().expect("nobody panics while marking");
-    cells.insert((row, daemon.key()), cell);
+    cells.insert((row, daemon.key(), over), cell);
 }
 
 /// The cells that were filled so far.
@@ -73,32 +182,26 @@ pub fn matrix() -> Matrix {
 }
 
 /// A filled matrix.
-pub struct Matrix(BTreeMap<(Row, &'static str), Cell>);
+pub struct Matrix(Cells);
 
 impl Matrix {
     /// Whether every cell was played, and none is missed.
     pub fn is_whole(&self) -> bool {
-        let holds = |row, daemon: Daemon| {
-            matches!(
-                self.0.get(&(row, daemon.key())),
-                Some(Cell::Met | Cell::Blocked(_))
-            )
-        };
-        ROWS.iter()
-            .all(|(row, _)| Daemon::ALL.iter().all(|&daemon| holds(*row, daemon)))
+        let mut found = all().into_iter().map(|cell| self.0.get(&cell));
+        found.all(|cell| matches!(cell, Some(Cell::Met | Cell::Blocked(_))))
     }
 
     /// For a terminal.
     pub fn text(&self) -> String {
         let (rows, reasons) = self.rows();
-        let mut text = format!("{:<38}", "");
+        let mut text = format!("{:<64}", "");
         for daemon in Daemon::ALL {
-            let _ = write!(text, "{:<13}", daemon.to_string());
+            let _ = write!(text, "{:<20}", daemon.to_string());
         }
         for (title, cells) in rows {
-            let _ = write!(text, "\n{title:<38}");
+            let _ = write!(text, "\n{title:<64}");
             for cell in cells {
-                let _ = write!(text, "{cell:<13}");
+                let _ = write!(text, "{cell:<20}");
             }
         }
         text.push('\n');
@@ -127,7 +230,7 @@ impl Matrix {
         text
     }
 
-    /// The rows as words, and the reasons they refer to by number.
+    /// The rows as words, and the reasons they refer to by number. One word stands for both families where they agree.
     fn rows(&self) -> (Vec<(&'static str, Vec<String>)>, Vec<String>) {
         let mut reasons: Vec<String> = Vec::new();
         let mut number = |reason: &String| {
@@ -137,26 +240,43 @@ impl Matrix {
                 reasons.len() - 1
             }) + 1
         };
-        let mut word = |row, daemon: Daemon| match self.0.get(&(row, daemon.key())) {
+        let mut half = |row, daemon: Daemon, over| match self.0.get(&(row, daemon.key(), over)) {
             None => "not played".to_owned(),
             Some(Cell::Met) => "met".to_owned(),
             Some(Cell::Missed(why)) => format!("missed ({})", number(why)),
             Some(Cell::Blocked(why)) => format!("blocked ({})", number(why)),
         };
         let mut rows = Vec::new();
-        for (row, title) in ROWS {
-            rows.push((title, Daemon::ALL.map(|daemon| word(row, daemon)).to_vec()));
+        for (row, title, families) in ROWS {
+            let words = Daemon::ALL.map(|daemon| {
+                let mut halves: Vec<String> = families
+                    .iter()
+                    .map(|&over| half(row, daemon, over))
+                    .collect();
+                halves.dedup();
+                halves.join(" / ")
+            });
+            rows.push((title, words.to_vec()));
         }
         (rows, reasons)
     }
 }
 
+/// All cells, by families.
+fn all() -> Vec<(Row, &'static str, Family)> {
+    let mut all = Vec::new();
+    for (row, _, families) in ROWS {
+        for daemon in Daemon::ALL {
+            all.extend(families.iter().map(|&over| (row, daemon.key(), over)));
+        }
+    }
+    all
+}
+
 /// A matrix of which any cell is missed, or absent, is not whole.
 pub fn every_cell_counts() -> Result<(), Failed> {
-    let cells = ROWS
-        .iter()
-        .flat_map(|(row, _)| Daemon::ALL.map(|daemon| (*row, daemon.key())));
-    let good: BTreeMap<_, _> = cells
+    let good: Cells = all()
+        .into_iter()
         .enumerate()
         .map(|(n, cell)| match n % 2 {
             0 => (cell, Cell::Met),

@@ -51,7 +51,7 @@ pub(super) fn order(
     };
     Some(Act::Bfd {
         order,
-        sessions: stage.sessions(names?, mistakes)?,
+        sessions: stage.bfd_sessions(names?, mistakes)?,
     })
 }
 

@@ -1,30 +1,36 @@
 //! BIRD, asked by `birdc`.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 
 use peerlab::binding::Daemon;
 
-use super::{Dut, Heard, Wish, nothing};
-use crate::bed::{DUT_ASN, EDGE_ASN, theirs};
+use super::{Dut, Lacks, NOTHING, TwoOctets, Wish, nothing, words};
+use crate::routes::{Heard, theirs};
 
 pub const DUT: Dut = Dut {
     daemon: Daemon::Bird,
     programs: &["bird", "birdc"],
     config,
     originate: nothing,
-    heard: (&["birdc", "show route all protocol edge"], heard),
-    heard_ipv6: &[],
-    updates: (&["birdc", "show protocols all edge"], updates),
-    refresh: Ok(&["birdc", "reload in edge"]),
-    refuses: None,
-    far: None,
-    deaf: None,
-    shutdown: Ok(&["birdc", "disable edge \"day work\""]),
+    routes: |_| words("birdc show route all protocol edge"),
+    heard,
+    refresh: |_| words("birdc reload in edge"),
+    shutdown: |_| vec!["birdc".to_owned(), "disable edge \"day work\"".to_owned()],
+    lacks: Lacks {
+        two_octets: TwoOctets::Refuses {
+            why: "BIRD that knows two octets only takes our number from our capability all the same, and can be configured \
+                  with no such number (Bad peer AS)",
+            says: "Bad peer AS: 4200008075",
+        },
+        bears: Some("BIRD ends BGP when BFD is disabled, against RFC 5882, section 4.2"),
+        ..NOTHING
+    },
 };
 
 fn config(wish: &Wish, _: &Path) -> String {
-    let family = if wish.ipv6 { "ipv6" } else { "ipv4" };
+    let family = wish.family();
     let mut text = format!(
         "log stderr all;\nrouter id 10.0.0.0;\nprotocol device {{ }}\nprotocol bfd {{ interface \"l0\" {{ interval 150 ms; \
          multiplier 3; }}; }}\nprotocol static {{ {family};\n"
@@ -34,23 +40,32 @@ fn config(wish: &Wish, _: &Path) -> String {
     } else {
         ""
     };
-    for prefix in theirs(wish.ipv6) {
+    for (n, prefix) in theirs(wish.carries) {
         let _ = writeln!(
             text,
-            "  route {prefix} blackhole {{ bgp_community.add((64500,100)); {leaving}bgp_large_community.add((64500,1,2)); }};"
+            "  route {prefix} blackhole {{ bgp_community.add((64500,100)); bgp_community.add((64500,{n})); \
+             {leaving}bgp_large_community.add((64500,1,{n})); bgp_ext_community.add((rt,64500,{n})); }};"
         );
     }
+    let next_hop = if wish.extended_next_hop() {
+        "extended next hop on; "
+    } else {
+        ""
+    };
     let _ = writeln!(
         text,
-        "}}\nprotocol bgp edge {{ local {} as {DUT_ASN}; neighbor {} as {EDGE_ASN}; connect delay time 1; connect retry \
-         time 1; error wait time 1, 2; {family} {{ import all; export where source = RTS_STATIC; next hop self; }};",
+        "}}\nprotocol bgp edge {{ local {} as {}; neighbor {} as {}; connect delay time 1; connect retry time 1; error wait \
+         time 1, 2; {family} {{ import all; export where source = RTS_STATIC; next hop self; {next_hop}}};",
         wish.local(),
-        wish.neighbor()
+        wish.asn,
+        wish.neighbor(),
+        wish.edge_asn
     );
     for (on, words) in [
         (wish.passive, "passive on;"),
         (wish.ttl, "ttl security on;"),
         (wish.bfd, "bfd on;"),
+        (wish.two_octets, "enable as4 off;"),
     ] {
         if on {
             let _ = writeln!(text, "  {words}");
@@ -71,25 +86,25 @@ fn heard(words: &str) -> Vec<Heard> {
         if !line.starts_with(char::is_whitespace) {
             heard.extend(first.parse().ok().map(|prefix| Heard {
                 prefix,
-                communities: Vec::new(),
+                path: String::new(),
+                communities: BTreeSet::new(),
             }));
-        } else if let Some(route) = heard.last_mut()
-            && (first == "BGP.community:" || first == "BGP.large_community:")
-        {
-            let list: String = words.collect();
-            let each = list.split(['(', ')']).filter(|one| !one.is_empty());
-            route
-                .communities
-                .extend(each.map(|one| one.replace(',', ":")));
+            continue;
+        }
+        let Some(route) = heard.last_mut() else {
+            continue;
+        };
+        match first {
+            "BGP.as_path:" => route.path = words.collect::<Vec<_>>().join(" "),
+            "BGP.community:" | "BGP.large_community:" | "BGP.ext_community:" => {
+                let list: String = words.collect();
+                let each = list.split(['(', ')']).filter(|one| !one.is_empty());
+                route
+                    .communities
+                    .extend(each.map(|one| one.replace(',', ":")));
+            }
+            _ => {}
         }
     }
     heard
-}
-
-fn updates(words: &str) -> Option<(u64, u64)> {
-    let count = |title: &str, column| {
-        let line = words.lines().find(|line| line.contains(title))?;
-        line.split_whitespace().nth(column)?.parse().ok()
-    };
-    Some((count("Import updates:", 2)?, count("Export updates:", 6)?))
 }

@@ -6,49 +6,62 @@ use std::path::Path;
 use peerlab::binding::Daemon;
 use serde_json::Value;
 
-use super::{Dut, Heard, Wish, nothing};
-use crate::bed::{DUT_ASN, EDGE_ASN, theirs};
+use super::{AS_TRANS, Dut, EDGE_ASN, Lacks, NOTHING, TwoOctets, Wish, Words, nothing};
+use crate::routes::{Heard, theirs};
 
 pub const DUT: Dut = Dut {
     daemon: Daemon::Frr,
     programs: &["vtysh", "/usr/lib/frr/bgpd"],
     config,
     originate: nothing,
-    heard: (
-        &[
-            "vtysh",
-            "-c",
-            "show bgp ipv4 unicast json detail",
-            "-c",
-            "show bgp ipv6 unicast json detail",
-        ],
-        heard,
-    ),
-    heard_ipv6: &[],
-    updates: (&["vtysh", "-c", "show bgp neighbors json"], updates),
-    refresh: Ok(&["vtysh", "-c", "clear bgp * soft in"]),
-    refuses: None,
-    far: None,
-    deaf: None,
-    shutdown: Ok(&[
-        "vtysh",
-        "-c",
-        "configure terminal",
-        "-c",
-        "router bgp 4200000001",
-        "-c",
-        "neighbor 10.0.0.1 shutdown message day work",
-    ]),
+    routes: |wish| vtysh(&[&format!("show bgp {} unicast json detail", wish.family())]),
+    heard,
+    refresh: |wish| vtysh(&[&format!("clear bgp {} unicast * soft in", wish.family())]),
+    shutdown: |wish| {
+        vtysh(&[
+            "configure terminal",
+            &format!("router bgp {}", wish.asn),
+            &format!("neighbor {} shutdown message day work", wish.neighbor()),
+        ])
+    },
+    lacks: Lacks {
+        // It leaves out all capabilities, but takes our number from ours.
+        two_octets: TwoOctets::Known {
+            told: EDGE_ASN,
+            shown: AS_TRANS,
+        },
+        bears: Some("FRR ends BGP when BFD is disabled, against RFC 5882, section 4.2"),
+        ..NOTHING
+    },
 };
+
+fn vtysh(commands: &[&str]) -> Words {
+    let each = commands.iter().flat_map(|command| ["-c", *command]);
+    ["vtysh"]
+        .into_iter()
+        .chain(each)
+        .map(str::to_owned)
+        .collect()
+}
 
 fn config(wish: &Wish, _: &Path) -> String {
     let neighbor = wish.neighbor();
-    let mut text = format!(
+    let mut text = String::from(
         "frr defaults traditional\nlog stdout\nbfd\n profile lab\n  detect-multiplier 3\n  receive-interval 150\n  \
-         transmit-interval 150\n exit\nexit\nroute-map mark permit 10\n set community 64500:100\n set large-community \
-         64500:1:2\nexit\nrouter bgp {DUT_ASN}\n bgp router-id 10.0.0.0\n bgp log-neighbor-changes\n no bgp \
-         ebgp-requires-policy\n no bgp network import-check\n no bgp default ipv4-unicast\n neighbor {neighbor} remote-as \
-         {EDGE_ASN}\n neighbor {neighbor} timers connect 1\n"
+         transmit-interval 150\n exit\nexit\n",
+    );
+    for (n, _) in theirs(wish.carries) {
+        let _ = writeln!(
+            text,
+            "route-map mark{n} permit 10\n set community 64500:100 64500:{n}\n set large-community 64500:1:{n}\n set \
+             extcommunity rt 64500:{n}\nexit"
+        );
+    }
+    let _ = writeln!(
+        text,
+        "router bgp {}\n bgp router-id 10.0.0.0\n bgp log-neighbor-changes\n no bgp ebgp-requires-policy\n no bgp network \
+         import-check\n no bgp default ipv4-unicast\n neighbor {neighbor} remote-as {}\n neighbor {neighbor} timers connect 1",
+        wish.asn, wish.edge_asn
     );
     // FRR marks what it sends to its neighbours of other systems by itself.
     if wish.leaving {
@@ -62,13 +75,14 @@ fn config(wish: &Wish, _: &Path) -> String {
     option(wish.passive, "passive");
     option(wish.ttl, "ttl-security hops 1");
     option(wish.bfd, "bfd profile lab");
+    option(wish.two_octets, "dont-capability-negotiate");
+    option(wish.extended_next_hop(), "capability extended-nexthop");
     if let Some(key) = wish.md5 {
         option(true, &format!("password {key}"));
     }
-    let family = if wish.ipv6 { "ipv6" } else { "ipv4" };
-    let _ = writeln!(text, " address-family {family} unicast");
-    for prefix in theirs(wish.ipv6) {
-        let _ = writeln!(text, "  network {prefix} route-map mark");
+    let _ = writeln!(text, " address-family {} unicast", wish.family());
+    for (n, prefix) in theirs(wish.carries) {
+        let _ = writeln!(text, "  network {prefix} route-map mark{n}");
     }
     let _ = writeln!(
         text,
@@ -77,30 +91,22 @@ fn config(wish: &Wish, _: &Path) -> String {
     text
 }
 
-/// One JSON object for each family: `{"routes": {PREFIX: [ABOUT, PATH, …]}}`.
+/// `{"routes": {PREFIX: [ABOUT, PATH, …]}}`.
 fn heard(words: &str) -> Vec<Heard> {
-    let tables = serde_json::Deserializer::from_str(words).into_iter::<Value>();
+    let table: Value = serde_json::from_str(words).unwrap_or_default();
     let mut heard = Vec::new();
-    for table in tables.filter_map(Result::ok) {
-        for (prefix, paths) in table["routes"].as_object().into_iter().flatten() {
-            let foreign = |path: &&Value| path["peer"]["type"] == "external";
-            for path in paths.as_array().into_iter().flatten().filter(foreign) {
-                let strings = [&path["community"], &path["largeCommunity"]];
-                let words = strings.map(|list| list["string"].as_str().unwrap_or_default());
-                let communities = words.join(" ");
-                heard.extend(prefix.parse().ok().map(|prefix| Heard {
-                    prefix,
-                    communities: communities.split_whitespace().map(str::to_owned).collect(),
-                }));
-            }
+    for (prefix, paths) in table["routes"].as_object().into_iter().flatten() {
+        let foreign = |path: &&Value| path["peer"]["type"] == "external";
+        for path in paths.as_array().into_iter().flatten().filter(foreign) {
+            let list = |kind: &str| path[kind]["string"].as_str().unwrap_or_default();
+            let communities = ["community", "largeCommunity", "extendedCommunity"].map(list);
+            let communities = communities.join(" ").replace("RT:", "rt:");
+            heard.extend(prefix.parse().ok().map(|prefix| Heard {
+                prefix,
+                path: list("aspath").to_owned(),
+                communities: communities.split_whitespace().map(str::to_owned).collect(),
+            }));
         }
     }
     heard
-}
-
-fn updates(words: &str) -> Option<(u64, u64)> {
-    let neighbors: Value = serde_json::from_str(words).ok()?;
-    let neighbor = neighbors.as_object()?.values().find(|n| n.is_object())?;
-    let count = |name: &str| neighbor["messageStats"][name].as_u64();
-    count("updatesRecv").zip(count("updatesSent"))
 }

@@ -1,34 +1,48 @@
 //! GoBGP, asked by `gobgp`.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 
 use peerlab::binding::Daemon;
 use serde_json::Value;
 
-use super::{Dut, Heard, Wish};
-use crate::bed::{DUT_ASN, EDGE_ASN, theirs};
+use super::{Dut, Lacks, NOTHING, TwoOctets, Wish, Words, words};
+use crate::routes::{Heard, theirs};
 
 pub const DUT: Dut = Dut {
     daemon: Daemon::Gobgp,
     programs: &["gobgpd", "gobgp"],
     config,
     originate,
-    heard: (&["gobgp", "-j", "global", "rib"], heard),
-    heard_ipv6: &["-a", "ipv6"],
-    updates: (&["gobgp", "-j", "neighbor"], updates),
-    refresh: Err("GoBGP 3.10 never asks: it keeps what it received"),
-    refuses: None,
-    far: None,
-    deaf: None,
-    shutdown: Err("GoBGP 3.10 logs the text of `disable --reason`, but sends its Cease without it"),
+    routes: |wish| words(&format!("gobgp -j global rib -a {}", wish.family())),
+    heard,
+    refresh: |wish| words(&format!("gobgp neighbor {} softresetin", wish.neighbor())),
+    shutdown: |wish| {
+        let mut command = words(&format!(
+            "gobgp neighbor {} disable --reason",
+            wish.neighbor()
+        ));
+        command.push("day work".to_owned());
+        command
+    },
+    lacks: Lacks {
+        asks: Some("GoBGP 3.10 never asks: `softresetin` works on what it kept"),
+        speaks: Some(
+            "GoBGP 3.10 ends its session with a Cease without the text of `disable --reason`",
+        ),
+        two_octets: TwoOctets::Never("GoBGP always announces AS numbers of four octets"),
+        ..NOTHING
+    },
 };
 
 fn config(wish: &Wish, _: &Path) -> String {
     let mut text = format!(
-        "[global.config]\nas = {DUT_ASN}\nrouter-id = \"10.0.0.0\"\n[[neighbors]]\n[neighbors.config]\nneighbor-address = \
-         \"{}\"\npeer-as = {EDGE_ASN}\n",
-        wish.neighbor()
+        "[global.config]\nas = {}\nrouter-id = \"10.0.0.0\"\n[[neighbors]]\n[neighbors.config]\nneighbor-address = \
+         \"{}\"\npeer-as = {}\n",
+        wish.asn,
+        wish.neighbor(),
+        wish.edge_asn
     );
     if let Some(key) = wish.md5 {
         let _ = writeln!(text, "auth-password = \"{key}\"");
@@ -44,24 +58,29 @@ fn config(wish: &Wish, _: &Path) -> String {
     if wish.bfd {
         text += "[neighbors.bfd.config]\nenabled = true\n";
     }
-    let family = if wish.ipv6 { "ipv6" } else { "ipv4" };
     let _ = writeln!(
         text,
-        "[[neighbors.afi-safis]]\n[neighbors.afi-safis.config]\nafi-safi-name = \"{family}-unicast\""
+        "[[neighbors.afi-safis]]\n[neighbors.afi-safis.config]\nafi-safi-name = \"{}-unicast\"",
+        wish.family()
     );
     text
 }
 
 /// Its configuration has no routes.
-fn originate(wish: &Wish) -> Vec<Vec<String>> {
-    let add = |prefix: ipnet::IpNet| {
-        let family = if wish.ipv6 { "ipv6" } else { "ipv4" };
+fn originate(wish: &Wish) -> Vec<Words> {
+    let add = |(n, prefix): (u16, ipnet::IpNet)| {
+        let family = wish.family();
         let leaving = if wish.leaving { ",65535:0" } else { "" };
-        let communities = format!("community 64500:100{leaving} large-community 64500:1:2");
-        let words = format!("gobgp global rib add {prefix} {communities} -a {family}");
-        words.split(' ').map(str::to_owned).collect()
+        let next_hop = match wish.extended_next_hop() {
+            true => format!(" nexthop {}", wish.local()),
+            false => String::new(),
+        };
+        words(&format!(
+            "gobgp global rib add {prefix}{next_hop} community 64500:100,64500:{n}{leaving} large-community 64500:1:{n} rt \
+             64500:{n} -a {family}"
+        ))
     };
-    theirs(wish.ipv6).into_iter().map(add).collect()
+    theirs(wish.carries).into_iter().map(add).collect()
 }
 
 fn heard(words: &str) -> Vec<Heard> {
@@ -71,34 +90,37 @@ fn heard(words: &str) -> Vec<Heard> {
         let ours = ["10.0.0.1", "2001:db8::3"];
         let foreign = |path: &&Value| ours.iter().any(|ip| path["neighbor-ip"] == *ip);
         for path in paths.as_array().into_iter().flatten().filter(foreign) {
-            let mut communities = Vec::new();
-            for attribute in path["attrs"].as_array().into_iter().flatten() {
-                for number in attribute["communities"].as_array().into_iter().flatten() {
-                    let number = number.as_u64().unwrap_or_default();
-                    communities.push(format!("{}:{}", number >> 16, number & 0xffff));
-                }
-                for large in attribute["value"].as_array().into_iter().flatten() {
-                    let field = |name: &str| large[name].as_u64().unwrap_or_default();
-                    communities.push(format!(
-                        "{}:{}:{}",
-                        field("ASN"),
-                        field("LocalData1"),
-                        field("LocalData2")
-                    ));
-                }
-            }
+            let attributes: Vec<&Value> = path["attrs"].as_array().into_iter().flatten().collect();
             heard.extend(prefix.parse().ok().map(|prefix| Heard {
                 prefix,
-                communities,
+                path: attributes.iter().map(|one| as_path(one)).collect(),
+                communities: attributes.iter().flat_map(|one| communities(one)).collect(),
             }));
         }
     }
     heard
 }
 
-fn updates(words: &str) -> Option<(u64, u64)> {
-    let neighbors: Value = serde_json::from_str(words).ok()?;
-    let messages = &neighbors[0]["state"]["messages"];
-    let count = |way: &str| messages[way]["update"].as_u64();
-    count("received").zip(count("sent"))
+fn as_path(attribute: &Value) -> String {
+    let segments = attribute["as_paths"].as_array().into_iter().flatten();
+    let numbers = segments.flat_map(|segment| segment["asns"].as_array().into_iter().flatten());
+    numbers.map(Value::to_string).collect::<Vec<_>>().join(" ")
+}
+
+fn communities(attribute: &Value) -> BTreeSet<String> {
+    let list = |key: &str| attribute[key].as_array().into_iter().flatten();
+    let number = |value: &Value| value.as_u64().unwrap_or_default();
+    let value = |one: &Value| match attribute["type"].as_u64()? {
+        // Subtype 2 is a route target.
+        16 if one["subtype"] == 2 => Some(format!("rt:{}", one["value"].as_str()?)),
+        16 => Some(one.to_string()),
+        32 => {
+            let parts = ["ASN", "LocalData1", "LocalData2"];
+            Some(parts.map(|name| number(&one[name]).to_string()).join(":"))
+        }
+        _ => None,
+    };
+    let standard = list("communities").map(number);
+    let standard = standard.map(|number| format!("{}:{}", number >> 16, number & 0xffff));
+    standard.chain(list("value").filter_map(value)).collect()
 }

@@ -8,17 +8,33 @@ mod openbgpd;
 
 use std::path::Path;
 
-use ipnet::IpNet;
+use peerlab::bgp::family::Family;
 use peerlab::binding::Daemon;
 use peerlab::kernel::feature::program;
 
+use crate::routes::{Heard, addresses};
+
+/// Not to be had in two octets.
+pub const EDGE_ASN: u32 = 4_200_008_075;
+pub const DUT_ASN: u32 = 4_200_000_001;
+/// RFC 6793: who knows two octets only knows others by this number.
+pub const AS_TRANS: u32 = 23456;
+
 /// What a scene wants of the daemon's configuration: one neighbour, our edge, and 10 routes for it.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub struct Wish {
+    /// What the session is over.
+    pub over: Family,
+    /// What it carries; IPv4 over IPv6 has IPv6 next hops (RFC 8950).
+    pub carries: Family,
+    /// The daemon's AS number.
+    pub asn: u32,
+    /// Ours, as the daemon is told.
+    pub edge_asn: u32,
+    /// It knows no AS numbers of four octets.
+    pub two_octets: bool,
     /// It waits for us.
     pub passive: bool,
-    /// The session is over IPv6 and carries IPv6.
-    pub ipv6: bool,
     /// TCP MD5 with this key.
     pub md5: Option<&'static str>,
     /// Nothing from further away than one hop.
@@ -30,27 +46,48 @@ pub struct Wish {
 }
 
 impl Wish {
+    /// A plain session, in which the daemon connects.
+    pub fn over(over: Family) -> Wish {
+        Wish {
+            over,
+            carries: over,
+            asn: DUT_ASN,
+            edge_asn: EDGE_ASN,
+            two_octets: false,
+            passive: false,
+            md5: None,
+            ttl: false,
+            bfd: false,
+            leaving: false,
+        }
+    }
+
     /// Our address.
     pub fn neighbor(&self) -> &'static str {
-        if self.ipv6 { "2001:db8::3" } else { "10.0.0.1" }
+        addresses(self.over).0
     }
 
     /// The daemon's address.
     pub fn local(&self) -> &'static str {
-        if self.ipv6 { "2001:db8::2" } else { "10.0.0.0" }
+        addresses(self.over).1
+    }
+
+    /// What the session carries: `ipv4` or `ipv6`.
+    pub fn family(&self) -> &'static str {
+        match self.carries {
+            Family::Ipv4Unicast => "ipv4",
+            Family::Ipv6Unicast => "ipv6",
+        }
+    }
+
+    /// IPv4 routes have IPv6 next hops.
+    pub fn extended_next_hop(&self) -> bool {
+        self.over != self.carries
     }
 }
 
-/// A route as the daemon has it from us.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Heard {
-    pub prefix: IpNet,
-    /// Communities and large communities, `8075:8007` and `8075:1:2`.
-    pub communities: Vec<String>,
-}
-
-/// A question to a daemon's tool, and how the answer reads.
-type Question<T> = (&'static [&'static str], fn(&str) -> T);
+/// A program and its arguments.
+pub type Words = Vec<String>;
 
 /// A daemon under test.
 pub struct Dut {
@@ -60,27 +97,64 @@ pub struct Dut {
     /// Its configuration; files it needs beside it go into the folder.
     pub config: fn(&Wish, &Path) -> String,
     /// What makes it announce its routes, where its configuration cannot.
-    pub originate: fn(&Wish) -> Vec<Vec<String>>,
-    /// The routes it has from us.
-    pub heard: Question<Vec<Heard>>,
-    /// What makes the question one of IPv6.
-    pub heard_ipv6: &'static [&'static str],
-    /// UPDATE messages, or routes in them, it received from us and sent to us.
-    pub updates: Question<Option<(u64, u64)>>,
-    /// Makes it ask us for our routes again; why it cannot.
-    pub refresh: Result<&'static [&'static str], &'static str>,
-    /// What it says instead of telling its routes again when we ask.
-    pub refuses: Option<&'static str>,
-    /// Why it hears also what comes from far away.
-    pub far: Option<&'static str>,
-    /// Why it cannot show the words with which we end a session.
-    pub deaf: Option<&'static str>,
-    /// Makes it end the session with words of its own; why it cannot.
-    pub shutdown: Result<&'static [&'static str], &'static str>,
+    pub originate: fn(&Wish) -> Vec<Words>,
+    /// Asks for the routes it has from us.
+    pub routes: fn(&Wish) -> Words,
+    /// Reads the answer.
+    pub heard: fn(&str) -> Vec<Heard>,
+    /// Makes it ask us for our routes again.
+    pub refresh: fn(&Wish) -> Words,
+    /// Makes it end the session, with [`ITS_WORDS`] if it can.
+    pub shutdown: fn(&Wish) -> Words,
+    pub lacks: Lacks,
 }
 
+/// What a daemon is known not to do. The scene is played all the same: the cell is blocked when that is seen, and missed otherwise.
+pub struct Lacks {
+    /// It does not ask for routes again.
+    pub asks: Option<&'static str>,
+    /// What it says instead of telling its routes again when we ask.
+    pub answers: Option<&'static str>,
+    /// It hears also what comes from far away.
+    pub near: Option<&'static str>,
+    /// It cannot show the words with which we end a session, and says this next.
+    pub shows: Option<(&'static str, &'static str)>,
+    /// It ends a session without words.
+    pub speaks: Option<&'static str>,
+    /// It ends BGP when we disable BFD.
+    pub bears: Option<&'static str>,
+    pub two_octets: TwoOctets,
+}
+
+/// What a daemon makes of our AS number when it is to know two octets only (RFC 6793).
+pub enum TwoOctets {
+    /// It is configured with one number of ours and shows one in paths: some announce no capability, but understand ours.
+    Known { told: u32, shown: u32 },
+    /// It refuses us, and says this.
+    Refuses {
+        why: &'static str,
+        says: &'static str,
+    },
+    /// It cannot be made to.
+    Never(&'static str),
+}
+
+/// As an RFC has it.
+const NOTHING: Lacks = Lacks {
+    asks: None,
+    answers: None,
+    near: None,
+    shows: None,
+    speaks: None,
+    bears: None,
+    two_octets: TwoOctets::Known {
+        told: AS_TRANS,
+        shown: AS_TRANS,
+    },
+};
+
 /// The words in [`Dut::shutdown`].
-pub const WORDS: &str = "day work";
+pub const ITS_WORDS: &str = "day work";
 
 /// All, in the order of the columns.
 pub static DUTS: [Dut; 5] = [frr::DUT, bird::DUT, gobgp::DUT, openbgpd::DUT, exabgp::DUT];
@@ -96,6 +170,11 @@ impl Dut {
     }
 }
 
-fn nothing(_: &Wish) -> Vec<Vec<String>> {
+fn nothing(_: &Wish) -> Vec<Words> {
     Vec::new()
+}
+
+/// A command whose words have no spaces.
+fn words(text: &str) -> Words {
+    text.split(' ').map(str::to_owned).collect()
 }

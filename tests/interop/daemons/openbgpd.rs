@@ -6,47 +6,63 @@ use std::path::Path;
 use peerlab::binding::Daemon;
 use serde_json::Value;
 
-use super::{Dut, Heard, Wish, nothing};
-use crate::bed::{DUT_ASN, EDGE_ASN, theirs};
+use super::{Dut, EDGE_ASN, Lacks, NOTHING, TwoOctets, Wish, nothing, words};
+use crate::routes::{Heard, theirs};
 
 pub const DUT: Dut = Dut {
     daemon: Daemon::Openbgpd,
     programs: &["bgpd", "bgpctl"],
     config,
     originate: nothing,
-    heard: (&["bgpctl", "-j", "show", "rib", "detail"], heard),
-    heard_ipv6: &[],
-    updates: (&["bgpctl", "-j", "show", "neighbor"], updates),
-    refresh: Ok(&["bgpctl", "neighbor", "10.0.0.1", "refresh"]),
-    // Seen with 7.7, which says the same to BIRD's ROUTE-REFRESH.
-    refuses: Some("route refresh: AID IPv4 unicast not negotiated"),
-    far: None,
-    deaf: None,
-    shutdown: Ok(&["bgpctl", "neighbor", "10.0.0.1", "down", "day work"]),
+    routes: |_| words("bgpctl -j show rib detail"),
+    heard,
+    refresh: |wish| words(&format!("bgpctl neighbor {} refresh", wish.neighbor())),
+    shutdown: |wish| {
+        let mut command = words(&format!("bgpctl neighbor {} down", wish.neighbor()));
+        command.push("day work".to_owned());
+        command
+    },
+    lacks: Lacks {
+        // Seen with 7.7, which says the same to BIRD's ROUTE-REFRESH.
+        answers: Some("route refresh: AID"),
+        // It refuses to be told AS_TRANS, and takes our number from our capability.
+        two_octets: TwoOctets::Known {
+            told: EDGE_ASN,
+            shown: EDGE_ASN,
+        },
+        ..NOTHING
+    },
 };
 
 fn config(wish: &Wish, _: &Path) -> String {
-    let mut text = format!("AS {DUT_ASN}\nrouter-id 10.0.0.0\nfib-update no\n");
+    let mut text = format!("AS {}\nrouter-id 10.0.0.0\nfib-update no\n", wish.asn);
     let leaving = if wish.leaving {
         "community GRACEFUL_SHUTDOWN "
     } else {
         ""
     };
-    for prefix in theirs(wish.ipv6) {
+    for (n, prefix) in theirs(wish.carries) {
         let _ = writeln!(
             text,
-            "network {prefix} set {{ community 64500:100 {leaving}large-community 64500:1:2 }}"
+            "network {prefix} set {{ community 64500:100 community 64500:{n} {leaving}large-community 64500:1:{n} \
+             ext-community rt 64500:{n} }}"
         );
     }
     let _ = writeln!(
         text,
-        "neighbor {} {{\n remote-as {EDGE_ASN}",
-        wish.neighbor()
+        "neighbor {} {{\n remote-as {}",
+        wish.neighbor(),
+        wish.edge_asn
     );
     for (on, words) in [
         (wish.passive, "passive"),
         (wish.ttl, "ttl-security yes"),
         (wish.bfd, "bfd yes"),
+        (wish.two_octets, "announce as-4byte no"),
+        (
+            wish.extended_next_hop(),
+            "announce IPv4 unicast\n announce extended nexthop yes",
+        ),
     ] {
         if on {
             let _ = writeln!(text, " {words}");
@@ -63,21 +79,18 @@ fn heard(words: &str) -> Vec<Heard> {
     let routes = table["rib"].as_array().into_iter().flatten();
     let foreign = routes.filter(|route| route["source"] == "external");
     let read = |route: &Value| {
-        let lists = [&route["communities"], &route["large_communities"]];
-        let words = lists.into_iter().filter_map(Value::as_array).flatten();
+        let kinds = ["communities", "large_communities", "extended_communities"];
+        let words = kinds
+            .into_iter()
+            .filter_map(|kind| route[kind].as_array())
+            .flatten();
         Some(Heard {
             prefix: route["prefix"].as_str()?.parse().ok()?,
+            path: route["aspath"].as_str()?.to_owned(),
             communities: words
-                .filter_map(|word| word.as_str().map(str::to_owned))
+                .filter_map(|word| Some(word.as_str()?.replace("rt ", "rt:")))
                 .collect(),
         })
     };
     foreign.filter_map(read).collect()
-}
-
-fn updates(words: &str) -> Option<(u64, u64)> {
-    let table: Value = serde_json::from_str(words).ok()?;
-    let messages = &table["neighbors"][0]["stats"]["message"];
-    let count = |way: &str| messages[way]["updates"].as_u64();
-    count("received").zip(count("sent"))
 }

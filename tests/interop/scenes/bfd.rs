@@ -1,4 +1,4 @@
-//! BFD by itself with the daemons that have it: intervals and their change, silence, being disabled, IPv6, authentication, Echo.
+//! BFD: beside BGP, and by itself: intervals and their change, silence, being disabled, authentication, Echo.
 //!
 //! What a daemon does is seen in its packets, as a scenario sees it.
 
@@ -10,77 +10,96 @@ use libtest_mimic::Failed;
 use peerlab::bfd::{
     Authentication, Config, Key, Kind, Micros, Misbehaviour, Order, Secret, Timers, Wrong,
 };
+use peerlab::bgp::family::Family;
 use peerlab::binding::Daemon;
 use peerlab::line::{End, Line};
 use peerlab::record::{BfdHeard, BfdRhythm, Fact};
-use tokio::task::LocalSet;
 
+use super::{Cells, came_to};
 use crate::bed::Bed;
-use crate::daemons::Dut;
+use crate::daemons::Wish;
+use crate::routes::addresses;
 
-/// What is played.
-#[derive(Clone, Copy)]
-pub enum Scene {
-    Intervals,
-    Silence,
-    Ipv6,
-    Authentication,
-    Echo,
+/// Strict: the session waits for BFD, and is lost with it.
+pub async fn strict(bed: &mut Bed, cells: &mut Cells) -> Result<(), Failed> {
+    let wish = with_bfd(bed);
+    if cells.refused(bed, &wish, "BFD") {
+        return Ok(());
+    }
+    bed.edge(|session| {
+        session.use_bfd = true;
+        session.bfd_strict = true;
+    })?;
+    bed.daemon(&wish).await?;
+    // The session waits in OpenConfirm for as long as there is no BFD.
+    bed.fact("OpenConfirm", 0, |fact| came_to(fact, "OpenConfirm"))
+        .await?;
+    let line = bed.line()?;
+    bed.established(0).await?;
+    let place = |is: &dyn Fn(&Fact) -> bool| bed.seen.iter().position(|entry| is(&entry.fact));
+    let up = place(&|fact| matches!(fact, Fact::Bfd { state, .. } if state == "up"));
+    let established = place(&|fact| came_to(fact, "Established"));
+    if up.is_none() || up > established {
+        return Err("Established without BFD".into());
+    }
+    // FRR begins BFD anew when the session is established; by its routes it is up again.
+    bed.all_in(0).await?;
+    // Our end falls silent, and is itself not told.
+    let since = bed.seen.len();
+    drop(line);
+    bed.why_idle(since).await?;
+    cells.met();
+    Ok(())
 }
 
-const SCENES: [(&str, Scene); 5] = [
-    ("bfd_intervals", Scene::Intervals),
-    ("bfd_silence_and_disabled", Scene::Silence),
-    ("bfd_over_ipv6", Scene::Ipv6),
-    ("bfd_authentication", Scene::Authentication),
-    ("bfd_echo", Scene::Echo),
-];
-
-/// The scenes that a daemon can play. FRR 8.4 has no authentication of BFD, BIRD no Echo.
-pub fn scenes(daemon: Daemon) -> impl Iterator<Item = (&'static str, Scene)> {
-    let fits = move |(_, scene): &(&str, Scene)| match scene {
-        Scene::Intervals | Scene::Silence | Scene::Ipv6 => daemon.has_bfd(),
-        Scene::Authentication => daemon == Daemon::Bird,
-        Scene::Echo => daemon == Daemon::Frr,
+/// We disable BFD, which says nothing of the path: no end of the session may end it.
+pub async fn disabled(bed: &mut Bed, cells: &mut Cells) -> Result<(), Failed> {
+    let wish = with_bfd(bed);
+    if cells.refused(bed, &wish, "BFD") {
+        return Ok(());
+    }
+    let line = {
+        bed.edge(|session| session.use_bfd = true)?;
+        bed.line()?
     };
-    SCENES.into_iter().filter(fits)
+    bed.daemon(&wish).await?;
+    bed.all_in(0).await?;
+    bed.up(0).await?;
+    let since = bed.seen.len();
+    tell(&line, Order::Disable);
+    let told = "neighbor signaled session down";
+    bed.heard_saying(told, since, |heard| {
+        heard.state == "down" && heard.diagnostic == told
+    })
+    .await?;
+    if let Some(why) = bed.dut.lacks.bears {
+        let ended = bed.why_idle(since).await?;
+
+        cells.blocked(&format!("{why}: {ended}"));
+        return Ok(());
+    }
+    // What it does for AdminDown it does before it answers this.
+    bed.forget()?;
+    bed.router()?.request_refresh(crate::bed::SESSION);
+    bed.told("its routes after that", |wire| {
+        !wire.received.routes.is_empty()
+    })
+    .await?;
+    if bed.seen[since..]
+        .iter()
+        .any(|entry| came_to(&entry.fact, "Idle"))
+    {
+        return Err("the session ended with BFD".into());
+    }
+    cells.met();
+    Ok(())
 }
 
-/// Plays a scene.
-pub fn play(dut: &'static Dut, scene: Scene) -> Result<(), Failed> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let played = async {
-        match scene {
-            Scene::Intervals => alone(dut, async |bed| intervals(bed).await).await,
-            Scene::Silence => alone(dut, async |bed| silence(bed, false).await).await,
-            Scene::Ipv6 => alone(dut, async |bed| silence(bed, true).await).await,
-            Scene::Authentication => {
-                for kind in Kind::ALL {
-                    let how = format!("{kind:?}");
-                    let played = alone(dut, async |bed| authentication(bed, kind).await).await;
-                    let told =
-                        |failed: Failed| format!("{how}: {}", failed.message().unwrap_or_default());
-                    played.map_err(told)?;
-                }
-                Ok(())
-            }
-            Scene::Echo => alone(dut, async |bed| echo(bed).await).await,
-        }
-    };
-    LocalSet::new().block_on(&runtime, played)
-}
-
-/// A bed of its own, which ends with what is played.
-async fn alone(
-    dut: &'static Dut,
-    play: impl AsyncFnOnce(&mut Bed) -> Result<(), Failed>,
-) -> Result<(), Failed> {
-    let mut bed = Bed::new(dut)?;
-    let played = play(&mut bed).await;
-    bed.end().await;
-    played
+fn with_bfd(bed: &Bed) -> Wish {
+    Wish {
+        bfd: true,
+        ..Wish::over(bed.over)
+    }
 }
 
 /// A session of the daemon with our end.
@@ -88,27 +107,27 @@ async fn alone(
 struct Theirs {
     millis: u32,
     multiplier: u8,
-    ipv6: bool,
+    over: Family,
     authentication: Option<Kind>,
     echo: bool,
 }
 
-const THEIRS: Theirs = Theirs {
-    millis: 50,
-    multiplier: 10,
-    ipv6: false,
-    authentication: None,
-    echo: false,
-};
+/// 50 ms × 10.
+fn theirs(over: Family) -> Theirs {
+    Theirs {
+        millis: 50,
+        multiplier: 10,
+        over,
+        authentication: None,
+        echo: false,
+    }
+}
 
 const SECRET: &str = "a key of both";
 
 impl Theirs {
     fn config(&self, daemon: Daemon) -> String {
-        let (ours, local) = match self.ipv6 {
-            false => ("10.0.0.1", "10.0.0.0"),
-            true => ("2001:db8::3", "2001:db8::2"),
-        };
+        let (ours, local) = addresses(self.over);
         let (millis, multiplier) = (self.millis, self.multiplier);
         let mut text = String::new();
         if daemon == Daemon::Bird {
@@ -130,20 +149,25 @@ impl Theirs {
                     "    authentication {kind};\n    password \"{SECRET}\" {{ id 7; }};\n"
                 );
             }
+            if self.echo {
+                text += "    echo on;\n";
+            }
             let _ = write!(
                 text,
                 "  }};\n  neighbor {ours} dev \"l0\" local {local};\n}}\n"
             );
         } else {
-            let echo = if self.echo {
-                "  echo-mode\n  echo transmit-interval 50\n"
-            } else {
-                ""
-            };
+            let mut options = String::new();
+            if self.echo {
+                options += "  echo-mode\n  echo transmit-interval 50\n";
+            }
+            if self.authentication.is_some() {
+                let _ = writeln!(options, "  authentication keyed-sha1 7 {SECRET}");
+            }
             let _ = write!(
                 text,
                 "frr defaults traditional\nlog stdout\nbfd\n peer {ours} local-address {local} interface l0\n  \
-                 detect-multiplier {multiplier}\n  receive-interval {millis}\n  transmit-interval {millis}\n{echo} exit\nexit\n"
+                 detect-multiplier {multiplier}\n  receive-interval {millis}\n  transmit-interval {millis}\n{options} exit\nexit\n"
             );
         }
         text
@@ -208,14 +232,16 @@ impl Bed {
 
 /// Intervals of 300, 150, 50 and 10 ms, each a change while the session is up: a Poll is answered, and the daemon's packets
 /// keep the interval, less by jitter.
-async fn intervals(bed: &mut Bed) -> Result<(), Failed> {
+pub async fn intervals(bed: &mut Bed, cells: &mut Cells) -> Result<(), Failed> {
+    if cells.refused(bed, &with_bfd(bed), "BFD") {
+        return Ok(());
+    }
     let theirs = Theirs {
         millis: 10,
-        multiplier: 10,
-        ..THEIRS
+        ..theirs(bed.over)
     };
     bed.configured(&theirs.config(bed.dut.daemon)).await?;
-    let line = bed.bfd(config(ours(300, 10)), false)?;
+    let line = bed.bfd(config(ours(300, 10)))?;
     bed.up(0).await?;
     let up = bed.seen.len();
     for millis in [300, 150, 50, 10, 150] {
@@ -253,14 +279,19 @@ async fn intervals(bed: &mut Bed) -> Result<(), Failed> {
     {
         return Err("not every Poll was answered".into());
     }
-    bed.lost(up)
+    bed.lost(up)?;
+    cells.met();
+    Ok(())
 }
 
 /// Our silence is detected in time and told; AdminDown is understood, and the session comes back after both.
-async fn silence(bed: &mut Bed, ipv6: bool) -> Result<(), Failed> {
-    let theirs = Theirs { ipv6, ..THEIRS };
-    bed.configured(&theirs.config(bed.dut.daemon)).await?;
-    let line = bed.bfd(config(ours(50, 10)), ipv6)?;
+pub async fn silence(bed: &mut Bed, cells: &mut Cells) -> Result<(), Failed> {
+    if cells.refused(bed, &with_bfd(bed), "BFD") {
+        return Ok(());
+    }
+    bed.configured(&theirs(bed.over).config(bed.dut.daemon))
+        .await?;
+    let line = bed.bfd(config(ours(50, 10)))?;
     bed.up(0).await?;
     let quick =
         |heard: &BfdHeard| Duration::from(heard.desired_min_tx) == Duration::from_millis(50);
@@ -287,6 +318,7 @@ async fn silence(bed: &mut Bed, ipv6: bool) -> Result<(), Failed> {
     let since = bed.seen.len();
     tell(&line, Order::Misbehave(Misbehaviour::default()));
     bed.up(since).await?;
+    cells.met();
     let since = bed.seen.len();
     tell(&line, Order::Disable);
     let told = "neighbor signaled session down";
@@ -296,14 +328,40 @@ async fn silence(bed: &mut Bed, ipv6: bool) -> Result<(), Failed> {
     .await?;
     let since = bed.seen.len();
     tell(&line, Order::Enable);
-    bed.up(since).await
+    bed.up(since).await?;
+    cells.met();
+    Ok(())
+}
+
+/// Each kind with a bed of its own.
+pub async fn authentication(bed: &mut Bed, cells: &mut Cells) -> Result<(), Failed> {
+    if cells.refused(bed, &with_bfd(bed), "BFD") {
+        return Ok(());
+    }
+    let theirs = Theirs {
+        authentication: Some(Kind::KeyedSha1),
+        ..theirs(bed.over)
+    };
+    let checked = bed.check_text(&theirs.config(bed.dut.daemon));
+    if cells.refuses(checked, "authentication of BFD") {
+        return Ok(());
+    }
+    for kind in Kind::ALL {
+        let mut alone = Bed::new(bed.dut, bed.over)?;
+        let played = authenticated(&mut alone, kind).await;
+        alone.end().await;
+        let told = |failed: Failed| format!("{kind:?}: {}", failed.message().unwrap_or_default());
+        played.map_err(told)?;
+    }
+    cells.met();
+    Ok(())
 }
 
 /// With the same key the session comes up; packets with a wrong digest or password are nothing to the daemon.
-async fn authentication(bed: &mut Bed, kind: Kind) -> Result<(), Failed> {
+async fn authenticated(bed: &mut Bed, kind: Kind) -> Result<(), Failed> {
     let theirs = Theirs {
         authentication: Some(kind),
-        ..THEIRS
+        ..theirs(bed.over)
     };
     bed.configured(&theirs.config(bed.dut.daemon)).await?;
     let secret = Secret::new(SECRET.as_bytes()).ok_or("a secret")?;
@@ -312,13 +370,10 @@ async fn authentication(bed: &mut Bed, kind: Kind) -> Result<(), Failed> {
         key: Key { id: 7, secret },
         other_key: None,
     });
-    let line = bed.bfd(
-        Config {
-            authentication,
-            ..config(ours(50, 10))
-        },
-        false,
-    )?;
+    let line = bed.bfd(Config {
+        authentication,
+        ..config(ours(50, 10))
+    })?;
     bed.up(0).await?;
     let named = |heard: &BfdHeard| heard.authentication.as_deref() == Some(kind.name());
     bed.heard_saying("authentication", 0, named).await?;
@@ -337,26 +392,30 @@ async fn authentication(bed: &mut Bed, kind: Kind) -> Result<(), Failed> {
 }
 
 /// We say that Echo packets may come; the daemon sends them to itself by way of us, and our kernel sends them back.
-async fn echo(bed: &mut Bed) -> Result<(), Failed> {
-    bed.edge
-        .run(|| std::fs::write("/proc/sys/net/ipv4/ip_forward", "1"))??;
+pub async fn echo(bed: &mut Bed, cells: &mut Cells) -> Result<(), Failed> {
+    if cells.refused(bed, &with_bfd(bed), "BFD") {
+        return Ok(());
+    }
     let theirs = Theirs {
         echo: true,
-        ..THEIRS
+        ..theirs(bed.over)
     };
+    let checked = bed.check_text(&theirs.config(bed.dut.daemon));
+    if cells.refuses(checked, "Echo of BFD") {
+        return Ok(());
+    }
+    bed.edge
+        .run(|| std::fs::write("/proc/sys/net/ipv4/ip_forward", "1"))??;
     bed.configured(&theirs.config(bed.dut.daemon)).await?;
-    let _line = bed.bfd(
-        Config {
-            required_min_echo_rx: Micros(50_000),
-            ..config(ours(50, 10))
-        },
-        false,
-    )?;
+    let _line = bed.bfd(Config {
+        required_min_echo_rx: Micros(50_000),
+        ..config(ours(50, 10))
+    })?;
     bed.up(0).await?;
     let since = bed.seen.len();
     bed.until("Echo packets come back", async |bed| {
         let words = bed
-            .ask(&["vtysh", "-c", "show bfd peers counters json"])
+            .ask(&["vtysh", "-c", "show bfd peers counters json"].map(str::to_owned))
             .await?;
         let peers: serde_json::Value = serde_json::from_str(&words)?;
         let count = |name: &str| peers[0][name].as_u64().unwrap_or_default();
@@ -364,5 +423,7 @@ async fn echo(bed: &mut Bed) -> Result<(), Failed> {
         Ok(both >= 10)
     })
     .await?;
-    bed.lost(since)
+    bed.lost(since)?;
+    cells.met();
+    Ok(())
 }
