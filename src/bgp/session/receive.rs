@@ -114,7 +114,10 @@ impl Session {
                     family,
                     mark: RefreshMark::End,
                 },
-                _ => return,
+                (_, subtype) => {
+                    tracing::debug!("a ROUTE-REFRESH of subtype {subtype} is ignored");
+                    return;
+                }
             }
         } else {
             // Out of place, which ends the session: nothing is refreshed.

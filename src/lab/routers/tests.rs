@@ -263,3 +263,18 @@ fn bfd_inside_stands_between_the_ends_of_the_sessions_it_guards() {
     assert_eq!((guarded.count(), specs.len()), (8, 8));
     assert_eq!(inside("one-metro").1.len(), 0);
 }
+
+#[test]
+fn an_edge_runs_out_of_memory_before_the_wan_does() {
+    for name in ["one-metro", "two-metros"] {
+        let (topology, layout) = metro(name);
+        let edges = layout.edges.iter().map(|one| edge(&topology, &layout, one));
+        let edges: usize = edges.map(|config| config.options.memory).sum();
+        assert!(edges > 0);
+        // What they learn lies at the WAN once more, with what it tells.
+        assert!(
+            2 * edges <= wan(&topology, &layout).options.memory,
+            "{name}"
+        );
+    }
+}
