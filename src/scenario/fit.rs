@@ -1,7 +1,9 @@
 //! Which scenarios a binding fits. A scenario may tell simulated routers what a real one decides by its configuration.
 
 use super::act::PEERING_SERVICE;
-use super::{Act, Announcement, Expect, LagPart, PolicyChange, Rehearsal, Restart, Speaker};
+use super::{
+    Act, Announcement, Expect, Expectation, PolicyChange, Rehearsal, Restart, Speaker, Step,
+};
 use crate::binding::{Binding, Daemon, Device};
 use crate::registry::special;
 use crate::topology::{BgpOptions, LagBackend, PeerPolicies, Topology, of_session};
@@ -27,24 +29,44 @@ impl Rehearsal {
             .or_else(|| self.changes_policy(binding))
     }
 
-    /// Why a step cannot be played whoever plays the routers, if so: it tells LACP something at an end that the kernel's bond
-    /// plays.
+    /// Why it cannot be played whoever plays the routers, if so: at an end that the kernel's bond plays it tells LACP something,
+    /// takes a member away, or expects what is measured from LACPDUs, which only the kernel sees there.
     pub fn orders_a_bond(&self) -> Option<String> {
-        let steps = self.scenario.steps.iter();
-        let mut told = steps.filter_map(|step| match &step.act {
-            Act::Lacp { on, .. } => Some(on),
-            _ => None,
-        });
-        let is_bond = |part: &&LagPart| {
+        let bonds = |name: &str| {
             let mut connections = self.topology.connections.iter();
-            let own = connections.find(|connection| connection.name == part.connection);
-            own.is_some_and(|own| own.backends.microsoft == LagBackend::Kernel)
+            let backends = connections.find(|c| c.name == name).map(|c| c.backends);
+            let is_bond = |backend| backend == LagBackend::Kernel;
+            backends.map_or((false, false), |b| (is_bond(b.microsoft), is_bond(b.peer)))
         };
-        let part = told.find_map(|on| on.iter().find(is_bond))?;
-        let connection = &part.connection;
-        Some(format!(
-            "it tells LACP of `{connection}` something, and the kernel's bond, which plays it (`backend`), cannot be told"
-        ))
+        let told = |step: &Step| match &step.act {
+            Act::Lacp { on, .. } => {
+                let mut names = on.iter().map(|part| &part.connection);
+                let name = names.find(|name| bonds(name).0)?;
+                Some(format!(
+                    "it tells LACP of `{name}` something, and the kernel's bond, which plays it (`backend`), cannot be told"
+                ))
+            }
+            Act::Reduce { connection, .. } if bonds(connection) != (false, false) => Some(format!(
+                "it takes a member of `{connection}` away, and the kernel's bond, which plays it (`backend`), cannot be told to \
+                 spare one"
+            )),
+            _ => None,
+        };
+        let seen = |expect: &Expectation| match &expect.what {
+            Expect::Member {
+                connection,
+                sends_every,
+                answers_marker,
+                ..
+            } if (sends_every.is_some() || *answers_marker) && bonds(connection).0 => {
+                Some(format!(
+                    "it expects what LACPDUs on `{connection}` tell, and only the kernel, whose bond plays it (`backend`), sees them"
+                ))
+            }
+            _ => None,
+        };
+        let mut steps = self.scenario.steps.iter();
+        steps.find_map(|step| told(step).or_else(|| step.expect.iter().find_map(seen)))
     }
 
     /// Whether it impairs cables in a way that takes a kernel with netem.

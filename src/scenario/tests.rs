@@ -312,20 +312,36 @@ fn a_daemon_without_bfd_fits_only_where_none_is_wanted() {
 }
 
 #[test]
-fn a_bond_of_the_kernels_is_told_nothing() {
-    let source = Source::new(
-        "scenarios/test.toml",
-        "topology = \"one-metro\"\n[[step]]\nlacp = { member = \"ams-1/1\", order = \"silence\" }\n",
-    );
-    let (scenario, mut topology) = parse(&source).expect("no mistake");
-    let rehearse = |topology| Rehearsal {
-        source: std::sync::Arc::clone(&source),
-        scenario: scenario.clone(),
-        topology,
-        binding: crate::binding::Binding::default(),
-    };
-    assert_eq!(rehearse(topology.clone()).orders_a_bond(), None);
-    topology.connections[0].backends.microsoft = crate::topology::LagBackend::Kernel;
-    let why = rehearse(topology).orders_a_bond().expect("a bond");
-    assert!(why.contains("`ams-1`") && why.contains("bond"), "{why}");
+fn a_bond_of_the_kernels_is_told_nothing_and_tells_little() {
+    use crate::topology::LagBackend::{Kernel, Ours};
+    let silence = "lacp = { member = \"ams-1/1\", order = \"silence\" }";
+    let reduce = "reduce = \"ams-1/2\"";
+    let rhythm = "settle = \"30s\"\n[[step.expect]]\nmember = \"ams-1/1\"\nat = \"partner\"\nstate = \"distributing\"\nsends-every = \"1s\"";
+    for (step, microsoft, peer, why) in [
+        (silence, Ours, Kernel, None),
+        (silence, Kernel, Ours, Some("cannot be told")),
+        (reduce, Ours, Ours, None),
+        (reduce, Ours, Kernel, Some("takes a member of `ams-1`")),
+        (reduce, Kernel, Ours, Some("takes a member of `ams-1`")),
+        (rhythm, Ours, Kernel, None),
+        (rhythm, Kernel, Ours, Some("only the kernel")),
+    ] {
+        let text = format!("topology = \"one-metro\"\n[[step]]\n{step}\n");
+        let source = Source::new("scenarios/test.toml", text);
+        let (scenario, mut topology) = parse(&source).expect("no mistake");
+        topology.connections[0].backends.microsoft = microsoft;
+        topology.connections[0].backends.peer = peer;
+        let rehearsal = Rehearsal {
+            source,
+            scenario,
+            topology,
+            binding: crate::binding::Binding::default(),
+        };
+        let told = rehearsal.orders_a_bond();
+        let right = match (&told, why) {
+            (Some(told), Some(why)) => told.contains(why),
+            (told, why) => told.is_none() && why.is_none(),
+        };
+        assert!(right, "{step}: {told:?}");
+    }
 }

@@ -165,9 +165,13 @@ pub fn lacp(page: &mut Page, view: &[Lag]) -> io::Result<()> {
         let (state, tone) = up(lag.up);
         let style = tone.style();
         let since = lag.since.map(|since| format!(" for {}", time(since)));
+        let unsent = match lag.unsent {
+            0 => String::new(),
+            unsent => format!(", {unsent} frames the kernel did not take"),
+        };
         writeln!(
             page.text,
-            "{BOLD}{} {}{BOLD:#} {style}{state}{style:#}{}",
+            "{BOLD}{} {}{BOLD:#} {style}{state}{style:#}{}{unsent}",
             lag.router,
             lag.connection,
             since.unwrap_or_default()
