@@ -22,6 +22,8 @@ pub struct Candidate<'a> {
     pub peer_address: IpAddr,
     /// The path identifier it came with (RFC 7911); 0 without.
     pub path_id: u32,
+    /// The interior cost of the way to its next hop.
+    pub cost: u32,
 }
 
 impl Candidate<'_> {
@@ -68,6 +70,8 @@ pub enum Reason {
     MedOfAnother,
     /// eBGP over iBGP.
     ExternalOverInternal,
+    /// Lower interior cost of the next hop.
+    InteriorCost,
     /// Lower BGP Identifier.
     RouterId,
     /// Shorter CLUSTER_LIST.
@@ -88,6 +92,7 @@ impl fmt::Display for Reason {
             Reason::Med => "lower MED",
             Reason::MedOfAnother => "another one from its neighbouring AS has a lower MED",
             Reason::ExternalOverInternal => "eBGP over iBGP",
+            Reason::InteriorCost => "lower interior cost of the next hop",
             Reason::RouterId => "lower BGP identifier",
             Reason::ClusterListLength => "shorter cluster list",
             Reason::PeerAddress => "lower address of the neighbour",
@@ -208,8 +213,11 @@ fn eliminate<'a, K: Copy>(
         |k| u64::from(!candidate(k).external),
         |k| lost(k, Reason::ExternalOverInternal),
     );
-    // Gap: step e, the interior cost of the next hop. It is skipped, as RFC 4271 says where no cost can be determined: a lab runs no
-    // IGP, every usable next hop is directly connected (`router/reach.rs`), and links have no cost in a topology.
+    keep_lowest(
+        alive,
+        |k| candidate(k).cost.into(),
+        |k| lost(k, Reason::InteriorCost),
+    );
     if alive.len() > 1 {
         alive.sort_by_key(|&k| candidate(k).identity());
     }

@@ -107,6 +107,7 @@ mod tests {
                 "topologies/one-metro-fate-sharing.toml",
                 "topologies/one-metro-four-members.toml",
                 "topologies/one-metro-graceful-restart.toml",
+                "topologies/one-metro-interior-cost.toml",
                 "topologies/one-metro-micro-bfd.toml",
                 "topologies/one-metro-multipath.toml",
                 "topologies/one-metro-peer-limits.toml",

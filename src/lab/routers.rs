@@ -473,6 +473,8 @@ pub fn core(
                 SessionSpec {
                     scope: Scope::Own,
                     use_bfd: topology.peer.core.bfd && simulated(router),
+                    cost: (topology.routers.iter().find(|other| other.name == router))
+                        .map_or(0, |router| router.cost),
                     ..link.plain_session(topology.peer.asn)
                 },
             );

@@ -101,6 +101,8 @@ pub struct SessionSpec {
     pub peer_asn: u32,
     /// Interface of the link.
     pub interface: String,
+    /// The interior cost of next hops on the link (RFC 4271, section 9.1.2.2, step e), as an IGP would have it.
+    pub cost: u32,
     /// Wait for the neighbour to connect and never connect first.
     pub passive: bool,
     /// Lose the session when its BFD session goes down (RFC 5882).
@@ -168,6 +170,7 @@ impl SessionSpec {
             prefix_len,
             peer_asn,
             interface: interface.to_owned(),
+            cost: 0,
             passive: false,
             use_bfd: false,
             bfd_strict: false,

@@ -29,14 +29,14 @@ impl Router {
             return *fate;
         }
         let hop = self.resolve(index, set);
-        let hop = hop.and_then(|hop| self.table.hops.id(&hop));
+        let hop = hop.and_then(|(hop, cost)| self.table.hops.id(&hop, cost));
         let fate = hop.map_or(Fate::Unreachable, Fate::Via);
         shared.resolved = Some((set.clone(), fate));
         fate
     }
 
-    /// Where packets go for a route's NEXT_HOP; `None` when it cannot be reached or is ourselves (RFC 4271, section 5.1.3).
-    fn resolve(&self, index: usize, attributes: &Attributes) -> Option<NextHop> {
+    /// Where packets go for a route's NEXT_HOP, and the interior cost of that way; `None` when it cannot be reached or is ourselves (RFC 4271, section 5.1.3).
+    fn resolve(&self, index: usize, attributes: &Attributes) -> Option<(NextHop, u32)> {
         let peer = self.peers.get(index)?;
         let sharing = |address: &IpAddr| {
             // The neighbour's own link first: others may have the same link-local addresses.
@@ -52,11 +52,12 @@ impl Router {
         if !over.link || self.peers.iter().any(|p| p.spec.local == gateway) {
             return None;
         }
-        Some(NextHop {
+        let hop = NextHop {
             session: peer.index,
             gateway,
             interface: over.interface.clone(),
-        })
+        };
+        Some((hop, over.spec.cost))
     }
 
     /// A link gained or lost carrier: routes of sessions over other links may have their next hops there.

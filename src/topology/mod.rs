@@ -198,6 +198,8 @@ pub struct Router {
     pub bfd: BfdSettings,
     /// How it uses several paths, when it is simulated.
     pub multipath: Multipath,
+    /// Interior cost of the link between it and the core.
+    pub cost: u32,
 }
 
 /// Names of the policies of a peer's router towards Microsoft; without one, everything is accepted, or announced.

@@ -95,6 +95,7 @@ fn model(raw: &RawTopology, source: &Arc<Source>, mistakes: &mut Mistakes) -> Op
                     bgp: bgp.of_the_peer().with(router.bgp.as_ref(), mistakes),
                     bfd,
                     multipath: Multipath::of(router.multipath.as_ref(), mistakes),
+                    cost: router.cost.map_or(0, |cost| cost.value),
                 })
         })
         .collect();

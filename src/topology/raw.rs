@@ -312,6 +312,9 @@ pub(super) struct RawRouter {
     pub bfd: Option<Located<RawBfd>>,
     /// How it uses several paths of a prefix when it is simulated.
     pub multipath: Option<Located<RawMultipath>>,
+    /// Interior cost of the link between it and the core, as an IGP would have it; 0 if not given. Of routes that are equal otherwise
+    /// the core uses those over the link that costs least (RFC 4271, section 9.1.2.2, step e).
+    pub cost: Option<Located<u32>>,
     /// When simulated: the policy for what it receives from Microsoft; without one it takes everything.
     pub import: Option<Located<String>>,
     /// When simulated: the policy for what it announces to Microsoft; without one it announces everything it has, but with a

@@ -15,6 +15,7 @@ struct Route {
     id: u8,
     address: u8,
     path_id: u32,
+    cost: u32,
 }
 
 impl Route {
@@ -27,6 +28,7 @@ impl Route {
             id,
             address: id,
             path_id: 0,
+            cost: 0,
         }
     }
 
@@ -43,6 +45,7 @@ impl Route {
             peer_id: Ipv4Addr::new(10, 0, 0, self.id),
             peer_address: Ipv4Addr::new(192, 0, 2, self.address).into(),
             path_id: self.path_id,
+            cost: self.cost,
         }
     }
 }
@@ -106,6 +109,11 @@ fn each_step_decides() {
         Route::with(1, |r| r.external = false),
         Route::new(2),
         Reason::ExternalOverInternal,
+    );
+    second_wins(
+        Route::with(1, |r| r.cost = 20),
+        second(|r| r.cost = 10),
+        Reason::InteriorCost,
     );
     second_wins(Route::new(3), Route::new(2), Reason::RouterId);
     second_wins(
@@ -175,7 +183,7 @@ fn equal_routes_are_used_together_up_to_the_limit() {
 /// Section 9.1.2.2 as it reads: a route is out when another one is better in the step, step by step.
 fn naive(routes: &[Route]) -> (Vec<usize>, usize) {
     type Better = fn(&Route, &Route) -> bool;
-    let steps: [Better; 5] = [
+    let steps: [Better; 6] = [
         |a, b| a.attributes.local_pref.unwrap_or(100) > b.attributes.local_pref.unwrap_or(100),
         |a, b| a.attributes.as_path.len() < b.attributes.as_path.len(),
         |a, b| a.attributes.origin < b.attributes.origin,
@@ -184,6 +192,7 @@ fn naive(routes: &[Route]) -> (Vec<usize>, usize) {
                 && a.attributes.med.unwrap_or(0) < b.attributes.med.unwrap_or(0)
         },
         |a, b| a.external && !b.external,
+        |a, b| a.cost < b.cost,
     ];
     let mut left: Vec<usize> = (0..routes.len()).collect();
     for better in steps {
@@ -213,6 +222,7 @@ prop_compose! {
         med in proptest::option::of(0..3_u32),
         external in any::<bool>(),
         clusters in 0..3_usize,
+        cost in 0..3_u32,
         id in 1..4_u8,
         address in 1..3_u8,
     ) -> Route {
@@ -224,6 +234,7 @@ prop_compose! {
             r.attributes.med = med;
             r.attributes.cluster_list = vec![Ipv4Addr::LOCALHOST; clusters];
             r.external = external;
+            r.cost = cost;
         })
     }
 }

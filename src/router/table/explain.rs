@@ -63,7 +63,7 @@ impl Table {
         let paths: Vec<(PathRef, &Path)> = self.paths.list(first).collect();
         let usable = |(_, path): &&(PathRef, &Path)| matches!(path.fate, Fate::Via(_));
         let mut places: Vec<PathRef> = paths.iter().filter(usable).map(|(at, _)| *at).collect();
-        let seen = |at| candidate(&self.paths, &self.sources, at);
+        let seen = |at| candidate(&self.paths, &self.sources, &self.hops, at);
         let candidates: Vec<Candidate<'_>> = places.iter().map(|at| seen(*at)).collect();
         let lost: Vec<(PathRef, Option<Reason>)> = places
             .iter()

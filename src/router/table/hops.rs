@@ -23,6 +23,8 @@ impl SetId {
 #[derive(Debug, Default)]
 pub(in crate::router) struct Hops {
     hops: Vec<NextHop>,
+    /// The interior cost of the way to each.
+    costs: Vec<u32>,
     ids: Map<NextHop, HopId>,
     sets: Vec<Set>,
     by_hops: Map<Arc<[NextHop]>, SetId>,
@@ -39,16 +41,22 @@ struct Set {
 }
 
 impl Hops {
-    /// The id of a next hop. `None` when 65,535 others are known: more no network here has.
-    pub fn id(&mut self, hop: &NextHop) -> Option<HopId> {
+    /// The id of a next hop, whose link always costs the same. `None` when 65,535 others are known: more no network here has.
+    pub fn id(&mut self, hop: &NextHop, cost: u32) -> Option<HopId> {
         if let Some(&id) = self.ids.get(hop) {
             return Some(id);
         }
         let id = HopId(u16::try_from(self.hops.len()).ok()?);
         self.hops.push(hop.clone());
+        self.costs.push(cost);
         self.alone.push(SetId::NONE);
         self.ids.insert(hop.clone(), id);
         Some(id)
+    }
+
+    /// The interior cost of the way to a next hop.
+    pub fn cost(&self, hop: HopId) -> u32 {
+        self.costs[usize::from(hop.0)]
     }
 
     /// All next hops there ever were.

@@ -172,7 +172,7 @@ impl Table {
     pub fn ranked(&self, number: Number, limit: usize) -> Vec<(u32, &Path)> {
         let mut places = self.usable(number);
         decision::rank(&mut places, limit, |at| {
-            candidate(&self.paths, &self.sources, at)
+            candidate(&self.paths, &self.sources, &self.hops, at)
         });
         let paths = places.into_iter();
         paths
@@ -243,9 +243,9 @@ impl Table {
         self.equal
             .extend(list.filter(|(_, path)| usable(path)).map(|(at, _)| at));
         if self.equal.len() > 1 {
-            let (paths, sources) = (&self.paths, &self.sources);
+            let (paths, sources, hops) = (&self.paths, &self.sources, &self.hops);
             decision::choose(&mut self.equal, multipath, |at| {
-                candidate(paths, sources, at)
+                candidate(paths, sources, hops, at)
             });
         }
         let best = self.equal.first().copied().unwrap_or(PathRef::NONE);
@@ -326,7 +326,7 @@ impl Source {
 }
 
 /// A usable path as the decision sees it.
-fn candidate<'a>(paths: &'a Paths, sources: &[Source], at: PathRef) -> Candidate<'a> {
+fn candidate<'a>(paths: &'a Paths, sources: &[Source], hops: &Hops, at: PathRef) -> Candidate<'a> {
     let path = paths.get(at);
     let source = path.and_then(|path| sources.get(path.session.index()));
     Candidate {
@@ -337,6 +337,10 @@ fn candidate<'a>(paths: &'a Paths, sources: &[Source], at: PathRef) -> Candidate
         peer_id: source.map_or(Ipv4Addr::UNSPECIFIED, |source| source.peer_id),
         peer_address: source.map_or(Ipv4Addr::UNSPECIFIED.into(), |source| source.peer_address),
         path_id: path.map_or(0, |path| path.path_id),
+        cost: match path.map(|path| path.fate) {
+            Some(Fate::Via(hop)) => hops.cost(hop),
+            Some(Fate::Refused(_) | Fate::Unreachable) | None => 0,
+        },
     }
 }
 

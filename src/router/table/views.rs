@@ -174,7 +174,7 @@ impl Table {
             relax: true,
         };
         decision::choose(&mut places, one, |at| {
-            candidate(&self.paths, &self.sources, at)
+            candidate(&self.paths, &self.sources, &self.hops, at)
         })
     }
 }

@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 
 use super::bed::{end, originated, router};
 use super::net::{Net, ms};
+use crate::bgp::decision::Reason;
 use crate::bgp::session::State;
 use crate::router::{Input, Outcome, RouterConfig, SessionIndex, SessionSpec, Sessions};
 
@@ -89,4 +90,32 @@ fn a_route_that_came_while_the_link_was_down_is_used_when_it_is_up() {
     assert_eq!(net.via("r", late), ["lan"]);
     net.input(2, Input::InterfaceUp { interface });
     assert_eq!(net.via("z", late), ["lan"]);
+}
+
+/// RFC 4271, section 9.1.2.2, step e: the near exit, and both where they are as near.
+#[test]
+fn of_equal_routes_inside_those_are_used_whose_next_hop_costs_least() {
+    for (costs, used) in [([10, 20], &["x"][..]), ([10, 10], &["x", "y"])] {
+        let exit = |name: &str, link: u8| {
+            let mut exit = router(name, 64500, link + 1, vec![end("hub", link, 1, 64500)]);
+            exit.originate = vec![originated(A)];
+            exit
+        };
+        let inside = |name, link, cost| SessionSpec {
+            cost,
+            ..end(name, link, 0, 64500)
+        };
+        let sessions = vec![inside("x", 1, costs[0]), inside("y", 2, costs[1])];
+        let hub = router("hub", 64500, 1, sessions);
+        let mut net = Net::new(vec![hub, exit("x", 1), exit("y", 2)], ms(1));
+        net.start();
+        net.run(ms(500));
+        assert_eq!(net.via("hub", A), used);
+        let explained = net.routers[0].explain(&super::net::net(A));
+        let lost = Outcome::Lost(Reason::InteriorCost);
+        let costly = explained.iter().any(|path| path.outcome == lost);
+        assert_eq!(costly, used.len() == 1);
+        net.input(0, Input::InterfaceDown { interface: "x" });
+        assert_eq!(net.via("hub", A), ["y"]);
+    }
 }
