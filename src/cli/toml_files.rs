@@ -120,6 +120,7 @@ mod tests {
                 "topologies/one-metro-session-options.toml",
                 "topologies/one-metro-short-memory.toml",
                 "topologies/one-metro-strict.toml",
+                "topologies/one-metro-without-bfd.toml",
                 "topologies/one-metro-without-registry.toml",
                 "topologies/one-metro.toml",
                 "topologies/two-metros-without-backup.toml",
