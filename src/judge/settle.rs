@@ -119,7 +119,8 @@ fn complete_inside(state: &State, hub: &str, router: &str, phase: Phase) -> bool
 /// What of a connection lacks a phase: itself, or some of its sessions.
 fn lacking(state: &State, connection: &Connection, phase: Phase) -> Vec<String> {
     let (edge, name) = (&connection.edge, &connection.name);
-    let mut members = (1..).take(connection.members.len());
+    let members = state.members_in_service(name, connection.members.len());
+    let mut members = members.into_iter();
     let complete = match phase {
         // Carrier of the LAG proves light where light itself was not told.
         Phase::Light => members.all(|member| {

@@ -25,6 +25,7 @@ pub struct State {
     lags: BTreeMap<Key, bool>,
     members: BTreeMap<(String, String, u8), MemberView>,
     lights: BTreeMap<(String, String, u8), bool>,
+    in_service: BTreeMap<String, Vec<u8>>,
     kernel: BTreeMap<(String, IpNet), Vec<String>>,
     probes: BTreeMap<(String, String), ProbeView>,
     devices: BTreeMap<String, String>,
@@ -204,6 +205,10 @@ impl State {
                     LacpSeen::MarkerAnswered(_) => view.answered = true,
                     LacpSeen::NoMarker(_) => {}
                 }
+            }
+            Fact::InService(now) => {
+                self.in_service
+                    .insert(now.connection.clone(), now.members.clone());
             }
             Fact::Bfd {
                 router,
@@ -400,6 +405,12 @@ impl State {
     pub fn member(&self, router: &str, connection: &str, member: u8) -> Option<&MemberView> {
         self.members
             .get(&(router.to_owned(), connection.to_owned(), member))
+    }
+
+    /// The members that are in a connection's LAG, `declared` being so many as its topology has.
+    pub fn members_in_service(&self, connection: &str, declared: usize) -> Vec<u8> {
+        let told = self.in_service.get(connection).cloned();
+        told.unwrap_or_else(|| (1..).take(declared).collect())
     }
 
     /// Light of a member at a router, if anything was told of it.

@@ -88,10 +88,11 @@ pub(crate) struct RawImpaired {
 }
 
 impl Impaired {
-    /// What a table says of these connections; `None` after a mistake.
+    /// What a table says of these connections and members; `None` after a mistake.
     pub(crate) fn of(
         raw: &Located<RawImpaired>,
         connections: &[Connection],
+        members: &[String],
         mistakes: &mut Mistakes,
     ) -> Option<Impaired> {
         let (at, raw) = (raw.span, &raw.value);
@@ -114,9 +115,13 @@ impl Impaired {
                 let valid: Vec<String> = all().collect();
                 (mistakes.several(names, "connection", &valid)?, None)
             }
-            (None, member) => {
-                let (connection, member) = of_member(member.as_ref()?, connections, mistakes)?;
-                (vec![connection], Some(member))
+            (None, name) => {
+                let name = name.as_ref()?;
+                if !mistakes.known(name, "member", members.iter().map(String::as_str)) {
+                    return None;
+                }
+                let (connection, member) = name.value.split_once('/')?;
+                (vec![connection.to_owned()], Some(member.parse().ok()?))
             }
         };
         Some(Impaired {
@@ -138,16 +143,21 @@ impl Impaired {
     }
 }
 
+/// The members there are, as a file writes them.
+pub(super) fn members_of(connections: &[Connection]) -> Vec<String> {
+    let members = connections.iter().flat_map(|connection| {
+        (1..=connection.members.len()).map(|n| format!("{}/{n}", connection.name))
+    });
+    members.collect()
+}
+
 /// A member such as `ams-1/1`.
 pub(super) fn of_member(
     name: &Located<String>,
     connections: &[Connection],
     mistakes: &mut Mistakes,
 ) -> Option<(String, u8)> {
-    let members = connections.iter().flat_map(|connection| {
-        (1..=connection.members.len()).map(|n| format!("{}/{n}", connection.name))
-    });
-    let valid: Vec<String> = members.collect();
+    let valid = members_of(connections);
     if !mistakes.known(name, "member", valid.iter().map(String::as_str)) {
         return None;
     }

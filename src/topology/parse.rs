@@ -11,8 +11,8 @@ use super::raw::{
 use super::{
     BfdSettings, BgpSettings, Connection, Crossed, DeclaredPrefixes, Endpoint, Impaired, Inside,
     LacpSettings, LagBackend, LagBackends, Metro, Multipath, OverDeclared, Peer, PeerAsn,
-    PeerPolicies, Policy, Profile, Router, Service, Topology, UtilisationLimit, addresses, profile,
-    registry, rules,
+    PeerPolicies, Policy, Profile, Router, Service, Topology, UtilisationLimit, addresses,
+    impairment, profile, registry, rules,
 };
 use crate::policy::Policies;
 use crate::source::{
@@ -114,7 +114,8 @@ fn model(raw: &RawTopology, source: &Arc<Source>, mistakes: &mut Mistakes) -> Op
     // Names of cables mean nothing while connections are wrong.
     let impaired: Option<Vec<Impaired>> = connections.as_ref().and_then(|connections| {
         let all = raw.impair.iter();
-        let all = all.map(|raw| Impaired::of(raw, connections, mistakes));
+        let members = impairment::members_of(connections);
+        let all = all.map(|raw| Impaired::of(raw, connections, &members, mistakes));
         all.collect::<Vec<_>>().into_iter().collect()
     });
     let crossed: Option<Vec<Crossed>> = connections.as_ref().and_then(|connections| {

@@ -91,7 +91,8 @@ pub(super) fn impair(
     stage: &mut Stage<'_>,
     mistakes: &mut Mistakes,
 ) -> Option<Act> {
-    let impaired = Impaired::of(raw, &stage.topology.connections, mistakes)?;
+    let (connections, members) = (&stage.topology.connections, stage.member_names());
+    let impaired = Impaired::of(raw, connections, &members, mistakes)?;
     stage.broken.push(match impaired.member {
         Some(member) => Target::Member(impaired.connections.concat(), member),
         None => Target::Connections(impaired.connections.clone()),
