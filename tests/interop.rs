@@ -14,6 +14,8 @@ use peerlab::kernel::enter::enter;
 mod bed;
 #[path = "interop/daemons/mod.rs"]
 mod daemons;
+#[path = "interop/malformed.rs"]
+mod malformed;
 #[path = "interop/routes.rs"]
 mod routes;
 #[path = "interop/scenes/mod.rs"]
@@ -31,6 +33,9 @@ use scenes::{SCENES, families, play};
 /// Where the matrix goes, when it is wanted.
 const MATRIX: &str = "PEERLAB_MATRIX";
 
+/// The document of what daemons make of malformed UPDATEs, which is no part of the matrix.
+const MALFORMED: &str = "malformed::the_document_is_true";
+
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // All bind to fixed ports of their own namespaces, but share the cores.
@@ -46,6 +51,21 @@ fn main() -> ExitCode {
         None => trial,
         Some(why) => trial.with_kind(why).with_ignored_flag(true),
     });
+    let lack = cannot
+        .clone()
+        .or_else(|| malformed::duts().find_map(Dut::lack))
+        .or_else(malformed::of_others);
+    let malformed = Trial::test(MALFORMED, malformed::the_document_is_true);
+    let why = match (lack, std::env::var_os(MATRIX)) {
+        (Some(why), _) => Some(why),
+        (None, Some(_)) => Some("has no part in the matrix".to_owned()),
+        (None, None) => None,
+    };
+    let malformed = match why {
+        Some(why) => malformed.with_kind(why).with_ignored_flag(true),
+        None => malformed,
+    };
+    let trials = trials.chain([malformed]);
     let whole = Trial::test("matrix::every_cell_counts", sheet::every_cell_counts);
     let conclusion = libtest_mimic::run(&arguments, trials.chain([whole]).collect());
     let Some(file) = std::env::var_os(MATRIX) else {

@@ -16,6 +16,8 @@ pub struct Told {
     pub routes: Vec<(IpNet, IpAddr)>,
     /// ROUTE-REFRESH messages.
     pub refreshes: usize,
+    /// NOTIFICATION messages: code and subcode.
+    pub notifications: Vec<(u8, u8)>,
 }
 
 impl Told {
@@ -111,7 +113,10 @@ impl Wire {
                         }
                     }
                     Message::RouteRefresh(_) => told.refreshes += 1,
-                    Message::Open(_) | Message::Notification(_) | Message::Keepalive => {}
+                    Message::Notification(last) => {
+                        told.notifications.push((last.code, last.subcode));
+                    }
+                    Message::Open(_) | Message::Keepalive => {}
                 }
             }
         }

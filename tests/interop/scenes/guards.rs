@@ -55,7 +55,11 @@ pub async fn ttl_security(bed: &mut Bed, cells: &mut Cells) -> Result<(), Failed
         return Ok(());
     }
     bed.drops("TCPMinTTLDrop").await?;
-    bed.never_established(since)?;
+    // OpenBGPD sets what it wants on a connection it has accepted: our OPEN may be heard before, and nothing after that.
+    bed.until("none of our routes at the daemon", async |bed| {
+        Ok(bed.heard().await.is_ok_and(|heard| heard.is_empty()))
+    })
+    .await?;
     cells.met();
     Ok(())
 }
