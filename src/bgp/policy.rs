@@ -50,7 +50,7 @@ pub struct Policy {
     pub rules: Vec<Rule>,
     /// For routes no rule decides.
     pub otherwise: Verdict,
-    /// What [`Match::Rpki`] asks; without it no such match holds.
+    /// What [`Match::Rpki`] asks; without it nothing is found, as in an empty table.
     pub vrps: Option<Arc<VrpTable>>,
 }
 
@@ -201,10 +201,11 @@ impl Policy {
             Match::PathContains(ranges) => path.iter().any(|&asn| within(ranges, asn)),
             Match::Origin(ranges) => path.last().is_some_and(|&asn| within(ranges, asn)),
             Match::Community(community) => community.is_in(attributes),
-            Match::Rpki(validity) => self
-                .vrps
-                .as_ref()
-                .is_some_and(|vrps| vrps.state(prefix, path.last().copied()) == *validity),
+            Match::Rpki(validity) => {
+                let vrps = self.vrps.as_ref();
+                let state = |vrps: &Arc<VrpTable>| vrps.state(prefix, path.last().copied());
+                vrps.map_or(Validity::NotFound, state) == *validity
+            }
             Match::Not(other) => !self.holds(other, prefix, attributes),
             Match::Any(list) => list.iter().any(|m| self.holds(m, prefix, attributes)),
             Match::All(list) => list.iter().all(|m| self.holds(m, prefix, attributes)),

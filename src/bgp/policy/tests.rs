@@ -162,18 +162,22 @@ fn every_match_holds_where_it_should_and_nowhere_else() {
 }
 
 #[test]
-fn without_vrps_the_rpki_says_nothing() {
-    let all = [
-        Validity::Valid,
-        Validity::InvalidAs,
-        Validity::InvalidLength,
-        Validity::NotFound,
-    ];
-    for validity in all {
+fn without_vrps_nothing_is_found() {
+    for (validity, holds) in [
+        (Validity::Valid, false),
+        (Validity::InvalidAs, false),
+        (Validity::InvalidLength, false),
+        (Validity::NotFound, true),
+    ] {
         let rule = Rule::reject(vec![Match::Rpki(validity)], "matched");
-        let policy = Policy::new(vec![rule], Verdict::Accept);
-        let route = route(&[64500]);
-        assert!(policy.evaluate(net("198.51.100.0/24"), &route).is_ok());
+        for vrps in [None, Some(Arc::default())] {
+            let mut policy = Policy::new(vec![rule.clone()], Verdict::Accept);
+            policy.vrps = vrps;
+            for path in [&[64500][..], &[]] {
+                let told = policy.evaluate(net("198.51.100.0/24"), &route(path));
+                assert_eq!(told.is_err(), holds, "{validity:?} {path:?}");
+            }
+        }
     }
 }
 

@@ -251,6 +251,31 @@ fn the_knob_of_the_rpki() {
 }
 
 #[test]
+fn without_rpki_data_every_route_is_not_found() {
+    let expected = [
+        ("off", Ok(100)),
+        ("mark", Ok(100)),
+        ("drop-invalid", Ok(100)),
+        ("require-valid", Err("rpki-not-valid".to_owned())),
+    ];
+    for (knob, expected) in expected {
+        let topology = topology(knob);
+        for vrps in [None, Some(Arc::default())] {
+            let inputs = Inputs {
+                vrps,
+                ..inputs(&topology, "amsterdam", &[])
+            };
+            let told = judged(
+                &inputs.import(&topology),
+                net("203.0.113.0/24"),
+                &[64_500, 64_501],
+            );
+            assert_eq!(told, expected, "{knob}");
+        }
+    }
+}
+
+#[test]
 fn nothing_is_exchanged_before_a_connection_is_active() {
     let topology = topology("off");
     let inputs = Inputs {
