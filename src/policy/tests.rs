@@ -191,6 +191,54 @@ fn changes_are_made_in_their_order() {
 }
 
 #[test]
+fn a_pattern_of_communities_is_printed_as_it_was_written() {
+    for text in [
+        "rt:*:*",
+        "ro:*:*",
+        "rt:0:*",
+        "rt:8075:*",
+        "ro:192.0.2.1:*",
+        "rt:65536:*",
+        "rt:8075:8007",
+        "*:*",
+        "8075:*",
+        "*:*:*",
+        "no-export",
+    ] {
+        let pattern = text::community(text).map(|pattern| pattern.to_string());
+        assert_eq!(pattern.ok().as_deref(), Some(text));
+    }
+    for text in ["rt:*:5", "rt:*", "rt:*:*:*", "xx:*:*x"] {
+        assert!(text::community(text).is_err(), "{text}");
+    }
+    assert!(text::one_community("rt:*:*").is_err());
+}
+
+#[test]
+fn a_subtype_is_matched_whoever_administers_it() {
+    // Two octets of AS, IPv4 address, four octets of AS; then an origin, an opaque one and one that is not transitive.
+    for (community, rt) in [
+        (0x0002_1f8b_0000_1f47, true),
+        (0x0102_c000_0201_0007, true),
+        (0x0202_0001_0000_0001, true),
+        (0x0202_0000_1f8b_0001, true),
+        (0x0003_1f8b_0000_1f47, false),
+        (0x0302_0000_0000_0001, false),
+        (0x4002_1f8b_0000_1f47, false),
+    ] {
+        let text = "[policy]\np = [{ community = \"rt:*:*\", remove-communities = \"rt:*:*\", local-preference = 7 }, \
+                    { accept = true }]\n";
+        let policy = policies(text).instantiate("p", &meaning());
+        let mut came = route(&[]);
+        came.extended_communities = vec![community];
+        let out = policy.evaluate(net("198.51.100.0/24"), &came);
+        let out = out.expect("accepted");
+        assert_eq!(out.local_pref == Some(7), rt, "{community:#018x}");
+        assert_eq!(out.extended_communities.is_empty(), rt, "{community:#018x}");
+    }
+}
+
+#[test]
 fn a_policy_applies_another() {
     let text = "[policy]\n\
         outer = [{ family = \"ipv6\", med = 5, apply = \"inner\" }, { prefix-length = 24, apply = \"inner\" }, \
@@ -316,6 +364,7 @@ fn pattern() -> impl Strategy<Value = CommunityPattern> {
             value: 2 << 48 | u64::from(asn) << 32,
             mask: !0xffff_ffff,
         }),
+        (2..=3_u8).prop_map(CommunityPattern::ExtendedSubtype),
     ]
 }
 

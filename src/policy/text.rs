@@ -163,6 +163,9 @@ fn pattern(text: &str) -> Option<CommunityPattern> {
     }
     let parts: Vec<&str> = text.split(':').collect();
     match parts.as_slice() {
+        ["rt", "*", "*"] => Some(CommunityPattern::ExtendedSubtype(2)),
+        ["ro", "*", "*"] => Some(CommunityPattern::ExtendedSubtype(3)),
+        ["rt" | "ro", "*", _] => None,
         ["rt" | "ro", administrator, "*"] => {
             // The number is as wide as the administrator leaves room for.
             let ExtendedCommunity(value) = text.replace('*', "0").parse().ok()?;

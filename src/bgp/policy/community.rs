@@ -4,7 +4,8 @@ use std::fmt;
 
 use crate::bgp::attributes::{Attributes, Community, LargeCommunity};
 
-/// One community, or all of a kind that agree in the parts given: `8075:8007`, `8075:*`, `*:*`, `8075:1:*`, `rt:8075:*`.
+/// One community, or all of a kind that agree in the parts given: `8075:8007`, `8075:*`, `*:*`, `8075:1:*`, `rt:8075:*`,
+/// `rt:*:*`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CommunityPattern {
     /// RFC 1997: the two halves.
@@ -18,6 +19,9 @@ pub enum CommunityPattern {
         /// All, or all but those of the last number.
         mask: u64,
     },
+    /// RFC 4360 and RFC 5668: all of a sub-type, 2 for route targets or 3 for route origins, whether an AS number of two octets,
+    /// an IPv4 address or an AS number of four octets administers them.
+    ExtendedSubtype(u8),
 }
 
 impl From<Community> for CommunityPattern {
@@ -74,6 +78,10 @@ impl CommunityPattern {
                 let mut all = attributes.extended_communities.iter();
                 all.any(|c| c & mask == *value)
             }
+            CommunityPattern::ExtendedSubtype(subtype) => {
+                let mut all = attributes.extended_communities.iter();
+                all.any(|c| is_of(*subtype, *c))
+            }
         }
     }
 
@@ -90,6 +98,10 @@ impl CommunityPattern {
                 let other = |c: &u64| c & mask != *value;
                 attributes.extended_communities.retain(other);
             }
+            CommunityPattern::ExtendedSubtype(subtype) => {
+                let all = &mut attributes.extended_communities;
+                all.retain(|c| !is_of(*subtype, *c));
+            }
         }
     }
 }
@@ -103,6 +115,12 @@ fn large(parts: &[Option<u32>; 3], c: &LargeCommunity) -> bool {
     let numbers = [c.global, c.local_1, c.local_2];
     let mut both = parts.iter().zip(numbers);
     both.all(|(part, number)| part.is_none_or(|part| part == number))
+}
+
+/// Whether it is a transitive one of a type with an administrator (0, 1 or 2), and of this sub-type.
+fn is_of(subtype: u8, community: u64) -> bool {
+    let [kind, sub, ..] = community.to_be_bytes();
+    kind <= 2 && sub == subtype
 }
 
 /// Communities with names (the registry of well-known ones, RFC 1997): halves and name.
@@ -141,6 +159,8 @@ impl fmt::Display for CommunityPattern {
                     (_, Some((all, _))) => write!(f, "{all}:*"),
                 }
             }
+            CommunityPattern::ExtendedSubtype(3) => f.write_str("ro:*:*"),
+            CommunityPattern::ExtendedSubtype(_) => f.write_str("rt:*:*"),
         }
     }
 }

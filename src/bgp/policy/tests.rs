@@ -388,6 +388,8 @@ fn pattern() -> impl Strategy<Value = CommunityPattern> {
             value: 0x0002_1f8b_0000_0000,
             mask: 0xffff_ffff_0000_0000,
         },
+        CommunityPattern::ExtendedSubtype(2),
+        CommunityPattern::ExtendedSubtype(3),
     ]);
     prop_oneof![exact, alike]
 }
