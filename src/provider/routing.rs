@@ -169,7 +169,7 @@ fn known_to_all(topology: &Topology, own_asn: u32) -> Meaning {
     Meaning {
         own_asn,
         prefixes: BTreeMap::from([
-            ("bogons", or_longer(special::bogons(public))),
+            ("bogons", special::bogons(public)),
             ("peer", peers.map(PrefixRange::exact).collect()),
             ("microsoft", or_longer(microsoft_ranges)),
         ]),

@@ -9,6 +9,8 @@ use std::sync::LazyLock;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
+use crate::bgp::policy::PrefixRange;
+
 /// A block of addresses that is set aside. A column is `None` where the registry has "N/A" or, for a block that was
 /// given back, nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +42,13 @@ impl fmt::Display for Special {
             block, name, rfc, ..
         } = self;
         write!(f, "IANA has set aside {block}: {name} ({rfc})")
+    }
+}
+
+impl Special {
+    /// Whether it keeps what is inside it out of the public routing table.
+    fn is_bogon(&self, documentation_is_public: bool) -> bool {
+        self.globally_reachable != Some(true) && !(documentation_is_public && self.documentation)
     }
 }
 
@@ -106,9 +115,7 @@ pub fn bogon(prefix: impl Into<IpNet>, documentation_is_public: bool) -> Option<
         IpNet::V4(_) => &IPV4,
         IpNet::V6(_) => &IPV6,
     };
-    let wrong = |row: &&Special| {
-        row.globally_reachable != Some(true) && !(documentation_is_public && row.documentation)
-    };
+    let wrong = |row: &&Special| row.is_bogon(documentation_is_public);
     // A block inside another has its own purpose, so the longest of those that cover decides.
     let covering = longest_covering(table, prefix).filter(wrong);
     let inside = || {
@@ -119,13 +126,37 @@ pub fn bogon(prefix: impl Into<IpNet>, documentation_is_public: bool) -> Option<
     covering.or_else(inside)
 }
 
-/// Every block of either family that keeps a prefix inside it out of the public routing table, in the registry's order.
-pub fn bogons(documentation_is_public: bool) -> impl Iterator<Item = IpNet> {
-    let wrong = move |row: &&Special| {
-        row.globally_reachable != Some(true) && !(documentation_is_public && row.documentation)
-    };
-    let rows = IPV4.iter().chain(IPV6.iter());
-    rows.filter(wrong).map(|row| row.block)
+/// Every prefix of either family that a row of its own or around it keeps out of the public routing table, as [`bogon`]
+/// says, in the registry's order.
+pub fn bogons(documentation_is_public: bool) -> Vec<PrefixRange> {
+    let mut ranges = Vec::new();
+    for table in [&*IPV4, &*IPV6] {
+        let (wrong, right): (Vec<&Special>, Vec<&Special>) =
+            (table.iter()).partition(|row| row.is_bogon(documentation_is_public));
+        let right: Vec<IpNet> = right.into_iter().map(|row| row.block).collect();
+        for row in wrong {
+            all_but(row.block, &right, &mut ranges);
+        }
+    }
+    ranges
+}
+
+/// Adds the prefixes inside `block`, itself included, that none of `others` covers.
+fn all_but(block: IpNet, others: &[IpNet], ranges: &mut Vec<PrefixRange>) {
+    // A block around this one has no say in it: the longer decides.
+    let mut waiting = vec![block];
+    while let Some(block) = waiting.pop() {
+        if others.contains(&block) {
+            continue;
+        }
+        if !others.iter().any(|other| block.contains(other)) {
+            ranges.push(PrefixRange::or_longer(block));
+            continue;
+        }
+        ranges.push(PrefixRange::exact(block));
+        let halves = block.subnets(block.prefix_len() + 1);
+        waiting.extend(halves.into_iter().flatten());
+    }
 }
 
 /// All ranges of AS numbers that are set aside.
@@ -286,7 +317,10 @@ const ASN_TABLE: &str = "
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use super::*;
+    use crate::bgp::policy::PrefixSet;
 
     fn net(text: &str) -> Ipv4Net {
         text.parse().expect("a prefix")
@@ -343,6 +377,68 @@ mod tests {
         assert_eq!(bogon(net("203.0.113.7/32"), true), None);
         assert_eq!(bogon(net("203.0.112.0/23"), true), None);
         assert!(bogon(net("192.0.0.0/22"), true).is_some_and(|row| !row.documentation));
+    }
+
+    #[test]
+    fn the_set_has_what_a_row_around_it_keeps_out() {
+        for public in [false, true] {
+            let ranges = bogons(public);
+            let set: PrefixSet = ranges.into_iter().collect();
+            let rows = || IPV4.iter().chain(IPV6.iter());
+            for prefix in rows().flat_map(|row| neighbours(row.block)) {
+                // One that has such a block inside it is a bogon for that alone, and none of the set.
+                let around = |row: &&Special| row.block.contains(&prefix);
+                let expected = bogon(prefix, public).filter(around);
+                assert_eq!(set.contains(prefix), expected.is_some(), "{prefix}");
+            }
+            for prefix in [
+                "2001:4:112::/48",
+                "2001:3::/32",
+                "2001:20::/28",
+                "2001:30::/28",
+            ] {
+                let prefix: IpNet = prefix.parse().expect("a prefix");
+                assert!(!set.contains(prefix), "{prefix}");
+            }
+            assert!(set.contains("2001::/23".parse::<IpNet>().expect("a prefix")));
+        }
+    }
+
+    /// A block, those around it, both its halves, its first and last address, and the blocks before and after it.
+    fn neighbours(block: IpNet) -> Vec<IpNet> {
+        let longest = block.max_prefix_len();
+        let length = block.prefix_len();
+        let cut = |address, length| IpNet::new(address, length).expect("a length").trunc();
+        let mut all: Vec<IpNet> = (0..=length).map(|l| cut(block.network(), l)).collect();
+        let ends = [block.network(), block.broadcast()];
+        for address in ends {
+            all.extend((length..=longest).map(|l| cut(address, l)));
+        }
+        let beside = |address: IpAddr, up: bool| match address {
+            IpAddr::V4(a) => {
+                let bits = u32::from(a);
+                let bits = if up {
+                    bits.checked_add(1)
+                } else {
+                    bits.checked_sub(1)
+                };
+                bits.map(|bits| IpAddr::V4(bits.into()))
+            }
+            IpAddr::V6(a) => {
+                let bits = u128::from(a);
+                let bits = if up {
+                    bits.checked_add(1)
+                } else {
+                    bits.checked_sub(1)
+                };
+                bits.map(|bits| IpAddr::V6(bits.into()))
+            }
+        };
+        let besides = [beside(ends[0], false), beside(ends[1], true)];
+        for address in besides.into_iter().flatten() {
+            all.extend((0..=longest).map(|l| cut(address, l)));
+        }
+        all
     }
 
     #[test]
