@@ -161,6 +161,8 @@ pub const ROWS: [(Row, &str, &[Family]); 25] = [
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cell {
     Met,
+    /// With a note of how.
+    MetWith(String),
     Missed(String),
     Blocked(String),
 }
@@ -188,7 +190,7 @@ impl Matrix {
     /// Whether every cell was played, and none is missed.
     pub fn is_whole(&self) -> bool {
         let mut found = all().into_iter().map(|cell| self.0.get(&cell));
-        found.all(|cell| matches!(cell, Some(Cell::Met | Cell::Blocked(_))))
+        found.all(|cell| matches!(cell, Some(Cell::Met | Cell::MetWith(_) | Cell::Blocked(_))))
     }
 
     /// For a terminal.
@@ -243,6 +245,7 @@ impl Matrix {
         let mut half = |row, daemon: Daemon, over| match self.0.get(&(row, daemon.key(), over)) {
             None => "not played".to_owned(),
             Some(Cell::Met) => "met".to_owned(),
+            Some(Cell::MetWith(note)) => format!("met ({})", number(note)),
             Some(Cell::Missed(why)) => format!("missed ({})", number(why)),
             Some(Cell::Blocked(why)) => format!("blocked ({})", number(why)),
         };
@@ -273,16 +276,19 @@ fn all() -> Vec<(Row, &'static str, Family)> {
     all
 }
 
+/// A matrix that is whole, with cells of all kinds that may be in it.
+pub fn good() -> Matrix {
+    let cell = |(n, place)| match n % 3 {
+        0 => (place, Cell::Met),
+        1 => (place, Cell::MetWith("it has one of its own".to_owned())),
+        _ => (place, Cell::Blocked("it has none".to_owned())),
+    };
+    Matrix(all().into_iter().enumerate().map(cell).collect())
+}
+
 /// A matrix of which any cell is missed, or absent, is not whole.
 pub fn every_cell_counts() -> Result<(), Failed> {
-    let good: Cells = all()
-        .into_iter()
-        .enumerate()
-        .map(|(n, cell)| match n % 2 {
-            0 => (cell, Cell::Met),
-            _ => (cell, Cell::Blocked("it has none".to_owned())),
-        })
-        .collect();
+    let Matrix(good) = good();
     let expect = |cells, whole, what: &str| match Matrix(cells).is_whole() == whole {
         true => Ok(()),
         false => Err(Failed::from(what)),

@@ -1,6 +1,7 @@
 //! What a scene waits for: facts, what the daemon says, what goes over the wire.
 
 use std::collections::BTreeSet;
+use std::fmt::Display;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -121,7 +122,7 @@ impl Bed {
     }
 
     /// Waits until the daemon has our 280 routes and no others, each with this path and its communities.
-    pub async fn all_out(&mut self, path: u32) -> Result<(), Failed> {
+    pub async fn all_out(&mut self, path: impl Display) -> Result<(), Failed> {
         let wanted = ours_heard(self.wish.carries, &path.to_string());
         let mut differs = String::new();
         let came = self.until("our routes at the daemon", async |bed| {

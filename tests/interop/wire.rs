@@ -80,6 +80,11 @@ impl Wire {
         }
     }
 
+    /// Whether AS numbers in paths have two octets (RFC 6793).
+    pub fn is_in_two_octets(&self) -> bool {
+        self.dialect.is_some_and(|dialect| !dialect.four_octet)
+    }
+
     fn push(&mut self, conn: Conn, ours: bool, bytes: &[u8]) {
         let is_it = |stream: &&mut Stream| stream.conn == conn && stream.ours == ours;
         match self.streams.iter_mut().find(is_it) {

@@ -21,7 +21,7 @@ pub const DUT: Dut = Dut {
     lacks: Lacks {
         two_octets: TwoOctets::Refuses {
             why: "BIRD that knows two octets only takes our number from our capability all the same, and can be configured \
-                  with no such number (Bad peer AS)",
+                  with no such number (Bad peer AS): our number is of two octets, and one of four stands behind it",
             says: "Bad peer AS: 4200008075",
         },
         bears: Some("BIRD ends BGP when BFD is disabled, against RFC 5882, section 4.2"),

@@ -35,7 +35,10 @@ pub const DUT: Dut = Dut {
             // What it says of the next connection, which we refuse.
             "\"code\": 6, \"subcode\": 5",
         )),
-        speaks: Some("ExaBGP 4.2 sends no text with a teardown"),
+        speaks: Some((
+            "ExaBGP 4.2 takes no text for a teardown: it sends the name of the subcode",
+            "Administrative Shutdown",
+        )),
         // It puts AS_PATH and AS4_PATH together.
         two_octets: TwoOctets::Known {
             told: AS_TRANS,

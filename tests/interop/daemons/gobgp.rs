@@ -18,9 +18,10 @@ pub const DUT: Dut = Dut {
     routes: |wish| words(&format!("gobgp -j global rib -a {}", wish.family())),
     heard,
     refresh: |wish| words(&format!("gobgp neighbor {} softresetin", wish.neighbor())),
+    // Deprecated, but `disable --reason` sends a Cease without the text.
     shutdown: |wish| {
         let mut command = words(&format!(
-            "gobgp neighbor {} disable --reason",
+            "gobgp neighbor {} shutdown --reason",
             wish.neighbor()
         ));
         command.push("day work".to_owned());
@@ -28,9 +29,6 @@ pub const DUT: Dut = Dut {
     },
     lacks: Lacks {
         asks: Some("GoBGP 3.10 never asks: `softresetin` works on what it kept"),
-        speaks: Some(
-            "GoBGP 3.10 ends its session with a Cease without the text of `disable --reason`",
-        ),
         two_octets: TwoOctets::Never("GoBGP always announces AS numbers of four octets"),
         ..NOTHING
     },

@@ -104,7 +104,7 @@ pub struct Dut {
     pub heard: fn(&str) -> Vec<Heard>,
     /// Makes it ask us for our routes again.
     pub refresh: fn(&Wish) -> Words,
-    /// Makes it end the session, with [`ITS_WORDS`] if it can.
+    /// Makes it end the session with [`ITS_WORDS`], if these are for us to choose.
     pub shutdown: fn(&Wish) -> Words,
     pub lacks: Lacks,
 }
@@ -113,14 +113,14 @@ pub struct Dut {
 pub struct Lacks {
     /// It does not ask for routes again.
     pub asks: Option<&'static str>,
-    /// What it says instead of telling its routes again when we ask.
-    pub answers: Option<&'static str>,
+    /// It does not tell its routes again when we ask, and says this instead.
+    pub answers: Option<(&'static str, &'static str)>,
     /// It hears also what comes from far away.
     pub near: Option<&'static str>,
     /// It cannot show the words with which we end a session, and says this next.
     pub shows: Option<(&'static str, &'static str)>,
-    /// It ends a session without words.
-    pub speaks: Option<&'static str>,
+    /// It ends a session with these words, whatever it is to say. That is no fault: the cell is met.
+    pub speaks: Option<(&'static str, &'static str)>,
     /// It ends BGP when we disable BFD.
     pub bears: Option<&'static str>,
     pub two_octets: TwoOctets,
@@ -130,7 +130,7 @@ pub struct Lacks {
 pub enum TwoOctets {
     /// It is configured with one number of ours and shows one in paths: some announce no capability, but understand ours.
     Known { told: u32, shown: u32 },
-    /// It refuses us, and says this.
+    /// It refuses a number of ours that does not fit, and says this. One behind ours in a path it takes.
     Refuses {
         why: &'static str,
         says: &'static str,

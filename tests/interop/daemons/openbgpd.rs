@@ -23,8 +23,11 @@ pub const DUT: Dut = Dut {
         command
     },
     lacks: Lacks {
-        // Seen with 7.7, which says the same to BIRD's ROUTE-REFRESH.
-        answers: Some("route refresh: AID"),
+        // rde.c of 7.7 asks whether `capa.mp` is set where it must ask whether it is not (its revision 1.586).
+        answers: Some((
+            "OpenBGPD 7.7 refuses just what was negotiated, by a test the wrong way round, mended in 7.8",
+            "route refresh: AID",
+        )),
         // It refuses to be told AS_TRANS, and takes our number from our capability.
         two_octets: TwoOctets::Known {
             told: EDGE_ASN,

@@ -107,13 +107,14 @@ pub async fn words(bed: &mut Bed, cells: &mut Cells) -> Result<(), Failed> {
     let since = bed.seen.len();
     bed.ask(&(bed.dut.shutdown)(&bed.wish)).await?;
     let why = bed.why_idle(since).await?;
-    if !why.to_lowercase().contains("administrative shutdown") {
+    let fixed = bed.dut.lacks.speaks;
+    let words = fixed.map_or(ITS_WORDS, |(_, words)| words);
+    if !why.ends_with(&format!("Cease/administrative shutdown {words:?}")) {
         return Err(format!("it ends the session otherwise: {why}").into());
     }
-    match (bed.dut.lacks.speaks, why.contains(ITS_WORDS)) {
-        (None, true) => cells.met(),
-        (Some(lack), false) => cells.blocked(lack),
-        _ => return Err(format!("its words: {why}").into()),
+    match fixed {
+        None => cells.met(),
+        Some((note, _)) => cells.met_with(note),
     }
     Ok(())
 }

@@ -155,6 +155,10 @@ impl Cells {
         self.next(Cell::Met);
     }
 
+    fn met_with(&mut self, note: &str) {
+        self.next(Cell::MetWith(note.to_owned()));
+    }
+
     fn blocked(&mut self, why: &str) {
         self.next(Cell::Blocked(why.to_owned()));
     }

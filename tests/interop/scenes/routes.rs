@@ -6,12 +6,13 @@ use ipnet::IpNet;
 use libtest_mimic::Failed;
 use peerlab::bgp::family::Family;
 use peerlab::binding::Daemon;
-use peerlab::router::Direction;
+use peerlab::router::{Direction, Originated};
 
 use super::Cells;
 use crate::bed::{Bed, SESSION};
 use crate::daemons::{AS_TRANS, DUT_ASN, EDGE_ASN, TwoOctets, Wish};
-use crate::routes::{ours, theirs};
+use crate::routes::{originated, ours, theirs};
+use crate::wire::Wire;
 
 /// A number that two octets hold, for the daemon.
 const OLD_DUT_ASN: u32 = 64510;
@@ -61,7 +62,8 @@ async fn opened_by(bed: &Bed, wanted: Direction) -> Result<(), Failed> {
     }
 }
 
-/// The daemon announces no capability for AS numbers of four octets: our number reaches it as AS_TRANS, and whole in AS4_PATH.
+/// The daemon announces no capability for AS numbers of four octets: our number, or one behind it, reaches it as AS_TRANS, and
+/// whole in AS4_PATH.
 pub async fn it_is_old(bed: &mut Bed, cells: &mut Cells) -> Result<(), Failed> {
     let (told, shown) = match bed.dut.lacks.two_octets {
         TwoOctets::Known { told, shown } => (told, shown),
@@ -87,13 +89,50 @@ pub async fn it_is_old(bed: &mut Bed, cells: &mut Cells) -> Result<(), Failed> {
     bed.daemon(&wish).await?;
     if let TwoOctets::Refuses { why, says } = bed.dut.lacks.two_octets {
         bed.says(says, 0).await?;
-        cells.blocked(why);
+        it_takes_one_behind(bed, &wish).await?;
+        cells.met_with(why);
         return Ok(());
     }
     bed.all_in(0).await?;
     bed.all_out(shown).await?;
+    in_two_octets(bed).await?;
     cells.met();
     Ok(())
+}
+
+/// Our number fits; our routes tell of an origin whose number does not.
+async fn it_takes_one_behind(bed: &mut Bed, wish: &Wish) -> Result<(), Failed> {
+    bed.leave().await;
+    bed.stop().await;
+    let since = bed.seen.len();
+    let wish = Wish {
+        edge_asn: OLD_EDGE_ASN,
+        ..*wish
+    };
+    bed.edge_for(&wish, OLD_EDGE_ASN, |_| {})?;
+    for Originated {
+        prefix,
+        mut attributes,
+        sessions,
+    } in originated(wish.carries)
+    {
+        attributes.as_path = vec![EDGE_ASN];
+        bed.router()?.announce(Originated {
+            prefix,
+            attributes,
+            sessions,
+        });
+    }
+    bed.daemon(&wish).await?;
+    bed.all_in(since).await?;
+    bed.all_out(format!("{OLD_EDGE_ASN} {EDGE_ASN}")).await?;
+    in_two_octets(bed).await
+}
+
+/// Paths went over the wire in two octets: that they are whole is the work of AS4_PATH.
+async fn in_two_octets(bed: &mut Bed) -> Result<(), Failed> {
+    bed.told("a session in two octets", Wire::is_in_two_octets)
+        .await
 }
 
 /// We announce none: the daemon's number reaches us as AS_TRANS, and whole in AS4_PATH.
@@ -108,6 +147,7 @@ pub async fn we_are_old(bed: &mut Bed, cells: &mut Cells) -> Result<(), Failed> 
     bed.daemon(&wish).await?;
     bed.all_in(0).await?;
     bed.all_out(OLD_EDGE_ASN).await?;
+    in_two_octets(bed).await?;
     cells.met();
     Ok(())
 }
@@ -172,9 +212,9 @@ async fn we_ask(bed: &mut Bed, cells: &mut Cells) -> Result<(), Failed> {
     bed.forget()?;
     let since = bed.seen.len();
     bed.router()?.request_refresh(SESSION);
-    if let Some(words) = bed.dut.lacks.answers {
-        let answer = bed.says(words, since).await?;
-        cells.blocked(&format!("{} refuses it: {answer}", bed.dut.daemon));
+    if let Some((why, says)) = bed.dut.lacks.answers {
+        let answer = bed.says(says, since).await?;
+        cells.blocked(&format!("{why} ({answer})"));
         return Ok(());
     }
     again(bed).await?;
