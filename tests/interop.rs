@@ -16,6 +16,8 @@ mod bed;
 mod daemons;
 #[path = "interop/malformed.rs"]
 mod malformed;
+#[path = "interop/readme.rs"]
+mod readme;
 #[path = "interop/routes.rs"]
 mod routes;
 #[path = "interop/scenes/mod.rs"]
@@ -36,6 +38,9 @@ const MATRIX: &str = "PEERLAB_MATRIX";
 /// The document of what daemons make of malformed UPDATEs, which is no part of the matrix.
 const MALFORMED: &str = "malformed::the_document_is_true";
 
+/// The matrix the README has.
+const README: &str = "matrix::the_readme_has_every_cell";
+
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // All bind to fixed ports of their own namespaces, but share the cores.
@@ -55,19 +60,25 @@ fn main() -> ExitCode {
         .clone()
         .or_else(|| malformed::duts().find_map(Dut::lack))
         .or_else(malformed::of_others);
-    let malformed = Trial::test(MALFORMED, malformed::the_document_is_true);
-    let why = match (lack, std::env::var_os(MATRIX)) {
-        (Some(why), _) => Some(why),
-        (None, Some(_)) => Some("has no part in the matrix".to_owned()),
-        (None, None) => None,
+    let aside = std::env::var_os(MATRIX).map(|_| "has no part in the matrix".to_owned());
+    let unless = |why: Option<String>, trial: Trial| match why {
+        Some(why) => trial.with_kind(why).with_ignored_flag(true),
+        None => trial,
     };
-    let malformed = match why {
-        Some(why) => malformed.with_kind(why).with_ignored_flag(true),
-        None => malformed,
-    };
-    let trials = trials.chain([malformed]);
-    let whole = Trial::test("matrix::every_cell_counts", sheet::every_cell_counts);
-    let conclusion = libtest_mimic::run(&arguments, trials.chain([whole]).collect());
+    let trials = trials.chain([
+        unless(
+            lack.or(aside.clone()),
+            Trial::test(MALFORMED, malformed::the_document_is_true),
+        ),
+        Trial::test("matrix::every_cell_counts", sheet::every_cell_counts),
+        Trial::test(
+            "matrix::an_old_one_is_noticed",
+            readme::an_old_one_is_noticed,
+        ),
+        // What is being written is not judged before.
+        unless(aside, Trial::test(README, readme::it_has_every_cell)),
+    ]);
+    let conclusion = libtest_mimic::run(&arguments, trials.collect());
     let Some(file) = std::env::var_os(MATRIX) else {
         return conclusion.exit_code();
     };
