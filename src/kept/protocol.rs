@@ -49,7 +49,7 @@ pub enum What {
     Received(Of),
     /// Those that import policy accepts, as it makes them.
     Accepted(Of),
-    /// Those that are refused, with the reasons.
+    /// Those that are refused, and those that the neighbour is not told, with the reasons.
     Refused(Of),
     /// The routes advertised on a session.
     Advertised(Of),

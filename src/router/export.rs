@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use ipnet::IpNet;
 
-use super::config::{NextHopSelf, Scope};
+use super::config::{NextHopSelf, Scope, SessionIndex};
 use super::otc;
 use super::peer::{Peer, Pin};
 use super::table::{Path, Table};
@@ -19,7 +19,7 @@ use crate::bgp::attributes::{
 use crate::bgp::family::Families;
 use crate::bgp::message::malformed::{Malformation, write_malformed};
 use crate::bgp::message::{self, Dialect, Nlri, code};
-use crate::bgp::policy::Shapes;
+use crate::bgp::policy::{ROUTE_LEAK, Shapes};
 use crate::bgp::rib::AdjRibOut;
 use crate::bgp::rib::numbers::{Number, Numbers};
 use crate::time::At;
@@ -35,6 +35,43 @@ pub(super) struct Ground<'a> {
     pub asn: u32,
     pub cluster_id: Ipv4Addr,
 }
+
+/// Communities that keep a route from neighbours (RFC 1997): whether from those inside the AS, too, and the name.
+const BARRED: [(u32, bool, &str); 3] = [
+    (NO_ADVERTISE, true, "no-advertise"),
+    (NO_EXPORT, false, "no-export"),
+    (NO_EXPORT_SUBCONFED, false, "no-export-subconfed"),
+];
+
+/// A step of the scenario took the route from the neighbour.
+pub const BY_HAND: &str = "withdrawn-by-hand";
+/// The route does not fit into an UPDATE of this session.
+pub const UNWRITABLE: &str = "unwritable";
+
+/// A route that a neighbour is not told, though nothing but a decision of the router is in the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Withheld<'a> {
+    /// The session it was learned on; `None` of a route of the router's own.
+    pub from: Option<SessionIndex>,
+    /// Path identifier it would have (RFC 7911); 0 without.
+    pub path_id: u32,
+    /// The route before export policy; `None` when it is not even looked at.
+    pub attributes: Option<&'a Arc<Attributes>>,
+    /// Why: a reason of export policy, the name of a well-known community, [`ROUTE_LEAK`], [`BY_HAND`] or [`UNWRITABLE`].
+    pub reason: &'a str,
+}
+
+/// Why a neighbour is not told a route.
+#[derive(Debug, Clone, Copy)]
+enum Untold<'a> {
+    /// It has the route from elsewhere: it told it, or is told by its own AS (RFC 4271, section 9.2; RFC 4456, section 6).
+    Knows,
+    /// Somebody decided so: this is the reason.
+    Refused(&'a str),
+}
+
+/// What is told of a route, if anything.
+type Verdict<'a> = Result<Arc<Attributes>, Untold<'a>>;
 
 /// What a neighbour is to the router.
 #[derive(Debug, Clone, Copy)]
@@ -152,24 +189,101 @@ fn announce(
     }
 }
 
-/// One look at what a neighbour is told.
-struct Export<'a> {
+/// The routes to a prefix that a neighbour is not told, and why: the export is evaluated again, nothing is kept for it.
+pub(super) fn withheld<'a>(
     peer: &'a Peer,
     ground: Ground<'a>,
-    sets: &'a mut AttributeSets,
+    number: Number,
+) -> Vec<Withheld<'a>> {
+    let Some(negotiated) = peer.session.status().negotiated.filter(|_| peer.up) else {
+        return Vec::new();
+    };
+    if !peer.families.contains(number.family()) {
+        return Vec::new();
+    }
+    let prefix = ground.table.numbers.prefix(number);
+    let mut sets = AttributeSets::default();
+    let several = peer.rib_out.several();
+    let mut export = Export::new(peer, ground, &mut sets, several);
+    let mut offered = Vec::new();
+    match peer.pin(number) {
+        Some(Pin::Withdrawn) => {
+            return vec![Withheld {
+                from: None,
+                path_id: 0,
+                attributes: None,
+                reason: BY_HAND,
+            }];
+        }
+        Some(Pin::Announced(set)) => {
+            offered.push((None, 0, set, export.shaped(&prefix, set, true)));
+        }
+        None => {
+            for (path_id, path) in offered_paths(peer, ground.table, number) {
+                let told = export.told(&prefix, path);
+                let set = path.imported.as_ref();
+                offered.extend(set.map(|set| (Some(path.session), path_id, set, told)));
+            }
+        }
+    }
+    let refused = offered
+        .into_iter()
+        .filter_map(|(from, path_id, set, told)| {
+            let reason = match told {
+                Err(Untold::Knows) => return None,
+                Err(Untold::Refused(reason)) => reason,
+                Ok(told) => {
+                    let nlri = Nlri { prefix, path_id };
+                    let out = &mut BytesMut::new();
+                    let written =
+                        message::write_announcements(out, &told, &[nlri], negotiated.dialect);
+                    // What can be written was told, or is about to be.
+                    written.err().map(|_| UNWRITABLE)?
+                }
+            };
+            Some(Withheld {
+                from,
+                path_id,
+                attributes: Some(set),
+                reason,
+            })
+        });
+    refused.collect()
+}
+
+/// The learned routes that are offered to a session's export policy, with the path identifiers they are told with.
+fn offered_paths<'a>(peer: &Peer, table: &'a Table, number: Number) -> Vec<(u32, &'a Path)> {
+    if peer.spec.scope != Scope::All {
+        Vec::new()
+    } else if peer.rib_out.several().contains(number.family()) {
+        table.ranked(number, peer.spec.add_paths)
+    } else {
+        table
+            .best(number)
+            .map(|best| (0, best))
+            .into_iter()
+            .collect()
+    }
+}
+
+/// One look at what a neighbour is told.
+struct Export<'a, 's> {
+    peer: &'a Peer,
+    ground: Ground<'a>,
+    sets: &'s mut AttributeSets,
     /// Families in which several paths of a prefix are told.
     several: Families,
     /// The same set leaves in the same shape; a pin and a learned route never share one.
     shapes: Shapes,
 }
 
-impl<'a> Export<'a> {
+impl<'a, 's> Export<'a, 's> {
     fn new(
         peer: &'a Peer,
         ground: Ground<'a>,
-        sets: &'a mut AttributeSets,
+        sets: &'s mut AttributeSets,
         several: Families,
-    ) -> Export<'a> {
+    ) -> Export<'a, 's> {
         Export {
             peer,
             ground,
@@ -190,35 +304,39 @@ impl<'a> Export<'a> {
             Some(Pin::Announced(set)) => {
                 let shaped = self.shaped(prefix, set, true);
                 // Paths of others have identifiers from 1 on.
-                routes.extend(shaped.map(|set| (0, set)));
+                routes.extend(shaped.ok().map(|set| (0, set)));
             }
             None if peer.spec.scope != Scope::All => {}
             None if self.several.contains(number.family()) => {
                 for (path_id, path) in table.ranked(number, peer.spec.add_paths) {
-                    routes.extend(self.told(prefix, path).map(|set| (path_id, set)));
+                    routes.extend(self.told(prefix, path).ok().map(|set| (path_id, set)));
                 }
             }
             None => {
-                let told = table.best(number).and_then(|path| self.told(prefix, path));
+                let told = table.best(number).map(|path| self.told(prefix, path));
+                let told = told.and_then(Result::ok);
                 routes.extend(told.map(|set| (0, set)));
             }
         }
     }
 
     /// A learned route as the neighbour is told of it, if it may hear of it.
-    fn told(&mut self, prefix: &IpNet, path: &Path) -> Option<Arc<Attributes>> {
+    fn told(&mut self, prefix: &IpNet, path: &Path) -> Verdict<'a> {
         let Ground { relations, .. } = self.ground;
-        let from = relations.get(path.session.index())?;
-        let to = relations.get(self.peer.index.index())?;
-        let set = path.imported.as_ref()?;
-        let has = |community: u32| set.communities.contains(&community);
+        let from = relations.get(path.session.index());
+        let to = relations.get(self.peer.index.index());
+        let (Some(from), Some(to), Some(set)) = (from, to, &path.imported) else {
+            return Err(Untold::Knows);
+        };
         let reflects = from.internal && to.internal;
-        if path.session == self.peer.index
-            || (reflects && !from.client && !to.client)
-            || has(NO_ADVERTISE)
-            || (!to.internal && (has(NO_EXPORT) || has(NO_EXPORT_SUBCONFED)))
-        {
-            return None;
+        if path.session == self.peer.index || (reflects && !from.client && !to.client) {
+            return Err(Untold::Knows);
+        }
+        let barred = BARRED.iter().find(|(community, inside, _)| {
+            (*inside || !to.internal) && set.communities.contains(community)
+        });
+        if let Some((_, _, name)) = barred {
+            return Err(Untold::Refused(name));
         }
         if !reflects {
             return self.shaped(prefix, set, false);
@@ -237,24 +355,19 @@ impl<'a> Export<'a> {
         self.sets.share(reflected)
     }
 
-    /// As export policy and the kind of neighbour make it; `None` when policy refuses it or it would be a leak.
-    fn shaped(
-        &mut self,
-        prefix: &IpNet,
-        source: &Arc<Attributes>,
-        own: bool,
-    ) -> Option<Arc<Attributes>> {
+    /// As export policy and the kind of neighbour make it, unless policy refuses it or it would be a leak.
+    fn shaped(&mut self, prefix: &IpNet, source: &Arc<Attributes>, own: bool) -> Verdict<'a> {
         let Export {
-            peer,
             ground,
             sets,
             shapes,
             ..
         } = self;
+        let peer = self.peer;
         let (spec, internal) = (&peer.spec, peer.internal);
         let role = spec.capabilities.role.filter(|_| !internal);
         if role.is_some_and(|role| !otc::may_be_told(role, source)) {
-            return None;
+            return Err(Untold::Refused(ROUTE_LEAK));
         }
         let shaped = shapes.shape(&spec.export, *prefix, source, |applied| {
             let mut set = Attributes::clone(source);
@@ -292,7 +405,7 @@ impl<'a> Export<'a> {
             }
             sets.share(set)
         });
-        shaped.ok()
+        shaped.map_err(|reason| Untold::Refused(reason))
     }
 }
 

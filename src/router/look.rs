@@ -4,9 +4,10 @@
 
 use ipnet::IpNet;
 
+use super::export::{self, Ground};
 use super::limits::Brought;
 use super::peer::Pin;
-use super::{Explained, Router, SessionIndex, SessionSpec};
+use super::{Explained, Router, Scope, SessionIndex, SessionSpec, Withheld};
 use crate::time::At;
 
 impl Router {
@@ -53,6 +54,45 @@ impl Router {
         let number = self.table.numbers.find(prefix);
         number.map_or_else(Vec::new, |number| {
             self.table.explain(number, self.multipath())
+        })
+    }
+
+    /// The routes to a prefix that an established session's neighbour is not told, and why; without those it told itself,
+    /// or has from its own AS.
+    pub fn withheld(&self, session: SessionIndex, prefix: &IpNet) -> Vec<Withheld<'_>> {
+        let peer = self.peers.get(session.index());
+        let number = self.table.numbers.find(prefix);
+        let (Some(peer), Some(number)) = (peer, number) else {
+            return Vec::new();
+        };
+        let ground = Ground {
+            table: &self.table,
+            relations: &self.relations,
+            asn: self.config.asn,
+            cluster_id: self.cluster_id(),
+        };
+        export::withheld(peer, ground, number)
+    }
+
+    /// The prefixes of which something may be withheld on a session: [`Router::withheld`] says of each whether it is. Export
+    /// policy is not asked here, so that a full table is gone through quickly.
+    pub fn untold(&self, session: SessionIndex) -> impl Iterator<Item = IpNet> {
+        let peer = self.peers.get(session.index()).filter(|peer| peer.up);
+        peer.into_iter().flat_map(move |peer| {
+            let numbers = self.table.numbers.all();
+            let untold = numbers.filter(move |&number| {
+                let several = peer.rib_out.several().contains(number.family());
+                let offered = match peer.pin(number) {
+                    Some(_) => true,
+                    None if peer.spec.scope != Scope::All => false,
+                    None => {
+                        let best = self.table.best(number);
+                        best.is_some_and(|best| several || best.session != session)
+                    }
+                };
+                offered && (several || !peer.rib_out.knows(number))
+            });
+            untold.map(|number| self.table.numbers.prefix(number))
         })
     }
 

@@ -34,6 +34,7 @@ pub use config::{
     MaximumPrefixes, NextHopSelf, Originated, OriginatedAttributes, RouterConfig, RouterOptions,
     Scope, SessionIndex, SessionSpec, Sessions,
 };
+pub use export::{BY_HAND, UNWRITABLE, Withheld};
 pub use import::{OWN_CLUSTER, OWN_NEXT_HOP, TOO_MANY_PATHS};
 pub use io::{Conn, Direction, Fib, Input, NextHop, Output};
 pub use monitored::{Monitored, Observed};

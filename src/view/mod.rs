@@ -23,8 +23,8 @@ pub use history::{Change, History, Past};
 pub use lag::{Carried, Frames, Lag, Member, Port, Rhythm, lag};
 pub use overview::{ConnectionLine, Overview, RouterLine};
 pub use policy::{Policies, policies};
-pub use route::{Candidate, RouteDetail, Standing, Told, route};
-pub use routes::Route;
+pub use route::{Candidate, RouteDetail, Standing, Told, Withheld, route};
+pub use routes::{Direction, Route};
 pub use session::{
     Counters, MaximumPrefixes, Messages, Session, SessionDetail, Timers, session, sessions,
 };

@@ -1,4 +1,4 @@
-//! One route with all there is to know: who told it, what became of each, and whom it was told.
+//! One route with all there is to know: who told it, what became of each, who was told, and who was not.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -30,6 +30,10 @@ pub struct RouteDetail {
     pub candidates: Vec<Candidate>,
     /// Who was told, and what.
     pub advertised: Vec<Told>,
+    /// Who was not told, though the session is established, and why. Those are left out that told it themselves, and those
+    /// of the own AS that have it from whoever brought it in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub withheld: Vec<Withheld>,
 }
 
 /// A received route.
@@ -87,6 +91,20 @@ pub struct Told {
     pub attributes: Attributes,
 }
 
+/// Who was not told, and why.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Withheld {
+    /// On which session.
+    pub session: String,
+    /// Path identifier it would have (RFC 7911), if it would have one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path_id: Option<u32>,
+    /// A reason of export policy, or `route-leak-otc` (RFC 9234), `no-export` and other well-known communities (RFC 1997),
+    /// `withdrawn-by-hand`, `unwritable`.
+    pub reason: String,
+}
+
 /// What a router knows of a prefix; `None` when it has never heard of it.
 pub fn route(router: &Router, prefix: &IpNet) -> Option<RouteDetail> {
     let explained = router.explain(prefix);
@@ -130,7 +148,19 @@ pub fn route(router: &Router, prefix: &IpNet) -> Option<RouteDetail> {
     let advertised: Vec<Told> = advertised.collect();
     let originated = sessions().filter(|session| router.originates(*session, prefix));
     let originated_on: Vec<String> = originated.map(|session| name(router, session)).collect();
-    let known = !candidates.is_empty() || !advertised.is_empty() || !originated_on.is_empty();
+    let withheld = sessions().flat_map(|session| {
+        let withheld = router.withheld(session, prefix).into_iter();
+        withheld.map(move |withheld| Withheld {
+            session: name(router, session),
+            path_id: identifier(withheld.path_id),
+            reason: withheld.reason.to_owned(),
+        })
+    });
+    let withheld: Vec<Withheld> = withheld.collect();
+    let known = !candidates.is_empty()
+        || !advertised.is_empty()
+        || !originated_on.is_empty()
+        || !withheld.is_empty();
     let next_hops = router.loc_rib().get(prefix).map(|selected| {
         let hops = selected.next_hops.iter();
         hops.map(|hop| format!("{} {}", hop.gateway, hop.interface))
@@ -143,6 +173,7 @@ pub fn route(router: &Router, prefix: &IpNet) -> Option<RouteDetail> {
         originated_on,
         candidates,
         advertised,
+        withheld,
     })
 }
 

@@ -22,7 +22,8 @@ pub enum Table {
     Received(SessionIndex),
     /// Those of them that import policy accepts.
     Accepted(SessionIndex),
-    /// Those of them that are not used, and those that count as withdrawn because they are malformed (RFC 7606).
+    /// Those of them that are not used, those that count as withdrawn because they are malformed (RFC 7606), and the routes
+    /// that the neighbour is not told.
     Refused(SessionIndex),
     /// What the neighbour was told on a session (Adj-RIB-Out).
     Advertised(SessionIndex),
@@ -41,7 +42,7 @@ pub struct Route {
     /// It is kept from before its session was lost, or not yet refreshed (RFC 4724, RFC 7313).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub stale: bool,
-    /// Of a route in use: the session it came from.
+    /// Of a route in use, or a refused one of direction `export`: the session it came from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
     /// Of a route in use: the next hops in the kernel, as `ADDRESS INTERFACE`.
@@ -50,9 +51,22 @@ pub struct Route {
     /// Of a route in use: the step of the decision that chose it. Of a refused one: why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Of a refused one: by import or by export policy, or by what else decides in that direction.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub direction: Option<Direction>,
     /// Its attributes; none when they were malformed.
     #[serde(flatten)]
     pub attributes: Option<Attributes>,
+}
+
+/// Where a route was going when it was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Direction {
+    /// It was received.
+    Import,
+    /// It was to be told.
+    Export,
 }
 
 /// The prefixes of a table, in no order.
@@ -78,6 +92,12 @@ pub fn prefixes(router: &Router, table: Table) -> Vec<IpNet> {
             let mut prefixes: Vec<IpNet> = wanted.map(|route| route.prefix).collect();
             // Several paths of a prefix stand side by side.
             prefixes.dedup();
+            if matches!(table, Table::Refused(_)) {
+                let received = router.adj_rib_in(session);
+                let refused =
+                    |prefix: &IpNet| received.is_some_and(|rib| rib.refused(prefix).is_some());
+                prefixes.extend(router.untold(session).filter(|prefix| !refused(prefix)));
+            }
             prefixes
         }
     }
@@ -94,8 +114,13 @@ pub fn page(router: &Router, table: Table, prefixes: &[IpNet]) -> Vec<Route> {
                 let paths = told.flat_map(|rib| rib.paths(prefix));
                 paths.map(|(id, told)| plain(*prefix, id, told)).collect()
             }
-            Table::Received(session) | Table::Accepted(session) | Table::Refused(session) => {
+            Table::Received(session) | Table::Accepted(session) => {
                 received(router, table, session, prefix)
+            }
+            Table::Refused(session) => {
+                let mut routes = received(router, table, session, prefix);
+                routes.extend(withheld(router, session, prefix));
+                routes
             }
         })
         .collect()
@@ -133,11 +158,28 @@ fn received(router: &Router, table: Table, session: SessionIndex, prefix: &IpNet
                 stale: path.stale,
                 from: None,
                 next_hops: Vec::new(),
+                direction: reason.map(|_| Direction::Import),
                 reason: reason.map(ToString::to_string),
                 attributes: attributes.map(|set| Attributes::from(set.as_ref())),
             })
         })
         .collect()
+}
+
+fn withheld(router: &Router, session: SessionIndex, prefix: &IpNet) -> impl Iterator<Item = Route> {
+    let withheld = router.withheld(session, prefix).into_iter();
+    withheld.map(move |withheld| Route {
+        prefix: *prefix,
+        path_id: identifier(withheld.path_id),
+        stale: false,
+        from: withheld.from.map(|from| name(router, from)),
+        next_hops: Vec::new(),
+        direction: Some(Direction::Export),
+        reason: Some(withheld.reason.to_owned()),
+        attributes: withheld
+            .attributes
+            .map(|set| Attributes::from(set.as_ref())),
+    })
 }
 
 fn plain(prefix: IpNet, path_id: u32, attributes: &crate::bgp::attributes::Attributes) -> Route {
@@ -148,6 +190,7 @@ fn plain(prefix: IpNet, path_id: u32, attributes: &crate::bgp::attributes::Attri
         from: None,
         next_hops: Vec::new(),
         reason: None,
+        direction: None,
         attributes: Some(attributes.into()),
     }
 }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::{History, routes};
+use crate::bgp::attributes::{Community, NO_EXPORT, NO_EXPORT_SUBCONFED};
 use crate::bgp::family::{Families, Family};
-use crate::bgp::message::GracefulRestart;
+use crate::bgp::message::{GracefulRestart, Role};
 use crate::bgp::policy::{Change as PolicyChange, Match, Policy, PrefixSet, Rule, Verdict};
 use crate::record::{Entry, Fact};
 use crate::router::tests::bed::{end, router};
@@ -308,6 +309,152 @@ fn every_table_has_its_routes_and_pages_leave_out_what_has_gone() {
         &[REFUSED.parse().expect("a prefix")],
     );
     insta::assert_snapshot!(shown("routes", refused));
+}
+
+/// A router between two neighbours: of the routes of the first, and of its own, the second is not told some.
+pub(crate) fn withholding() -> Net {
+    let routes: [(&str, u32, Option<u32>); 4] = [
+        ("198.18.0.0/24", 8075 << 16 | 8007, None),
+        ("198.18.1.0/24", NO_EXPORT, None),
+        ("198.18.2.0/24", NO_EXPORT_SUBCONFED, None),
+        ("198.18.3.0/24", 8075 << 16 | 8007, Some(8075)),
+    ];
+    let mut first = edge(1, &[("198.18.4.0/24", &[]), ("198.18.5.0/24", &[])]);
+    first
+        .originate
+        .extend(routes.map(|(prefix, community, otc)| {
+            let attributes = OriginatedAttributes {
+                communities: vec![community],
+                only_to_customer: otc,
+                ..OriginatedAttributes::default()
+            };
+            Originated {
+                prefix: net(prefix),
+                attributes,
+                sessions: Sessions::All,
+            }
+        }));
+    let mut second = edge(2, &[]);
+    second.sessions[0].capabilities.role = Some(Role::Provider);
+    let sessions = vec![end("ams-1", 1, 0, 8075), end("ams-2", 2, 0, 8075)];
+    let mut pe = router("pe", 64500, 9, sessions);
+    pe.originate = vec![Originated {
+        prefix: net("203.0.113.0/24"),
+        attributes: OriginatedAttributes::default(),
+        sessions: Sessions::Only(vec![SessionIndex(1)]),
+    }];
+    pe.sessions[1].capabilities.role = Some(Role::Customer);
+    let only = |prefix: &str| Match::Prefix(Arc::new(PrefixSet::from_iter([net(prefix)])));
+    let rules = vec![
+        Rule::reject(vec![only("198.18.0.0/24")], "not-ours"),
+        Rule::reject(vec![only("203.0.113.0/24")], "not-registered"),
+        Rule::set(
+            vec![only("198.18.4.0/24")],
+            vec![PolicyChange::Prepend(0, 1)],
+        ),
+    ];
+    pe.sessions[1].export = Arc::new(Policy::new(rules, Verdict::Accept));
+    let mut net = Net::new(vec![pe, first, second], ms(1));
+    net.start();
+    assert!(net.run_until(ms(10_000), Net::all_established));
+    net.run(ms(1_000));
+    net
+}
+
+#[test]
+fn a_route_that_is_not_told_has_its_reason() {
+    let mut net = withholding();
+    net.input(
+        net.named("pe"),
+        Input::Withdraw {
+            prefix: net_of("198.18.6.0/24"),
+            sessions: Sessions::Only(vec![SessionIndex(1)]),
+        },
+    );
+    let expected = [
+        ("198.18.0.0/24", "not-ours"),
+        ("198.18.1.0/24", "no-export"),
+        ("198.18.2.0/24", "no-export-subconfed"),
+        ("198.18.3.0/24", "route-leak-otc"),
+        ("198.18.4.0/24", "unwritable"),
+        ("198.18.6.0/24", "withdrawn-by-hand"),
+        ("203.0.113.0/24", "not-registered"),
+    ];
+    let router = pe(&net);
+    for (prefix, reason) in expected {
+        let view = super::route(router, &net_of(prefix)).expect("a route");
+        assert!(view.advertised.is_empty(), "{prefix}");
+        let withheld = view.withheld.iter();
+        let told: Vec<_> = withheld.map(|w| (&*w.session, &*w.reason)).collect();
+        // ams-1 told the route itself, which is no reason to speak of.
+        assert_eq!(told, [("ams-2", reason)], "{prefix}");
+        shown("route", view);
+    }
+    let told = super::route(router, &net_of("198.18.5.0/24")).expect("a route");
+    assert!(told.withheld.is_empty() && told.advertised.len() == 1);
+    // The same in a table, with nothing that was told.
+    let mut prefixes = routes::prefixes(router, routes::Table::Refused(SessionIndex(1)));
+    prefixes.sort_unstable();
+    let page = routes::page(router, routes::Table::Refused(SessionIndex(1)), &prefixes);
+    shown("routes", &page);
+    let lines: Vec<_> = page
+        .iter()
+        .map(|route| {
+            assert_eq!(route.direction, Some(routes::Direction::Export));
+            let prefix = route.prefix.to_string();
+            (prefix, route.from.as_deref(), route.reason.as_deref())
+        })
+        .collect();
+    let expected = expected.map(|(prefix, reason)| {
+        let learned = !matches!(prefix, "203.0.113.0/24" | "198.18.6.0/24");
+        (prefix.to_owned(), learned.then_some("ams-1"), Some(reason))
+    });
+    assert_eq!(lines, expected);
+    // A session that is down tells nobody anything, and withholds nothing.
+    net.input(
+        net.named("pe"),
+        Input::Stop {
+            session: SessionIndex(1),
+            reason: "maintenance",
+        },
+    );
+    assert!(routes::prefixes(pe(&net), routes::Table::Refused(SessionIndex(1))).is_empty());
+}
+
+fn net_of(prefix: &str) -> ipnet::IpNet {
+    prefix.parse().expect("a prefix")
+}
+
+#[test]
+fn of_several_paths_each_that_is_not_told_has_its_reason() {
+    let mut net = three_neighbours();
+    let router = net.named("pe");
+    let refuse = Policy::new(
+        vec![Rule::reject(
+            vec![Match::Community(
+                Community::Standard(8075 << 16 | 8007).into(),
+            )],
+            "no-voice",
+        )],
+        Verdict::Accept,
+    );
+    net.input(
+        router,
+        Input::Policy {
+            session: SessionIndex(2),
+            import: None,
+            export: Some(Arc::new(refuse)),
+        },
+    );
+    net.run(ms(10_000));
+    let view = super::route(pe(&net), &net_of("198.18.0.0/24")).expect("a route");
+    let withheld = view.withheld.iter().filter(|w| w.session == "far");
+    let ids: Vec<_> = withheld.map(|w| (w.path_id, w.reason.as_str())).collect();
+    assert_eq!(ids.len(), 2, "{ids:?}");
+    assert!(
+        ids.iter()
+            .all(|(id, why)| id.is_some() && *why == "no-voice")
+    );
 }
 
 #[test]

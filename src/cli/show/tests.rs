@@ -2,7 +2,7 @@
 
 use super::{Page, RoutesOf, draw};
 use crate::router::SessionIndex;
-use crate::view::tests::{history, three_neighbours, two_edges};
+use crate::view::tests::{history, three_neighbours, two_edges, withholding};
 use crate::view::{self, routes};
 
 fn drawn(columns: Option<usize>, draw: impl FnOnce(&mut Page) -> std::io::Result<()>) -> String {
@@ -53,6 +53,20 @@ fn what_is_not_as_it_should_be() {
         page.widths.clear();
         page.routes = RoutesOf::Used;
         draw::routes(page, &routes::page(router, routes::Table::Used, &[prefix]))
+    });
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn what_is_not_told_and_why() {
+    let net = withholding();
+    let router = &net.routers[net.named("pe")];
+    let text = drawn(Some(100), |page| {
+        let prefix = "198.18.0.0/24".parse().expect("a prefix");
+        draw::route(page, &view::route(router, &prefix).expect("a route"))?;
+        page.routes = RoutesOf::Refused;
+        let table = routes::Table::Refused(SessionIndex(1));
+        draw::routes(page, &routes::page(router, table, &[prefix]))
     });
     insta::assert_snapshot!(text);
 }

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use super::Facts;
 use crate::cli::show::Page;
 use crate::cli::show::table::{BOLD, Table, Tone, number, text, toned};
-use crate::view::{Candidate, Route, RouteDetail, Standing};
+use crate::view::{Candidate, Direction, Route, RouteDetail, Standing, Withheld};
 
 /// A line for each route; the last column is what the table is about.
 pub fn routes(page: &mut Page, view: &[Route]) -> io::Result<()> {
@@ -24,7 +24,7 @@ pub fn routes(page: &mut Page, view: &[Route]) -> io::Result<()> {
             "prefix",
             "next hop",
             "communities",
-            "pref",
+            "direction",
             "MED",
             "AS path",
             "refused",
@@ -59,10 +59,21 @@ pub fn routes(page: &mut Page, view: &[Route]) -> io::Result<()> {
         if what == RoutesOf::Used && route.next_hops.len() > 1 {
             reason = format!("{reason}; {} are used", route.next_hops.len());
         }
-        let (third, last) = match what {
-            RoutesOf::Used => (text(route.from.clone().unwrap_or_default()), text(reason)),
-            RoutesOf::Refused => (text(communities), toned(reason, Tone::Uneasy)),
-            RoutesOf::Other => (number_of(route.path_id), text(communities)),
+        let preference = number_of(attributes.and_then(|a| a.local_pref));
+        let (third, fourth, last) = match what {
+            RoutesOf::Used => {
+                let from = route.from.clone().unwrap_or_default();
+                (text(from), preference, text(reason))
+            }
+            RoutesOf::Refused => {
+                let direction = match route.direction {
+                    Some(Direction::Export) => "export",
+                    Some(Direction::Import) | None => "import",
+                };
+                let reason = toned(reason, Tone::Uneasy);
+                (text(communities), text(direction), reason)
+            }
+            RoutesOf::Other => (number_of(route.path_id), preference, text(communities)),
         };
         table.row([
             match route.stale {
@@ -71,7 +82,7 @@ pub fn routes(page: &mut Page, view: &[Route]) -> io::Result<()> {
             },
             text(next_hop),
             third,
-            number_of(attributes.and_then(|a| a.local_pref)),
+            fourth,
             number_of(attributes.and_then(|a| a.med)),
             text(path.unwrap_or_default()),
             last,
@@ -123,6 +134,19 @@ pub fn route(page: &mut Page, view: &RouteDetail) -> io::Result<()> {
         facts.attributes(&told.attributes);
         writeln!(page.text)?;
         facts.write(page)?;
+    }
+    if !view.withheld.is_empty() {
+        writeln!(page.text)?;
+    }
+    for Withheld {
+        session,
+        path_id,
+        reason,
+    } in &view.withheld
+    {
+        let id = path_id.map(|id| format!(", path {id}"));
+        let id = id.unwrap_or_default();
+        writeln!(page.text, "not told on {session}{id}: {reason}")?;
     }
     Ok(())
 }
