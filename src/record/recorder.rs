@@ -6,7 +6,7 @@
 //! of that session is told any more, until it has no route left: then all is known again. [`Fact::RoutesLeftOut`] says so.
 //! Of facts that tell a state (numbers of routes, end-of-RIB) the latest waits until there is room.
 //!
-//! **Invariant:** what a neighbour makes a run hold here is bounded by [`SHARE`] for each session, and takes nothing from others.
+//! **Invariant:** what a neighbour makes a run hold here is bounded by [`Recorder::SHARE`] for each session, and takes nothing from others.
 
 use std::collections::BTreeMap;
 use std::mem::discriminant;
@@ -19,9 +19,6 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::{Entry, Fact};
 use crate::time::{At, Clock};
-
-/// Bytes of facts of one session's routes that may wait: some 40,000 routes.
-const SHARE: usize = 16 << 20;
 
 /// Where threads put facts. Cheap to clone; never blocks.
 #[derive(Debug, Clone)]
@@ -72,6 +69,9 @@ struct Share {
 }
 
 impl Recorder {
+    /// Bytes of facts of one session's routes that may wait: some 40,000 routes.
+    pub const SHARE: usize = 16 << 20;
+
     /// A recorder on a clock, and the end where its facts come out.
     pub fn new(clock: Clock) -> (Recorder, Entries) {
         let (sender, receiver) = unbounded_channel();
@@ -255,7 +255,7 @@ impl Shares {
                     continue;
                 }
                 owes = true;
-                if share.waiting.load(Ordering::Relaxed) < SHARE / 2 {
+                if share.waiting.load(Ordering::Relaxed) < Recorder::SHARE / 2 {
                     let entry = share.owed.remove(0);
                     share.begins_anew(&entry.fact);
                     return Some(Noted::free(entry));
@@ -285,8 +285,8 @@ fn share<'s>(
 
 impl Share {
     fn admit(&mut self, entry: Entry, single: bool) -> Option<Noted> {
-        let weight = weight(&entry.fact);
-        let room = self.waiting.load(Ordering::Relaxed) + weight <= SHARE;
+        let weight = entry.fact.weight();
+        let room = self.waiting.load(Ordering::Relaxed) + weight <= Recorder::SHARE;
         if single && (self.left_out > 0 || !room) {
             self.left_out += 1;
             return None;
@@ -314,29 +314,31 @@ impl Share {
     }
 }
 
-/// Bytes that a fact takes while it waits.
-fn weight(fact: &Fact) -> usize {
-    let of = |texts: &[String]| -> usize {
-        let each = texts.iter().map(|text| text.len() + size_of::<String>());
-        each.sum()
-    };
-    let own = match fact {
-        Fact::RouteReceived {
-            as_path,
-            communities,
-            ..
-        } => as_path.len() + of(communities),
-        Fact::RouteRefused {
-            as_path,
-            communities,
-            reason,
-            ..
-        } => as_path.len() + of(communities) + reason.len(),
-        Fact::RouteWithdrawn { why, .. } => why.len(),
-        _ => 0,
-    };
-    // The entry itself, and names of router and session.
-    size_of::<Charged>() + 64 + own
+impl Fact {
+    /// Bytes that it takes while it waits, about.
+    pub fn weight(&self) -> usize {
+        let of = |texts: &[String]| -> usize {
+            let each = texts.iter().map(|text| text.len() + size_of::<String>());
+            each.sum()
+        };
+        let own = match self {
+            Fact::RouteReceived {
+                as_path,
+                communities,
+                ..
+            } => as_path.len() + of(communities),
+            Fact::RouteRefused {
+                as_path,
+                communities,
+                reason,
+                ..
+            } => as_path.len() + of(communities) + reason.len(),
+            Fact::RouteWithdrawn { why, .. } => why.len(),
+            _ => 0,
+        };
+        // The entry itself, and names of router and session.
+        size_of::<Charged>() + 64 + own
+    }
 }
 
 #[cfg(test)]

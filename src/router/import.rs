@@ -46,9 +46,7 @@ impl Router {
         }
         if let Some(unusable) = &update.unusable {
             let why = update.malformed.first().map_or("malformed", String::as_str);
-            for nlri in &unusable.nlri {
-                self.treat_as_withdrawn(index, *nlri, unusable, why);
-            }
+            self.treat_as_withdrawn(index, &unusable.nlri, unusable, why);
         }
         for announced in update.announced {
             let set = announced.attributes;
@@ -67,9 +65,7 @@ impl Router {
                         as_path: set.as_path_text(),
                         communities: set.community_texts(),
                     };
-                    for nlri in announced.nlri {
-                        self.treat_as_withdrawn(index, nlri, &unusable, why);
-                    }
+                    self.treat_as_withdrawn(index, &announced.nlri, &unusable, why);
                 }
             }
         }
@@ -142,13 +138,9 @@ impl Router {
         path.stale = stale;
         (path.received, path.imported) = (Some(set.clone()), imported);
         let number = self.table.numbers.number(prefix);
-        if self.peers[index].add_path.contains(number.family()) && self.are_too_many(number, &path)
-        {
-            let (as_path, communities) = (set.as_path_text(), set.community_texts());
-            let reason = Reason::Borrowed(TOO_MANY_PATHS);
-            if self.peers[index].spec.record_routes {
-                self.record_refused(index, prefix, as_path, communities, &reason);
-            }
+        if self.are_too_many(index, number, path_id) {
+            let words = || (set.as_path_text(), set.community_texts());
+            self.record_refused(index, prefix, words, TOO_MANY_PATHS);
             return;
         }
         let records = self.peers[index].spec.record_routes;
@@ -211,11 +203,19 @@ impl Router {
         shaped.map_err(Clone::clone)
     }
 
-    fn are_too_many(&self, number: Number, path: &Path) -> bool {
+    /// Whether a session has as many other paths of a prefix as are kept, be they usable or not.
+    fn are_too_many(&self, index: usize, number: Number, path_id: u32) -> bool {
+        let peer = &self.peers[index];
+        if !peer.add_path.contains(number.family()) {
+            return false;
+        }
         let paths = self.table.paths(number);
-        let ids = paths.filter(|other| other.session == path.session);
-        let ids: Vec<u32> = ids.map(|other| other.path_id).collect();
-        ids.len() >= PATHS && !ids.contains(&path.path_id)
+        let mut ids = paths.filter(|path| path.session == peer.index);
+        let mut others = 0;
+        !ids.any(|path| {
+            others += 1;
+            path.path_id == path_id
+        }) && others >= PATHS
     }
 
     fn withdraw(&mut self, index: usize, nlri: Nlri, why: &str) {
@@ -233,24 +233,31 @@ impl Router {
         }
     }
 
-    /// A route that counts as withdrawn because of its attributes stays visible as a refused one.
-    fn treat_as_withdrawn(&mut self, index: usize, nlri: Nlri, of: &Unusable, why: &str) {
-        let prefix = nlri.prefix;
-        let reason = Reason::Borrowed(of.reason);
-        let fate = Fate::Refused(self.table.reasons.id(&reason));
-        let number = self.table.numbers.number(prefix);
-        let path = Path::new(self.peers[index].index, nlri.path_id, fate);
-        let before = self.table.put(number, path);
-        if let Some(path) = before.path.filter(|path| path.received.is_some()) {
-            if path.imported.is_some() {
-                self.decide(number, before.was_best);
+    /// Routes that count as withdrawn because of their attributes stay visible as refused ones, however often an UPDATE
+    /// has them.
+    fn treat_as_withdrawn(&mut self, index: usize, nlri: &[Nlri], of: &Unusable, why: &str) {
+        let words = || (of.as_path.clone(), of.communities.clone());
+        let fate = Fate::Refused(self.table.reasons.id(&Reason::Borrowed(of.reason)));
+        let mut nlri = nlri.to_vec();
+        nlri.sort_unstable();
+        nlri.dedup();
+        for nlri in nlri {
+            let Nlri { prefix, path_id } = nlri;
+            let number = self.table.numbers.number(prefix);
+            if self.are_too_many(index, number, path_id) {
+                self.record_refused(index, prefix, words, TOO_MANY_PATHS);
+                continue;
             }
-            self.record_withdrawn(index, prefix, why);
-            self.monitor(index, || Observed::gone(nlri));
-        }
-        if self.peers[index].spec.record_routes {
-            let (as_path, communities) = (of.as_path.clone(), of.communities.clone());
-            self.record_refused(index, prefix, as_path, communities, &reason);
+            let path = Path::new(self.peers[index].index, path_id, fate);
+            let before = self.table.put(number, path);
+            if let Some(path) = before.path.filter(|path| path.received.is_some()) {
+                if path.imported.is_some() {
+                    self.decide(number, before.was_best);
+                }
+                self.record_withdrawn(index, prefix, why);
+                self.monitor(index, || Observed::gone(nlri));
+            }
+            self.record_refused(index, prefix, words, of.reason);
         }
     }
 
@@ -265,9 +272,9 @@ impl Router {
     ) {
         let anew = !same(before.and_then(|path| path.received.as_ref()), Some(set));
         if anew {
-            self.facts.push(Fact::RouteReceived {
-                router: self.config.name.clone(),
-                session: self.peers[index].spec.name.clone(),
+            self.tell_route(index, |router, session| Fact::RouteReceived {
+                router,
+                session,
                 prefix,
                 as_path: set.as_path_text(),
                 communities: set.community_texts(),
@@ -278,9 +285,9 @@ impl Router {
             let local_pref = now.local_pref.unwrap_or(100);
             let was = before.and_then(|path| path.imported.as_ref());
             if was.map(|set| set.local_pref.unwrap_or(100)) != Some(local_pref) {
-                self.facts.push(Fact::RouteAccepted {
-                    router: self.config.name.clone(),
-                    session: self.peers[index].spec.name.clone(),
+                self.tell_route(index, |router, session| Fact::RouteAccepted {
+                    router,
+                    session,
                     prefix,
                     local_pref,
                 });
@@ -289,35 +296,40 @@ impl Router {
             && (anew || before.map(|path| path.fate) != Some(fate))
             && let Some(reason) = self.table.reasons.of(reason).cloned()
         {
-            let (as_path, communities) = (set.as_path_text(), set.community_texts());
-            self.record_refused(index, prefix, as_path, communities, &reason);
+            let words = || (set.as_path_text(), set.community_texts());
+            self.record_refused(index, prefix, words, &reason);
         }
     }
 
+    /// Records a route that is not used; `words` are its AS path and communities.
     fn record_refused(
         &mut self,
         index: usize,
         prefix: IpNet,
-        as_path: String,
-        communities: Vec<String>,
-        reason: &Reason,
+        words: impl FnOnce() -> (String, Vec<String>),
+        reason: &str,
     ) {
-        self.facts.push(Fact::RouteRefused {
-            router: self.config.name.clone(),
-            session: self.peers[index].spec.name.clone(),
-            prefix,
-            as_path,
-            communities,
-            reason: reason.clone().into_owned(),
+        if !self.peers[index].spec.record_routes {
+            return;
+        }
+        self.tell_route(index, |router, session| {
+            let (as_path, communities) = words();
+            Fact::RouteRefused {
+                router,
+                session,
+                prefix,
+                as_path,
+                communities,
+                reason: reason.to_owned(),
+            }
         });
     }
 
     pub(super) fn record_withdrawn(&mut self, index: usize, prefix: IpNet, why: &str) {
-        let spec = &self.peers[index].spec;
-        if spec.record_routes {
-            self.facts.push(Fact::RouteWithdrawn {
-                router: self.config.name.clone(),
-                session: spec.name.clone(),
+        if self.peers[index].spec.record_routes {
+            self.tell_route(index, |router, session| Fact::RouteWithdrawn {
+                router,
+                session,
                 prefix,
                 why: why.to_owned(),
             });

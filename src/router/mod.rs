@@ -21,6 +21,7 @@ mod reach;
 mod restart;
 mod secret;
 mod table;
+mod telling;
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr};
@@ -466,18 +467,20 @@ impl Router {
 
     /// Records the numbers of routes of a session, if they are others than last time.
     fn count(&mut self, index: usize) {
+        self.tell_left_out(index);
         let peer = &mut self.peers[index];
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        let received = self
-            .table
-            .sources
-            .get(index)
-            .map_or(0, Source::all_received);
+        let source = self.table.sources.get(index);
+        let received = source.map_or(0, Source::all_received);
         let counts = (received, count(peer.rib_out.len()));
-        if counts == peer.counted {
+        let holds = source.is_some_and(|source| source.held > 0);
+        if counts == peer.counted && (holds || !peer.telling.is_partial()) {
             return;
         }
         peer.counted = counts;
+        if received == 0 {
+            peer.telling.begin_anew();
+        }
         self.facts.push(Fact::RouteCount {
             router: self.config.name.clone(),
             session: peer.spec.name.clone(),

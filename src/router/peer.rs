@@ -11,6 +11,7 @@ use super::config::{OriginatedAttributes, RouterConfig, Scope, SessionIndex, Ses
 use super::export::Relation;
 use super::limits::Brought;
 use super::table::Table;
+use super::telling::Telling;
 use crate::bgp::attributes::Attributes;
 use crate::bgp::family::{ByFamily, Families};
 use crate::bgp::message::malformed::Malformation;
@@ -71,6 +72,8 @@ pub(super) struct Peer {
     pub ended: bool,
     /// The numbers of routes received and advertised that were recorded last.
     pub counted: (u32, u32),
+    /// What is told of its single routes.
+    pub telling: Telling,
 }
 
 /// What is announced for a prefix on a session, whatever routing says.
@@ -131,6 +134,7 @@ impl Peer {
             brought: ByFamily::default(),
             ended: false,
             counted: (0, 0),
+            telling: Telling::default(),
         }
     }
 

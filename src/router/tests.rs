@@ -1,6 +1,7 @@
 //! Routers joined in memory, in virtual time.
 
 pub mod bed;
+mod bounds;
 mod features;
 mod naive;
 pub mod net;

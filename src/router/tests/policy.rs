@@ -22,7 +22,7 @@ const B: &str = "203.0.113.0/24";
 const VOICE: u32 = 8075 << 16 | 8007;
 
 /// `peer` (AS 64500) announces A with the voice community and a MED, B without; `edge` (AS 8075) records.
-fn pair(change: impl Fn(&mut RouterConfig, &mut RouterConfig)) -> Net {
+pub fn pair(change: impl Fn(&mut RouterConfig, &mut RouterConfig)) -> Net {
     let spec = |local, remote, asn| SessionSpec::new("ams-1", "ams-1", local, remote, 31, asn);
     let mut peer = router("peer", 64500, 1, vec![spec(PEER, EDGE, 8075)]);
     let mut edge = router("edge", 8075, 2, vec![spec(EDGE, PEER, 64500)]);
@@ -242,7 +242,7 @@ fn with_as_set() -> Vec<u8> {
     update(&[], &attributes, &[24, 198, 51, 100])
 }
 
-fn update(withdrawn: &[u8], attributes: &[u8], nlri: &[u8]) -> Vec<u8> {
+pub fn update(withdrawn: &[u8], attributes: &[u8], nlri: &[u8]) -> Vec<u8> {
     let length = |part: &[u8]| (part.len() as u16).to_be_bytes();
     let body = [
         &length(withdrawn)[..],
