@@ -22,6 +22,8 @@ use peerlab::router::{Router, SessionIndex, Sessions};
 mod bed;
 #[path = "router/bird.rs"]
 mod bird;
+#[path = "router/connections.rs"]
+mod connections;
 #[path = "router/hostile.rs"]
 mod hostile;
 #[path = "router/protection.rs"]
@@ -78,6 +80,7 @@ fn tests() -> Vec<Trial> {
     ]
     .into_iter()
     .chain(protection::tests())
+    .chain(connections::tests())
     .chain(hostile::tests())
     .collect()
 }

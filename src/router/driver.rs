@@ -9,7 +9,7 @@
 //!
 //! | what | at most | where |
 //! |---|---|---|
-//! | incoming connections of a neighbour | 1 at a time, others are closed unread | `sockets.rs` |
+//! | incoming connections of a neighbour | 2 at a time, of which its session keeps 1 | `sockets.rs` |
 //! | connections of strangers | 0, closed unread | `sockets.rs` |
 //! | connections not yet accepted | 64 for each local address | `kernel/socket/bgp.rs` |
 //! | connections that are ending | 2 for each session, 1 s each | `sockets.rs` |
@@ -22,7 +22,7 @@
 //! BFD lost leaves them even before the router is told, and before any router works out what follows.
 //!
 //! **Invariant:** a router's only I/O is here; a connection from an address that is no neighbour's is closed
-//! unread, and of a neighbour's incoming connections there is at most one at a time.
+//! unread, and of a neighbour's incoming connections its session keeps at most one.
 
 mod alarm;
 mod connection;
@@ -415,6 +415,11 @@ impl Driver {
         self.accept_again = self.accept_again.filter(|again| *again > now);
         self.lingering.retain(|lingering| lingering.until > now);
         if deadline.is_some_and(|deadline| deadline <= now) {
+            // After a stall of ours, what a healthy neighbour said in time still waits in its socket.
+            let overdue: Vec<SessionIndex> = self.router.overdue(now).collect();
+            for session in overdue {
+                self.hear(session);
+            }
             self.input(Input::Deadline);
         }
         true

@@ -172,6 +172,13 @@ impl Router {
         sessions.chain(peers).chain(deferral).min()
     }
 
+    /// The sessions that end by a timer at `now` unless a message of the neighbour has come: what waits in their sockets
+    /// is to be told before [`Input::Deadline`].
+    pub fn overdue(&self, now: At) -> impl Iterator<Item = SessionIndex> {
+        let overdue = self.peers.iter().filter(move |p| p.session.is_overdue(now));
+        overdue.map(|peer| peer.index)
+    }
+
     /// Takes what happened at `now`. Outputs wait in [`Router::poll`]. An input for a session that does not exist is ignored.
     pub fn handle(&mut self, now: At, input: Input<'_>) {
         use session::Input as To;

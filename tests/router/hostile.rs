@@ -199,7 +199,10 @@ fn descriptors() -> Result<usize, Failed> {
 }
 
 /// Looks again and again for what the attacker brings about, which nobody tells.
-async fn until(what: &str, holds: impl AsyncFn() -> Result<bool, Failed>) -> Result<(), Failed> {
+pub async fn until(
+    what: &str,
+    holds: impl AsyncFn() -> Result<bool, Failed>,
+) -> Result<(), Failed> {
     let deadline = tokio::time::Instant::now() + PATIENCE;
     while !holds().await? {
         if tokio::time::Instant::now() > deadline {
@@ -432,7 +435,7 @@ fn flood(stop: &AtomicBool) -> std::io::Result<()> {
 }
 
 /// A connection from the neighbour's address to the edge.
-fn connect() -> std::io::Result<TcpStream> {
+pub fn connect() -> std::io::Result<TcpStream> {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?;
     socket.set_recv_buffer_size(4096)?;
     socket.bind(&SocketAddr::from((address(0, false), 0)).into())?;
@@ -442,16 +445,24 @@ fn connect() -> std::io::Result<TcpStream> {
 }
 
 /// A session that the edge takes for an ordinary one: OPEN and KEEPALIVE there and back.
-fn establish() -> std::io::Result<TcpStream> {
+pub fn establish() -> std::io::Result<TcpStream> {
+    establish_with(&[])
+}
+
+/// As [`establish`], with more capabilities.
+pub fn establish_with(more: &[u8]) -> std::io::Result<TcpStream> {
     let mut stream = connect()?;
     stream.set_read_timeout(Some(PATIENCE))?;
     // Version, AS, hold time, identifier; capabilities: IPv4 unicast, four-octet AS, route refresh.
     let mut open = vec![4];
     open.extend((PEER_ASN as u16).to_be_bytes());
     open.extend([0, 180, 10, 0, 0, 0]);
-    open.extend([16, 2, 14, 1, 4, 0, 1, 0, 1, 65, 4]);
+    let more_length = more.len() as u8;
+    open.extend([16 + more_length, 2, 14 + more_length]);
+    open.extend([1, 4, 0, 1, 0, 1, 65, 4]);
     open.extend(PEER_ASN.to_be_bytes());
     open.extend([2, 0]);
+    open.extend(more);
     stream.write_all(&message(1, &open))?;
     stream.write_all(&message(4, &[]))?;
     // OPEN and KEEPALIVE of the edge.
@@ -465,7 +476,7 @@ fn establish() -> std::io::Result<TcpStream> {
 }
 
 /// A message with its header (RFC 4271, section 4.1).
-fn message(kind: u8, body: &[u8]) -> Vec<u8> {
+pub fn message(kind: u8, body: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0xff; 16];
     bytes.extend((19 + body.len() as u16).to_be_bytes());
     bytes.push(kind);
@@ -474,7 +485,7 @@ fn message(kind: u8, body: &[u8]) -> Vec<u8> {
 }
 
 /// An UPDATE that announces /24s.
-fn update(prefixes: &[u32]) -> Vec<u8> {
+pub fn update(prefixes: &[u32]) -> Vec<u8> {
     let mut attributes = vec![0x40, 1, 1, 0, 0x40, 2, 6, 2, 1];
     attributes.extend(PEER_ASN.to_be_bytes());
     attributes.extend([0x40, 3, 4]);

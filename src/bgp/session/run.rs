@@ -205,8 +205,8 @@ impl Session {
     }
 
     /// The neighbour connects while the session is established. If it can restart gracefully, it did, and the
-    /// established connection is void (RFC 4724, section 5); but soon after a connection was established, another one is
-    /// the rest of a collision. With CollisionDetectEstablishedState, the new one is tracked until its OPEN.
+    /// established connection is void (RFC 4724, section 5); but soon after a connection of ours was established, another one
+    /// is the rest of a collision. With CollisionDetectEstablishedState, the new one is tracked until its OPEN.
     fn make_way(&mut self) {
         let Some(side) = self.established() else {
             return;
@@ -216,7 +216,8 @@ impl Session {
             .negotiated
             .as_ref()
             .is_some_and(|n| n.graceful.is_some());
-        let settled = self.now.since(machine.since) >= SETTLED;
+        // Nobody has two attempts of its own at a time.
+        let settled = side == Direction::Incoming || self.now.since(machine.since) >= SETTLED;
         if restarts && settled {
             let why = "the peer connected anew: it restarted";
             self.apply(side, Event::PeerRestarts, Given::why(why));

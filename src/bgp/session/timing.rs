@@ -20,6 +20,13 @@ impl Session {
         machines.chain(own).map(|(_, at)| at).min()
     }
 
+    /// Whether a timer is due that a message of the neighbour would have stopped.
+    pub fn is_overdue(&self, now: At) -> bool {
+        let machines = [&self.outgoing, &self.incoming];
+        let mut waits = machines.into_iter().flat_map(|m| [m.hold, m.delay_open]);
+        waits.any(|timer| timer.is_some_and(|at| at <= now))
+    }
+
     /// All timers that run. A time that is over for the state a machine is in has ended with the state before.
     pub(super) fn timers(&self) -> Vec<(&'static str, At)> {
         let machines = self.outgoing.timers().chain(self.incoming.timers());

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::future::Future;
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, Read as _};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -55,6 +55,8 @@ pub(super) enum Stage {
 pub(super) struct Open {
     stream: TcpStream,
     unwritten: VecDeque<Bytes>,
+    /// Why nothing can be written any more; what the neighbour said before is still to be read.
+    failure: Option<io::Error>,
 }
 
 impl Open {
@@ -62,12 +64,22 @@ impl Open {
         Open {
             stream,
             unwritten: VecDeque::new(),
+            failure: None,
         }
     }
 
     /// Queues bytes; [`Open::poll_write`] gives them to the kernel.
     pub(super) fn push(&mut self, bytes: Bytes) {
-        self.unwritten.push_back(bytes);
+        if self.failure.is_none() {
+            self.unwritten.push_back(bytes);
+        }
+    }
+
+    /// Nothing more is written. The connection ends when everything is read that came before it failed, which may be
+    /// the NOTIFICATION that tells why the neighbour closed it.
+    pub(super) fn fail(&mut self, error: io::Error) {
+        self.unwritten.clear();
+        self.failure = Some(error);
     }
 
     /// Gives the kernel what it takes. Ready with the number of bytes, never with 0.
@@ -116,11 +128,28 @@ impl Open {
         cx: &mut Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
+        if self.failure.is_some() {
+            return self.read_now(buffer);
+        }
         poll_read(&self.stream, cx, buffer)
     }
 
+    /// As [`Open::poll_read`], whether the runtime has noticed yet that there is something or not; nobody is woken later.
+    pub(super) fn read_now(&mut self, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        let read = (&*SockRef::from(&self.stream)).read(buffer);
+        match (read, self.failure.take()) {
+            (Ok(length @ 1..), failure) => {
+                self.failure = failure;
+                Poll::Ready(Ok(length))
+            }
+            (_, Some(failure)) => Poll::Ready(Err(failure)),
+            (Err(error), None) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
+            (end, None) => Poll::Ready(end),
+        }
+    }
+
     /// Closes in an orderly way: what is unwritten goes out if it can at once, then FIN.
-    pub(super) fn close(self, now: At) -> Lingering {
+    pub(super) fn close(self, session: SessionIndex, now: At) -> Lingering {
         let socket = SockRef::from(&self.stream);
         for bytes in &self.unwritten {
             // The neighbour may be gone, and the buffer full: either way there is nobody to tell.
@@ -131,6 +160,7 @@ impl Open {
         }
         let _ = socket.shutdown(std::net::Shutdown::Write);
         Lingering {
+            session,
             stream: self.stream,
             until: now + LINGER,
         }
@@ -144,6 +174,7 @@ impl Open {
 
 /// A connection whose end the neighbour has not seen yet.
 pub(super) struct Lingering {
+    pub(super) session: SessionIndex,
     stream: TcpStream,
     pub(super) until: At,
 }

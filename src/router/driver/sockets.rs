@@ -1,12 +1,13 @@
 //! What a router's sockets tell it, and what it does with them.
 
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::net::{TcpSocket, TcpStream};
 
-use super::connection::{Connection, Open, Stage};
+use super::connection::{Connection, Lingering, Open, Stage};
 use super::listening::{key, reach, scope};
 use super::silence::{self, Silence};
 use super::{Driver, READ};
@@ -20,13 +21,17 @@ use crate::time::At;
 const ACCEPTS: usize = 8;
 /// How long nothing is accepted after accepting failed, for want of descriptors for example.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Incoming connections of a neighbour at one time: the session chooses between an old one and a new one.
+const INCOMING: usize = 2;
+/// Connections of a session that are ending.
+const ENDING: usize = 2;
 
 impl Driver {
     pub(super) fn poll_accept(&mut self, cx: &mut Context<'_>) -> bool {
         let mut busy = false;
         for place in 0..self.listeners.len() {
             for _ in 0..ACCEPTS {
-                if self.accept_again.is_some() {
+                if self.accept_again.is_some() || self.read >= READ {
                     return busy;
                 }
                 // An input may have taken the router down.
@@ -46,7 +51,8 @@ impl Driver {
         busy
     }
 
-    /// Keeps a connection of a neighbour that has no other incoming one; drops any other.
+    /// Gives a neighbour's connection to its session, which takes it, refuses it, or drops an older one for it; closes
+    /// any other unread.
     fn accept(&mut self, stream: TcpStream, remote: SocketAddr) {
         let Ok(local) = stream.local_addr() else {
             return;
@@ -58,12 +64,14 @@ impl Driver {
         if bgp_accepted(&stream, remote.ip(), reach).is_err() {
             return;
         }
-        let taken = self.connections.iter().any(|connection| {
+        // The neighbour may have ended an older one before.
+        self.hear(session);
+        let kept = self.connections.iter().filter(|connection| {
             connection.session == session
                 && connection.conn.direction == Direction::Incoming
                 && matches!(connection.stage, Stage::Open(_))
         });
-        if taken {
+        if kept.count() >= INCOMING {
             return;
         }
         self.serial = self.serial.wrapping_add(1);
@@ -159,16 +167,14 @@ impl Driver {
                 conn,
                 bytes,
             }),
-            Poll::Ready(Err(error)) => self.lost(place, &error.to_string()),
+            Poll::Ready(Err(error)) => open.fail(error),
             Poll::Pending => return false,
         }
         true
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>, place: usize) -> bool {
-        let connection = &mut self.connections[place];
-        let (session, conn) = (connection.session, connection.conn);
-        let Stage::Open(open) = &mut connection.stage else {
+        let Stage::Open(open) = &mut self.connections[place].stage else {
             return false;
         };
         let Some(room) = READ.checked_sub(self.read).filter(|room| *room > 0) else {
@@ -178,6 +184,26 @@ impl Driver {
         let read = open.poll_read(cx, &mut self.buffer[..room]);
         // Whoever comes after this one is first next time.
         self.first = place + 1;
+        self.heard(place, read)
+    }
+
+    /// Hears what waits in the sockets of a session, each once, before something is decided that it may change.
+    pub(super) fn hear(&mut self, session: SessionIndex) {
+        for place in 0..self.connections.len() {
+            let connection = &mut self.connections[place];
+            if let Stage::Open(open) = &mut connection.stage
+                && connection.session == session
+            {
+                let read = open.read_now(&mut self.buffer);
+                self.heard(place, read);
+            }
+        }
+    }
+
+    /// What reading a connection came to, the bytes being in the buffer. False when it was nothing.
+    fn heard(&mut self, place: usize, read: Poll<io::Result<usize>>) -> bool {
+        let connection = &self.connections[place];
+        let (session, conn) = (connection.session, connection.conn);
         match read {
             Poll::Ready(Ok(0)) => self.lost(place, "closed by the peer"),
             Poll::Ready(Ok(length)) => {
@@ -273,10 +299,13 @@ impl Driver {
         match std::mem::replace(stage, Stage::Gone) {
             Stage::Open(open) if abort => open.vanish(),
             Stage::Open(open) => {
-                self.lingering.push(open.close(now));
-                // Two ends of a session at most are worth waiting for, whatever the neighbour does.
-                if self.lingering.len() > 2 * self.interfaces.len() {
-                    self.lingering.remove(0);
+                self.lingering.push(open.close(session, now));
+                // Few ends of a session are worth waiting for, whatever the neighbour does.
+                let of = |lingering: &Lingering| lingering.session == session;
+                if self.lingering.iter().filter(|l| of(l)).count() > ENDING
+                    && let Some(oldest) = self.lingering.iter().position(of)
+                {
+                    self.lingering.remove(oldest);
                 }
             }
             Stage::Connecting(_) | Stage::Refused(_) | Stage::Gone => {}

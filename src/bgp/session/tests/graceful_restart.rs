@@ -228,12 +228,18 @@ fn a_new_connection_of_such_a_neighbour_is_its_restart() {
         bench.bytes(newer, &keepalive_bytes());
         assert_eq!(bench.session.established(), Some(Direction::Incoming));
     }
-    // Soon after the session came up, it is what is left of a collision.
+    // Soon after the session came up, it is what is left of a collision, unless the neighbour opened both.
     let (mut bench, _) = session(false, |_| {});
     bench.take();
     bench.accept();
     assert_eq!(bench.notified(), Some((6, 7)));
     assert_eq!(bench.state(), State::Established);
+    let (mut bench, _) = session(false, |c| c.passive = true);
+    bench.take();
+    bench.accept();
+    assert_eq!(bench.notified(), None);
+    assert!(kept(&bench).is_some());
+    assert_eq!(bench.state(), State::OpenSent);
 }
 
 #[test]
