@@ -36,12 +36,12 @@ use peerlab::time::Clock;
 use rtnetlink::packet_core::{NLM_F_CREATE, NLM_F_REPLACE};
 use serde::{Deserialize, Serialize};
 use support::bed::{Bed, INTERFACES, index};
+use support::facts::{self, hear};
 use support::figure::{self, Against, cpu_of};
 use support::watch::pause;
 use support::{Outcome, bird};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
-use tokio::time::timeout;
 
 const ROLE: &str = "PEERLAB_BENCH_BFD";
 const INTERVAL_MS: u64 = 50;
@@ -267,30 +267,9 @@ fn spec(pair: u32, side: usize) -> Outcome<BfdSpec> {
     })
 }
 
-/// Our facts, one after another, until `done` or for a time; an error when they end.
-fn hear(
-    runtime: &Runtime,
-    facts: &mut Entries,
-    time: Duration,
-    mut done: impl FnMut(&Fact, peerlab::time::At) -> bool,
-) -> Outcome<bool> {
-    let end = Instant::now() + time;
-    loop {
-        let left = end.saturating_duration_since(Instant::now());
-        match runtime.block_on(async { timeout(left, facts.recv()).await }) {
-            Ok(Some(entry)) if done(&entry.fact, entry.at) => return Ok(true),
-            Ok(Some(_)) => {}
-            Ok(None) => return Err("the line thread is gone".into()),
-            Err(_) => return Ok(false),
-        }
-    }
-}
-
 fn ours(bed: &Bed, pairs: u32, time: Duration) -> Outcome<Run> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()?;
-    let (recorder, mut facts) = Recorder::new(Clock::start());
+    let runtime = facts::waiting()?;
+    let (recorder, mut told) = Recorder::new(Clock::start());
     let (events, _events) = tokio::sync::mpsc::unbounded_channel();
     let began = Instant::now();
     let line = Line::start(recorder, events)?;
@@ -301,7 +280,7 @@ fn ours(bed: &Bed, pairs: u32, time: Duration) -> Outcome<Run> {
     }
     let is = |fact: &Fact, wanted: &str| matches!(fact, Fact::Bfd { state, .. } if state == wanted);
     let mut up = 0;
-    let all_up = hear(&runtime, &mut facts, PATIENCE, |fact, _| {
+    let all_up = hear(&runtime, &mut told, PATIENCE, |fact, _| {
         up += u32::from(is(fact, "up"));
         up == 2 * pairs
     })?;
@@ -310,18 +289,18 @@ fn ours(bed: &Bed, pairs: u32, time: Duration) -> Outcome<Run> {
     }
     let all_up = began.elapsed().as_secs_f64();
     // The slow interval of the beginning is over (RFC 5880, section 6.8.3).
-    hear(&runtime, &mut facts, Duration::from_secs(2), |_, _| false)?;
+    hear(&runtime, &mut told, Duration::from_secs(2), |_, _| false)?;
     let (before, since) = (cpu_of(std::process::id())?, Instant::now());
     let mut false_downs = 0;
-    hear(&runtime, &mut facts, time, |fact, _| {
+    hear(&runtime, &mut told, time, |fact, _| {
         false_downs += u32::from(is(fact, "down"));
         false
     })?;
     let cpu = 100.0 * (cpu_of(std::process::id())? - before) / since.elapsed().as_secs_f64();
-    let detected_late = detections(bed, &runtime, &mut facts, pairs)?;
+    let detected_late = detections(bed, &runtime, &mut told, pairs)?;
     drop(line);
     let mut sent_late = None;
-    while let Ok(entry) = facts.try_recv() {
+    while let Ok(entry) = told.try_recv() {
         if let Fact::Punctuality { figures, .. } = entry.fact {
             sent_late = Some(figures);
         }
@@ -336,7 +315,7 @@ fn ours(bed: &Bed, pairs: u32, time: Duration) -> Outcome<Run> {
 }
 
 /// Silences all sessions, and tells how late each end declared it, in milliseconds.
-fn detections(bed: &Bed, runtime: &Runtime, facts: &mut Entries, pairs: u32) -> Outcome<Vec<f64>> {
+fn detections(bed: &Bed, runtime: &Runtime, told: &mut Entries, pairs: u32) -> Outcome<Vec<f64>> {
     for (_, side, namespace) in bed.routers() {
         let fault = Fault {
             member: index(side, 0),
@@ -346,7 +325,7 @@ fn detections(bed: &Bed, runtime: &Runtime, facts: &mut Entries, pairs: u32) -> 
         set_faults(&mut Netlink::open_in(namespace)?, &[fault])?;
     }
     let mut late = Vec::new();
-    hear(runtime, facts, PATIENCE, |fact, at| {
+    hear(runtime, told, PATIENCE, |fact, at| {
         if let Fact::Bfd {
             state,
             last_received: Some(last),

@@ -35,6 +35,17 @@ use scenes::{SCENES, families, play};
 /// Where the matrix goes, when it is wanted.
 const MATRIX: &str = "PEERLAB_MATRIX";
 
+/// Why a trial is ignored in a run of all tests.
+const AT_LENGTH: &str = "scripts/interop plays it";
+
+/// What is played over IPv6, too, in a run of all tests, which is to be short.
+const ALSO_OVER_IPV6: [&str; 4] = [
+    "sessions_and_routes",
+    "bfd_intervals",
+    "bfd_silence_and_disabled",
+    "bfd_authentication",
+];
+
 /// The document of what daemons make of malformed UPDATEs, which is no part of the matrix.
 const MALFORMED: &str = "malformed::the_document_is_true";
 
@@ -60,14 +71,16 @@ fn main() -> ExitCode {
         .clone()
         .or_else(|| malformed::duts().find_map(Dut::lack))
         .or_else(malformed::of_others);
-    let aside = std::env::var_os(MATRIX).map(|_| "has no part in the matrix".to_owned());
+    let aside = is_whole().then(|| "has no part in the matrix".to_owned());
+    let refresh = is_whole() || std::env::var_os("REFRESH").is_some();
+    let short = (!refresh).then(|| AT_LENGTH.to_owned());
     let unless = |why: Option<String>, trial: Trial| match why {
         Some(why) => trial.with_kind(why).with_ignored_flag(true),
         None => trial,
     };
     let trials = trials.chain([
         unless(
-            lack.or(aside.clone()),
+            lack.or(short),
             Trial::test(MALFORMED, malformed::the_document_is_true),
         ),
         Trial::test("matrix::every_cell_counts", sheet::every_cell_counts),
@@ -95,10 +108,13 @@ fn main() -> ExitCode {
     }
 }
 
+/// Whether the whole matrix is wanted.
+fn is_whole() -> bool {
+    std::env::var_os(MATRIX).is_some()
+}
+
 fn trials(dut: &'static Dut) -> Vec<Trial> {
     let lack = dut.lack();
-    // In a matrix, what is not installed is blocked; in a test run, it is ignored.
-    let wanted = std::env::var_os(MATRIX).is_some();
     let mut trials = Vec::new();
     for (name, scene, rows) in SCENES {
         for &over in families(rows) {
@@ -108,9 +124,13 @@ fn trials(dut: &'static Dut) -> Vec<Trial> {
                 Family::Ipv6Unicast => format!("{key}::ipv6::{name}"),
             };
             let trial = Trial::test(shown, move || play(dut, (scene, rows), over, ours));
+            let fast = over == families(rows)[0] || ALSO_OVER_IPV6.contains(&name);
+            // In a matrix, what is not installed is blocked; in a test run, it is ignored.
             trials.push(match &lack {
-                Some(why) if !wanted => trial.with_kind(why).with_ignored_flag(true),
-                _ => trial,
+                _ if is_whole() => trial,
+                Some(why) => trial.with_kind(why).with_ignored_flag(true),
+                None if !fast => trial.with_kind(AT_LENGTH).with_ignored_flag(true),
+                None => trial,
             });
         }
     }

@@ -4,6 +4,7 @@
 
 pub mod bed;
 pub mod bird;
+pub mod facts;
 pub mod figure;
 pub mod frr;
 pub mod ours;

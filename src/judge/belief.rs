@@ -9,6 +9,7 @@
 //! | met after `t`, limit `l` | `t > 0` and `t + U > l` |
 //! | traffic met, interrupted `i`, limit `l` | `i > 0` and `i + H > l`, or `i = 0` and `H > max(l, 20 ms)`: so long an outage could have hidden |
 //! | missed by `x` | `x ≤ U`; or other processes took at least half of the CPUs and `x` is at most a tenth of the time that tasks waited in a second |
+//! | missed, for single packets of a BFD partner were too early or too late by `x` | as missed by `x` |
 //! | changed although it should not, or traffic missed | `line` was late by at least (multiplier − 1) × interval of BFD: so late a sender makes a session fall by itself |
 //! | any on a path | the kernel told more route changes of the WAN or an edge than could be read: when they came is not known |
 //! | any on single routes, on what was concluded from them, or on a path | facts of a session's routes were left out of the record, because it told them faster than they could be written |

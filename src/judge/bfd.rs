@@ -55,6 +55,29 @@ fn keeps(rhythm: &BfdRhythm, every: Duration) -> bool {
         && u64::from(outside) * 100 <= u64::from(rhythm.intervals) * u64::from(OUTSIDE_PERCENT)
 }
 
+/// By how much single packets were too early or too late, where nothing else is wrong.
+pub(super) fn strays(what: &Expect, state: &State, c: &Connection, name: &str) -> Option<Duration> {
+    let Expect::Bfd {
+        up,
+        partner,
+        sends_every: Some(every),
+        answers_poll,
+        ..
+    } = what
+    else {
+        return None;
+    };
+    let view = state.bfd(&c.edge, name)?;
+    let rhythm = view.rhythm?;
+    let late = Duration::from(rhythm.longest).saturating_sub(*every);
+    let early = (*every * 3 / 4).saturating_sub(rhythm.shortest.into());
+    let by = late.max(early);
+    let else_well = (said(Some(view), *partner).0 == "up") == *up
+        && Duration::from(rhythm.interval) == *every
+        && (!answers_poll || view.answered);
+    (else_well && !by.is_zero()).then_some(by)
+}
+
 /// How the session is instead.
 pub(super) fn instead(what: &Expect, state: &State, c: &Connection, name: &str) -> String {
     let Expect::Bfd {
@@ -109,4 +132,68 @@ pub fn rhythm(rhythm: &BfdRhythm) -> String {
         time(rhythm.longest),
         time(rhythm.interval)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{Fact, Nanos};
+    use crate::time::At;
+
+    fn rhythm(interval: u64, shortest: u64, longest: u64) -> Fact {
+        let ms = |millis: u64| Nanos(millis * 1_000_000);
+        Fact::BfdRhythm {
+            router: "ams-edge-1".to_owned(),
+            connection: "ams-1".to_owned(),
+            rhythm: BfdRhythm {
+                interval: ms(interval),
+                intervals: 64,
+                shortest: ms(shortest),
+                median: ms(interval),
+                p99: ms(longest),
+                longest: ms(longest),
+                early: 0,
+                late: 2,
+            },
+        }
+    }
+
+    #[test]
+    fn strays_are_blamed_only_where_nothing_else_is_wrong() {
+        let path = std::path::Path::new("topologies/one-metro.toml");
+        let topology = crate::topology::load(path).expect("shipped");
+        let c = &topology.connections[0];
+        let wanted = |up, answers_poll| Expect::Bfd {
+            sessions: vec!["ams-1".to_owned()],
+            up,
+            diagnostic: None,
+            partner: false,
+            sends_every: Some(Duration::from_millis(300)),
+            answers_poll,
+        };
+        let up = Fact::Bfd {
+            router: "ams-edge-1".to_owned(),
+            connection: "ams-1".to_owned(),
+            state: "up".to_owned(),
+            diagnostic: String::new(),
+            last_received: None,
+            detection_time: None,
+        };
+        let ms = |millis| Some(Duration::from_millis(millis));
+        for (up_wanted, answers, told, strays) in [
+            (true, false, rhythm(300, 225, 344), ms(44)),
+            (true, false, rhythm(300, 172, 300), ms(53)),
+            (true, false, rhythm(300, 225, 300), None),
+            // Another rhythm is kept; it is not up as wanted; no Poll was answered.
+            (true, false, rhythm(150, 113, 344), None),
+            (false, false, rhythm(300, 225, 344), None),
+            (true, true, rhythm(300, 225, 344), None),
+        ] {
+            let mut state = State::default();
+            state.apply(At::ZERO, &up);
+            state.apply(At::ZERO, &told);
+            let what = wanted(up_wanted, answers);
+            assert_eq!(super::strays(&what, &state, c, "ams-1"), strays, "{told:?}");
+        }
+    }
 }

@@ -7,6 +7,7 @@ use super::state::State;
 use super::wiring;
 use super::words;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use ipnet::IpNet;
 
@@ -168,6 +169,16 @@ pub fn unjudgeable(what: &Expect) -> Option<&'static str> {
         } => Some("the record does not tell which prefixes are advertised, only how many"),
         _ => None,
     }
+}
+
+/// By how much single packets of a partner missed the rhythm that is expected of it: what delayed them is to blame, not the
+/// time until the rhythm was kept. `None` where no rhythm is expected, or another one is kept.
+pub fn strays(what: &Expect, state: &State, topology: &Topology) -> Option<Duration> {
+    let of_each = concerned(what, topology).map(|(c, name)| bfd::strays(what, state, c, name));
+    of_each
+        .collect::<Option<Vec<Duration>>>()?
+        .into_iter()
+        .max()
 }
 
 /// How the state is instead, for each connection that is not as wanted.

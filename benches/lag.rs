@@ -1,0 +1,321 @@
+//! The data path of a LAG, both ends ours, beside a bare veth link between the same two routers, in turns.
+//!
+//! Figures, for each number of members:
+//! - `distributing`: from the first end's start until every member distributes at both ends; the kernel's bond needs 2.9 s;
+//! - `throughput`: what TCP flows carry together, relative to the bare link (higher is better, 0.8 is the limit);
+//! - `latency`: a round trip of a datagram, relative to the bare link.
+//!
+//! Each number of members is a process of its own in namespaces of its own. Arguments: `[--turns T] [MEMBERS…]`.
+
+mod support;
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use peerlab::kernel::apply::Network;
+use peerlab::kernel::enter::enter;
+use peerlab::kernel::namespace::Namespace;
+use peerlab::lacp::{AGGREGATE_WAIT, LagConfig, PortConfig};
+use peerlab::line::{End, LagPort, Line};
+use peerlab::plan::{LinkEnd, Plan, Work};
+use peerlab::record::{Fact, Recorder};
+use peerlab::time::Clock;
+use serde::{Deserialize, Serialize};
+use support::Outcome;
+use support::facts::{self, hear};
+use support::figure::{self, Against, Spread};
+
+const ROLE: &str = "PEERLAB_BENCH_LAG";
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Seconds until all members distribute, and what the kernel's bond takes (shared figures of this kind of machine).
+const DISTRIBUTING_LIMIT: f64 = 0.5;
+/// Of each measurement of throughput.
+const TIME: Duration = Duration::from_secs(1);
+/// Flows at once: enough to meet several members.
+const FLOWS: u16 = 4;
+const ROUND_TRIPS: usize = 5_000;
+const BUFFER: usize = 128 << 10;
+const ROUTERS: [&str; 2] = ["a", "b"];
+/// Networks of the two ways between the routers, and what their links are called.
+const WAYS: [(&str, [u8; 3]); 2] = [("bare", [192, 0, 2]), ("x-1", [198, 51, 100])];
+
+/// What the turns gave: bare and LAG, one after the other.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Run {
+    /// Seconds.
+    distributing: f64,
+    /// Gbit/s.
+    throughput: [Vec<f64>; 2],
+    /// Microseconds.
+    latency: [Vec<f64>; 2],
+}
+
+fn main() -> Outcome<()> {
+    if let Ok(role) = std::env::var(ROLE) {
+        let (members, turns) = role.split_once(' ').ok_or("not a role")?;
+        enter()?.signals.release();
+        let run = run(members.parse()?, turns.parse()?)?;
+        println!("{}", serde_json::to_string(&run)?);
+        return Ok(());
+    }
+    let (mut turns, mut sizes) = (5_u32, Vec::new());
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--turns" => turns = arguments.next().ok_or("--turns needs a number")?.parse()?,
+            // Cargo says so.
+            "--bench" => {}
+            number => sizes.push(number.parse::<u32>()?),
+        }
+    }
+    if sizes.is_empty() {
+        sizes = vec![2, 8];
+    }
+    for members in sizes {
+        let name = |what: &str| format!("lag/{members}/{what}");
+        match measure(members, turns) {
+            Ok(run) => {
+                let limit = Against::Limit(DISTRIBUTING_LIMIT);
+                figure::print(&name("distributing"), "s", &[run.distributing], limit);
+                let [bare, lag] = &run.throughput;
+                let peer = Against::Peer("bare veth", bare);
+                figure::print(&name("throughput"), "Gbit/s", lag, peer);
+                let [bare, lag] = &run.latency;
+                let peer = Against::Peer("bare veth", bare);
+                figure::print(&name("latency"), "µs", lag, peer);
+            }
+            Err(why) => figure::skipped(&name("ours"), &why.to_string()),
+        }
+    }
+    Ok(())
+}
+
+/// One run in a process of its own.
+fn measure(members: u32, turns: u32) -> Outcome<Run> {
+    let output = Command::new(std::env::current_exe()?)
+        .env(ROLE, format!("{members} {turns}"))
+        .output()?;
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into());
+    }
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
+fn run(members: u32, turns: u32) -> Outcome<Run> {
+    let work = cables(members);
+    let network = Network::build(&Plan { work })?;
+    let of = |name: &str| {
+        let namespace = network.namespace(name);
+        namespace.ok_or_else(|| format!("no namespace {name}"))
+    };
+    let (recorder, mut told) = Recorder::new(Clock::start());
+    let (events, _events) = tokio::sync::mpsc::unbounded_channel();
+    let line = Line::start(recorder, events)?;
+    let began = Instant::now();
+    for side in 0..ROUTERS.len() {
+        line.add_lag(open(of(&card(side))?, side, members)?);
+    }
+    let mut missing = 2 * members;
+    let runtime = facts::waiting()?;
+    let all = hear(&runtime, &mut told, PATIENCE, |fact, _| {
+        if let Fact::Member { distributing, .. } = fact {
+            missing = if *distributing { missing - 1 } else { missing };
+        }
+        missing == 0
+    })?;
+    if !all {
+        return Err(format!("{missing} ends of members do not distribute").into());
+    }
+    let mut run = Run {
+        distributing: began.elapsed().as_secs_f64(),
+        ..Run::default()
+    };
+    let ends = [of("a")?, of("b")?];
+    for _ in 0..turns {
+        for way in 0..WAYS.len() {
+            run.throughput[way].push(throughput(ends, way)?);
+            run.latency[way].push(latency(ends, way)?);
+        }
+    }
+    Ok(run)
+}
+
+fn card(side: usize) -> String {
+    format!("{}.lc", ROUTERS[side])
+}
+
+/// The index of the LAG's hidden end; the LAG has the one before, the members those behind.
+fn hidden(side: usize) -> u32 {
+    [101, 201][side]
+}
+
+fn mac(index: u32) -> [u8; 6] {
+    [2, 0, 0, 0, 0, index as u8]
+}
+
+fn address(way: usize, side: usize) -> Ipv4Addr {
+    let [a, b, c] = WAYS[way].1;
+    Ipv4Addr::new(a, b, c, side as u8)
+}
+
+/// Two routers with line cards, a bare link between the routers, and a LAG.
+fn cables(members: u32) -> Vec<Work> {
+    let mut work = Vec::new();
+    let link = |namespace: &str, name: &str, index, mac| LinkEnd {
+        namespace: namespace.to_owned(),
+        name: name.to_owned(),
+        index,
+        mac,
+    };
+    let up = |namespace: &str, link: &str| Work::Up {
+        namespace: namespace.to_owned(),
+        link: link.to_owned(),
+    };
+    let clsact = |namespace: &str, link: &str| Work::Clsact {
+        namespace: namespace.to_owned(),
+        link: link.to_owned(),
+    };
+    for (side, router) in ROUTERS.into_iter().enumerate() {
+        for (name, forwarding) in [(router.to_owned(), true), (card(side), false)] {
+            work.push(Work::Namespace {
+                name,
+                forwarding,
+                ipv6: false,
+            });
+        }
+    }
+    work.push(Work::Veth {
+        a: link("a", WAYS[0].0, 90, None),
+        b: link("b", WAYS[0].0, 190, None),
+    });
+    for (side, router) in ROUTERS.into_iter().enumerate() {
+        let (card, hidden) = (card(side), hidden(side));
+        work.push(Work::Veth {
+            a: link(router, WAYS[1].0, hidden - 1, None),
+            b: link(&card, "x-1.0", hidden, None),
+        });
+        work.push(clsact(&card, "x-1.0"));
+        for (way, (name, _)) in WAYS.into_iter().enumerate() {
+            work.push(Work::Address {
+                namespace: router.to_owned(),
+                link: name.to_owned(),
+                address: address(way, side).into(),
+                prefix_len: 31,
+            });
+            work.push(up(router, name));
+        }
+    }
+    for n in 1..=members {
+        let name = format!("x-1.{n}");
+        let at = |side: usize| {
+            let index = hidden(side) + n;
+            link(&card(side), &name, index, Some(mac(index)))
+        };
+        work.push(Work::Veth { a: at(0), b: at(1) });
+        for side in 0..ROUTERS.len() {
+            work.push(clsact(&card(side), &name));
+            work.push(up(&card(side), &name));
+        }
+    }
+    work
+}
+
+fn open(card: &Namespace, side: usize, members: u32) -> Outcome<LagPort> {
+    let hidden = hidden(side);
+    let links: Vec<u32> = (1..=members).map(|n| hidden + n).collect();
+    let ports = links.iter().zip(1..).map(|(link, number)| PortConfig {
+        mac: mac(*link),
+        number,
+        priority: 128,
+    });
+    let config = LagConfig {
+        system: mac(hidden),
+        system_priority: 32768,
+        key: 1,
+        fast: true,
+        active: true,
+        min_links: 1,
+        aggregate_wait: AGGREGATE_WAIT,
+        ports: ports.collect(),
+    };
+    let end = End {
+        router: ROUTERS[side].to_owned(),
+        connection: WAYS[1].0.to_owned(),
+    };
+    Ok(LagPort::open(card, end, &config, hidden, &links)?)
+}
+
+/// What several TCP flows from one router to the other carry together, Gbit/s.
+fn throughput(ends: [&Arc<Namespace>; 2], way: usize) -> Outcome<f64> {
+    let to = (address(way, 1), 5001);
+    let listener = ends[1].run(|| TcpListener::bind(to))??;
+    let streams = ends[0].run(|| {
+        let streams = (0..FLOWS).map(|_| TcpStream::connect(to));
+        streams.collect::<std::io::Result<Vec<_>>>()
+    })??;
+    let began = Instant::now();
+    let mut senders = Vec::new();
+    let mut receivers = Vec::new();
+    for mut stream in streams {
+        let (mut accepted, _) = listener.accept()?;
+        receivers.push(std::thread::spawn(move || -> std::io::Result<usize> {
+            let (mut buffer, mut total) = (vec![0; BUFFER], 0);
+            loop {
+                match accepted.read(&mut buffer)? {
+                    0 => return Ok(total),
+                    count => total += count,
+                }
+            }
+        }));
+        senders.push(std::thread::spawn(move || -> std::io::Result<()> {
+            let buffer = vec![0; BUFFER];
+            while began.elapsed() < TIME {
+                stream.write_all(&buffer)?;
+            }
+            Ok(())
+        }));
+    }
+    for sender in senders {
+        sender.join().map_err(|_| "a sender panicked")??;
+    }
+    let mut octets = 0;
+    for receiver in receivers {
+        octets += receiver.join().map_err(|_| "a receiver panicked")??;
+    }
+    Ok(octets as f64 * 8.0 / began.elapsed().as_secs_f64() / 1e9)
+}
+
+/// The median round trip of a datagram, microseconds.
+fn latency(ends: [&Arc<Namespace>; 2], way: usize) -> Outcome<f64> {
+    let sockets = [0, 1].map(|side| -> Outcome<UdpSocket> {
+        let at = (address(way, side), 5002);
+        let socket = ends[side].run(|| UdpSocket::bind(at))??;
+        socket.set_read_timeout(Some(Duration::from_secs(1)))?;
+        Ok(socket)
+    });
+    let [here, there] = sockets;
+    let (here, there) = (here?, there?);
+    here.connect((address(way, 1), 5002))?;
+    there.connect((address(way, 0), 5002))?;
+    let echo = std::thread::spawn(move || -> std::io::Result<()> {
+        let mut buffer = [0; 64];
+        for _ in 0..ROUND_TRIPS {
+            let length = there.recv(&mut buffer)?;
+            there.send(&buffer[..length])?;
+        }
+        Ok(())
+    });
+    let mut trips = Vec::with_capacity(ROUND_TRIPS);
+    let mut buffer = [0; 64];
+    for _ in 0..ROUND_TRIPS {
+        let began = Instant::now();
+        here.send(&buffer)?;
+        here.recv(&mut buffer)?;
+        trips.push(began.elapsed().as_secs_f64() * 1e6);
+    }
+    echo.join().map_err(|_| "the echo panicked")??;
+    Ok(Spread::of(&trips).ok_or("no round trip")?.median)
+}
