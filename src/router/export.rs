@@ -20,12 +20,14 @@ use crate::bgp::family::Families;
 use crate::bgp::message::malformed::{Malformation, write_malformed};
 use crate::bgp::message::{self, Dialect, Nlri, code};
 use crate::bgp::policy::{ROUTE_LEAK, Shapes};
-use crate::bgp::rib::AdjRibOut;
 use crate::bgp::rib::numbers::{Number, Numbers};
+use crate::bgp::rib::{AdjRibOut, Limit};
 use crate::time::At;
 
 /// How many prefixes are looked at between two looks at the room to write.
 const BATCH: usize = 4096;
+/// So many octets may be written when there is any room, so that prefixes with the same attributes go together.
+const LEAST: usize = 16 << 10;
 
 /// What the sessions of a router have in common.
 #[derive(Clone, Copy)]
@@ -95,9 +97,13 @@ pub(super) fn flush(
     peer.rib_out.release();
     let (mut wrote, mut announced) = (false, false);
     while peer.rib_out.is_pending() && peer.session.room() > 0 {
+        let limit = Limit {
+            prefixes: BATCH,
+            octets: peer.session.room().max(LEAST),
+        };
         let mut rib_out = std::mem::take(&mut peer.rib_out);
         let mut export = Export::new(peer, ground, sets, rib_out.several());
-        let changes = rib_out.changes(BATCH, &ground.table.numbers, |number, prefix, routes| {
+        let changes = rib_out.changes(limit, &ground.table.numbers, |number, prefix, routes| {
             export.routes(number, prefix, routes);
         });
         peer.rib_out = rib_out;

@@ -9,6 +9,8 @@ use crate::record::Fact;
 
 /// Cease / Out of Resources (RFC 4486, section 4).
 const OUT_OF_RESOURCES: (u8, u8) = (6, 8);
+/// A session whose routes take no more than this is not ended: little would come of it.
+const SMALL: usize = 16 << 10;
 /// How long the session rests that took too much memory.
 const REST: std::time::Duration = std::time::Duration::from_secs(300);
 
@@ -61,27 +63,42 @@ impl Router {
         }
     }
 
-    /// Ends the session that takes most when the routes take more memory than they may.
+    /// Ends the session that takes most when the routes take more memory than they may. Of a session that is down, it is
+    /// the stale routes that go.
     pub(super) fn limit_memory(&mut self) {
         let limit = self.config.options.memory;
         if self.bytes() <= limit {
             return;
         }
         self.sets.sweep();
-        if self.bytes() <= limit {
-            return;
+        self.sweep_numbers();
+        while self.bytes() > limit {
+            let shares = self.table.shares(self.peers.len());
+            let others = (0..self.peers.len()).filter(|&index| !self.peers[index].ended);
+            let most = others.max_by_key(|&index| shares[index]);
+            let Some(most) = most.filter(|&index| shares[index] > SMALL) else {
+                return;
+            };
+            if self.peers[most].up {
+                let (code, subcode) = OUT_OF_RESOURCES;
+                return self.end(most, Notification::new(code, subcode), Some(REST));
+            }
+            let why = "no memory for stale routes";
+            self.void(most, why);
+            self.tell_stale(most, 0, why);
+            self.sets.sweep();
+            self.sweep_numbers();
         }
-        let shares = self.table.shares(self.peers.len());
-        let up = (0..self.peers.len()).filter(|&index| !self.peers[index].ended);
-        let Some(most) = up.max_by_key(|&index| shares[index]) else {
-            return;
-        };
-        let (code, subcode) = OUT_OF_RESOURCES;
-        self.end(most, Notification::new(code, subcode), Some(REST));
+    }
+
+    /// Gives up the numbers of prefixes that nobody needs.
+    pub(super) fn sweep_numbers(&mut self) {
+        let Router { table, peers, .. } = self;
+        table.sweep(|number| peers.iter().any(|peer| peer.needs(number)));
     }
 
     /// Bytes of memory the routes take, about.
-    fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         let told = self.peers.iter().map(|peer| peer.rib_out.bytes());
         self.table.bytes(told) + self.sets.bytes()
     }

@@ -446,8 +446,7 @@ impl Router {
         self.outputs.extend(facts.map(Output::Fact));
         self.outputs.extend(self.monitored.drain(..));
         if self.table.numbers.is_sweep_due() {
-            let Router { table, peers, .. } = self;
-            table.sweep(|number| peers.iter().any(|peer| peer.needs(number)));
+            self.sweep_numbers();
         }
     }
 

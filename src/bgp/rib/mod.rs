@@ -8,4 +8,4 @@
 pub mod numbers;
 mod out;
 
-pub use out::{AdjRibOut, Changes};
+pub use out::{AdjRibOut, Changes, Limit};

@@ -52,24 +52,54 @@ pub struct Changes {
     pub announced: Vec<(Arc<Attributes>, Vec<Nlri>)>,
 }
 
+/// How much is taken up at once.
+#[derive(Debug, Clone, Copy)]
+pub struct Limit {
+    /// Prefixes looked at.
+    pub prefixes: usize,
+    /// Octets to write, about, give or take a prefix.
+    pub octets: usize,
+}
+
+/// A prefix of IPv6 as it is written, with its path identifier.
+const PREFIX: usize = 21;
+/// Attributes that are longer are counted once for each prefix: they may leave no room for a second one in a message.
+const LONG: usize = 2048;
+
 /// Changes, and the place of each set among them.
 #[derive(Default)]
 struct Gathered {
     changes: Changes,
-    groups: Map<usize, usize>,
+    /// The place of a set, and the octets that each of its prefixes counts.
+    groups: Map<usize, (usize, usize)>,
+    /// Octets that it takes to announce them.
+    announced: usize,
 }
 
 impl Gathered {
     fn announce(&mut self, nlri: Nlri, set: &Arc<Attributes>) {
         let announced = &mut self.changes.announced;
-        let group = *self
+        let (group, each) = *self
             .groups
             .entry(Arc::as_ptr(set) as usize)
             .or_insert_with(|| {
                 announced.push((set.clone(), Vec::new()));
-                announced.len() - 1
+                let size = set.size();
+                let each = if size > LONG {
+                    PREFIX + size
+                } else {
+                    self.announced += size;
+                    PREFIX
+                };
+                (announced.len() - 1, each)
             });
         announced[group].1.push(nlri);
+        self.announced += each;
+    }
+
+    /// Octets that it takes to write all this, about.
+    fn octets(&self) -> usize {
+        self.announced + self.changes.withdrawn.len() * PREFIX
     }
 }
 
@@ -214,17 +244,20 @@ impl AdjRibOut {
         }
     }
 
-    /// Takes up to `limit` queued prefixes, asks what each is now, and says what the neighbour must be told. `export`
+    /// Takes queued prefixes up to `limit`, asks what each is now, and says what the neighbour must be told. `export`
     /// gives the routes to announce with their path identifiers: where several paths are not told, one at most.
     pub fn changes(
         &mut self,
-        limit: usize,
+        limit: Limit,
         numbers: &Numbers,
         mut export: impl FnMut(Number, &IpNet, &mut Vec<(u32, Arc<Attributes>)>),
     ) -> Changes {
         let mut changes = Gathered::default();
         let mut now = Vec::new();
-        for _ in 0..limit {
+        for _ in 0..limit.prefixes {
+            if changes.octets() >= limit.octets {
+                break;
+            }
             let Some(number) = self.queue.pop_front() else {
                 break;
             };
@@ -375,6 +408,8 @@ mod tests {
         Arc::new(set)
     }
 
+    const ROOM: usize = 128 << 10;
+
     struct Out {
         numbers: Numbers,
         out: AdjRibOut,
@@ -396,9 +431,11 @@ mod tests {
 
         fn changes(
             &mut self,
-            limit: usize,
+            prefixes: usize,
             mut export: impl FnMut(&IpNet) -> Option<Arc<Attributes>>,
         ) -> Changes {
+            let octets = ROOM;
+            let limit = Limit { prefixes, octets };
             self.out.changes(limit, &self.numbers, |_, prefix, now| {
                 now.extend(export(prefix).map(|set| (0, set)));
             })
@@ -501,7 +538,9 @@ mod tests {
             let now = paths.iter().map(|&(id, set)| (id, set.clone()));
             let now: Vec<_> = now.collect();
             let Out { out, numbers } = &mut out;
-            let changes = out.changes(9, numbers, |_, _, list| list.extend(now.clone()));
+            let (prefixes, octets) = (9, ROOM);
+            let limit = Limit { prefixes, octets };
+            let changes = out.changes(limit, numbers, |_, _, list| list.extend(now.clone()));
             (changes, out.len())
         };
         let announced = |list: &[(&Arc<Attributes>, u32)], withdrawn: &[u32]| Changes {
@@ -517,6 +556,33 @@ mod tests {
         assert_eq!(look(&[(9, &b), (4, &a)]), (announced(&[(&a, 4)], &[7]), 2));
         assert_eq!(look(&[(9, &a)]), (announced(&[(&a, 9)], &[4]), 1));
         assert_eq!(look(&[]), (announced(&[], &[9]), 0));
+    }
+
+    #[test]
+    fn what_is_taken_up_at_once_is_as_much_as_there_is_room_to_write() {
+        let long = |n: u32| {
+            let mut set = Attributes::clone(&set(n));
+            set.communities = (0..900).collect();
+            Arc::new(set)
+        };
+        let taken = |of: &dyn Fn(u32) -> Arc<Attributes>| {
+            let nets: Vec<u8> = (0..=255).collect();
+            let (mut out, mut n) = (Out::queued(&nets), 0);
+            let changes = out.changes(usize::MAX, |_| {
+                n += 1;
+                Some(of(n))
+            });
+            let taken = changes.announced.iter().map(|(_, nlri)| nlri.len());
+            let taken: usize = taken.sum();
+            assert_eq!(taken == nets.len(), !out.out.is_queued());
+            taken
+        };
+        let shared = (set(1), long(1));
+        assert_eq!(taken(&|_| shared.0.clone()), 256);
+        assert_eq!(taken(&set), 256);
+        let few = 20..40;
+        assert!(few.contains(&taken(&|_| shared.1.clone())));
+        assert!(few.contains(&taken(&long)));
     }
 
     #[test]

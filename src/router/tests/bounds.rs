@@ -1,10 +1,14 @@
 //! Neighbours that want much for little: what a few octets of theirs may cost.
 
+use super::bed::{end, graceful, originated, router};
 use super::net::{Net, ms};
 use super::policy::{pair, update};
 use crate::bgp::family::{Families, Family};
+use crate::bgp::session::State;
 use crate::record::{Fact, Recorder};
-use crate::router::{Input, SessionIndex};
+use crate::router::{
+    Input, Originated, OriginatedAttributes, RouterConfig, SessionIndex, Sessions,
+};
 
 const SESSION: SessionIndex = SessionIndex(0);
 
@@ -79,4 +83,96 @@ fn unusable_paths_of_a_prefix_are_as_few_as_usable_ones() {
     let nlri = (1..=700_u32).flat_map(|id| id.to_be_bytes().into_iter().chain([0]));
     net.inject("edge", &update(&[], &unfit(0), &nlri.collect::<Vec<u8>>()));
     assert_eq!(held(&net) - before, 64);
+}
+
+/// So many routes of 20.0.0.0/8, each with attributes of its own.
+fn many(count: u32, communities: u32) -> Vec<Originated> {
+    let route = |n: u32| Originated {
+        attributes: OriginatedAttributes {
+            med: Some(n),
+            communities: (0..communities).collect(),
+            ..OriginatedAttributes::default()
+        },
+        ..originated(&format!("20.{}.{}.0/24", n >> 8, n & 255))
+    };
+    (0..count).map(route).collect()
+}
+
+#[test]
+fn what_is_written_at_once_is_what_there_is_room_for() {
+    let mut net = pair(|peer, _| peer.originate = many(300, 500));
+    let told = facts(&net).find_map(|fact| match fact {
+        Fact::RouteCount {
+            router, advertised, ..
+        } if router == "peer" && *advertised > 0 => Some(*advertised),
+        _ => None,
+    });
+    assert!(told.is_some_and(|told| told < 100), "{told:?}");
+    net.run(ms(1_000));
+    assert_eq!(net.fibs[1].len(), 300);
+}
+
+/// A hub with sessions to x and y, and these two, x graceful with 2,000 routes and y with one.
+fn hub() -> Net {
+    let sessions = vec![end("x", 1, 0, 64500), end("y", 2, 0, 64501)];
+    let mut hub = router("hub", 8075, 1, sessions);
+    let mut x: RouterConfig = router("x", 64500, 2, vec![end("hub", 1, 1, 8075)]);
+    x.originate = many(2_000, 0);
+    graceful(&mut hub.sessions[0], false);
+    graceful(&mut x.sessions[0], false);
+    let mut y = router("y", 64501, 3, vec![end("hub", 2, 1, 8075)]);
+    y.originate = vec![originated("198.51.100.0/24")];
+    let mut net = Net::new(vec![hub, x, y], ms(1));
+    net.start();
+    net.run(ms(1_000));
+    net
+}
+
+/// From now on the hub may take so much more memory than it does.
+fn limit(net: &mut Net, more: isize) {
+    let hub = &mut net.routers[0];
+    hub.sets.sweep();
+    hub.config.options.memory = hub.bytes().saturating_add_signed(more);
+}
+
+#[test]
+fn stale_routes_of_a_lost_session_go_before_a_session_that_is_up() {
+    let mut net = hub();
+    net.input(1, Input::Crash);
+    net.run(ms(100));
+    assert_eq!(
+        (net.fibs[0].len(), net.state("hub", "x")),
+        (2_001, State::Connect)
+    );
+    limit(&mut net, 2_000);
+    for n in 0..100 {
+        let route = originated(&format!("30.0.{n}.0/24"));
+        net.input(2, Input::Announce(route));
+    }
+    net.run(ms(100));
+    assert_eq!(net.state("hub", "y"), State::Established);
+    assert_eq!(net.fibs[0].len(), 101);
+    let status = net.routers[0].session_status(SESSION).expect("a session");
+    let sent = status.notification_sent;
+    assert!(sent.is_none_or(|(_, sent)| (sent.code, sent.subcode) != (6, 8)));
+}
+
+#[test]
+fn prefixes_out_of_use_end_no_session() {
+    let mut net = hub();
+    let prefixes = || (0..3_000).map(|n| format!("30.{}.{}.0/24", n >> 8, n & 255));
+    for prefix in prefixes() {
+        net.input(2, Input::Announce(originated(&prefix)));
+    }
+    net.run(ms(100));
+    for prefix in prefixes() {
+        let (prefix, sessions) = (super::net::net(&prefix), Sessions::All);
+        net.input(2, Input::Unpin { prefix, sessions });
+    }
+    net.run(ms(100));
+    limit(&mut net, -1_000);
+    net.input(2, Input::Announce(originated("203.0.113.0/24")));
+    net.run(ms(100));
+    let states = ["x", "y"].map(|session| net.state("hub", session));
+    assert_eq!(states, [State::Established; 2]);
 }
