@@ -9,7 +9,7 @@ use crate::source::Diagnostic;
 /// The collector's address. Names are resolved before the lab is entered: inside there is nobody to ask.
 ///
 /// # Errors
-/// It is no address, or a name without one.
+/// It is no address, or a name without one, or its port is 0.
 pub fn resolve(text: Option<&str>) -> Result<Option<SocketAddr>, Diagnostic> {
     let Some(text) = text else { return Ok(None) };
     let wrong = |why: String| {
@@ -20,10 +20,11 @@ pub fn resolve(text: Option<&str>) -> Result<Option<SocketAddr>, Diagnostic> {
     let mut found = text
         .to_socket_addrs()
         .map_err(|error| wrong(error.to_string()))?;
-    let first = found.next();
-    first
-        .map(Some)
-        .ok_or_else(|| wrong("its name has no address".to_owned()))
+    match found.next() {
+        Some(address) if address.port() == 0 => Err(wrong("nobody listens on port 0".to_owned())),
+        Some(address) => Ok(Some(address)),
+        None => Err(wrong("its name has no address".to_owned())),
+    }
 }
 
 /// The collector as it is reached from inside the lab.
@@ -43,7 +44,7 @@ mod tests {
         assert_eq!(resolve(None), Ok(None));
         let address = "127.0.0.1:11019".parse().expect("an address");
         assert_eq!(resolve(Some("127.0.0.1:11019")), Ok(Some(address)));
-        for wrong in ["127.0.0.1", "[::1]", "no name:1", ":1:2"] {
+        for wrong in ["127.0.0.1", "[::1]", "no name:1", ":1:2", "127.0.0.1:0"] {
             let told = resolve(Some(wrong)).expect_err(wrong).message;
             assert!(
                 told.starts_with(&format!("`{wrong}` is no address")),

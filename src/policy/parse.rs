@@ -498,7 +498,14 @@ impl Parser<'_> {
                 let own = u8::try_from(*times).map(Change::PrependOwn);
                 (*times as usize, own.ok())
             }
-            Numbers::Several(asns) => (asns.len(), Some(Change::Prepend(asns.clone()))),
+            Numbers::Several(asns) => {
+                if let Some((asn, source)) = unusable(asns) {
+                    let message = format!("AS {asn} cannot be in a path");
+                    self.wrong(key.span, message, source);
+                    return None;
+                }
+                (asns.len(), Some(Change::Prepend(asns.clone())))
+            }
         };
         if !(1..=MOST_PREPENDED).contains(&count) {
             let message = "the path cannot be prepended so many times";
@@ -508,6 +515,21 @@ impl Parser<'_> {
         }
         change
     }
+}
+
+/// The first AS number of these that no path may have, and who says so.
+fn unusable(asns: &[u32]) -> Option<(u32, &'static str)> {
+    let reserved = [
+        (
+            0,
+            "AS 0 stands for no AS, and a route with it is refused (RFC 7607): name another",
+        ),
+        (
+            23456,
+            "AS_TRANS stands for numbers that an old speaker cannot read (RFC 6793): name the AS itself",
+        ),
+    ];
+    reserved.into_iter().find(|(asn, _)| asns.contains(asn))
 }
 
 fn has_condition(raw: &RawRule) -> bool {

@@ -84,6 +84,19 @@ fn matches(of: &str, prefix: &str, path: &[u32]) -> bool {
 }
 
 #[test]
+fn well_known_communities_have_names() {
+    for (name, value) in [
+        ("no-export-subconfed", 0xffff_ff03_u32),
+        ("no-peer", 0xffff_ff04),
+    ] {
+        let text = format!("[policy]\np = [{{ add-communities = \"{name}\", accept = true }}]\n");
+        let policy = policies(&text).instantiate("p", &meaning());
+        let shaped = policy.evaluate(net("198.51.100.0/24"), &route(&[64_500]));
+        assert!(shaped.expect("accepted").communities.contains(&value));
+    }
+}
+
+#[test]
 fn every_match_holds_where_it_should() {
     let p = "198.51.100.0/24";
     let path: &[u32] = &[64_500, 3320];

@@ -402,7 +402,8 @@ fn demands(options: &Options) -> Vec<String> {
     least.into_iter().chain(families).chain(role).collect()
 }
 
-/// Capabilities in words.
+/// Capabilities in words; of those we have no use for, the names of the ones daemons send by themselves (RFC 9494,
+/// draft-walton-bgp-hostname-capability).
 fn words(capabilities: &Capabilities) -> Vec<String> {
     let mut words: Vec<String> = capabilities
         .families
@@ -443,7 +444,11 @@ fn words(capabilities: &Capabilities) -> Vec<String> {
         }
     }
     for code in &capabilities.ignored {
-        words.push(format!("unknown {code}"));
+        words.push(match code {
+            71 => "long-lived graceful restart (not used)".to_owned(),
+            73 => "FQDN (not used)".to_owned(),
+            code => format!("unknown {code}"),
+        });
     }
     words
 }
@@ -461,5 +466,28 @@ fn role_name(role: Role) -> &'static str {
         Role::RouteServerClient => "RS-Client",
         Role::Customer => "Customer",
         Role::Peer => "Peer",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn capabilities_without_use_have_names() {
+        let capabilities = Capabilities {
+            ignored: vec![71, 73, 200],
+            ..Capabilities::none()
+        };
+        let words = words(&capabilities);
+        let last = &words[words.len() - 3..];
+        assert_eq!(
+            last,
+            [
+                "long-lived graceful restart (not used)",
+                "FQDN (not used)",
+                "unknown 200"
+            ]
+        );
     }
 }

@@ -124,7 +124,7 @@ fn is_of(subtype: u8, community: u64) -> bool {
 }
 
 /// Communities with names (the registry of well-known ones, RFC 1997): halves and name.
-pub const WELL_KNOWN: [(u16, u16, &str); 7] = [
+pub const WELL_KNOWN: [(u16, u16, &str); 9] = [
     (0xffff, 0, "graceful-shutdown"),
     (0xffff, 1, "accept-own"),
     (0xffff, 6, "llgr-stale"),
@@ -132,6 +132,8 @@ pub const WELL_KNOWN: [(u16, u16, &str); 7] = [
     (0xffff, 666, "blackhole"),
     (0xffff, 0xff01, "no-export"),
     (0xffff, 0xff02, "no-advertise"),
+    (0xffff, 0xff03, "no-export-subconfed"),
+    (0xffff, 0xff04, "no-peer"),
 ];
 
 /// As policies write it; a well-known one by its name.

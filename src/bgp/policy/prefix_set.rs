@@ -143,9 +143,6 @@ impl<P: Into<IpNet>> FromIterator<P> for PrefixSet {
     }
 }
 
-/// Prefixes told before the rest is only counted.
-const SHOWN: usize = 8;
-
 /// In the manner of BIRD: `{ 10.0.0.0/8+, 198.51.100.0/24, 203.0.113.0/24{25,32} }`, in order.
 impl fmt::Display for PrefixSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -157,18 +154,13 @@ impl fmt::Display for PrefixSet {
         entries.sort();
         let texts: Vec<String> = entries
             .iter()
-            .take(SHOWN)
             .flat_map(|(prefix, lengths)| {
                 let prefix = *prefix;
                 let ranges = runs(*lengths).map(move |lengths| PrefixRange { prefix, lengths });
                 ranges.map(|range| range.to_string())
             })
             .collect();
-        write!(f, "{{ {}", texts.join(", "))?;
-        if let Some(more) = entries.len().checked_sub(SHOWN).filter(|more| *more > 0) {
-            write!(f, ", and {more} more")?;
-        }
-        f.write_str(" }")
+        write!(f, "{{ {} }}", texts.join(", "))
     }
 }
 

@@ -362,10 +362,36 @@ pub fn policy(page: &mut Page, view: &Policies) -> io::Result<()> {
             view.router, view.session
         )?;
         for line in lines {
-            writeln!(page.text, "  {line}")?;
+            writeln!(page.text, "  {}", shortened(line))?;
         }
     }
     Ok(())
+}
+
+/// Prefixes of a set told before the rest is only counted.
+const PREFIXES: usize = 8;
+
+/// A rule with the beginnings of its sets of prefixes; JSON has them whole.
+fn shortened(line: &str) -> String {
+    const BEGIN: &str = "prefix in { ";
+    let mut pieces = line.split(BEGIN);
+    let mut text = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        // An empty one is `{ }`.
+        let whole = piece.split_once(" }").filter(|_| !piece.starts_with('}'));
+        let Some((set, rest)) = whole else {
+            text = format!("{text}{BEGIN}{piece}");
+            continue;
+        };
+        let prefixes: Vec<&str> = set.split(", ").collect();
+        let shown = prefixes.len().min(PREFIXES);
+        text = format!("{text}{BEGIN}{}", prefixes[..shown].join(", "));
+        if prefixes.len() > shown {
+            text = format!("{text}, and {} more", prefixes.len() - shown);
+        }
+        text = format!("{text} }}{rest}");
+    }
+    text
 }
 
 /// A title, and below it names and values.

@@ -72,6 +72,26 @@ fn what_is_not_told_and_why() {
 }
 
 #[test]
+fn long_sets_of_a_policy_are_cut_for_people_alone() {
+    let all: Vec<String> = (0..10).map(|n| format!("20.0.{n}.0/24")).collect();
+    let view = view::Policies {
+        router: "pe".to_owned(),
+        session: "ams-1".to_owned(),
+        import: vec![format!("if prefix in {{ {} }} then accept", all.join(", "))],
+        export: vec![
+            "if not prefix in { } and prefix in { 10.0.0.0/8+ } then reject no".to_owned(),
+        ],
+    };
+    let text = drawn(None, |page| draw::policy(page, &view));
+    let short = format!(
+        "if prefix in {{ {}, and 2 more }} then accept",
+        all[..8].join(", ")
+    );
+    assert!(text.contains(&short), "{text}");
+    assert!(text.contains(&view.export[0]), "{text}");
+}
+
+#[test]
 fn pages_of_one_table_stand_under_one_heading() {
     let net = two_edges();
     let router = &net.routers[net.named("pe")];
