@@ -173,8 +173,8 @@ impl VrpTable {
         ipv4.chain(ipv6.into_iter().flatten()).flatten()
     }
 
-    /// The state of a route. A route without a single origin (its path ends in an AS_SET, or is empty) has `None`,
-    /// which no VRP matches (RFC 6811, section 2).
+    /// The state of a route. A route without a single origin (its path ends in an AS_SET) has `None`, which no VRP matches;
+    /// that of an empty path is the AS of the router, for the caller to say (RFC 6811, section 2).
     pub fn state(&self, prefix: impl Into<IpNet>, origin: Option<u32>) -> Validity {
         let prefix = prefix.into();
         let mut state = Validity::NotFound;

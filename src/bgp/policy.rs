@@ -52,6 +52,9 @@ pub struct Policy {
     pub otherwise: Verdict,
     /// What [`Match::Rpki`] asks; without it nothing is found, as in an empty table.
     pub vrps: Option<Arc<VrpTable>>,
+    /// The router's AS: to [`Match::Rpki`] the origin of an empty path (RFC 6811, section 2; RFC 8893), which has none
+    /// without it.
+    pub own_asn: Option<u32>,
 }
 
 /// One rule of a policy.
@@ -135,12 +138,24 @@ impl Policy {
             rules,
             otherwise,
             vrps: None,
+            own_asn: None,
         }
     }
 
     /// Refuses everything: `reject deny-all`.
     pub fn deny_all() -> Policy {
         Policy::new(Vec::new(), Verdict::Reject(Reason::Borrowed(DENY_ALL)))
+    }
+
+    /// Whether it accepts everything as it is.
+    pub fn accepts_all(&self) -> bool {
+        self.rules.is_empty() && self.otherwise == Verdict::Accept
+    }
+
+    /// Whether it depends on what the RPKI says.
+    pub fn asks_rpki(&self) -> bool {
+        let mut matches = self.rules.iter().flat_map(|rule| &rule.when);
+        matches.any(Match::asks_rpki)
     }
 
     /// The route as this policy lets it through.
@@ -203,12 +218,24 @@ impl Policy {
             Match::Community(community) => community.is_in(attributes),
             Match::Rpki(validity) => {
                 let vrps = self.vrps.as_ref();
-                let state = |vrps: &Arc<VrpTable>| vrps.state(prefix, path.last().copied());
+                let origin = path.last().copied().or(self.own_asn);
+                let state = |vrps: &Arc<VrpTable>| vrps.state(prefix, origin);
                 vrps.map_or(Validity::NotFound, state) == *validity
             }
             Match::Not(other) => !self.holds(other, prefix, attributes),
             Match::Any(list) => list.iter().any(|m| self.holds(m, prefix, attributes)),
             Match::All(list) => list.iter().all(|m| self.holds(m, prefix, attributes)),
+        }
+    }
+}
+
+impl Match {
+    fn asks_rpki(&self) -> bool {
+        match self {
+            Match::Rpki(_) => true,
+            Match::Not(other) => other.asks_rpki(),
+            Match::Any(list) | Match::All(list) => list.iter().any(Match::asks_rpki),
+            _ => false,
         }
     }
 }

@@ -150,11 +150,12 @@ impl Lab {
         Ok(Acted::Done)
     }
 
-    /// The Microsoft side hears what registries say now, and so do the routers that ask.
+    /// The Microsoft side hears what registries say now, and so do the routers that ask, and the peer's policies.
     async fn registries_changed(&mut self, now: At) -> Result<(), LabError> {
         let answers = self.registries.answers();
         let served = self.served.follow(&answers).await;
         self.provider.handle(now, Input::Registries(answers));
+        self.tell_peer_of_rpki();
         served.map_err(LabError::Served)
     }
 

@@ -48,6 +48,7 @@ use self::registries::Registries;
 use self::served::Served;
 use self::sessions::Orders;
 use crate::bgp::family::Family;
+use crate::bgp::origin_validation::VrpTable;
 use crate::binding::{Binding, Device};
 use crate::kernel::apply::Network;
 use crate::kernel::enter;
@@ -56,14 +57,14 @@ use crate::kernel::watch::{Watch, Watcher};
 use crate::line::Line;
 use crate::plan::of_topology::{ConnectionLayout, Layout, TEAMS_PREFIX, TEAMS_PREFIX_IPV6};
 use crate::probe::Probe;
-use crate::provider::Provider;
+use crate::provider::{Provider, routing};
 use crate::record::Recorder;
 use crate::registry::live::Servers;
 use crate::router::RouterConfig;
 use crate::router::driver::RouterHandle;
 use crate::scenario::{Act, Expect, Scenario, Speaker};
 use crate::time::At;
-use crate::topology::{Topology, session_name};
+use crate::topology::{PeerPolicies, Topology, session_name};
 
 /// What came of an action.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,6 +101,8 @@ pub struct Lab {
     silent: BTreeSet<String>,
     /// What was ordered of the edges' sessions.
     orders: Orders,
+    /// What the peer's simulated routers have for policies, by connection.
+    peer_policies: BTreeMap<String, PeerPolicies>,
     /// Connections whose sessions are taken down at these moments.
     draining: BTreeMap<String, At>,
     /// Routers whose BGP is gone until these moments, and whether their kernels forward meanwhile.
@@ -166,8 +169,9 @@ impl Lab {
         let line = Line::start(recorder.clone(), events_in)?;
         let control_plane = ControlPlane::start().map_err(LabError::ControlPlane)?;
         let mut routers = BTreeMap::new();
-        let mut configs = simulated(topology, &layout, binding, &scenario.without_bfd);
         let answers = registries.answers();
+        let without_bfd = &scenario.without_bfd;
+        let mut configs = simulated(topology, &layout, binding, without_bfd, answers.vrps());
         let mut served = Served::new(shared(&network, "core")?, layout.clone(), recorder);
         served.follow(&answers).await.map_err(LabError::Served)?;
         let mut provider = Provider::new(
@@ -228,6 +232,11 @@ impl Lab {
             served,
             silent,
             orders,
+            peer_policies: topology
+                .connections
+                .iter()
+                .map(|it| (it.name.clone(), routing::names_of_peer(topology, it)))
+                .collect(),
             draining: BTreeMap::new(),
             restarting: BTreeMap::new(),
             probe,
@@ -305,12 +314,14 @@ impl Lab {
     }
 }
 
-/// The routers that are ours: all of Microsoft's, the core, the internet, and the peer's that are bound to nothing else.
+/// The routers that are ours: all of Microsoft's, the core, the internet, and the peer's that are bound to nothing else, whose
+/// policies hear from the RPKI what `vrps` has.
 pub fn simulated(
     topology: &Topology,
     layout: &Layout,
     binding: &Binding,
     without_bfd: &[String],
+    vrps: Option<&Arc<VrpTable>>,
 ) -> Vec<RouterConfig> {
     let edges = layout
         .edges
@@ -320,7 +331,7 @@ pub fn simulated(
         .peers
         .iter()
         .filter(|peer| *binding.device(&peer.name) == Device::Simulated)
-        .map(|peer| routers::peer(topology, layout, peer, without_bfd));
+        .map(|peer| routers::peer(topology, layout, peer, without_bfd, vrps));
     // The internet first: it listens before the others call.
     let around = [
         routers::internet(topology, layout),

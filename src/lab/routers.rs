@@ -11,6 +11,7 @@ use super::sessions::GRACEFUL_SHUTDOWN;
 use crate::bgp::attributes::Community;
 use crate::bgp::family::{Families, Family};
 use crate::bgp::message::{Capabilities, GracefulRestart};
+use crate::bgp::origin_validation::VrpTable;
 use crate::bgp::policy::{Change, Match, Policy, PrefixSet, Rule, Verdict};
 use crate::bgp::session::{Options, Timers};
 use crate::plan::microsoft;
@@ -370,12 +371,13 @@ pub fn wan(topology: &Topology, layout: &Layout) -> RouterConfig {
 
 /// A simulated router of the peer: eBGP with Microsoft, iBGP with the core.
 ///
-/// `without_bfd` names the connections on which it runs no BFD.
+/// `without_bfd` names the connections on which it runs no BFD; `vrps` is what the RPKI says to its policies.
 pub fn peer(
     topology: &Topology,
     layout: &Layout,
     peer: &PeerLayout,
     without_bfd: &[String],
+    vrps: Option<&Arc<VrpTable>>,
 ) -> RouterConfig {
     let of_family = |family| {
         let own = layout.connections.iter();
@@ -387,7 +389,7 @@ pub fn peer(
     let policies = |name: &str| {
         let mut connections = topology.connections.iter();
         let connection = connections.find(|connection| connection.name == name);
-        connection.map(|connection| routing::of_peer(topology, connection))
+        connection.map(|connection| routing::of_peer(topology, connection, vrps))
     };
     let mut routers = topology.routers.iter();
     let router = routers.find(|router| router.name == peer.name);
@@ -402,12 +404,12 @@ pub fn peer(
         },
         connection => {
             let (import, export) = policies(connection).unwrap_or_default();
-            let import = match import == Policy::default() {
+            let import = match import.accepts_all() {
                 true => honour_graceful_shutdown(),
                 false => import,
             };
             let knows_others = topology.peer.core.reflector.is_some();
-            let export = match knows_others && export == Policy::default() {
+            let export = match knows_others && export.accepts_all() {
                 true => nothing_back_to_microsoft(),
                 false => export,
             };

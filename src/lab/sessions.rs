@@ -155,23 +155,51 @@ impl Lab {
             return self.carry_out();
         }
         let policy = Arc::new(self.provider.policy_of_peer(name));
-        let (import, export) = match import {
+        let (now_import, now_export) = match import {
             true => (Some(policy), None),
             false => (None, Some(policy)),
         };
         for connection in connections {
-            let layout = self.layout.connection(connection);
-            let Some(router) = layout.and_then(|layout| self.routers.get(&layout.peer.router))
-            else {
-                continue;
+            let names = self.peer_policies.entry(connection.clone()).or_default();
+            let place = match import {
+                true => &mut names.import,
+                false => &mut names.export,
             };
-            for family in Family::ALL {
-                if let Some(session) = router.session(&session_name(connection, family)) {
-                    router.set_policy(session, import.clone(), export.clone());
-                }
-            }
+            *place = Some(name.clone());
+            self.tell_peer(connection, now_import.as_ref(), now_export.as_ref());
         }
         Ok(())
+    }
+
+    /// Makes the policies of the peer's simulated routers anew that ask what the RPKI says.
+    pub(super) fn tell_peer_of_rpki(&self) {
+        let policy = |name: &Option<String>| {
+            let policy = self.provider.policy_of_peer(name.as_ref()?);
+            policy.asks_rpki().then(|| Arc::new(policy))
+        };
+        for (connection, names) in &self.peer_policies {
+            let (import, export) = (policy(&names.import), policy(&names.export));
+            self.tell_peer(connection, import.as_ref(), export.as_ref());
+        }
+    }
+
+    /// Gives the peer's router of a connection other policies there, if it is a simulated one.
+    fn tell_peer(
+        &self,
+        connection: &str,
+        import: Option<&Arc<Policy>>,
+        export: Option<&Arc<Policy>>,
+    ) {
+        let layout = self.layout.connection(connection);
+        let router = layout.and_then(|layout| self.routers.get(&layout.peer.router));
+        let Some(router) = router.filter(|_| import.is_some() || export.is_some()) else {
+            return;
+        };
+        for family in Family::ALL {
+            if let Some(session) = router.session(&session_name(connection, family)) {
+                router.set_policy(session, import.cloned(), export.cloned());
+            }
+        }
     }
 
     /// Gives a session the policies it is to have now, if there is such a session.

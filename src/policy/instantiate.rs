@@ -34,6 +34,7 @@ impl Policies {
         let otherwise = maker.policy(name, &[]);
         Policy {
             vrps: meaning.vrps.clone(),
+            own_asn: Some(meaning.own_asn),
             otherwise: otherwise.unwrap_or(Verdict::Reject(policy::DENY_ALL.into())),
             rules: maker.rules,
         }

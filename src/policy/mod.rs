@@ -40,20 +40,39 @@ impl Policies {
 
     /// The reasons for which a policy, and those it applies, refuses routes: each once, in order.
     pub fn reasons(&self, name: &str) -> BTreeSet<&str> {
-        let mut reasons = BTreeSet::new();
-        let mut seen = BTreeSet::new();
+        let rules = self.reached(name).into_iter().flat_map(|(_, rules)| rules);
+        let reasons = rules.filter_map(|rule| match &rule.end {
+            Some(End::Reject(reason)) => Some(reason.as_str()),
+            _ => None,
+        });
+        reasons.collect()
+    }
+
+    /// The first condition in a policy, or in one it applies, that holds or not for what Microsoft has concluded: the name
+    /// of the policy it is in, and the condition as it is written.
+    fn asked_of_edges<'a>(&'a self, name: &str) -> Option<(&'a str, String)> {
+        self.reached(name).into_iter().find_map(|(name, rules)| {
+            let mut conditions = rules.iter().flat_map(|rule| &rule.when);
+            Some((name, conditions.find_map(Condition::asked_of_edges)?))
+        })
+    }
+
+    /// A policy and those it applies, each once, with their rules.
+    fn reached<'a>(&'a self, name: &str) -> Vec<(&'a str, &'a [Rule])> {
+        let mut reached: Vec<(&'a str, &'a [Rule])> = Vec::new();
         let mut waiting = vec![name];
         while let Some(name) = waiting.pop() {
-            let rules = self.policies.get(name).filter(|_| seen.insert(name));
-            for rule in rules.into_iter().flatten() {
-                match &rule.end {
-                    Some(End::Reject(reason)) => drop(reasons.insert(reason.as_str())),
-                    Some(End::Apply(other)) => waiting.push(other),
-                    Some(End::Accept) | None => {}
-                }
-            }
+            let new = reached.iter().all(|(known, _)| *known != name);
+            let Some((name, rules)) = self.policies.get_key_value(name).filter(|_| new) else {
+                continue;
+            };
+            reached.push((name, rules));
+            waiting.extend(rules.iter().filter_map(|rule| match &rule.end {
+                Some(End::Apply(other)) => Some(other.as_str()),
+                _ => None,
+            }));
         }
-        reasons
+        reached
     }
 }
 
@@ -135,6 +154,24 @@ enum Asns {
     Set(String),
 }
 
+impl Condition {
+    /// What in it only Microsoft's edges can answer, as it is written.
+    fn asked_of_edges(&self) -> Option<String> {
+        match self {
+            Condition::If(_) => Some(print::condition(self)),
+            Condition::Prefix(list) => list.iter().find_map(|one| match one {
+                Prefixes::Set(name) if OF_EDGES.contains(&name.as_str()) => {
+                    Some(format!("prefix = \"{name}\""))
+                }
+                _ => None,
+            }),
+            Condition::Not(inner) => inner.iter().find_map(Condition::asked_of_edges),
+            Condition::Any(list) => list.iter().flatten().find_map(Condition::asked_of_edges),
+            _ => None,
+        }
+    }
+}
+
 /// What the RPKI says (RFC 6811): `invalid` is either kind of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Rpki {
@@ -184,6 +221,13 @@ pub const PREFIX_SETS: [(&str, &str); 6] = [
         "activated-elsewhere",
         "activated under a service that has no location here",
     ),
+];
+
+/// Those of them that say what Microsoft has concluded.
+const OF_EDGES: [&str; 3] = [
+    "activated-in-primary",
+    "activated-in-backup",
+    "activated-elsewhere",
 ];
 
 /// Sets of AS numbers that need not be written, and what is in them.

@@ -65,6 +65,27 @@ impl Policies {
         mistakes.known(name, "policy", self.names())
     }
 
+    /// Whether a router of the peer can have the policy of this name: there is one, and it asks nothing that only Microsoft's
+    /// edges can answer. If not, a mistake.
+    pub(crate) fn suits_peer(&self, name: &Located<String>, mistakes: &mut Mistakes) -> bool {
+        if !self.knows(name, mistakes) {
+            return false;
+        }
+        let Some((asking, what)) = self.asked_of_edges(&name.value) else {
+            return true;
+        };
+        let message = format!("the policy `{}` is one for Microsoft's edges", name.value);
+        let label = match asking == name.value {
+            true => format!("it asks `{what}`, which a router of the peer does not know"),
+            false => format!(
+                "`{asking}`, which it applies, asks `{what}`, which a router of the peer does not know"
+            ),
+        };
+        let help = "name a policy without this condition: what Microsoft has concluded is known to its edges alone";
+        mistakes.push(mistakes.error(name.span, message, label).help(help));
+        false
+    }
+
     /// A policy that applies itself, or too many others, is a mistake.
     fn ends(&self, name: &Located<String>, mistakes: &mut Mistakes) {
         let mut way = Vec::new();

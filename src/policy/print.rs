@@ -52,7 +52,7 @@ fn conditions(all: &[Condition]) -> Vec<String> {
     all.iter().map(condition).collect()
 }
 
-fn condition(of: &Condition) -> String {
+pub(super) fn condition(of: &Condition) -> String {
     match of {
         Condition::If(circumstance) => {
             let name = name_of(circumstance, &Circumstance::NAMES);

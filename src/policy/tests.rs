@@ -276,6 +276,7 @@ fn a_policy_applies_another() {
         unknown,
         Policy {
             vrps: meaning().vrps,
+            own_asn: Some(64_500),
             ..Policy::deny_all()
         }
     );

@@ -250,9 +250,9 @@ impl Provider {
         Some(&connection.edge)
     }
 
-    /// A policy as a router of the peer understands it.
+    /// A policy as a router of the peer understands it now.
     pub fn policy_of_peer(&self, name: &str) -> policy::Policy {
-        routing::named_of_peer(&self.topology, name)
+        routing::named_of_peer(&self.topology, name, self.registries.vrps())
     }
 
     fn choose(&mut self, connections: &[String], import: bool, name: &str) {
@@ -361,15 +361,11 @@ impl Provider {
             .activated()
             .filter_map(|(prefix, name)| Some((prefix, services.iter().find(|s| s.name == name)?)))
             .collect();
-        let vrps = self
-            .registries
-            .rpki
-            .as_ref()
-            .and_then(|rpki| rpki.data.clone());
+        let vrps = self.registries.vrps();
         for (connection, last) in self.observed.connections.iter().zip(&mut self.routing) {
             let active = self.onboarding.is_active(&connection.name);
             let activated = activated.iter().copied();
-            let inputs = routing::Inputs::of(active, &connection.metro, activated, vrps.clone());
+            let inputs = routing::Inputs::of(active, &connection.metro, activated, vrps.cloned());
             if last.as_ref() == Some(&inputs) {
                 continue;
             }

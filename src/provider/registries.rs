@@ -15,6 +15,13 @@ pub struct Registries {
     pub rpki: Option<Known<VrpTable>>,
 }
 
+impl Registries {
+    /// What the RPKI says, if it says anything.
+    pub fn vrps(&self) -> Option<&Arc<VrpTable>> {
+        self.rpki.as_ref()?.data.as_ref()
+    }
+}
+
 /// What a registry said.
 #[derive(Debug, Clone)]
 pub struct Known<T> {

@@ -14,7 +14,7 @@ use crate::bgp::policy::{Policy, PrefixRange};
 use crate::plan::of_topology::{MICROSOFT_RANGE, MICROSOFT_RANGE_IPV6};
 use crate::policy::{Circumstance, Meaning};
 use crate::registry::special::{self, AsnUse};
-use crate::topology::{Connection, Rpki, Service, Topology};
+use crate::topology::{Connection, PeerPolicies, Rpki, Service, Topology};
 
 /// Microsoft's AS number, and the others it manages (FLT-05); the last is ExpressRoute's.
 const MICROSOFT_ASNS: [u32; 4] = [8075, 8068, 8069, 12_076];
@@ -129,24 +129,38 @@ impl Inputs {
     }
 }
 
-/// What a simulated router of the peer accepts from Microsoft on a connection, and what it announces there.
-pub fn of_peer(topology: &Topology, connection: &Connection) -> (Policy, Policy) {
+/// What a simulated router of the peer accepts from Microsoft on a connection, and what it announces there, if the RPKI
+/// says this.
+pub fn of_peer(
+    topology: &Topology,
+    connection: &Connection,
+    vrps: Option<&Arc<VrpTable>>,
+) -> (Policy, Policy) {
+    let PeerPolicies { import, export } = names_of_peer(topology, connection);
+    let policy = |name: Option<String>| {
+        name.map_or_else(Policy::default, |name| named_of_peer(topology, &name, vrps))
+    };
+    (policy(import), policy(export))
+}
+
+/// The names of these policies: what a connection says stands before what its router says.
+pub fn names_of_peer(topology: &Topology, connection: &Connection) -> PeerPolicies {
     let mut routers = topology.routers.iter();
     let router = routers.find(|router| router.name == connection.router);
     let own = router.map(|router| &router.policies);
-    let policy = |name: Option<&String>| {
-        name.map_or_else(Policy::default, |name| named_of_peer(topology, name))
-    };
-    let (import, export) = (&connection.policies.import, &connection.policies.export);
-    (
-        policy(import.as_ref().or_else(|| own?.import.as_ref())),
-        policy(export.as_ref().or_else(|| own?.export.as_ref())),
-    )
+    let PeerPolicies { import, export } = &connection.policies;
+    PeerPolicies {
+        import: import.clone().or_else(|| own?.import.clone()),
+        export: export.clone().or_else(|| own?.export.clone()),
+    }
 }
 
 /// One of the topology's policies as a simulated router of the peer understands it.
-pub fn named_of_peer(topology: &Topology, name: &str) -> Policy {
-    let meaning = known_to_all(topology, topology.peer.asn);
+pub fn named_of_peer(topology: &Topology, name: &str, vrps: Option<&Arc<VrpTable>>) -> Policy {
+    let meaning = Meaning {
+        vrps: vrps.cloned(),
+        ..known_to_all(topology, topology.peer.asn)
+    };
     topology.policies.instantiate(name, &meaning)
 }
 

@@ -159,7 +159,8 @@ fn peer_policies(
 ) -> PeerPolicies {
     let mut named = |key: &Option<Located<String>>| {
         let name = key.as_ref()?;
-        policies.knows(name, mistakes).then(|| name.value.clone())
+        let suits = policies.suits_peer(name, mistakes);
+        suits.then(|| name.value.clone())
     };
     PeerPolicies {
         import: named(import),

@@ -93,7 +93,7 @@ impl Metro {
     /// Builds and starts a topology as the lab does. The first packets are on their way afterwards.
     pub fn start(topology: Topology, without_bfd: &[String], quality: Quality, seed: u64) -> Metro {
         let layout = Layout::of(&topology);
-        let configs = simulated(&topology, &layout, &Binding::default(), without_bfd);
+        let configs = simulated(&topology, &layout, &Binding::default(), without_bfd, None);
         let nodes = configs.into_iter().zip(0..).map(|(config, number)| {
             let ends = ends(&topology, &layout, &config, without_bfd, seed);
             let seed = seed.wrapping_add(number);

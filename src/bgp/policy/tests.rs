@@ -58,6 +58,7 @@ fn holds(of: Match, prefix: &str, attributes: &Attributes) -> bool {
         rules: vec![Rule::reject(vec![of], "matched")],
         otherwise: Verdict::Accept,
         vrps: Some(vrps()),
+        own_asn: None,
     };
     policy.evaluate(net(prefix), attributes).is_err()
 }
@@ -178,6 +179,28 @@ fn without_vrps_nothing_is_found() {
                 assert_eq!(told.is_err(), holds, "{validity:?} {path:?}");
             }
         }
+    }
+}
+
+#[test]
+fn the_origin_of_an_empty_path_is_the_routers_own_as() {
+    for (own_asn, path, state) in [
+        (Some(64500), &[][..], Validity::Valid),
+        (Some(64501), &[], Validity::InvalidAs),
+        (None, &[], Validity::InvalidAs),
+        (Some(64500), &[64501], Validity::InvalidAs),
+        (Some(64501), &[64500], Validity::Valid),
+    ] {
+        let inner = Match::All(vec![Match::Any(vec![Match::Rpki(state)])]);
+        let policy = Policy {
+            rules: vec![Rule::reject(vec![inner], "matched")],
+            otherwise: Verdict::Accept,
+            vrps: Some(vrps()),
+            own_asn,
+        };
+        assert!(policy.asks_rpki() && !Policy::default().asks_rpki());
+        let told = policy.evaluate(net("198.51.100.0/24"), &route(path));
+        assert!(told.is_err(), "AS {own_asn:?}: {path:?}");
     }
 }
 
@@ -545,7 +568,7 @@ proptest! {
         routes in vec((prefix(), attributes()), 1..6),
     ) {
         let otherwise = if accept { Verdict::Accept } else { Verdict::Reject("default".into()) };
-        let policy = Policy { rules, otherwise, vrps: Some(vrps()) };
+        let policy = Policy { rules, otherwise, vrps: Some(vrps()), own_asn: None };
         let mut shapes = Shapes::default();
         for (prefix, came) in routes {
             let expected = naive(&policy, prefix, &came).map(|changes| {

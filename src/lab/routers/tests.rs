@@ -20,7 +20,7 @@ fn metro(name: &str) -> (Topology, Layout) {
 fn routers(topology: &Topology, layout: &Layout) -> Vec<RouterConfig> {
     let edges = layout.edges.iter().map(|one| edge(topology, layout, one));
     let peers = layout.peers.iter();
-    let peers = peers.map(|one| peer(topology, layout, one, &[]));
+    let peers = peers.map(|one| peer(topology, layout, one, &[], None));
     let others = [
         wan(topology, layout),
         core(topology, layout, |_| true),

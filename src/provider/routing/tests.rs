@@ -211,7 +211,7 @@ fn a_router_of_the_peer_has_the_policies_that_a_topology_gives_it() {
     let topology = topology::parse_kept(&Source::new("one-metro-peer-policies.toml", text));
     let topology = topology.expect("the shipped topology");
     let export = |connection: usize, prefix: &str| {
-        let (_, export) = of_peer(&topology, &topology.connections[connection]);
+        let (_, export) = of_peer(&topology, &topology.connections[connection], None);
         let route = Attributes::originated(Ipv4Addr::LOCALHOST);
         let told = export.evaluate(net(prefix), &route);
         told.map(|out| (out.community_texts(), out.as_path))
@@ -229,6 +229,34 @@ fn a_router_of_the_peer_has_the_policies_that_a_topology_gives_it() {
         export(1, "203.0.113.0/25"),
         Err("too-long-for-transit".to_owned())
     );
+}
+
+#[test]
+fn a_router_of_the_peer_asks_the_rpki_as_the_edges_do() {
+    let text = include_str!("../../../topologies/one-metro-peer-policies.toml");
+    let text = format!(
+        "{text}\nrehearsed = [{{ rpki = \"invalid\", reject = \"rpki-invalid\" }}, \
+         {{ rpki = \"valid\", local-preference = 200 }}, {{ accept = true }}]\n"
+    );
+    let topology = topology::parse_kept(&Source::new("one-metro-peer-policies.toml", text));
+    let topology = topology.expect("the shipped topology, with another policy");
+    let invalid = || Err("rpki-invalid".to_owned());
+    // The path is empty where a route is the router's own, or its core's: AS 64500 is its origin.
+    for (prefix, path, told, without) in [
+        ("203.0.113.0/24", &[][..], Ok(Some(200)), Ok(None)),
+        ("203.0.113.0/27", &[], invalid(), Ok(None)),
+        ("203.0.113.0/24", &[8075, 64_501], invalid(), Ok(None)),
+        ("198.51.100.0/24", &[], Ok(None), Ok(None)),
+    ] {
+        for (vrps, expected) in [(Some(vrps()), told), (None, without)] {
+            let policy = named_of_peer(&topology, "rehearsed", vrps.as_ref());
+            let mut route = Attributes::originated(Ipv4Addr::LOCALHOST);
+            route.as_path = path.to_vec();
+            let said = policy.evaluate(net(prefix), &route);
+            let said = said.map(|out| out.local_pref).map_err(ToString::to_string);
+            assert_eq!(said, expected, "{prefix} {path:?}");
+        }
+    }
 }
 
 #[test]

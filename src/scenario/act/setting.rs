@@ -82,16 +82,20 @@ fn policy(
     stage: &mut Stage<'_>,
     mistakes: &mut Mistakes,
 ) -> Option<PolicyChange> {
-    let known = mistakes.known(name, "policy", stage.topology.policies.names());
     let all = Located {
         value: Names::One("all".to_owned()),
         span: name.span,
     };
-    let connections = stage.connections(raw.on.as_ref().unwrap_or(&all), mistakes)?;
     let by = match raw.by.map(|by| by.value) {
         Some(RawSpeaker::Peer) => Speaker::Peer,
         Some(RawSpeaker::Microsoft) | None => Speaker::Microsoft,
     };
+    let policies = &stage.topology.policies;
+    let known = match by {
+        Speaker::Peer => policies.suits_peer(name, mistakes),
+        Speaker::Microsoft => policies.knows(name, mistakes),
+    };
+    let connections = stage.connections(raw.on.as_ref().unwrap_or(&all), mistakes)?;
     let import = raw.import.is_some();
     if known && import && by == Speaker::Microsoft {
         stage.imports.push(name.value.clone());
