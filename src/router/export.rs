@@ -388,6 +388,9 @@ impl<'a, 's> Export<'a, 's> {
             if !own && !internal {
                 // Section 5.1.4: a MED of one neighbouring AS is not told another.
                 set.med = None;
+                // RFC 4360, section 6: those that are not transitive end with the AS.
+                set.extended_communities
+                    .retain(|community| community >> 56 & NON_TRANSITIVE == 0);
             }
             applied.change(&mut set);
             if let Some(role) = role {
@@ -414,6 +417,9 @@ impl<'a, 's> Export<'a, 's> {
         shaped.map_err(|reason| Untold::Refused(reason))
     }
 }
+
+/// The bit of an extended community's type that says so (RFC 4360, section 2).
+const NON_TRANSITIVE: u64 = 0x40;
 
 /// Towards a neighbour of our own AS.
 fn inwards(set: &mut Attributes, ourselves: Option<(IpAddr, Option<Ipv6Addr>)>) {

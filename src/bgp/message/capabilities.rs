@@ -22,6 +22,8 @@ pub struct Capabilities {
     pub graceful_restart: Option<GracefulRestart>,
     /// BGP role (RFC 9234).
     pub role: Option<Role>,
+    /// A role without a meaning, which fits none (RFC 9234, section 4.2).
+    pub unfit_role: bool,
     /// Families in which several paths of a prefix can be received (RFC 7911).
     pub add_path_receive: Families,
     /// Families in which several paths of a prefix can be sent (RFC 7911).
@@ -54,6 +56,7 @@ impl Capabilities {
             extended_next_hop: false,
             graceful_restart: None,
             role: None,
+            unfit_role: false,
             add_path_receive: Families::NONE,
             add_path_send: Families::NONE,
             bfd_strict: false,

@@ -13,6 +13,7 @@ use crate::bgp::notification::Notification;
 /// Capability codes of what the codec may hand over unread.
 const MULTIPROTOCOL: u8 = 1;
 const EXTENDED_NEXT_HOP: u8 = 5;
+const ROLE: u8 = 9;
 const ADD_PATH: u8 = 69;
 /// BFD strict mode (draft-ietf-idr-bgp-bfd-strict-mode), which it does not know.
 const BFD_STRICT: u8 = 74;
@@ -89,6 +90,8 @@ fn read_capabilities(list: &[Capability]) -> Result<Capabilities, Notification> 
                     .map(|entry| (entry.afi as u16, entry.safi as u8, entry.send_receive as u8));
                 read_add_path(&mut read, entries);
             }
+            // A value the codec does not know.
+            Capability::Unknown { code: ROLE, data } if data.len() == 1 => read.unfit_role = true,
             // With an entry the codec does not know; the others count all the same.
             Capability::Unknown {
                 code: EXTENDED_NEXT_HOP,
@@ -114,6 +117,9 @@ fn read_capabilities(list: &[Capability]) -> Result<Capabilities, Notification> 
             } => read.bfd_strict = true,
             other => read.ignored.push(other.code()),
         }
+    }
+    if read.unfit_role && read.role.is_some() {
+        return Err(Notification::new(2, 11));
     }
     if !multiprotocol {
         read.families = Families::IPV4;
@@ -194,6 +200,12 @@ fn write_capabilities(open: &Open) -> Vec<Capability> {
             .and_then(|role| BgpRole::from_u8(role.code()))
             .map(|role| Capability::Role { role }),
     );
+    if ours.unfit_role {
+        list.push(Capability::Unknown {
+            code: ROLE,
+            data: vec![u8::MAX].into(),
+        });
+    }
     if let Some(restart) = ours.graceful_restart {
         let families =
             pairs(restart.families).map(|((afi, safi), family)| wire::GracefulRestartFamily {

@@ -68,7 +68,7 @@ impl Session {
             return refuse(6, detail);
         }
         self.examine_families(open)?;
-        self.examine_role(open.capabilities.role)
+        self.examine_role(&open.capabilities)
     }
 
     fn examine_families(&self, open: &Open) -> Result<(), Refusal> {
@@ -100,7 +100,7 @@ impl Session {
         })
     }
 
-    fn examine_role(&self, theirs: Option<Role>) -> Result<(), Refusal> {
+    fn examine_role(&self, theirs: &Capabilities) -> Result<(), Refusal> {
         let Some(ours) = self
             .config
             .capabilities
@@ -109,7 +109,10 @@ impl Session {
         else {
             return Ok(());
         };
-        let detail = match theirs {
+        let detail = match theirs.role {
+            _ if theirs.unfit_role => {
+                format!("we are {ours:?}, and the peer has a role without a meaning")
+            }
             Some(theirs) if theirs == counterpart(ours) => return Ok(()),
             None if !self.config.options.require_role => return Ok(()),
             Some(theirs) => format!("we are {ours:?}, and the peer is {theirs:?}"),

@@ -77,8 +77,18 @@ fn a_capability_said_twice_is_said_once() {
 
 #[test]
 fn two_different_roles_are_a_role_mismatch() {
-    for bytes in both_ways(&[IPV4, &[9, 1, 0], &[9, 1, 3]]) {
-        assert_eq!(error(&bytes), (2, 11, vec![]));
+    for second in [&[9, 1, 3][..], &[9, 1, 5]] {
+        for bytes in both_ways(&[IPV4, &[9, 1, 0], second]) {
+            assert_eq!(error(&bytes), (2, 11, vec![]));
+        }
+    }
+}
+
+#[test]
+fn a_role_without_a_meaning_is_none_that_fits() {
+    for bytes in both_ways(&[IPV4, &[9, 1, 5]]) {
+        let read = capabilities(&bytes);
+        assert_eq!((read.role, read.unfit_role), (None, true));
     }
 }
 

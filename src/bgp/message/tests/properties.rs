@@ -198,6 +198,7 @@ fn open() -> impl Strategy<Value = Open> {
                     extended_next_hop: next_hop,
                     graceful_restart,
                     role,
+                    unfit_role: false,
                     add_path_receive: receive,
                     add_path_send: send,
                     bfd_strict: strict,

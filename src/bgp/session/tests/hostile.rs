@@ -38,6 +38,7 @@ fn capabilities(choices: u16) -> Capabilities {
             ..graceful()
         }),
         role: chosen(8).then_some(Role::Peer),
+        unfit_role: false,
         add_path_receive: add_path,
         add_path_send: add_path,
         bfd_strict: chosen(9),

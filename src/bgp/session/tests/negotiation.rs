@@ -96,6 +96,17 @@ fn roles_must_fit() {
 }
 
 #[test]
+fn a_role_without_a_meaning_is_refused_by_who_has_one() {
+    for (ours, expected) in [(None, None), (Some(Role::Peer), Some((2, 11)))] {
+        let (sent, _) = answer(
+            |c| c.capabilities.role = ours,
+            |o| o.capabilities.unfit_role = true,
+        );
+        assert_eq!(sent.map(|n| (n.code, n.subcode)), expected);
+    }
+}
+
+#[test]
 fn a_neighbour_without_a_role_is_refused_only_in_strict_mode() {
     for (strict, expected) in [(false, None), (true, Some((2, 11)))] {
         let configure = |c: &mut SessionConfig| {
