@@ -91,7 +91,7 @@ pub struct Options {
     pub delay_open: Option<Duration>,
     /// DampPeerOscillations: rest longer while failures repeat. Where the neighbour ended the session for long (Cease /
     /// Administrative Shutdown, Peer De-configured, Connection Rejected or Out of Resources) that is so in any case
-    /// (RFC 4486, section 4).
+    /// (RFC 4486, section 4); where it misses a capability, the rest is the longest at once (RFC 5492, section 5).
     pub damp_peer_oscillations: bool,
     /// CollisionDetectEstablishedState: a new connection may replace an established one, by the rule of section 6.8.
     pub collision_detect_established: bool,

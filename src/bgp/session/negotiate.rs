@@ -168,11 +168,11 @@ fn counterpart(role: Role) -> Role {
     }
 }
 
-/// Capabilities left out because the neighbour refused an OPEN for them. Remembered until the session is started again.
+/// Whether capabilities are left out, because the neighbour refused an OPEN for them. Remembered until the session is
+/// started again.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Omitted {
     all: bool,
-    codes: Vec<u8>,
 }
 
 impl Omitted {
@@ -180,25 +180,14 @@ impl Omitted {
         *self = Omitted::default();
     }
 
-    /// RFC 5492, section 3: who does not know optional parameters is spoken to without; who names capabilities,
-    /// without these. An IPv6 session cannot do without, so nothing is left out there, nor with IPv4 routes over IPv6 next hops.
+    /// RFC 5492, section 3: who does not know optional parameters is spoken to without. An IPv6 session cannot do
+    /// without, so nothing is left out there, nor with IPv4 routes over IPv6 next hops. Unsupported Capability (2/7) is no
+    /// such refusal: it names what we lack.
     pub(super) fn learn(&mut self, notification: &Notification, announced: &Capabilities) {
         if announced.extended_next_hop || !announced.families.contains(Family::Ipv4Unicast) {
             return;
         }
-        match (notification.code, notification.subcode) {
-            (2, 4) => self.all = true,
-            (2, 7) => {
-                let named = codes(&notification.data);
-                self.all |= named.is_empty();
-                for code in named {
-                    if !self.codes.contains(&code) {
-                        self.codes.push(code);
-                    }
-                }
-            }
-            _ => {}
-        }
+        self.all |= (notification.code, notification.subcode) == (2, 4);
     }
 
     /// Takes them out of what is announced.
@@ -206,33 +195,41 @@ impl Omitted {
         if self.all {
             *announced = Capabilities::none();
         }
-        for code in &self.codes {
-            match code {
-                1 => announced.families = Families::NONE,
-                2 => announced.route_refresh = false,
-                5 => announced.extended_next_hop = false,
-                6 => announced.extended_message = false,
-                9 => announced.role = None,
-                64 => announced.graceful_restart = None,
-                65 => announced.four_octet = false,
-                69 => {
-                    announced.add_path_receive = Families::NONE;
-                    announced.add_path_send = Families::NONE;
-                }
-                70 => announced.enhanced_route_refresh = false,
-                74 => announced.bfd_strict = false,
-                _ => {}
-            }
-        }
     }
 }
 
-/// The codes of a list of capabilities (RFC 5492, section 4), as far as it is whole.
-fn codes(mut rest: &[u8]) -> Vec<u8> {
-    let mut codes = Vec::new();
+/// What a neighbour misses (RFC 5492, section 5), by the names of their capabilities as far as we know them; empty when it
+/// does not say.
+pub(super) fn missed(notification: &Notification) -> String {
+    if (notification.code, notification.subcode) != (2, 7) {
+        return String::new();
+    }
+    let mut names: Vec<String> = Vec::new();
+    let mut rest = &notification.data[..];
     while let [code, length, value @ ..] = rest {
-        codes.push(*code);
+        let own = value.get(..usize::from(*length)).unwrap_or_default();
+        let name = match (code, own) {
+            (1, [high, low, _, safi, ..]) => {
+                Family::from_codes(u16::from_be_bytes([*high, *low]), *safi)
+                    .map_or_else(|| "a family".to_owned(), |family| family.to_string())
+            }
+            (2, _) => "route refresh".to_owned(),
+            (5, _) => "extended next hop".to_owned(),
+            (6, _) => "extended messages".to_owned(),
+            (9, _) => "a role".to_owned(),
+            (64, _) => "graceful restart".to_owned(),
+            (65, _) => "four-octet AS numbers".to_owned(),
+            (69, _) => "several paths".to_owned(),
+            (70, _) => "enhanced route refresh".to_owned(),
+            (code, _) => format!("capability {code}"),
+        };
+        if !names.contains(&name) {
+            names.push(name);
+        }
         rest = value.get(usize::from(*length)..).unwrap_or_default();
     }
-    codes
+    if names.is_empty() {
+        return String::new();
+    }
+    format!(": we lack {}", names.join(" and "))
 }

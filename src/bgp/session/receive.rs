@@ -1,5 +1,6 @@
 //! What comes in: from bytes to messages, from messages to events.
 
+use super::negotiate::missed;
 use super::{Conn, Direction, Given, Output, ROOM, RefreshMark, Session};
 use crate::bgp::family::Family;
 use crate::bgp::fsm::{Event, State};
@@ -78,12 +79,17 @@ impl Session {
             (notification.code, notification.subcode),
             (6, 2 | 3 | 5 | 8)
         );
+        // RFC 5492, section 5: what we lack we lack next time, too. The next attempt is the longest rest away.
+        if (notification.code, notification.subcode) == (2, 7) {
+            self.refused = true;
+            self.failures = u32::MAX;
+        }
         let event = match (notification.code, notification.subcode) {
             (2, 1) => Event::NotificationVersionError,
             _ => Event::Notification,
         };
         let given = Given {
-            why: format!("received {notification}").into(),
+            why: format!("received {notification}{}", missed(&notification)).into(),
             notification: Some(notification),
             ..Given::default()
         };

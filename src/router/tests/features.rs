@@ -156,6 +156,29 @@ fn a_leak_is_refused_and_what_comes_from_a_provider_goes_to_no_peer() {
     assert_eq!(set.attributes.only_to_customer, Some(64501));
 }
 
+/// RFC 7947, section 2.2.2.1: a route server does not put its own AS into AS paths.
+#[test]
+fn a_client_takes_routes_without_the_route_servers_as() {
+    for (role, taken) in [(Some(Role::RouteServerClient), 1), (None, 0)] {
+        let mut client = end("rs", 1, 1, 64500);
+        client.capabilities.role = role;
+        let server = router("server", 64500, 1, vec![end("rs", 1, 0, 64501)]);
+        let client = router("client", 64501, 2, vec![client]);
+        let mut net = Net::new(vec![server, client], ms(1));
+        net.start();
+        net.run(ms(500));
+        assert!(net.all_established());
+        // 20.0.0.0/24 of AS 64999.
+        let mut update = vec![0xff; 16];
+        update.extend([0, 47, 2, 0, 0, 0, 20]);
+        update.extend([0x40, 1, 1, 0, 0x40, 2, 6, 2, 1, 0, 0, 0xfd, 0xe7]);
+        update.extend([0x40, 3, 4, 10, 9, 1, 0, 24, 20, 0, 0]);
+        net.inject("client", &update);
+        assert!(net.all_established());
+        assert_eq!(net.routers[1].loc_rib().len(), taken, "{role:?}");
+    }
+}
+
 #[test]
 fn a_reflector_tells_clients_of_each_other_and_loops_end() {
     let client = |mut spec: SessionSpec| {
