@@ -3,7 +3,10 @@
 //! Figures, for each number of members:
 //! - `distributing`: from the first end's start until every member distributes at both ends; the kernel's bond needs 2.9 s;
 //! - `throughput`: what TCP flows carry together, relative to the bare link (higher is better, 0.8 is the limit);
-//! - `latency`: a round trip of a datagram, relative to the bare link.
+//! - `latency`: a round trip of a datagram, relative to the bare link, each end on a CPU of its own, as two hosts would be;
+//! - `latency-one-cpu`: the same with both ends on one, where nothing has to be woken and the path alone counts.
+//!
+//! Where the ends run is fixed, since the scheduler's choice makes a round trip four times as long or not.
 //!
 //! Each number of members is a process of its own in namespaces of its own. Arguments: `[--turns T] [MEMBERS…]`.
 
@@ -15,6 +18,8 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::Pid;
 use peerlab::kernel::apply::Network;
 use peerlab::kernel::enter::enter;
 use peerlab::kernel::namespace::Namespace;
@@ -51,6 +56,8 @@ struct Run {
     throughput: [Vec<f64>; 2],
     /// Microseconds.
     latency: [Vec<f64>; 2],
+    /// Microseconds.
+    latency_one_cpu: [Vec<f64>; 2],
 }
 
 fn main() -> Outcome<()> {
@@ -86,6 +93,9 @@ fn main() -> Outcome<()> {
                 let [bare, lag] = &run.latency;
                 let peer = Against::Peer("bare veth", bare);
                 figure::print(&name("latency"), "µs", lag, peer);
+                let [bare, lag] = &run.latency_one_cpu;
+                let peer = Against::Peer("bare veth", bare);
+                figure::print(&name("latency-one-cpu"), "µs", lag, peer);
             }
             Err(why) => figure::skipped(&name("ours"), &why.to_string()),
         }
@@ -137,7 +147,8 @@ fn run(members: u32, turns: u32) -> Outcome<Run> {
     for _ in 0..turns {
         for way in 0..WAYS.len() {
             run.throughput[way].push(throughput(ends, way)?);
-            run.latency[way].push(latency(ends, way)?);
+            run.latency[way].push(latency(ends, way, [0, 1])?);
+            run.latency_one_cpu[way].push(latency(ends, way, [0, 0])?);
         }
     }
     Ok(run)
@@ -288,8 +299,8 @@ fn throughput(ends: [&Arc<Namespace>; 2], way: usize) -> Outcome<f64> {
     Ok(octets as f64 * 8.0 / began.elapsed().as_secs_f64() / 1e9)
 }
 
-/// The median round trip of a datagram, microseconds.
-fn latency(ends: [&Arc<Namespace>; 2], way: usize) -> Outcome<f64> {
+/// The median round trip of a datagram, microseconds, with the ends on these CPUs.
+fn latency(ends: [&Arc<Namespace>; 2], way: usize, cpus: [usize; 2]) -> Outcome<f64> {
     let sockets = [0, 1].map(|side| -> Outcome<UdpSocket> {
         let at = (address(way, side), 5002);
         let socket = ends[side].run(|| UdpSocket::bind(at))??;
@@ -301,6 +312,7 @@ fn latency(ends: [&Arc<Namespace>; 2], way: usize) -> Outcome<f64> {
     here.connect((address(way, 1), 5002))?;
     there.connect((address(way, 0), 5002))?;
     let echo = std::thread::spawn(move || -> std::io::Result<()> {
+        stay_on(cpus[1])?;
         let mut buffer = [0; 64];
         for _ in 0..ROUND_TRIPS {
             let length = there.recv(&mut buffer)?;
@@ -308,14 +320,27 @@ fn latency(ends: [&Arc<Namespace>; 2], way: usize) -> Outcome<f64> {
         }
         Ok(())
     });
-    let mut trips = Vec::with_capacity(ROUND_TRIPS);
-    let mut buffer = [0; 64];
-    for _ in 0..ROUND_TRIPS {
-        let began = Instant::now();
-        here.send(&buffer)?;
-        here.recv(&mut buffer)?;
-        trips.push(began.elapsed().as_secs_f64() * 1e6);
-    }
+    let ours = std::thread::spawn(move || -> std::io::Result<Vec<f64>> {
+        stay_on(cpus[0])?;
+        let mut trips = Vec::with_capacity(ROUND_TRIPS);
+        let mut buffer = [0; 64];
+        for _ in 0..ROUND_TRIPS {
+            let began = Instant::now();
+            here.send(&buffer)?;
+            here.recv(&mut buffer)?;
+            trips.push(began.elapsed().as_secs_f64() * 1e6);
+        }
+        Ok(trips)
+    });
+    let trips = ours.join().map_err(|_| "the sender panicked")??;
     echo.join().map_err(|_| "the echo panicked")??;
     Ok(Spread::of(&trips).ok_or("no round trip")?.median)
+}
+
+/// Binds the calling thread to a CPU, or to the last one where there are fewer.
+fn stay_on(cpu: usize) -> std::io::Result<()> {
+    let last = std::thread::available_parallelism()?.get() - 1;
+    let mut set = CpuSet::new();
+    set.set(cpu.min(last))?;
+    Ok(sched_setaffinity(Pid::from_raw(0), &set)?)
 }
