@@ -6,13 +6,13 @@
 //! **Invariant:** no received route has an AS_SET (RFC 9774: it was treated as withdrawn when it was received).
 
 use std::fmt;
-use std::hash::{Hash, Hasher};
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::hash::{Mix, Set};
+use super::hash::{Secret, Set};
 
 /// The attributes of a route.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -245,6 +245,7 @@ pub const GRACEFUL_SHUTDOWN: u32 = 0xffff_0000;
 #[derive(Debug, Default)]
 pub struct AttributeSets {
     sets: Set<Shared>,
+    secret: Secret,
     sweep_at: usize,
     bytes: usize,
 }
@@ -270,10 +271,8 @@ impl AttributeSets {
 
     /// The shared set equal to `attributes`, which becomes the shared one if there is none.
     pub fn adopt(&mut self, attributes: Arc<Attributes>) -> Arc<Attributes> {
-        let mut hash = Mix::default();
-        attributes.hash(&mut hash);
         let shared = Shared {
-            hash: hash.finish(),
+            hash: self.secret.hash_one(&*attributes),
             set: attributes,
         };
         if let Some(known) = self.sets.get(&shared) {

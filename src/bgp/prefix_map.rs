@@ -1,12 +1,12 @@
 //! A table by prefix, with one hash table for each address family, so that an IPv4 prefix costs five bytes.
 //!
-//! **Invariant:** the hash is fixed; the order is the same in every run.
+//! **Invariant:** the order in which it is walked says nothing, and is another one under another secret.
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::hash::Map;
 
-/// A map from prefixes, walked IPv4 first.
+/// A map from prefixes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PrefixMap<V> {
     ipv4: Map<Ipv4Net, V>,

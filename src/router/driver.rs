@@ -32,6 +32,7 @@ mod silence;
 mod sockets;
 mod tap;
 
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -51,6 +52,7 @@ use super::{
     Conn, Fib as RouteChange, Input, Monitored, Observed, Output, Router, RouterConfig,
     SessionIndex, SessionSpec,
 };
+use crate::bgp::hash;
 use crate::bgp::session::State;
 use crate::kernel::namespace::{Namespace, NamespaceError};
 use crate::kernel::netlink::{Netlink, NetlinkError};
@@ -134,6 +136,8 @@ impl Driver {
         seed: u64,
         recorder: Recorder,
     ) -> Result<(Driver, RouterHandle), DriverError> {
+        // Whoever it speaks to does not know how its tables are hashed.
+        hash::keep_secret([(); 2].map(|()| RandomState::new().hash_one(seed)));
         let (interfaces, netlink, listeners) = namespace.run(|| -> Result<_, DriverError> {
             let interfaces = interfaces(&config)?;
             let listeners = listen(&config, &interfaces)?;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use peerlab::bgp::hash::keep_secret;
 use peerlab::bgp::session::State;
 use peerlab::plan::microsoft::routes;
 use peerlab::record::Fact;
@@ -160,7 +161,10 @@ fn the_same_seed_is_the_same_run_to_the_last_packet() {
         metro.run(ms(5_000));
         (metro.digest(), metro.facts)
     };
-    let (first, second, other) = (play(7), play(7), play(8));
+    let first = play(7);
+    // How tables are hashed reaches nobody.
+    keep_secret([0x2545_f491_4f6c_dd1d, 0xbf58_476d_1ce4_e5b9]);
+    let (second, other) = (play(7), play(8));
     assert_eq!(first.1, second.1);
     assert_eq!(first.0, second.0);
     assert_ne!(first.0, other.0);

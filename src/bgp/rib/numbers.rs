@@ -4,14 +4,14 @@
 //! looked into once for a prefix that comes in, and by place from there on. Prefixes nobody needs any more give
 //! their numbers back when the table would double.
 //!
-//! **Invariant:** the hash is fixed; the order is that of arrival, the same in every run.
+//! **Invariant:** the order is that of arrival, whatever the hash's secret.
 
-use std::hash::Hasher;
+use std::hash::{BuildHasher, Hasher};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::bgp::family::Family;
-use crate::bgp::hash::Mix;
+use crate::bgp::hash::Secret;
 
 /// The number of a prefix, good while the prefix is in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -159,6 +159,7 @@ struct Names<P> {
     free: Vec<u32>,
     /// Places plus one; 0 is an empty slot.
     slots: Vec<u32>,
+    secret: Secret,
 }
 
 impl<P> Default for Names<P> {
@@ -167,6 +168,7 @@ impl<P> Default for Names<P> {
             nets: Vec::new(),
             free: Vec::new(),
             slots: Vec::new(),
+            secret: Secret::default(),
         }
     }
 }
@@ -244,7 +246,7 @@ impl<P: Net> Names<P> {
 
     fn home(&self, net: &P) -> usize {
         let (bits, line) = (net.bits(), LINE as u128);
-        let mut hash = Mix::default();
+        let mut hash = self.secret.build_hasher();
         hash.write_u64((bits / line) as u64);
         hash.write_u64(((bits / line) >> 64) as u64 ^ u64::from(net.length()));
         let slot = hash.finish() as usize ^ (bits % line) as usize;
@@ -345,12 +347,33 @@ impl<T: Default> Numbered<T> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use std::collections::{BTreeMap, BTreeSet};
     use std::net::{Ipv4Addr, Ipv6Addr};
 
     use proptest::prelude::*;
 
     use super::*;
+    use crate::bgp::hash::tests::{KNOWN, colliding, secrets};
+
+    #[test]
+    fn prefixes_made_to_collide_under_one_secret_spread_under_others() {
+        let nets = colliding(KNOWN, 4096);
+        let homes = |secret: [u64; 2]| {
+            let secret = Secret::of(secret);
+            let mut names = Names {
+                secret,
+                ..Names::default()
+            };
+            names.index(nets.len(), |_| false);
+            let homes: BTreeSet<usize> = nets.iter().map(|net| names.home(net)).collect();
+            homes.len()
+        };
+        assert_eq!(homes(KNOWN), 1);
+        for secret in secrets() {
+            // Random ones would have 3,223 of 8,192 slots.
+            assert!(homes(secret) > 2_800, "{}", homes(secret));
+        }
+    }
 
     fn net(n: u8, ipv6: bool) -> IpNet {
         let length = if n.is_multiple_of(3) { 23 } else { 24 };
