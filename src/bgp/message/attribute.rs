@@ -76,7 +76,7 @@ impl<'a> Values<'a> {
         }
     }
 
-    /// Takes over the value of an attribute whose flags are in order.
+    /// Takes over the value of an attribute that the neighbour has a say in, and whose flags are in order.
     pub fn read(&mut self, raw: Raw<'a>) -> Result<(), Fault> {
         let value = raw.value;
         let set = &mut self.set;
@@ -88,12 +88,6 @@ impl<'a> Values<'a> {
             }
             code::NEXT_HOP => self.next_hop = Some(address(value)?),
             code::MULTI_EXIT_DISC => set.med = Some(number(value)?),
-            // External neighbours have no say in these (RFC 7606, sections 7.5, 7.9 and 7.10).
-            code::LOCAL_PREF | code::ORIGINATOR_ID | code::CLUSTER_LIST
-                if !self.dialect.internal =>
-            {
-                return Err(Fault::FromExternal);
-            }
             code::LOCAL_PREF => set.local_pref = Some(number(value)?),
             code::ATOMIC_AGGREGATE if value.is_empty() => set.atomic_aggregate = true,
             code::ATOMIC_AGGREGATE => return Err(Fault::Length),
@@ -106,10 +100,6 @@ impl<'a> Values<'a> {
             }
             code::LARGE_COMMUNITIES => set.large_communities = large_communities(value)?,
             code::ONLY_TO_CUSTOMER => set.only_to_customer = Some(number(value)?),
-            // RFC 6793, section 4.1.
-            code::AS4_PATH | code::AS4_AGGREGATOR if self.dialect.four_octet => {
-                return Err(Fault::FromNewSpeaker);
-            }
             code::AS4_PATH => self.as4_path = Some(as_path::read_as4(value)?),
             code::AS4_AGGREGATOR => self.as4_aggregator = Some(aggregator(value)?),
             code::IPV6_EXTENDED_COMMUNITIES
@@ -178,6 +168,19 @@ impl<'a> Values<'a> {
 }
 
 impl Dialect {
+    /// Why an attribute is left out whatever is in it, its flags and its length included: it is not for this neighbour to send it.
+    pub(super) fn has_no_say(self, code: u8) -> Option<Fault> {
+        match code {
+            // RFC 7606, sections 7.5, 7.9 and 7.10: only that of an internal neighbour can be malformed.
+            code::LOCAL_PREF | code::ORIGINATOR_ID | code::CLUSTER_LIST if !self.internal => {
+                Some(Fault::FromExternal)
+            }
+            // RFC 6793, section 4.1.
+            code::AS4_PATH | code::AS4_AGGREGATOR if self.four_octet => Some(Fault::FromNewSpeaker),
+            _ => None,
+        }
+    }
+
     fn aggregator(self, value: &[u8]) -> Result<(u32, Ipv4Addr), Fault> {
         if self.four_octet {
             return aggregator(value);

@@ -65,7 +65,12 @@ pub(super) fn read_update(
 ) -> Result<Update, Notification> {
     let of_message = |fault| Notification::new(3, rule(MESSAGE, fault).subcode);
     let parts = parts(body).ok_or_else(|| of_message(Fault::Parts))?;
+    let foreign = !dialect.families.contains(Family::Ipv4Unicast);
     let ipv4 = |bytes: &[u8]| {
+        if foreign {
+            // None of ours, so nothing is lost with what does not read.
+            return Ok(Vec::new());
+        }
         let with_path_id = dialect.add_path_receive.contains(Family::Ipv4Unicast);
         let mut prefixes = Vec::new();
         nlri::read(bytes, Family::Ipv4Unicast, with_path_id, &mut prefixes)
@@ -76,12 +81,8 @@ pub(super) fn read_update(
         withdrawn: ipv4(parts.withdrawn)?,
         ..Update::default()
     };
-    let mut announced = ipv4(parts.announced)?;
-    let foreign = !dialect.families.contains(Family::Ipv4Unicast);
+    let announced = ipv4(parts.announced)?;
     if foreign && body.len() > 4 + parts.attributes.len() {
-        // Prefixes of a family that was not negotiated are none of ours.
-        update.withdrawn.clear();
-        announced.clear();
         update
             .malformed
             .push(Found::new(MESSAGE, Fault::Family).text());
@@ -213,10 +214,12 @@ impl<'a> Reader<'a> {
                 self.note(raw.code, Fault::Repeated, raw.whole)?;
                 continue;
             }
-            let result = if code::flags(raw.code).is_none_or(|flags| raw.has_class(flags)) {
-                self.attribute(raw)
-            } else {
-                Err(Fault::Flags)
+            let result = match self.dialect.has_no_say(raw.code) {
+                Some(fault) => Err(fault),
+                None if code::flags(raw.code).is_some_and(|flags| !raw.has_class(flags)) => {
+                    Err(Fault::Flags)
+                }
+                None => self.attribute(raw),
             };
             if let Err(fault) = result {
                 self.note(raw.code, fault, raw.whole)?;

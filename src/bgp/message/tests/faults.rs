@@ -118,6 +118,38 @@ fn every_malformation_is_treated_as_its_row_says() {
     }
 }
 
+/// Whether a row is of an attribute that is left out whatever is in it.
+fn is_voiceless(row: &Rule) -> bool {
+    matches!(row.fault, Fault::FromExternal | Fault::FromNewSpeaker)
+}
+
+/// RFC 7606, sections 7.5, 7.9 and 7.10: discarded, malformed or not.
+#[test]
+fn what_a_neighbour_has_no_say_in_is_left_out_before_it_is_looked_at() {
+    for row in RULES.iter().filter(|row| is_voiceless(row)) {
+        let code = row.attribute.expect("an attribute");
+        for flags in (0..16_u8).map(|high| high << 4 & !code::EXTENDED_LENGTH) {
+            for length in 0..10_u8 {
+                let attribute = [&[flags, code, length][..], &vec![7; length.into()]].concat();
+                for attributes in [
+                    [&good()[..], &attribute].concat(),
+                    [&attribute[..], &good()].concat(),
+                ] {
+                    let read = updates(&update(&attributes, &NLRI), EXTERNAL).remove(0);
+                    let (set, nlri) = only(&read);
+                    assert_eq!(nlri, [net("198.51.100.0/24")]);
+                    let mut plain = Attributes::originated(Ipv4Addr::new(192, 0, 2, 1));
+                    plain.as_path = vec![64500];
+                    assert_eq!(*set, plain);
+                    let (name, fault, source) = (code::name(code), row.fault, row.source);
+                    let told = format!("{name}: {fault}: attribute discard ({source})");
+                    assert_eq!(read.malformed, [told]);
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn every_row_is_met() {
     for row in RULES {
@@ -207,6 +239,21 @@ fn document() -> String {
             tried.join(", ")
         );
     }
+    let voiceless = RULES.iter().filter(|row| is_voiceless(row));
+    let voiceless: Vec<String> = voiceless
+        .filter_map(|row| Some(format!("{} {}", code::name(row.attribute?), row.fault)))
+        .collect();
+    let _ = write!(
+        text,
+        "\n## What is left out before it is looked at\n\n\
+        Some attributes are not for every neighbour to send:\n{}.\n\
+        They are left out whatever their flags, length and value are, since only those of a neighbour who may send them can be malformed (RFC 7606,\n\
+        sections 7.5, 7.9 and 7.10; RFC 6793, section 4.1). One that runs over the end of the attributes is still an error of the UPDATE.\n\n\
+        Prefixes of an address family that was not negotiated are not read either, be they in MP_REACH_NLRI, in MP_UNREACH_NLRI or, without IPv4,\n\
+        in the body: RFC 7606, section 5.3, ends a session over malformed prefixes because nobody knows which routes they meant, and\n\
+        here they meant none. (BIRD ignores them, too.) The lengths of the UPDATE's parts have to be right all the same.\n",
+        voiceless.join(",\n")
+    );
     text + "\n## Attributes that are not read\n\n\
         An optional attribute of which no row above tells is not looked into (RFC 4271, sections 5 and 9). A transitive one is kept with its\n\
         route and passed on to every neighbour the route is told, with the Partial flag set; one that is not transitive is left out, and\n\

@@ -44,6 +44,36 @@ fn next_hops_of_ipv6_are_global_link_local_or_both() {
     }
 }
 
+/// RFC 7606, section 5.3, ends sessions over prefixes that might be ours.
+#[test]
+fn a_body_that_does_not_read_is_ignored_where_ipv4_was_not_negotiated() {
+    let without_ipv4 = Dialect {
+        families: Family::Ipv6Unicast.into(),
+        ..EXTERNAL
+    };
+    let attributes = [&ORIGIN[..], &AS_PATH, &mp_reach(&[ipv6("2001:db8::1")])].concat();
+    // 33 bits, a prefix that is cut off, and one in order.
+    for prefixes in [&[33, 1, 2, 3, 4, 5][..], &[24, 192], &NLRI] {
+        for (withdrawn, announced) in [(prefixes, &[][..]), (&[], prefixes), (prefixes, prefixes)] {
+            let mut body = (withdrawn.len() as u16).to_be_bytes().to_vec();
+            body.extend(withdrawn);
+            body.extend((attributes.len() as u16).to_be_bytes());
+            body.extend(&attributes);
+            body.extend(announced);
+            let read = updates(&framed(2, &body), without_ipv4).remove(0);
+            assert_eq!(only(&read).1, [net("2001:db8:1::/48")]);
+            assert!(read.withdrawn.is_empty() && read.unusable.is_none());
+            let told =
+                "UPDATE: address family not negotiated: attribute discard (RFC 4760, section 8)";
+            assert_eq!(read.malformed, [told]);
+            let ended = read_all(&framed(2, &body), both(EXTERNAL)).is_err();
+            assert_eq!(ended, prefixes != NLRI);
+        }
+    }
+    // Lengths that do not fit are nobody's family.
+    assert!(read_all(&framed(2, &[0, 9, 0, 0]), without_ipv4).is_err());
+}
+
 #[test]
 fn one_update_may_announce_both_families_each_with_its_next_hop() {
     let attributes = [&good()[..], &mp_reach(&[ipv6("2001:db8::1")])].concat();
