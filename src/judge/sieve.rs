@@ -59,6 +59,7 @@ impl Sieve {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::Common;
 
     fn route(nanos: u64, received: bool, session: &str) -> Entry {
         let (router, session) = ("wan".to_owned(), session.to_owned());
@@ -68,8 +69,8 @@ mod tests {
                 router,
                 session,
                 prefix,
-                as_path: String::new(),
-                communities: Vec::new(),
+                as_path: Common::default(),
+                communities: Common::default(),
                 med: None,
             },
             false => Fact::RouteWithdrawn {

@@ -120,7 +120,7 @@ impl Side {
             router: format!("ams-edge-{n}"),
             session: format!("ams-{n}"),
             prefix: PREFIX.parse().expect("a prefix"),
-            as_path: "64500".to_owned(),
+            as_path: "64500".into(),
             communities: communities.iter().map(|&c| c.to_owned()).collect(),
             med: None,
         });
@@ -266,8 +266,8 @@ fn more_routes_than_are_kept_are_told_until_the_session_has_none() {
             Ipv4Addr::from(0x0b00_0000 + (n << 8)),
             24,
         )),
-        as_path: "64500".to_owned(),
-        communities: Vec::new(),
+        as_path: "64500".into(),
+        communities: crate::record::Common::default(),
         med: None,
     };
     let room = u32::try_from(observed::ROUTES).expect("few enough");

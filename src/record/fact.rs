@@ -3,6 +3,7 @@
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use super::common::Common;
 use super::parts::{
     BfdHeard, BfdRhythm, Failure, InService, LacpSeen, MemberCounters, Message, MicroBfd, Nanos,
     Punctuality, SourceText,
@@ -267,9 +268,9 @@ pub enum Fact {
         /// Prefix.
         prefix: IpNet,
         /// AS path, for example `64500 64500`.
-        as_path: String,
+        as_path: Common<str>,
         /// Communities, for example `8075:8007`; large ones `8075:8007:0`, extended ones `rt:8075:8007`.
-        communities: Vec<String>,
+        communities: Common<[String]>,
         /// MULTI_EXIT_DISC, if it came with one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         med: Option<u32>,
@@ -283,9 +284,9 @@ pub enum Fact {
         /// Prefix.
         prefix: IpNet,
         /// AS path; an AS_SET is written `{64501,64502}`.
-        as_path: String,
+        as_path: Common<str>,
         /// Communities as in [`Fact::RouteReceived`].
-        communities: Vec<String>,
+        communities: Common<[String]>,
         /// Stable name of the reason, for example `deny-all`.
         reason: String,
     },

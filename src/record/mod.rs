@@ -5,11 +5,13 @@
 //!
 //! **Invariant:** a fact says what was observed, never what was concluded.
 
+mod common;
 mod fact;
 mod lines;
 mod parts;
 mod recorder;
 
+pub use common::Common;
 pub use fact::Fact;
 pub use lines::{LinesError, Reader, Writer, read};
 pub use parts::{

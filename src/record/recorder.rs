@@ -4,7 +4,7 @@
 //! neighbour that tells routes faster than they can be written would fill the memory. So the facts of each session's routes
 //! have a share, from when they are told until the last reader is done with them. When it is full, no fact of single routes
 //! of that session is told any more, until it has no route left: then all is known again. [`Fact::RoutesLeftOut`] says so.
-//! Of facts that tell a state (numbers of routes, end-of-RIB) the latest waits until there is room.
+//! Of facts that tell a state (numbers of routes, end-of-RIB, refreshes) the latest waits until there is room.
 //!
 //! **Invariant:** what a neighbour makes a run hold here is bounded by [`Recorder::SHARE`] for each session, and takes nothing from others.
 
@@ -201,6 +201,9 @@ impl Flow<'_> {
                 router, session, ..
             }
             | Fact::EndOfRib { router, session }
+            | Fact::RouteRefresh {
+                router, session, ..
+            }
             | Fact::MaximumPrefixes {
                 router, session, ..
             } => Some(Flow::State(router, session)),
@@ -315,7 +318,7 @@ impl Share {
 }
 
 impl Fact {
-    /// Bytes that it takes while it waits, about.
+    /// Bytes that it takes while it waits, about, as if it had its words alone: where it is written, it does.
     pub fn weight(&self) -> usize {
         let of = |texts: &[String]| -> usize {
             let each = texts.iter().map(|text| text.len() + size_of::<String>());
@@ -344,6 +347,7 @@ impl Fact {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::Common;
 
     fn received(session: &str, n: u32) -> Fact {
         let address = std::net::Ipv4Addr::from(n << 8);
@@ -351,8 +355,8 @@ mod tests {
             router: "ams-edge-1".to_owned(),
             session: session.to_owned(),
             prefix: ipnet::Ipv4Net::new_assert(address, 24).into(),
-            as_path: "64500".to_owned(),
-            communities: Vec::new(),
+            as_path: "64500".into(),
+            communities: Common::default(),
             med: None,
         }
     }

@@ -73,7 +73,8 @@ impl Default for RouterOptions {
     }
 }
 
-/// How many routes of a family a session may bring, each family counted by itself (RFC 4486, section 4).
+/// How many routes of a family a session may bring, each family counted by itself (RFC 4486, section 4): those in Adj-RIB-In,
+/// refused and stale ones included, but not what counts as withdrawn because it is malformed. FRR counts so, too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MaximumPrefixes {
     /// So many; with one more the session is ended (Cease / Maximum Number of Prefixes Reached).

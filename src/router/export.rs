@@ -163,11 +163,9 @@ fn withdraw(peer: &mut Peer, ground: Ground<'_>, sets: &mut AttributeSets) -> bo
     while peer.rib_out.is_queued() && peer.session.room() > 0 {
         let mut rib_out = std::mem::take(&mut peer.rib_out);
         let mut export = Export::new(peer, ground, sets, rib_out.several());
-        let mut routes = Vec::new();
-        let withdrawn = rib_out.withdrawals(BATCH, &ground.table.numbers, |number, prefix| {
-            routes.clear();
-            export.routes(number, prefix, &mut routes);
-            !routes.is_empty()
+        let numbers = &ground.table.numbers;
+        let withdrawn = rib_out.withdrawals(BATCH, numbers, |number, prefix, routes| {
+            export.routes(number, prefix, routes);
         });
         peer.rib_out = rib_out;
         let Some((out, dialect)) = peer.session.writer() else {

@@ -10,12 +10,12 @@ use ipnet::IpNet;
 use super::Router;
 use super::monitored::Observed;
 use super::otc::{self, Ingress};
-use super::table::{Fate, Path, same};
+use super::table::{Fate, Generation, Path, same};
 use crate::bgp::attributes::{Attributes, GRACEFUL_SHUTDOWN};
 use crate::bgp::message::{Nlri, Role, Unusable, Update};
 use crate::bgp::policy::{MALFORMED, OWN_AS, ROUTE_LEAK, Reason, Shapes};
 use crate::bgp::rib::numbers::Number;
-use crate::record::Fact;
+use crate::record::{Common, Fact};
 
 /// The receiver's own cluster is in the CLUSTER_LIST (RFC 4456, section 8).
 pub const OWN_CLUSTER: &str = "own-cluster-in-list";
@@ -33,6 +33,32 @@ pub(super) struct Shared {
     shapes: Shapes,
     /// The set resolved last, and what came of it.
     pub(super) resolved: Option<(Arc<Attributes>, Fate)>,
+    /// The set of which a fact was told last, in words.
+    words: Option<(Arc<Attributes>, Words)>,
+}
+
+/// What facts say of a route's attributes. Cheap to clone.
+#[derive(Debug, Clone, Hash)]
+struct Words {
+    as_path: Common<str>,
+    communities: Common<[String]>,
+}
+
+impl Words {
+    fn of(set: &Attributes) -> Words {
+        Words {
+            as_path: set.as_path_text().into(),
+            communities: set.community_texts().into(),
+        }
+    }
+}
+
+impl Shared {
+    fn words(&mut self, set: &Arc<Attributes>) -> Words {
+        let known = self.words.take().filter(|(of, _)| Arc::ptr_eq(of, set));
+        let known = known.unwrap_or_else(|| (set.clone(), Words::of(set)));
+        self.words.insert(known).1.clone()
+    }
 }
 
 impl Router {
@@ -55,7 +81,7 @@ impl Router {
                     let set = self.sets.adopt(set);
                     let mut shared = Shared::default();
                     for nlri in announced.nlri {
-                        self.receive(index, nlri, &set, false, &mut shared);
+                        self.receive(index, nlri, &set, None, &mut shared);
                     }
                 }
                 Some((reason, why)) => {
@@ -84,17 +110,17 @@ impl Router {
     pub(super) fn import_anew(&mut self, index: usize) {
         let session = self.peers[index].index;
         let mut shared = Shared::default();
-        for number in self.table.all() {
+        for number in self.table.prefixes_of(session) {
             let paths = self.table.paths(number);
             let ours = paths.filter(|path| path.session == session);
-            let routes: Vec<(u32, bool, Arc<Attributes>)> = ours
-                .filter_map(|path| Some((path.path_id, path.stale, path.received.clone()?)))
+            let routes: Vec<(u32, Generation, Arc<Attributes>)> = ours
+                .filter_map(|path| Some((path.path_id, path.generation, path.received.clone()?)))
                 .collect();
-            for (path_id, stale, set) in routes {
+            for (path_id, generation, set) in routes {
                 let prefix = self.table.numbers.prefix(number);
                 let nlri = Nlri { prefix, path_id };
                 // It did not come again: what waits for that goes on waiting.
-                self.receive(index, nlri, &set, stale, &mut shared);
+                self.receive(index, nlri, &set, Some(generation), &mut shared);
             }
         }
     }
@@ -119,12 +145,13 @@ impl Router {
         }
     }
 
+    /// Works one route in: a new one, or one of a former generation that is looked at again.
     fn receive(
         &mut self,
         index: usize,
         nlri: Nlri,
         set: &Arc<Attributes>,
-        stale: bool,
+        generation: Option<Generation>,
         shared: &mut Shared,
     ) {
         let Nlri { prefix, path_id } = nlri;
@@ -137,15 +164,13 @@ impl Router {
             (None, Some(reason)) => Fate::Refused(self.table.reasons.id(reason)),
             (None, None) => Fate::Unreachable,
         };
-        let mut path = Path::new(self.peers[index].index, path_id, fate);
-        path.stale = stale;
-        (path.received, path.imported) = (Some(set.clone()), imported);
         let number = self.table.numbers.number(prefix);
-        if self.are_too_many(index, number, path_id) {
-            let words = || (set.as_path_text(), set.community_texts());
-            self.record_refused(index, prefix, words, TOO_MANY_PATHS);
-            return;
+        if !self.has_room(index, number, path_id) {
+            return self.refuse_one_more(index, number, || Words::of(set));
         }
+        let mut path = self.path(index, number, path_id, fate);
+        path.generation = generation.unwrap_or(path.generation);
+        (path.received, path.imported) = (Some(set.clone()), imported);
         let records = self.peers[index].spec.record_routes;
         let told = records.then(|| (path.imported.clone(), path.fate));
         self.monitor(index, || Observed::Route {
@@ -163,7 +188,7 @@ impl Router {
             self.decide(number, before.was_best);
         }
         if let Some((imported, fate)) = told {
-            self.record_received(index, prefix, set, (imported, fate), old);
+            self.record_received(index, prefix, (set, shared), (imported, fate), old);
         }
     }
 
@@ -206,19 +231,47 @@ impl Router {
         shaped.map_err(Clone::clone)
     }
 
-    /// Whether a session has as many other paths of a prefix as are kept, be they usable or not.
-    fn are_too_many(&self, index: usize, number: Number, path_id: u32) -> bool {
-        let peer = &self.peers[index];
-        if !peer.add_path.contains(number.family()) {
-            return false;
-        }
-        let paths = self.table.paths(number);
-        let mut ids = paths.filter(|path| path.session == peer.index);
+    fn path(&self, index: usize, number: Number, path_id: u32, fate: Fate) -> Path {
+        let source = &self.table.sources[index];
+        let generation = source.generation[number.family()];
+        Path::new(self.peers[index].index, generation, path_id, fate)
+    }
+
+    /// Whether a session may have this path of a prefix: it has it, or few others, be they usable or not. Of as many as are
+    /// kept a stale one gives way, so that a neighbour that restarts may have others than before.
+    fn has_room(&mut self, index: usize, number: Number, path_id: u32) -> bool {
+        let session = self.peers[index].index;
         let mut others = 0;
-        !ids.any(|path| {
-            others += 1;
-            path.path_id == path_id
-        }) && others >= PATHS
+        for path in self.table.paths(number) {
+            if path.session == session && path.path_id == path_id {
+                return true;
+            }
+            others += usize::from(path.session == session);
+        }
+        if others < PATHS {
+            return true;
+        }
+        let present = self.table.sources[index].generation[number.family()];
+        let stale = |path: &Path| path.session == session && path.generation != present;
+        let gone = self.table.take_if(number, stale);
+        let Some(path) = gone.path else {
+            return false;
+        };
+        if path.imported.is_some() {
+            self.decide(number, gone.was_best);
+        }
+        let (prefix, path_id) = (self.table.numbers.prefix(number), path.path_id);
+        self.monitor(index, || Observed::gone(Nlri { prefix, path_id }));
+        true
+    }
+
+    /// A path of a prefix of which as many as are kept are there already: that is told once, until one of them goes.
+    fn refuse_one_more(&mut self, index: usize, number: Number, words: impl FnOnce() -> Words) {
+        let peer = &mut self.peers[index];
+        if peer.spec.record_routes && peer.telling.is_first_crowd(number) {
+            let prefix = self.table.numbers.prefix(number);
+            self.record_refused(index, prefix, words, TOO_MANY_PATHS);
+        }
     }
 
     fn withdraw(&mut self, index: usize, nlri: Nlri, why: &str) {
@@ -231,15 +284,20 @@ impl Router {
             if path.imported.is_some() {
                 self.decide(number, before.was_best);
             }
+            self.peers[index].telling.has_left(number);
             self.record_withdrawn(index, nlri.prefix, why);
             self.monitor(index, || Observed::gone(nlri));
         }
     }
 
-    /// Routes that count as withdrawn because of their attributes stay visible as refused ones, however often an UPDATE
-    /// has them.
+    /// Routes that count as withdrawn because of their attributes stay visible as refused ones. However often they come, it is told
+    /// once what they said.
     fn treat_as_withdrawn(&mut self, index: usize, nlri: &[Nlri], of: &Unusable, why: &str) {
-        let words = || (of.as_path.clone(), of.communities.clone());
+        let words = Words {
+            as_path: of.as_path.as_str().into(),
+            communities: of.communities.iter().cloned().collect(),
+        };
+        let said = self.peers[index].telling.digest(&words);
         let fate = Fate::Refused(self.table.reasons.id(&Reason::Borrowed(of.reason)));
         let mut nlri = nlri.to_vec();
         nlri.sort_unstable();
@@ -247,12 +305,14 @@ impl Router {
         for nlri in nlri {
             let Nlri { prefix, path_id } = nlri;
             let number = self.table.numbers.number(prefix);
-            if self.are_too_many(index, number, path_id) {
-                self.record_refused(index, prefix, words, TOO_MANY_PATHS);
+            if !self.has_room(index, number, path_id) {
+                self.refuse_one_more(index, number, || words.clone());
                 continue;
             }
-            let path = Path::new(self.peers[index].index, path_id, fate);
+            let path = self.path(index, number, path_id, fate);
             let before = self.table.put(number, path);
+            let old = before.path.as_ref();
+            let again = old.is_some_and(|old| old.received.is_none() && old.fate == fate);
             if let Some(path) = before.path.filter(|path| path.received.is_some()) {
                 if path.imported.is_some() {
                     self.decide(number, before.was_best);
@@ -260,7 +320,13 @@ impl Router {
                 self.record_withdrawn(index, prefix, why);
                 self.monitor(index, || Observed::gone(nlri));
             }
-            self.record_refused(index, prefix, words, of.reason);
+            let peer = &mut self.peers[index];
+            if peer.spec.record_routes {
+                let news = peer.telling.is_news(number, said);
+                if news || !again {
+                    self.record_refused(index, prefix, || words.clone(), of.reason);
+                }
+            }
         }
     }
 
@@ -269,19 +335,25 @@ impl Router {
         &mut self,
         index: usize,
         prefix: IpNet,
-        set: &Arc<Attributes>,
+        (set, shared): (&Arc<Attributes>, &mut Shared),
         (imported, fate): (Option<Arc<Attributes>>, Fate),
         before: Option<&Path>,
     ) {
         let anew = !same(before.and_then(|path| path.received.as_ref()), Some(set));
         if anew {
-            self.tell_route(index, |router, session| Fact::RouteReceived {
-                router,
-                session,
-                prefix,
-                as_path: set.as_path_text(),
-                communities: set.community_texts(),
-                med: set.med,
+            self.tell_route(index, |router, session| {
+                let Words {
+                    as_path,
+                    communities,
+                } = shared.words(set);
+                Fact::RouteReceived {
+                    router,
+                    session,
+                    prefix,
+                    as_path,
+                    communities,
+                    med: set.med,
+                }
             });
         }
         if let Some(now) = imported {
@@ -299,24 +371,26 @@ impl Router {
             && (anew || before.map(|path| path.fate) != Some(fate))
             && let Some(reason) = self.table.reasons.of(reason).cloned()
         {
-            let words = || (set.as_path_text(), set.community_texts());
-            self.record_refused(index, prefix, words, &reason);
+            self.record_refused(index, prefix, || shared.words(set), &reason);
         }
     }
 
-    /// Records a route that is not used; `words` are its AS path and communities.
+    /// Records a route that is not used.
     fn record_refused(
         &mut self,
         index: usize,
         prefix: IpNet,
-        words: impl FnOnce() -> (String, Vec<String>),
+        words: impl FnOnce() -> Words,
         reason: &str,
     ) {
         if !self.peers[index].spec.record_routes {
             return;
         }
         self.tell_route(index, |router, session| {
-            let (as_path, communities) = words();
+            let Words {
+                as_path,
+                communities,
+            } = words();
             Fact::RouteRefused {
                 router,
                 session,

@@ -70,8 +70,9 @@ impl Router {
         if self.peers[index].stale_until[family].take().is_none() {
             return;
         }
+        let present = self.table.sources[index].generation[family];
         self.drop_paths(index, why, |number, path| {
-            path.stale && number.family() == family
+            path.generation != present && number.family() == family
         });
     }
 
@@ -82,7 +83,8 @@ impl Router {
         }
     }
 
-    /// Takes paths of a session out, and decides their prefixes anew.
+    /// Takes paths of a session out, and decides their prefixes anew. It looks through the paths of that session alone: each was paid
+    /// for with an announcement.
     fn take_paths(
         &mut self,
         index: usize,
@@ -91,7 +93,8 @@ impl Router {
     ) -> Moves {
         let session = self.peers[index].index;
         let mut moves = Moves::default();
-        for number in self.table.all() {
+        self.peers[index].telling.forget();
+        for number in self.table.prefixes_of(session) {
             let (mut found, mut was_best) = (false, false);
             loop {
                 let meant = |path: &Path| path.session == session && lost(number, path);

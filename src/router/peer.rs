@@ -184,6 +184,7 @@ impl Peer {
         self.advertise_at = None;
         self.brought = ByFamily::default();
         self.ended = false;
+        self.telling.forget();
     }
 
     /// When announcing is allowed again after something was announced now.

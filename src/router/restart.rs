@@ -74,7 +74,7 @@ impl Router {
 
     fn record_all_withdrawn(&mut self, index: usize, why: &str) {
         let session = self.peers[index].index;
-        for number in self.table.all() {
+        for number in self.table.prefixes_of(session) {
             if self.table.paths(number).any(|path| path.session == session) {
                 self.record_withdrawn(index, self.table.numbers.prefix(number), why);
             }
@@ -150,7 +150,7 @@ impl Router {
     }
 
     fn decide_all_of(&mut self, session: SessionIndex) {
-        for number in self.table.all() {
+        for number in self.table.prefixes_of(session) {
             if self.table.paths(number).any(|path| path.session == session) {
                 self.decide(number, false);
             }

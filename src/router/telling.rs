@@ -6,7 +6,11 @@
 //!
 //! **Invariant:** facts of a session's routes from one input take [`Recorder::SHARE`] at most.
 
+use std::hash::{BuildHasher, Hash};
+
 use super::Router;
+use crate::bgp::hash::{Secret, Set};
+use crate::bgp::rib::numbers::{Number, Numbered};
 use crate::record::{Fact, Recorder};
 
 /// What is told of the routes of a session.
@@ -18,7 +22,16 @@ pub(super) struct Telling {
     left_out: u64,
     /// How many of these were told of.
     told: u64,
+    /// What was told last of the words of an unusable route, which nothing else keeps.
+    unusable: Numbered<Digest>,
+    secret: Secret,
+    /// Prefixes of which it was told that more paths came than are kept.
+    crowded: Set<Number>,
 }
+
+/// What words come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Digest(u32);
 
 impl Router {
     /// Tells a fact of a single route, which `fact` makes of the names of router and session, if there is room for it.
@@ -56,6 +69,33 @@ impl Telling {
     /// Something was left out, so that not all is known.
     pub fn is_partial(&self) -> bool {
         self.left_out > 0
+    }
+
+    /// What words come to, to be compared.
+    pub fn digest(&self, words: &impl Hash) -> Digest {
+        Digest(self.secret.hash_one(words) as u32)
+    }
+
+    /// Whether other words were told of an unusable route to a prefix last. From now on these were.
+    pub fn is_news(&mut self, number: Number, words: Digest) -> bool {
+        std::mem::replace(self.unusable.place(number), words) != words
+    }
+
+    /// Whether it was not told yet that a prefix has more paths than are kept. From now on it was.
+    pub fn is_first_crowd(&mut self, number: Number) -> bool {
+        self.crowded.insert(number)
+    }
+
+    /// A path of a prefix is gone, and there is room again.
+    pub fn has_left(&mut self, number: Number) {
+        if !self.crowded.is_empty() {
+            self.crowded.remove(&number);
+        }
+    }
+
+    /// Many paths are gone: what comes now is told as if it came for the first time.
+    pub fn forget(&mut self) {
+        (self.unusable, self.crowded) = (Numbered::default(), Set::default());
     }
 
     /// It was told that the session has no routes: all is known again.

@@ -210,7 +210,7 @@ fn received(seen: &[Entry]) -> Vec<Heard> {
             ..
         } => Some(Heard {
             prefix: *prefix,
-            path: as_path.clone(),
+            path: as_path.to_string(),
             communities: communities.iter().cloned().collect::<BTreeSet<_>>(),
         }),
         _ => None,

@@ -32,7 +32,7 @@ fn told(metro: &Metro) -> BTreeSet<(String, IpNet, String)> {
             prefix,
             as_path,
             ..
-        } if router == "internet" => Some((session.clone(), *prefix, as_path.clone())),
+        } if router == "internet" => Some((session.clone(), *prefix, as_path.to_string())),
         _ => None,
     });
     received.collect()

@@ -171,14 +171,16 @@ impl AdjRibOut {
     }
 
     /// Takes up to `limit` queued prefixes and says which withdrawals are due, while nothing may be announced (RFC 4271,
-    /// section 9.2.1.1): a prefix that has a route is held back until [`AdjRibOut::release`].
+    /// section 9.2.1.1): a prefix that has a route is held back until [`AdjRibOut::release`], but not the withdrawal of
+    /// another path of it. `export` is that of [`AdjRibOut::changes`].
     pub fn withdrawals(
         &mut self,
         limit: usize,
         numbers: &Numbers,
-        mut has_route: impl FnMut(Number, &IpNet) -> bool,
+        mut export: impl FnMut(Number, &IpNet, &mut Vec<(u32, Arc<Attributes>)>),
     ) -> Vec<Nlri> {
         let mut withdrawn = Vec::new();
+        let mut now = Vec::new();
         for _ in 0..limit {
             let Some(number) = self.queue.pop_front() else {
                 break;
@@ -186,17 +188,25 @@ impl AdjRibOut {
             let prefix = numbers.prefix(number);
             let told = self.told.place(number);
             told.queued = false;
-            if has_route(number, &prefix) {
+            now.clear();
+            export(number, &prefix, &mut now);
+            if !now.is_empty() {
                 if !std::mem::replace(&mut told.held, true) {
                     self.held.push(number);
                 }
             } else if told.set.take().is_some() {
                 self.count -= 1;
                 withdrawn.push(prefix.into());
-            } else if let Some(paths) = self.paths.remove(&number) {
-                self.count -= paths.len();
-                let gone = paths.iter().map(|&(path_id, _)| Nlri { prefix, path_id });
-                withdrawn.extend(gone);
+            }
+            if let Some(paths) = self.paths.get_mut(&number) {
+                let gone = |&(id, _): &(u32, _)| now.iter().all(|(other, _)| *other != id);
+                for (path_id, _) in paths.extract_if(.., |path| gone(path)) {
+                    self.count -= 1;
+                    withdrawn.push(Nlri { prefix, path_id });
+                }
+                if paths.is_empty() {
+                    self.paths.remove(&number);
+                }
             }
         }
         withdrawn
@@ -215,6 +225,10 @@ impl AdjRibOut {
     ///
     /// A neighbour that asks faster than it reads is answered once more when it has read the answer before.
     pub fn resend(&mut self, family: Family) {
+        if self.count == 0 {
+            // Nor is anything to be looked for, however often it is asked.
+            return;
+        }
         if self.refreshing.contains(family) {
             self.again.insert(family);
             return;
@@ -374,13 +388,8 @@ impl AdjRibOut {
 
     /// All the neighbour was told, with path identifiers; 0 without.
     pub fn iter(&self) -> impl Iterator<Item = (Number, u32, &Arc<Attributes>)> {
-        let told = self.told.iter();
-        let told = told.filter_map(|(number, told)| Some((number, 0, told.set.as_ref()?)));
-        let several = self.paths.iter();
-        told.chain(
-            several
-                .flat_map(|(number, paths)| paths.iter().map(move |(id, set)| (*number, *id, set))),
-        )
+        let numbers = self.told.numbers();
+        numbers.flat_map(|number| self.paths(number).map(move |(id, set)| (number, id, set)))
     }
 
     /// Number of routes announced.

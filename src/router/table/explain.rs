@@ -88,7 +88,7 @@ impl Table {
                     path_id: path.path_id,
                     received: path.received.as_ref(),
                     attributes: path.imported.as_ref().or(path.received.as_ref()),
-                    stale: path.stale,
+                    stale: self.is_stale(number, path),
                     outcome,
                 })
             })

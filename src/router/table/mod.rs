@@ -16,7 +16,7 @@ use std::sync::Arc;
 pub use self::explain::{Explained, Outcome};
 pub(super) use self::hops::SetId;
 use self::hops::{HopId, Hops};
-pub(super) use self::paths::{Fate, Path};
+pub(super) use self::paths::{Fate, Generation, Path};
 use self::paths::{PathRef, Paths};
 use self::reasons::Reasons;
 pub use self::views::{AdjRibIn, Advertised, LocRib, Received, Selected};
@@ -78,6 +78,11 @@ pub(super) struct Source {
     pub peer_address: IpAddr,
     /// Number of its paths, those included that count as withdrawn.
     pub held: u32,
+    /// The prefixes of its paths, so that nobody has to look through those of others. Some are there twice, or have no path of
+    /// it any more.
+    prefixes: Vec<Number>,
+    /// Paths of another generation are stale.
+    pub generation: ByFamily<Generation>,
     /// Number of routes in its Adj-RIB-In.
     pub received: ByFamily<u32>,
 }
@@ -103,18 +108,25 @@ impl Table {
     /// Puts a path in, instead of the one of the same session and identifier.
     pub fn put(&mut self, number: Number, path: Path) -> Before {
         let entry = self.entries.place(number);
-        let key = (path.session, path.path_id);
-        let found = self.paths.list(entry.first);
-        let place = found
-            .filter(|(_, p)| (p.session, p.path_id) == key)
-            .map(|(place, _)| place)
-            .next();
-        if let Some(source) = self.sources.get_mut(path.session.index()) {
+        let session = path.session;
+        let mut known = false;
+        let mut ours = self.paths.list(entry.first).filter(|(_, p)| {
+            known |= p.session == session;
+            p.session == session
+        });
+        let place = ours.find(|(_, p)| p.path_id == path.path_id);
+        let place = place.map(|(place, _)| place);
+        drop(ours);
+        if let Some(source) = self.sources.get_mut(session.index()) {
             source.count(number.family(), &path, 1);
+            if !known {
+                source.prefixes.push(number);
+            }
         }
         self.unreachable += usize::from(path.fate == Fate::Unreachable);
         let Some(place) = place else {
             self.paths.add(&mut entry.first, path);
+            self.tidy(session);
             return Before::default();
         };
         let was_best = entry.best == place;
@@ -159,13 +171,62 @@ impl Table {
         }
     }
 
-    /// Marks the paths of a session as stale, in some families.
+    /// The prefixes of a session's paths, in order, and perhaps some others.
+    pub fn prefixes_of(&mut self, session: SessionIndex) -> Vec<Number> {
+        let Some(source) = self.sources.get_mut(session.index()) else {
+            return Vec::new();
+        };
+        if source.held == 0 {
+            source.prefixes = Vec::new();
+        }
+        source.prefixes.sort_unstable();
+        source.prefixes.dedup();
+        source.prefixes.clone()
+    }
+
+    /// Forgets prefixes that a session has no path of any more, when they are most of those it is said to have.
+    fn tidy(&mut self, session: SessionIndex) {
+        let Some(source) = self.sources.get_mut(session.index()) else {
+            return;
+        };
+        if source.prefixes.len() <= 2 * source.held as usize + 1024 {
+            return;
+        }
+        let mut prefixes = std::mem::take(&mut source.prefixes);
+        prefixes.sort_unstable();
+        prefixes.dedup();
+        prefixes.retain(|&number| self.paths(number).any(|path| path.session == session));
+        self.sources[session.index()].prefixes = prefixes;
+    }
+
+    /// The paths of a session are stale from now on, in some families. However many they are, it costs nothing.
     pub fn mark_stale(&mut self, session: SessionIndex, families: Families) {
-        for (number, entry) in self.entries.iter() {
-            if families.contains(number.family()) {
-                self.paths.mark(entry.first, |path| path.session == session);
+        for family in families.iter() {
+            let Some(source) = self.sources.get_mut(session.index()) else {
+                return;
+            };
+            let now = &mut source.generation[family];
+            if let Some(next) = now.next() {
+                *now = next;
+                continue;
+            }
+            // Once in 65,535 times all paths become those of the generation before the first one.
+            let first = Generation::default();
+            *now = first.next().unwrap_or(first);
+            for number in self.prefixes_of(session) {
+                if number.family() == family
+                    && let Some(entry) = self.entries.get(number)
+                {
+                    self.paths.regenerate(entry.first, session, first);
+                }
             }
         }
+    }
+
+    /// Whether a path of a prefix is stale.
+    pub fn is_stale(&self, number: Number, path: &Path) -> bool {
+        let source = self.sources.get(path.session.index());
+        source.is_some_and(|source| source.generation[number.family()] != path.generation)
     }
 
     /// The usable paths of a prefix that are worth telling, the best first, with an identifier for each.
@@ -210,7 +271,8 @@ impl Table {
             bytes += adj_rib_out;
             most += self.paths.len() * AdjRibOut::PER_ROUTE;
         }
-        self.paths.len() * size_of::<Path>() + self.numbers.len() * 48 + bytes.min(most)
+        let each = size_of::<Path>() + size_of::<Number>();
+        self.paths.len() * each + self.numbers.len() * 48 + bytes.min(most)
     }
 
     /// The paths of a prefix.
@@ -279,6 +341,7 @@ impl Table {
         (self.used, self.unreachable) = (0, 0);
         for source in &mut self.sources {
             (source.held, source.received) = (0, ByFamily::default());
+            source.prefixes = Vec::new();
         }
         let numbers: Vec<Number> = entries
             .iter()
@@ -307,6 +370,8 @@ impl Source {
             peer_id: Ipv4Addr::UNSPECIFIED,
             peer_address: peer.spec.peer,
             held: 0,
+            prefixes: Vec::new(),
+            generation: ByFamily::default(),
             received: ByFamily::default(),
         }
     }

@@ -23,9 +23,20 @@ pub struct Path {
     next: PathRef,
     pub(in crate::router) fate: Fate,
     pub(in crate::router) session: SessionIndex,
-    /// Kept although its session was lost or its neighbour sends everything anew, until it comes again or is swept
-    /// (RFC 4724, section 4.2; RFC 7313, section 4).
-    pub(in crate::router) stale: bool,
+    /// When it came. Not the session's present one: the path is stale, kept although its session was lost or its neighbour
+    /// sends everything anew, until it comes again or is swept (RFC 4724, section 4.2; RFC 7313, section 4).
+    pub(in crate::router) generation: Generation,
+}
+
+/// What a session brings of a family between two moments at which all before is stale.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(in crate::router) struct Generation(u16);
+
+impl Generation {
+    /// The one after it, if they are not at an end.
+    pub fn next(self) -> Option<Generation> {
+        self.0.checked_add(1).map(Generation)
+    }
 }
 
 /// What becomes of a path.
@@ -58,7 +69,7 @@ impl PathRef {
 }
 
 impl Path {
-    pub fn new(session: SessionIndex, path_id: u32, fate: Fate) -> Path {
+    pub fn new(session: SessionIndex, generation: Generation, path_id: u32, fate: Fate) -> Path {
         Path {
             received: None,
             imported: None,
@@ -66,7 +77,7 @@ impl Path {
             next: PathRef::NONE,
             fate,
             session,
-            stale: false,
+            generation,
         }
     }
 }
@@ -129,7 +140,12 @@ impl Paths {
         }
         let vacant = Path {
             next: self.free,
-            ..Path::new(SessionIndex(u16::MAX), 0, Fate::Unreachable)
+            ..Path::new(
+                SessionIndex(u16::MAX),
+                Generation::default(),
+                0,
+                Fate::Unreachable,
+            )
         };
         let gone = std::mem::replace(&mut self.store[place.0 as usize], vacant);
         self.free = place;
@@ -146,11 +162,13 @@ impl Paths {
         self.live
     }
 
-    /// Marks paths of a list as stale.
-    pub fn mark(&mut self, head: PathRef, meant: impl Fn(&Path) -> bool) {
+    /// Puts the paths of a session in a list into a generation.
+    pub fn regenerate(&mut self, head: PathRef, session: SessionIndex, generation: Generation) {
         let mut at = head;
         while let Some(path) = self.store.get_mut(at.0 as usize) {
-            path.stale |= meant(path);
+            if path.session == session {
+                path.generation = generation;
+            }
             at = path.next;
         }
     }

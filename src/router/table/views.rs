@@ -97,7 +97,7 @@ impl<'a> AdjRibIn<'a> {
                 Fate::Refused(reason) => self.table.reasons.of(reason),
                 Fate::Unreachable | Fate::Via(_) => None,
             },
-            stale: path.stale,
+            stale: self.table.is_stale(number, path),
         }
     }
 }
@@ -157,7 +157,7 @@ impl<'a> LocRib<'a> {
             prefix: table.numbers.prefix(number),
             from: best.session,
             path_id: best.path_id,
-            stale: best.stale,
+            stale: table.is_stale(number, best),
             attributes: best.imported.as_ref()?,
             next_hops: table.hops.of(set)?,
             reason: table.reason(number)?,

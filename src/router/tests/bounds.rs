@@ -7,7 +7,8 @@ use crate::bgp::family::{Families, Family};
 use crate::bgp::session::State;
 use crate::record::{Fact, Recorder};
 use crate::router::{
-    Input, Originated, OriginatedAttributes, RouterConfig, SessionIndex, Sessions,
+    Input, MaximumPrefixes, Originated, OriginatedAttributes, RouterConfig, SessionIndex, Sessions,
+    TOO_MANY_PATHS,
 };
 
 const SESSION: SessionIndex = SessionIndex(0);
@@ -37,6 +38,95 @@ fn a_refused_route_is_told_once_of_an_update_that_repeats_it() {
     net.facts.clear();
     net.inject("edge", &update(&[], &unfit(500), &[0; 2_000]));
     assert_eq!(refusals(&net), 1);
+}
+
+#[test]
+fn a_route_refused_again_and_again_is_told_once() {
+    let mut net = pair(|_, _| {});
+    let told = |net: &mut Net, update: &[u8]| {
+        net.facts.clear();
+        net.inject("edge", update);
+        refusals(net)
+    };
+    const TWO: [u8; 4] = [8, 99, 8, 100];
+    let refused = update(&[], &unfit(500), &TWO);
+    assert_eq!(told(&mut net, &refused), 2);
+    assert_eq!(told(&mut net, &refused.repeat(100)), 0);
+    // Other words are news, for those that have them.
+    assert_eq!(told(&mut net, &update(&[], &unfit(1), &TWO[..2])), 1);
+    assert_eq!(told(&mut net, &refused), 1);
+    // So is what was gone meanwhile.
+    let withdrawn = update(&TWO, &[], &[]);
+    assert_eq!(told(&mut net, &[withdrawn, refused.clone()].concat()), 2);
+    // And everything to a session that begins.
+    let (session, reason) = (SESSION, "");
+    net.input(0, Input::Reset { session, reason });
+    net.run(ms(100));
+    assert!(net.run_until(ms(60_000), Net::all_established));
+    assert_eq!(told(&mut net, &refused), 2);
+}
+
+#[test]
+fn that_a_prefix_has_too_many_paths_is_told_once_until_one_goes() {
+    let mut net = pair(|peer, edge| {
+        let family = Families::from(Family::Ipv4Unicast);
+        peer.sessions[0].capabilities.add_path_send = family;
+        edge.sessions[0].capabilities.add_path_receive = family;
+    });
+    let mut crowded = |updates: &[u8]| {
+        net.facts.clear();
+        net.inject("edge", updates);
+        let crowd = |fact: &&Fact| matches!(fact, Fact::RouteRefused { reason, .. } if reason == TOO_MANY_PATHS);
+        facts(&net).filter(crowd).count()
+    };
+    let ids = |ids: std::ops::Range<u32>| -> Vec<u8> {
+        ids.flat_map(|id| id.to_be_bytes().into_iter().chain([0]))
+            .collect()
+    };
+    assert_eq!(crowded(&update(&[], &unfit(500), &ids(1..65))), 0);
+    let more = update(&[], &unfit(500), &ids(65..365));
+    assert_eq!(crowded(&more), 1);
+    assert_eq!(crowded(&more.repeat(3)), 0);
+    let one_goes = [update(&ids(1..2), &[], &[]), more].concat();
+    assert_eq!(crowded(&one_goes), 1);
+}
+
+/// A neighbour that has restarted may have other paths than before, as path identifiers are its own affair.
+#[test]
+fn of_a_full_prefix_stale_paths_give_way() {
+    let family = Families::from(Family::Ipv4Unicast);
+    let mut net = pair(|peer, edge| {
+        peer.sessions[0].capabilities.add_path_send = family;
+        edge.sessions[0].capabilities.add_path_receive = family;
+        graceful(&mut peer.sessions[0], false);
+        graceful(&mut edge.sessions[0], false);
+    });
+    let paths = |net: &Net| {
+        let table = net.routers[1].adj_rib_in(SESSION).expect("a session");
+        let prefix = super::net::net("20.0.0.0/24");
+        let stale: Vec<bool> = table.paths(&prefix).map(|path| path.stale).collect();
+        (stale.len(), stale.iter().filter(|stale| **stale).count())
+    };
+    let announce = |net: &mut Net, ids: std::ops::Range<u32>| {
+        let mut attributes = vec![
+            0x40, 1, 1, 0, 0x40, 2, 6, 2, 1, 0, 0, 0xfb, 0xf4, 0x40, 3, 4,
+        ];
+        attributes.extend([192, 0, 2, 0]);
+        let nlri = ids.flat_map(|id| [&id.to_be_bytes()[..], &[24, 20, 0, 0]].concat());
+        net.inject(
+            "edge",
+            &update(&[], &attributes, &nlri.collect::<Vec<u8>>()),
+        );
+    };
+    announce(&mut net, 1..66);
+    assert_eq!(paths(&net), (64, 0));
+    net.input(0, Input::Restart { preserved: family });
+    assert!(net.run_until(ms(5_000), |net| paths(net) == (64, 64)));
+    assert!(net.run_until(ms(5_000), Net::all_established));
+    for (count, stale) in [(10, 54), (64, 0), (90, 0)] {
+        announce(&mut net, 1000..1000 + count);
+        assert_eq!(paths(&net), (64, stale));
+    }
 }
 
 #[test]
@@ -83,6 +173,45 @@ fn unusable_paths_of_a_prefix_are_as_few_as_usable_ones() {
     let nlri = (1..=700_u32).flat_map(|id| id.to_be_bytes().into_iter().chain([0]));
     net.inject("edge", &update(&[], &unfit(0), &nlri.collect::<Vec<u8>>()));
     assert_eq!(held(&net) - before, 64);
+}
+
+/// As FRR counts: what is in Adj-RIB-In, stale routes included, and not what counts as withdrawn.
+#[test]
+fn stale_routes_count_towards_the_maximum_and_malformed_ones_do_not() {
+    let family = Families::from(Family::Ipv4Unicast);
+    let mut net = pair(|peer, edge| {
+        graceful(&mut peer.sessions[0], false);
+        graceful(&mut edge.sessions[0], false);
+        edge.sessions[0].maximum_prefixes = Some(MaximumPrefixes {
+            limit: 4,
+            warn_at: 100,
+            warning_only: false,
+            restart_after: None,
+        });
+    });
+    let announce = |net: &mut Net, prefixes: std::ops::Range<u8>| {
+        let mut attributes = vec![
+            0x40, 1, 1, 0, 0x40, 2, 6, 2, 1, 0, 0, 0xfb, 0xf4, 0x40, 3, 4,
+        ];
+        attributes.extend([192, 0, 2, 0]);
+        let nlri = prefixes.flat_map(|n| [16, 20, n]);
+        net.inject(
+            "edge",
+            &update(&[], &attributes, &nlri.collect::<Vec<u8>>()),
+        );
+        net.state("edge", "ams-1")
+    };
+    // Two are there already. Malformed ones stay visible, and are none.
+    let malformed: Vec<u8> = (0..20).flat_map(|n| [16, 30, n]).collect();
+    net.inject("edge", &update(&[], &unfit(0), &malformed));
+    assert_eq!(announce(&mut net, 0..2), State::Established);
+    net.input(0, Input::Restart { preserved: family });
+    assert!(net.run_until(ms(5_000), |net| net.state("edge", "ams-1")
+        != State::Established));
+    assert!(net.run_until(ms(5_000), Net::all_established));
+    // The same ones again are no more; another one is, until the end of the restart is told.
+    assert_eq!(announce(&mut net, 0..2), State::Established);
+    assert_eq!(announce(&mut net, 2..3), State::Idle);
 }
 
 /// So many routes of 20.0.0.0/8, each with attributes of its own.

@@ -184,7 +184,7 @@ fn export_policy_withdraws_and_announces_what_it_says() {
             communities,
             med,
             ..
-        } => Some((as_path.clone(), communities.clone(), *med)),
+        } => Some((as_path.to_string(), communities.to_vec(), *med)),
         _ => None,
     });
     assert_eq!(
@@ -272,8 +272,8 @@ fn a_route_with_an_as_set_counts_as_withdrawn_and_stays_visible() {
             Fact::RouteWithdrawn { why, .. },
             Fact::RouteRefused { as_path, communities, reason, .. },
             Fact::RouteCount { received: 1, .. },
-        ] if why.contains("treat-as-withdraw") && as_path == "64500 {64501,64502}"
-            && communities == &["8075:8007"] && reason == "as-set"),
+        ] if why.contains("treat-as-withdraw") && &**as_path == "64500 {64501,64502}"
+            && **communities == ["8075:8007"] && reason == "as-set"),
         "{facts:?}"
     );
     assert!(net.via("edge", A).is_empty());

@@ -151,7 +151,7 @@ fn attributes_cross_the_interconnect() {
     assert_eq!(set.local_pref, Some(100));
     let received = network.facts.iter().any(|(_, f)| {
         matches!(f, Fact::RouteReceived { router, prefix, as_path, communities, .. }
-            if router == "edge-1" && *prefix == net(SBC) && as_path == "64500"
+            if router == "edge-1" && *prefix == net(SBC) && &**as_path == "64500"
             && communities[0] == "8075:8007")
     });
     assert!(received);

@@ -78,6 +78,51 @@ fn a_refresh_ends_with_what_was_announced_again() {
     assert_eq!(net.via("b", A), ["ab"]);
 }
 
+/// So many marks that generations begin anew meanwhile.
+#[test]
+fn marks_without_end_change_nothing() {
+    let mut net = pair(|_, _| {});
+    let mut marks = BytesMut::new();
+    for _ in 0..4096 {
+        message::write_route_refresh(&mut marks, Family::Ipv4Unicast, RouteRefresh::BEGIN);
+    }
+    for _ in 0..33 {
+        net.inject("b", &marks);
+        assert_eq!(held(&net), (2, 2));
+        announce_again(&mut net, A);
+        assert_eq!(held(&net), (2, 1));
+    }
+    mark(&mut net, RouteRefresh::END);
+    assert_eq!(held(&net), (1, 0));
+    assert_eq!(net.via("b", A), ["ab"]);
+    for _ in 0..16 {
+        net.inject("b", &marks);
+    }
+    mark(&mut net, RouteRefresh::END);
+    assert_eq!(held(&net), (0, 0));
+}
+
+/// A neighbour's marks are worked off among its own routes, not among those of all.
+#[test]
+fn the_prefixes_of_a_session_are_few_however_often_they_go_and_come() {
+    let mut net = pair(|_, _| {});
+    for n in 0..5_000_u32 {
+        let prefix = format!("20.{}.{}.0/24", n >> 8 & 255, n & 255);
+        net.input(0, Input::Announce(originated(&prefix)));
+        net.run(ms(2));
+        let (prefix, sessions) = (super::net::net(&prefix), Sessions::All);
+        net.input(0, Input::Unpin { prefix, sessions });
+        net.run(ms(2));
+    }
+    assert_eq!(held(&net), (2, 0));
+    let prefixes = net.routers[1].table.prefixes_of(FIRST);
+    assert!(prefixes.len() < 1100, "{}", prefixes.len());
+    for prefix in [A, B] {
+        let number = net.routers[1].table.numbers.find(&super::net::net(prefix));
+        assert!(number.is_some_and(|number| prefixes.contains(&number)));
+    }
+}
+
 /// RFC 7313, section 4: "an implementation MAY impose a locally configurable upper bound".
 #[test]
 fn a_refresh_that_never_ends_is_over_after_a_while() {
@@ -219,6 +264,63 @@ fn announcements_wait_for_the_interval_and_withdrawals_do_not() {
     assert_eq!(said(&mut net), "");
     net.run(ms(30_000));
     assert_eq!(said(&mut net), "A");
+}
+
+/// RFC 4271, section 9.2.1.1, where one of several paths (RFC 7911) goes: it is no announcement.
+#[test]
+fn one_of_several_paths_is_withdrawn_at_once() {
+    let family = Family::Ipv4Unicast.into();
+    let mut hub = router(
+        "hub",
+        8075,
+        1,
+        vec![
+            end("down", 3, 0, 64510),
+            end("x", 1, 0, 64501),
+            end("y", 2, 0, 64502),
+        ],
+    );
+    hub.sessions[0].capabilities.add_path_send = family;
+    hub.sessions[0].monitor = true;
+    hub.sessions[0].advertisement_interval = Duration::from_secs(30);
+    let x = router("x", 64501, 2, vec![end("hub", 1, 1, 8075)]);
+    let y = router("y", 64502, 3, vec![end("hub", 2, 1, 8075)]);
+    let mut down = router("down", 64510, 4, vec![end("hub", 3, 1, 8075)]);
+    down.sessions[0].capabilities.add_path_receive = family;
+    let mut net = Net::new(vec![hub, x, y, down], ms(1));
+    net.start();
+    net.run(ms(200));
+    let announce = |net: &mut Net, router: usize| {
+        net.input(router, Input::Announce(originated(A)));
+        net.run(ms(10));
+    };
+    let paths = |net: &Net| {
+        let table = net.routers[3].adj_rib_in(FIRST).expect("a session");
+        table.paths(&super::net::net(A)).count()
+    };
+    announce(&mut net, 1);
+    net.run(Duration::from_secs(40));
+    announce(&mut net, 2);
+    net.run(Duration::from_secs(40));
+    assert_eq!(paths(&net), 2);
+    // An interval begins with this one.
+    net.input(1, Input::Announce(originated(B)));
+    net.run(ms(10));
+    let (prefix, sessions) = (super::net::net(A), Sessions::All);
+    net.input(2, Input::Unpin { prefix, sessions });
+    net.run(ms(10));
+    assert_eq!(paths(&net), 1, "at once");
+    // What is announced still waits, and a path that goes meanwhile is withdrawn, or was never told.
+    announce(&mut net, 2);
+    assert_eq!(paths(&net), 1);
+    let (prefix, sessions) = (super::net::net(A), Sessions::All);
+    net.input(1, Input::Unpin { prefix, sessions });
+    net.run(ms(10));
+    assert_eq!(paths(&net), 0);
+    net.run(Duration::from_secs(31));
+    assert_eq!(paths(&net), 1);
+    let advertised = net.routers[0].adj_rib_out(FIRST).map(|out| out.len());
+    assert_eq!(advertised, Some(2));
 }
 
 /// RFC 4724, section 4.2, and RFC 8538, section 4.1.

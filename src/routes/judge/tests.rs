@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::provider::observed::{Change, Observed};
 use crate::provider::prefixes::Changed;
-use crate::record::{Entry, SourceText, Writer};
+use crate::record::{Common, Entry, SourceText, Writer};
 use crate::routes::place::{File, place};
 use crate::routes::{Format, read};
 use crate::source::Source;
@@ -44,7 +44,7 @@ fn fact(topology: &Topology, (connection, prefix, route): Seen) -> Fact {
             why: "withdrawn by the peer".to_owned(),
         };
     };
-    let as_path = PATHS[path].to_owned();
+    let as_path: Common<str> = PATHS[path].into();
     let communities = marked.then(|| "8075:8007".to_owned()).into_iter().collect();
     match as_path.contains('{') {
         true => Fact::RouteRefused {

@@ -259,8 +259,8 @@ pub(super) fn variants() -> Vec<BoxedStrategy<Fact>> {
                     router,
                     session,
                     prefix,
-                    as_path,
-                    communities,
+                    as_path: as_path.into(),
+                    communities: communities.into(),
                     med,
                 },
             )
@@ -271,8 +271,8 @@ pub(super) fn variants() -> Vec<BoxedStrategy<Fact>> {
                     router,
                     session,
                     prefix,
-                    as_path,
-                    communities,
+                    as_path: as_path.into(),
+                    communities: communities.into(),
                     reason,
                 }
             })
