@@ -57,16 +57,21 @@ pub fn print(name: &str, unit: &str, ours: &[f64], against: Against<'_>) {
     println!("{line}");
 }
 
-/// Prints the figure of a share of the runs, for example that 99 % of them are not above.
-pub fn print_quantile(name: &str, unit: &str, ours: &[f64], share: f64, limit: f64) {
-    let mut sorted = ours.to_vec();
+/// What this share of the values is not above; `None` when there are none.
+pub fn quantile(values: &[f64], share: f64) -> Option<f64> {
+    let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let place = (share * sorted.len() as f64).ceil() as usize;
-    let Some(value) = sorted.get(place.saturating_sub(1)) else {
+    sorted.get(place.saturating_sub(1)).copied()
+}
+
+/// Prints the figure of a share of the runs, for example that 99 % of them are not above.
+pub fn print_quantile(name: &str, unit: &str, ours: &[f64], share: f64, limit: f64) {
+    let Some(value) = quantile(ours, share) else {
         return skipped(name, "no run succeeded");
     };
     let line = json!({
-        "name": name, "unit": unit, "ours": Spread::of(&[*value]), "peer": Spread::of(&[limit]), "peer-name": "limit",
+        "name": name, "unit": unit, "ours": Spread::of(&[value]), "peer": Spread::of(&[limit]), "peer-name": "limit",
         "ratio": rounded(value / limit), "runs": ours.len(), "machine": machine(),
     });
     println!("{line}");

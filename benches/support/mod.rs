@@ -8,6 +8,7 @@ pub mod facts;
 pub mod figure;
 pub mod frr;
 pub mod ours;
+pub mod pairs;
 pub mod watch;
 
 use std::net::Ipv4Addr;
