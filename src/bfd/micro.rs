@@ -3,13 +3,19 @@
 //! It lives as long as LACP lets the member distribute or holds it in standby (section 3), and says whether the load balancer
 //! may use the member. That one end disabled it says nothing of the path, and takes nothing away (RFC 5882, section 4.2).
 //!
+//! Packets go to the dedicated MAC address 01-00-5E-90-00-01, of both families, until the session is Up, and with the first
+//! packets in Up, as many as our multiplier, for that is what section 2.3 demands. After that it leaves a choice, and ours is the
+//! address the remote's packets come from: a member that is patched to another router then loses its session, and a switch that
+//! floods multicast is not asked to.
+//!
 //! **Invariant:** a member that has a session is alive only while the session is Up, or was Up when it was disabled.
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
 
 use super::frame::{DEDICATED_MAC, Way, frame, framed};
-use super::session::{Config, Counters, Input, Output, Session, StateChange};
+use super::misbehaviour::Misbehaviour;
+use super::session::{Config, Input, Order, Output, Session, StateChange};
 use super::state::State;
 use crate::time::At;
 
@@ -45,6 +51,8 @@ pub enum MicroInput<'a> {
         /// Every frame received before this moment was handed over already.
         drained: At,
     },
+    /// From now on, and of every session the member will have.
+    Order(Order),
 }
 
 /// What a micro session wants done or known.
@@ -54,17 +62,10 @@ pub enum MicroOutput {
     Send(Vec<u8>),
     /// Its state changed.
     State(StateChange),
+    /// Something was seen of the remote: what it says, how it keeps time, that it answered.
+    Seen(Output),
     /// The load balancer may use the member, or may not any more.
     Alive(bool),
-}
-
-/// How a micro session is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MicroStatus {
-    /// Its state; `None` while it is not wanted.
-    pub state: Option<State>,
-    /// Packets of the session.
-    pub counters: Counters,
 }
 
 /// A micro session, wanted or not. At first it is not, and the member not alive.
@@ -72,6 +73,10 @@ pub struct MicroStatus {
 pub struct Micro {
     config: MicroConfig,
     session: Option<Session>,
+    /// What our end does wrong, and whether it is disabled.
+    misbehaviour: Misbehaviour,
+    admin_down: bool,
+    /// One of both ends is disabled.
     disabled: bool,
     /// Packets that may yet be sent in state Up before they go to the remote's own address.
     dedicated: u8,
@@ -89,6 +94,8 @@ impl Micro {
         Micro {
             config,
             session: None,
+            misbehaviour: Misbehaviour::default(),
+            admin_down: false,
             disabled: false,
             dedicated: 0,
             remote_mac: None,
@@ -104,16 +111,56 @@ impl Micro {
             MicroInput::Wanted(true) if self.session.is_none() => {
                 self.disabled = false;
                 self.remote_mac = None;
-                self.session = Some(Session::new(self.config.session, now));
+                self.session = Some(self.begin(now));
             }
             MicroInput::Wanted(true) => {}
-            MicroInput::Wanted(false) => self.session = None,
+            MicroInput::Wanted(false) => {
+                self.finish();
+                self.session = None;
+            }
             MicroInput::Frame { bytes, at } => self.take_frame(now, bytes, at),
             MicroInput::Timer { drained } => {
                 if let Some(session) = &mut self.session {
                     session.handle(now, Input::Timer { drained });
                 }
             }
+            MicroInput::Order(order) => self.obey(now, order),
+        }
+        self.work();
+    }
+
+    /// A new session, which has been told what the member was told.
+    fn begin(&self, now: At) -> Session {
+        let mut session = Session::new(self.config.session, now);
+        if self.misbehaviour != Misbehaviour::default() {
+            let order = Order::Misbehave(self.misbehaviour);
+            session.handle(now, Input::Order(order));
+        }
+        if self.admin_down {
+            session.handle(now, Input::Order(Order::Disable));
+        }
+        session
+    }
+
+    fn obey(&mut self, now: At, order: Order) {
+        match order {
+            Order::Disable => self.admin_down = true,
+            Order::Enable => self.admin_down = false,
+            Order::Misbehave(how) => self.misbehaviour = how,
+            Order::Timers { change, .. } => {
+                let timers = &mut self.config.session.timers;
+                *timers = change.of(*timers);
+            }
+        }
+        if let Some(session) = &mut self.session {
+            session.handle(now, Input::Order(order));
+        }
+    }
+
+    /// Tells what was measured of the remote and not told yet: nobody listens any more.
+    pub fn finish(&mut self) {
+        if let Some(session) = &mut self.session {
+            session.finish();
         }
         self.work();
     }
@@ -133,13 +180,19 @@ impl Micro {
         self.session.as_ref()?.detection_deadline()
     }
 
-    /// How it is.
-    pub fn status(&self) -> MicroStatus {
-        let session = self.session.as_ref();
-        MicroStatus {
-            state: session.map(Session::state),
-            counters: session.map(Session::counters).unwrap_or_default(),
-        }
+    /// The session; `None` while it is not wanted.
+    pub fn session(&self) -> Option<&Session> {
+        self.session.as_ref()
+    }
+
+    /// How it is to be.
+    pub fn config(&self) -> &MicroConfig {
+        &self.config
+    }
+
+    /// How our end misbehaves.
+    pub fn misbehaviour(&self) -> &Misbehaviour {
+        &self.misbehaviour
     }
 
     /// Frames that came to the member and were not for the session.
@@ -184,8 +237,9 @@ impl Micro {
                     self.outputs.push_back(MicroOutput::State(change));
                 }
                 Output::Disabled(disabled) => self.disabled = disabled,
-                // What the other end says and how it keeps time is told of the session over the LAG.
-                Output::Heard(_) | Output::Rhythm(_) | Output::Answered(_) => {}
+                Output::Heard(_) | Output::Rhythm(_) | Output::Answered(_) => {
+                    self.outputs.push_back(MicroOutput::Seen(output));
+                }
             }
         }
         let state = self.session.as_ref().map(Session::state);

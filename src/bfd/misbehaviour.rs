@@ -31,12 +31,20 @@ pub struct Misbehaviour {
     pub ttl: Option<u8>,
     /// What is wrong in every packet.
     pub wrong: Option<Wrong>,
+    /// Demand mode is asked for (the D bit) while both ends are Up, and the session goes on detecting as without: the remote
+    /// must cease its periodic packets (RFC 5880, section 6.8.6), which ends the session.
+    pub demand: bool,
 }
 
 impl Misbehaviour {
     /// Whether a right end has anything to accept, early or late.
     pub fn is_heard(&self) -> bool {
         !self.silent && self.wrong.is_none() && self.ttl.is_none()
+    }
+
+    /// Whether a right end keeps the session up, as long as packets are not too late.
+    pub fn is_borne(&self) -> bool {
+        self.is_heard() && !self.demand
     }
 }
 

@@ -7,10 +7,12 @@
 //! thread that owns the sockets is [`crate::line`].
 //!
 //! Echo packets of the remote are returned by whoever forwards packets (RFC 5881, section 4): a session only says how often
-//! they may come. Demand mode of the remote is honoured, as it must be (RFC 5880, section 6.6); ours is never on, so that
-//! we always detect.
+//! they may come. Demand mode is refused: ours is never on, so that we always detect. A remote that asks for it gets what it must
+//! get, no periodic packets while both ends are Up (RFC 5880, section 6.8.6), and its Polls are answered; it is told as what the
+//! remote says. That it then detects by itself, and not we for it, the RFC leaves to it (section 6.6, last paragraph).
 //!
-//! Left out, as a router may: Echo packets and Demand mode of our own.
+//! Left out, as a router may: Echo packets and Demand mode of our own. A step can ask for it all the same
+//! ([`Misbehaviour::demand`]), to see what the other end does.
 //!
 //! **Invariant:** nothing here reads a clock, a socket or the environment, and no bytes make it panic.
 
@@ -26,7 +28,7 @@ mod session;
 mod state;
 
 pub use authentication::{Authentication, Key, Kind, Secret, Section};
-pub use micro::{Micro, MicroConfig, MicroInput, MicroOutput, MicroStatus};
+pub use micro::{Micro, MicroConfig, MicroInput, MicroOutput};
 pub use misbehaviour::{Misbehaviour, Wrong};
 pub use observation::{GRACE, Rhythm};
 pub use packet::{Datagram, Diagnostic, Invalid, Micros, PACKET_LEN, Packet};

@@ -484,7 +484,12 @@ impl Session {
 
     /// The remote is in Demand mode, and both ends are Up (section 6.6).
     fn remote_demands(&self) -> bool {
-        self.remote.demand && self.state == State::Up && self.remote.state == State::Up
+        self.remote.demand && self.both_up()
+    }
+
+    /// Both ends are Up, as far as is known here.
+    fn both_up(&self) -> bool {
+        self.state == State::Up && self.remote.state == State::Up
     }
 
     /// A passive system is silent until it has heard the remote (section 6.8.7).

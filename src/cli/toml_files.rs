@@ -103,6 +103,7 @@ mod tests {
                 "topologies/one-metro-crossed-cables.toml",
                 "topologies/one-metro-declared-prefixes.toml",
                 "topologies/one-metro-dual-stack.toml",
+                "topologies/one-metro-every-bfd.toml",
                 "topologies/one-metro-extended-next-hop.toml",
                 "topologies/one-metro-fate-sharing.toml",
                 "topologies/one-metro-four-members.toml",

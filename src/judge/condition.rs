@@ -14,7 +14,7 @@ use ipnet::IpNet;
 use crate::bgp::family::Family;
 use crate::record::Fact;
 use crate::scenario::{Expect, RouteDirection, Standing};
-use crate::topology::{Connection, Topology, of_session, session_name};
+use crate::topology::{Connection, Topology, connection_of, of_session, session_name};
 
 /// The WAN router's name in facts.
 pub const WAN: &str = "wan";
@@ -432,7 +432,7 @@ pub(super) fn narrowed(what: &Expect, name: &str) -> Expect {
 
 /// The connection of that name, or of a session.
 fn connection<'t>(topology: &'t Topology, name: &str) -> Option<&'t Connection> {
-    let (name, _) = of_session(name);
+    let name = connection_of(name);
     topology.connections.iter().find(|c| c.name == name)
 }
 

@@ -222,6 +222,18 @@ impl State {
                 view.diagnostic.clone_from(diagnostic);
                 view.was_up |= state == "up";
             }
+            Fact::MicroBfd {
+                router,
+                connection,
+                member,
+                now,
+            } => {
+                let session = format!("{connection}/{member}");
+                let view = self.bfd.entry(key(router, &session)).or_default();
+                view.state.clone_from(&now.state);
+                view.diagnostic.clone_from(&now.diagnostic);
+                view.was_up |= now.state == "up";
+            }
             Fact::BfdHeard {
                 router,
                 connection,

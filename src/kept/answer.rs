@@ -302,12 +302,14 @@ impl Known {
             return Err(device);
         }
         for link in ends {
-            for family in Family::ALL {
-                let session = session_name(&link.connection, family);
-                let end = End {
-                    connection: session,
-                    ..link.clone()
-                };
+            let over_the_lag = Family::ALL.map(|family| End {
+                connection: session_name(&link.connection, family),
+                ..link.clone()
+            });
+            let members = self.window.layout.connection(&link.connection);
+            let members = members.map_or(0, |connection| connection.edge.members.len() as u8);
+            let on_members = (1..=members).map(|member| link.of_member(member));
+            for end in over_the_lag.into_iter().chain(on_members) {
                 if let Ok(status) = self.window.line.inspect_bfd(end.clone()).await {
                     let now = self.window.clock.now();
                     sessions.push(view::bfd(&end, &status, &self.history.borrow(), now));

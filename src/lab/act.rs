@@ -14,7 +14,7 @@ use crate::provider::received::Segment;
 use crate::record::Fact;
 use crate::router::{Originated, OriginatedAttributes, Sessions};
 use crate::scenario::{Act, Announcement, Fault, FaultKind, Setting, Speaker, Target, bfd_order};
-use crate::topology::{Impaired, of_session, session_name};
+use crate::topology::{Impaired, connection_of, session_name};
 
 impl Lab {
     /// Does what a step asks for; returns when it was observed to have happened.
@@ -271,7 +271,7 @@ impl Lab {
 
     /// Tells the edges' ends of BFD sessions what to do. What takes the partner's packets away is a fault of the connections.
     fn order_bfd(&self, order: Order, sessions: &[String]) {
-        let connection = |name: &String| self.layout.connection(of_session(name).0);
+        let connection = |name: &String| self.layout.connection(connection_of(name));
         let concerned: Vec<_> = sessions.iter().filter_map(connection).collect();
         let told = format!("BFD {}: {}", sessions.join(", "), bfd_order(order));
         let repaired = match order {
@@ -279,7 +279,7 @@ impl Lab {
             Order::Enable => Some(true),
             Order::Disable => Some(false),
             Order::Misbehave(how) if how == Misbehaviour::default() => Some(true),
-            Order::Misbehave(how) => (!how.is_heard()).then_some(false),
+            Order::Misbehave(how) => (!how.is_borne()).then_some(false),
         };
         if repaired.is_some() {
             self.recorder.now(Fact::FaultAsked {

@@ -13,7 +13,7 @@ use crate::kernel::sysctl::{NEIGHBOUR_AGAIN, ask_neighbours_again};
 use crate::lacp::{AGGREGATE_WAIT, LagConfig, PortConfig};
 use crate::line::{BfdPort, BfdSpec, BondLag, End, LagPort, Line, LineError, Reach};
 use crate::plan::of_topology::{ConnectionLayout, Ipv6Link, LagEnd, Layout};
-use crate::topology::{BfdSettings, LagBackend, Topology, session_name};
+use crate::topology::{BfdSettings, LagBackend, MicroBfd, Topology, session_name};
 
 /// What a packet over several hops has left at least of its TTL: no path inside a network is longer.
 const MULTIHOP_LEAST_TTL: u8 = 250;
@@ -280,13 +280,17 @@ fn micro_bfd(
     connection: &ConnectionLayout,
     side: Side,
 ) -> Vec<MicroConfig> {
-    let timers = topology.connections.get(place).and_then(|c| c.micro_bfd);
-    let Some(timers) = timers else {
+    let micro = topology.connections.get(place).and_then(|c| c.micro_bfd);
+    let Some(MicroBfd { timers, family }) = micro else {
         return Vec::new();
     };
-    let (near, far, number) = match side {
-        Side::Microsoft => (&connection.edge, &connection.peer, 0),
-        Side::Peer => (&connection.peer, &connection.edge, 1),
+    let of_family = |session: &BfdSession| session.family == family;
+    let Some(session) = bfd_sessions(connection).find(of_family) else {
+        return Vec::new();
+    };
+    let (session, (near, number)) = match side {
+        Side::Microsoft => (session, (&connection.edge, 0)),
+        Side::Peer => (session.at_the_peer(), (&connection.peer, 1)),
     };
     let members = near.members.iter().zip(0_u32..);
     let configs = members.map(|((_, mac), member)| {
@@ -299,8 +303,8 @@ fn micro_bfd(
                 ..Config::single_hop(discriminator, timers, u64::from(number))
             },
             mac: *mac,
-            local: near.address.into(),
-            remote: far.address.into(),
+            local: session.near,
+            remote: session.far,
             port: MICRO_PORTS + (number % 1024) as u16,
         }
     });

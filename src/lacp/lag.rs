@@ -257,6 +257,12 @@ impl Lag {
         self.ports.iter().filter_map(Port::deadline).min()
     }
 
+    /// When a port may next send something by itself; `None` when it does not, or is none.
+    pub fn sends_at(&self, port: usize) -> Option<At> {
+        let port = self.ports.get(port).filter(|_| self.frozen.is_none());
+        port.and_then(Port::sends_at)
+    }
+
     /// Number of ports.
     pub fn port_count(&self) -> usize {
         self.ports.len()

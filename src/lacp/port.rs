@@ -191,18 +191,20 @@ impl Port {
 
     /// The next moment at which the port must act by itself.
     pub fn deadline(&self) -> Option<At> {
-        let transmit = self.ntt.then(|| self.transmit_at());
-        [
+        let told = self.observer.deadline();
+        self.sends_at().into_iter().chain(told).min()
+    }
+
+    /// The next moment at which something may leave.
+    pub fn sends_at(&self) -> Option<At> {
+        let all = [
             self.outbox.deadline(),
             self.current_while,
             self.periodic_timer,
             self.wait_while,
-            self.observer.deadline(),
-            transmit,
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+            self.ntt.then(|| self.transmit_at()),
+        ];
+        all.into_iter().flatten().min()
     }
 
     // Commands and events.

@@ -3,9 +3,11 @@
 use std::os::fd::BorrowedFd;
 
 use super::End;
+use super::bfd::BfdStatus;
 use super::bond::{BondLag, BondLine};
 use super::lag::{LagLine, LagPort, LagStatus};
 use super::thread::{Source, Surroundings};
+use crate::bfd::Order;
 use crate::kernel::socket::Socket;
 use crate::lacp::Admin;
 use crate::time::At;
@@ -103,6 +105,21 @@ impl AnyLine {
         match self {
             AnyLine::Ours(lag) => lag.command(command, around),
             AnyLine::Kernel(lag) => lag.command(command, around),
+        }
+    }
+
+    /// Orders something of BFD on a member; a bond has none.
+    pub fn order_bfd(&mut self, member: u8, order: Order, around: &mut Surroundings) {
+        if let AnyLine::Ours(lag) = self {
+            lag.order_bfd(member, order, around);
+        }
+    }
+
+    /// How BFD on a member is; none where there is none.
+    pub fn bfd_status(&self, member: u8) -> Option<BfdStatus> {
+        match self {
+            AnyLine::Ours(lag) => lag.bfd_status(member),
+            AnyLine::Kernel(_) => None,
         }
     }
 

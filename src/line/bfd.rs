@@ -120,6 +120,8 @@ pub struct BfdStatus {
     pub remote: IpAddr,
     /// Our discriminator.
     pub discriminator: NonZeroU32,
+    /// There is none now: it is on a member that LACP has neither distribute nor stand by (RFC 7130, section 3).
+    pub off: bool,
     /// Its state.
     pub state: State,
     /// Why it last changed.
@@ -142,6 +144,37 @@ pub struct BfdStatus {
     pub foreign: u64,
     /// Packets the kernel did not take, for example while the interface was down.
     pub unsent: u64,
+}
+
+impl BfdStatus {
+    /// Of a session between these addresses, ours first.
+    pub(super) fn of(session: &Session, [local, remote]: [IpAddr; 2]) -> BfdStatus {
+        BfdStatus {
+            local,
+            remote,
+            discriminator: session.my_discriminator(),
+            off: false,
+            state: session.state(),
+            diagnostic: session.diagnostic(),
+            timers: session.timers(),
+            misbehaviour: *session.misbehaviour(),
+            heard: session.heard(),
+            rhythm: session.rhythm(),
+            transmit_interval: session.transmit_interval(),
+            detection_time: session.detection_time(),
+            counters: session.counters(),
+            foreign: 0,
+            unsent: 0,
+        }
+    }
+
+    /// Of a session that there is not now.
+    pub(super) fn off(config: &Config, addresses: [IpAddr; 2]) -> BfdStatus {
+        BfdStatus {
+            off: true,
+            ..BfdStatus::of(&Session::new(*config, At::ZERO), addresses)
+        }
+    }
 }
 
 /// A session that runs.
@@ -224,8 +257,12 @@ impl BfdLine {
             Some(due) if due <= now => self.drain(now, around),
             Some(_) | None => At::ZERO,
         };
+        // Answers to what was read were not due.
+        self.act(around);
+        around.due = self.session.deadline().filter(|due| *due <= now);
         self.session.handle(now, Input::Timer { drained });
         self.act(around);
+        around.due = None;
     }
 
     pub fn order(&mut self, order: Order, around: &mut Surroundings) {
@@ -254,20 +291,9 @@ impl BfdLine {
 
     pub fn status(&self) -> BfdStatus {
         BfdStatus {
-            local: self.local,
-            remote: self.remote.ip(),
-            discriminator: self.session.my_discriminator(),
-            state: self.session.state(),
-            diagnostic: self.session.diagnostic(),
-            timers: self.session.timers(),
-            misbehaviour: *self.session.misbehaviour(),
-            heard: self.session.heard(),
-            rhythm: self.session.rhythm(),
-            transmit_interval: self.session.transmit_interval(),
-            detection_time: self.session.detection_time(),
-            counters: self.session.counters(),
             foreign: self.foreign,
             unsent: self.unsent,
+            ..BfdStatus::of(&self.session, [self.local, self.remote.ip()])
         }
     }
 
@@ -327,21 +353,9 @@ impl BfdLine {
                     let end = self.end.clone();
                     around.tell(LineEvent::BfdDisabled { end, disabled });
                 }
-                Output::Heard(heard) => around.recorder.now(Fact::BfdHeard {
-                    router: self.end.router.clone(),
-                    connection: self.end.connection.clone(),
-                    heard: heard_fact(&heard),
-                }),
-                Output::Rhythm(rhythm) => around.recorder.now(Fact::BfdRhythm {
-                    router: self.end.router.clone(),
-                    connection: self.end.connection.clone(),
-                    rhythm: rhythm_fact(&rhythm),
-                }),
-                Output::Answered(after) => around.recorder.now(Fact::BfdAnswered {
-                    router: self.end.router.clone(),
-                    connection: self.end.connection.clone(),
-                    after: after.into(),
-                }),
+                seen @ (Output::Heard(_) | Output::Rhythm(_) | Output::Answered(_)) => {
+                    self::seen(&self.end, &seen, around);
+                }
             }
         }
     }
@@ -389,6 +403,30 @@ impl BfdLine {
         let end = self.end.clone();
         around.tell(LineEvent::Bfd { end, change, at });
     }
+}
+
+/// Records what a session has seen of its remote.
+pub(super) fn seen(end: &End, what: &Output, around: &mut Surroundings) {
+    let (router, connection) = (end.router.clone(), end.connection.clone());
+    let fact = match what {
+        Output::Heard(heard) => Fact::BfdHeard {
+            router,
+            connection,
+            heard: heard_fact(heard),
+        },
+        Output::Rhythm(rhythm) => Fact::BfdRhythm {
+            router,
+            connection,
+            rhythm: rhythm_fact(rhythm),
+        },
+        Output::Answered(after) => Fact::BfdAnswered {
+            router,
+            connection,
+            after: (*after).into(),
+        },
+        Output::Send(_) | Output::State(_) | Output::Disabled(_) => return,
+    };
+    around.recorder.now(fact);
 }
 
 fn heard_fact(heard: &Heard) -> BfdHeard {

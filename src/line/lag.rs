@@ -1,14 +1,17 @@
 //! A LAG with its sockets and its data path: what the LACP actor decides is done here, in the order in which it decides.
 
+mod members;
+
 use std::iter::repeat;
 use std::os::fd::{AsFd, BorrowedFd};
 
+use super::bfd::BfdStatus;
 use super::gate::Gate;
 use super::micro::MicroLine;
 use super::punctuality::Protocol;
 use super::thread::{Source, Surroundings};
 use super::{End, LineError, LineEvent};
-use crate::bfd::{MicroConfig, MicroStatus};
+use crate::bfd::MicroConfig;
 use crate::kernel::bpf::programs::Upward;
 use crate::kernel::carrier::CarrierEvents;
 use crate::kernel::filter::DataPath;
@@ -17,8 +20,7 @@ use crate::kernel::namespace::Namespace;
 use crate::kernel::netlink::{Netlink, NetlinkError};
 use crate::kernel::socket::{Socket, SocketError};
 use crate::lacp::{
-    Admin, Counters, Heard, Input, Lag, LagConfig, MuxState, Output, Pdu, PortInfo, PortStatus,
-    Rhythm, Selected, pdu,
+    Admin, Counters, Heard, Input, Lag, LagConfig, Output, Pdu, PortInfo, PortStatus, Rhythm, pdu,
 };
 use crate::record::{Fact, LacpHeard, LacpRhythm, LacpSeen};
 use crate::time::At;
@@ -128,7 +130,7 @@ pub struct LagStatus {
     /// How the partner of each has kept time; none of a bond's ports, which do not tell.
     pub rhythms: Vec<Option<Rhythm>>,
     /// BFD on each (RFC 7130), where there is any.
-    pub micro: Vec<Option<MicroStatus>>,
+    pub micro: Vec<Option<BfdStatus>>,
     /// Frames the kernel did not take, for example while a member was down.
     pub unsent: u64,
     /// Of each member, frames of the Slow Protocols and of BFD on it: sent and received. None where they are the kernel's.
@@ -141,6 +143,8 @@ struct Member {
     socket: Socket,
     micro: Option<MicroLine>,
     light: bool,
+    /// When the LACPDUs were due that leave while timers run.
+    due: Option<At>,
     /// Frames of the Slow Protocols that were sent and received.
     slow: (u64, u64),
     /// What the last fact about it said.
@@ -154,6 +158,7 @@ impl Member {
             socket,
             micro,
             light: false,
+            due: None,
             slow: (0, 0),
             told: None,
         }
@@ -224,9 +229,8 @@ impl LagLine {
         self.act(around);
     }
 
-    /// Lets the timers run, after the frames that came before.
-    pub fn timer(&mut self, around: &mut Surroundings) {
-        let now = around.clock.now();
+    /// Reads the frames of all members that came until now.
+    fn read_all(&mut self, around: &mut Surroundings) {
         for index in 0..self.port.members.len() {
             for _ in 0..MOST_AT_ONCE {
                 if !self.read_frame(index, around) {
@@ -234,13 +238,6 @@ impl LagLine {
                 }
             }
         }
-        self.port.lag.handle(now, Input::Tick);
-        for member in &mut self.port.members {
-            if let Some(micro) = &mut member.micro {
-                micro.timer(around);
-            }
-        }
-        self.act(around);
     }
 
     pub fn command(&mut self, command: Admin, around: &mut Surroundings) {
@@ -252,6 +249,8 @@ impl LagLine {
     /// Tells what was measured and not told yet.
     pub fn finish(&mut self, around: &mut Surroundings) {
         self.port.lag.finish();
+        let micros = self.port.members.iter_mut();
+        micros.for_each(|member| member.micro.iter_mut().for_each(MicroLine::finish));
         self.act(around);
     }
 
@@ -263,12 +262,6 @@ impl LagLine {
         if !self.turn_carrier(around) {
             self.catch_up(around);
         }
-    }
-
-    pub fn deadline(&self) -> Option<At> {
-        let members = self.port.members.iter();
-        let micros = members.filter_map(|member| member.micro.as_ref()?.deadline());
-        micros.chain(self.port.lag.deadline()).min()
     }
 
     pub fn status(&self) -> LagStatus {
@@ -385,8 +378,10 @@ impl LagLine {
             Output::Send { port, frame } => {
                 self.catch_up(around);
                 let member = &mut self.port.members[port];
+                around.due = member.due;
                 let sent =
                     around.send(Protocol::Lacp, &member.socket, |socket| socket.send(&frame));
+                around.due = None;
                 member.slow.0 += u64::from(sent.is_ok());
                 if let Err(error) = sent {
                     self.unsent += 1;
@@ -416,39 +411,6 @@ impl LagLine {
             Output::NoMarker { port, why } => {
                 self.saw(port, LacpSeen::NoMarker(why.to_string()), around);
             }
-        }
-    }
-
-    /// Lets BFD on members follow LACP, and members follow BFD.
-    fn act_on_micros(&mut self, around: &mut Surroundings) {
-        let mut changed = Vec::new();
-        let LagPort {
-            end,
-            lag,
-            members,
-            gate,
-            ..
-        } = &mut self.port;
-        for (index, member) in members.iter_mut().enumerate() {
-            let (Some(micro), Some(status)) = (&mut member.micro, lag.status(index)) else {
-                continue;
-            };
-            // RFC 7130, section 3.
-            let wanted = status.mux == MuxState::Distributing
-                || matches!(status.selected, Selected::Standby(_));
-            let whose = (&*end, index as u8 + 1);
-            micro.want(wanted, whose, around);
-            if micro.act(whose, around) {
-                gate.alive(index, micro.alive());
-                changed.push(index);
-            }
-        }
-        for index in &changed {
-            self.behind = true;
-            self.tell_member(*index, around);
-        }
-        if !changed.is_empty() {
-            self.turn_carrier(around);
         }
     }
 

@@ -1,9 +1,10 @@
 //! A micro session with its socket: BFD on one member of a LAG (RFC 7130), beside LACP.
 
 use super::End;
+use super::bfd::{BfdStatus, seen};
 use super::punctuality::Protocol;
 use super::thread::Surroundings;
-use crate::bfd::{Micro, MicroConfig, MicroInput, MicroOutput, MicroStatus};
+use crate::bfd::{Micro, MicroConfig, MicroInput, MicroOutput, Order};
 use crate::kernel::socket::{Socket, SocketError};
 use crate::record::{Fact, MicroBfd};
 use crate::time::At;
@@ -21,6 +22,8 @@ pub(super) struct MicroLine {
     /// Frames that were sent and received.
     frames: (u64, u64),
     unsent: u64,
+    /// When the packets were due that leave while timers run.
+    due: Option<At>,
 }
 
 impl MicroLine {
@@ -33,6 +36,7 @@ impl MicroLine {
             alive: false,
             frames: (0, 0),
             unsent: 0,
+            due: None,
         })
     }
 
@@ -49,8 +53,27 @@ impl MicroLine {
         self.alive
     }
 
-    pub fn status(&self) -> MicroStatus {
-        self.micro.status()
+    pub fn status(&self) -> BfdStatus {
+        let config = self.micro.config();
+        let addresses = [config.local, config.remote];
+        BfdStatus {
+            misbehaviour: *self.micro.misbehaviour(),
+            foreign: self.micro.foreign(),
+            unsent: self.unsent,
+            ..match self.micro.session() {
+                Some(session) => BfdStatus::of(session, addresses),
+                None => BfdStatus::off(&config.session, addresses),
+            }
+        }
+    }
+
+    pub fn order(&mut self, order: Order, now: At) {
+        self.micro.handle(now, MicroInput::Order(order));
+    }
+
+    /// What was measured and not told yet is told.
+    pub fn finish(&mut self) {
+        self.micro.finish();
     }
 
     /// Frames that were sent and received.
@@ -79,6 +102,7 @@ impl MicroLine {
             Some(due) if due <= now => self.drain(now, around),
             Some(_) | None => At::ZERO,
         };
+        self.due = self.micro.deadline().filter(|due| *due <= now);
         self.micro.handle(now, MicroInput::Timer { drained });
     }
 
@@ -102,11 +126,14 @@ impl MicroLine {
     /// Does what the session wants done; whether the member came alive or is no longer.
     pub fn act(&mut self, whose: (&End, u8), around: &mut Surroundings) -> bool {
         let before = self.alive;
+        let due = self.due.take();
         while let Some(output) = self.micro.poll() {
             match output {
                 MicroOutput::Send(frame) => {
+                    around.due = due;
                     let sent =
                         around.send(Protocol::Bfd, &self.socket, |socket| socket.send(&frame));
+                    around.due = None;
                     self.frames.0 += u64::from(sent.is_ok());
                     self.unsent += u64::from(sent.is_err());
                 }
@@ -120,6 +147,7 @@ impl MicroLine {
                     around.recorder.now(fact(whose, now));
                 }
                 MicroOutput::Alive(alive) => self.alive = alive,
+                MicroOutput::Seen(what) => seen(&whose.0.of_member(whose.1), &what, around),
             }
         }
         self.alive != before

@@ -41,13 +41,33 @@ use crate::lacp;
 use crate::record::Recorder;
 use crate::time::At;
 
-/// One end of a connection: what a LAG and a BFD session are known by.
+/// One end of a connection: what a LAG and a BFD session are known by, and with the name of a member ([`End::of_member`]) BFD on it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct End {
     /// The router at this end.
     pub router: String,
     /// The connection.
     pub connection: String,
+}
+
+impl End {
+    /// BFD on a member of this LAG, counted from 1: `ams-1/1`.
+    pub fn of_member(&self, member: u8) -> End {
+        End {
+            router: self.router.clone(),
+            connection: format!("{}/{member}", self.connection),
+        }
+    }
+
+    /// The LAG of BFD on a member, and which member it is.
+    fn lag_and_member(&self) -> Option<(End, u8)> {
+        let (connection, member) = self.connection.rsplit_once('/')?;
+        let lag = End {
+            router: self.router.clone(),
+            connection: connection.to_owned(),
+        };
+        Some((lag, member.parse().ok()?))
+    }
 }
 
 impl fmt::Display for End {
@@ -174,7 +194,7 @@ impl Asker {
         self.ask(|answer| Command::InspectLag(end, answer))
     }
 
-    /// How a BFD session is; the answer never comes when there is none.
+    /// How a BFD session is, or one on a member ([`End::of_member`]); the answer never comes when there is none.
     pub fn inspect_bfd(&self, end: End) -> oneshot::Receiver<BfdStatus> {
         self.ask(|answer| Command::InspectBfd(end, answer))
     }
@@ -250,7 +270,7 @@ impl Line {
             .ask(|answer| Command::RemoveBfd(end, farewell, answer))
     }
 
-    /// Orders something of a BFD session.
+    /// Orders something of a BFD session, or of one on a member ([`End::of_member`]).
     pub fn bfd(&self, end: End, order: Order) {
         self.asker.tell(Command::Bfd(end, order));
     }

@@ -38,7 +38,7 @@ pub(super) struct Surroundings<'a> {
     events: &'a UnboundedSender<LineEvent>,
     /// To read into; of use only during one read.
     pub buffer: &'a mut [u8; BUFFER],
-    /// The deadline of the session that has come, while its timers run.
+    /// When the packets were due that a session sends now, if they were.
     pub due: Option<At>,
     punctuality: &'a mut Punctuality,
 }
@@ -300,7 +300,6 @@ impl Thread {
         let (occupant, mut around) = self.parts(slot);
         let deadline = match occupant {
             Some(Occupant::Bfd(bfd)) => {
-                around.due = bfd.deadline();
                 bfd.timer(&mut around);
                 if bfd.is_over(around.clock.now()) {
                     self.vacate(slot);
@@ -309,7 +308,6 @@ impl Thread {
                 bfd.deadline()
             }
             Some(Occupant::Lag(lag)) => {
-                around.due = lag.deadline();
                 lag.timer(&mut around);
                 lag.deadline()
             }
@@ -368,19 +366,32 @@ impl Thread {
                     let _ = answer.send(());
                 }
                 Command::Bfd(end, order) => {
-                    if let Some(slot) = self.bfds.get(&end).copied() {
+                    if let Some((slot, member)) = self.slot_of_bfd(&end) {
                         let (occupant, mut around) = self.parts(slot);
-                        if let Some(Occupant::Bfd(bfd)) = occupant {
-                            bfd.order(order, &mut around);
-                            let deadline = bfd.deadline();
-                            self.schedule.set(slot, deadline);
-                        }
+                        let deadline = match (occupant, member) {
+                            (Some(Occupant::Bfd(bfd)), None) => {
+                                bfd.order(order, &mut around);
+                                bfd.deadline()
+                            }
+                            (Some(Occupant::Lag(lag)), Some(member)) => {
+                                lag.order_bfd(member, order, &mut around);
+                                lag.deadline()
+                            }
+                            _ => None,
+                        };
+                        self.schedule.set(slot, deadline);
                     }
                 }
                 Command::InspectBfd(end, answer) => {
-                    let slot = self.bfds.get(&end).copied();
-                    if let Some(Occupant::Bfd(bfd)) = slot.and_then(|s| self.occupant(s)) {
-                        let _ = answer.send(bfd.status());
+                    let place = self.slot_of_bfd(&end);
+                    let found =
+                        place.and_then(|(slot, member)| match (self.occupant(slot)?, member) {
+                            (Occupant::Bfd(bfd), None) => Some(bfd.status()),
+                            (Occupant::Lag(lag), Some(member)) => lag.bfd_status(member),
+                            _ => None,
+                        });
+                    if let Some(status) = found {
+                        let _ = answer.send(status);
                     }
                 }
                 Command::Stop => {
@@ -389,6 +400,15 @@ impl Thread {
                 }
             }
         }
+    }
+
+    /// Where a BFD session is, and on which member of a LAG if it is on one.
+    fn slot_of_bfd(&self, end: &End) -> Option<(u32, Option<u8>)> {
+        if let Some(slot) = self.bfds.get(end) {
+            return Some((*slot, None));
+        }
+        let (lag, member) = end.lag_and_member()?;
+        Some((*self.lags.get(&lag)?, Some(member)))
     }
 
     /// Tells what was measured and not told yet.

@@ -14,7 +14,7 @@ use crate::time::At;
 pub struct BfdPartner {
     /// The router that saw it.
     pub router: String,
-    /// The BGP session it guards.
+    /// The BGP session it guards, or the member of a LAG it is on: `ams-1/1`.
     pub session: String,
     /// What it said last.
     pub said: Option<BfdHeard>,
@@ -26,6 +26,9 @@ pub struct BfdPartner {
     pub slowest_answer: Nanos,
     /// Changes of its intervals without a Poll.
     pub unasked: u32,
+    /// It asked for Demand mode (the D bit).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub demanded: bool,
     /// Its detections of our silence: how long after our last packet it told, and its Detection Time.
     pub detected: Vec<(Nanos, Nanos)>,
     /// Losses of the session at this router: how long after each its BGP session was lost; none if it was not.
@@ -101,6 +104,7 @@ impl Walk {
             }
             Fact::BfdHeard { heard, .. } => {
                 partner.unasked += u32::from(heard.unasked);
+                partner.demanded |= heard.demand;
                 let detected = heard
                     .detected_after
                     .map(|after| (after, heard.detection_time));

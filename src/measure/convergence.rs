@@ -24,6 +24,10 @@ pub struct Convergence {
     pub connections: Vec<String>,
     /// The first state change it caused.
     pub detected: Option<Stage>,
+    /// The layers that noticed the failure by themselves, each when it first did, the first first: `light`, `lacp`, `micro-bfd`,
+    /// `bfd`, and `bgp` by its hold timer. What only followed from another is not among them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub layers: Vec<Stage>,
     /// The first route of a touched connection that left the edge or the WAN.
     pub withdrawn: Option<Stage>,
     /// The first kernel route of the WAN that stopped using a touched connection.
@@ -78,6 +82,7 @@ pub fn convergence<'a>(
         kernel: BTreeMap::new(),
         via: BTreeMap::new(),
         found: Vec::new(),
+        dead_members: BTreeSet::new(),
         impairments: BTreeSet::new(),
         open: false,
     };
@@ -87,6 +92,7 @@ pub fn convergence<'a>(
     // What nothing noticed had no consequences: what came in its step followed from an earlier fault.
     for event in &mut walk.found {
         if event.detected.is_none() {
+            event.layers.clear();
             event.withdrawn = None;
             event.kernel_route = None;
             event.moved.clear();
@@ -110,6 +116,8 @@ struct Walk<'t> {
     kernel: BTreeMap<IpNet, Vec<String>>,
     via: BTreeMap<(String, String, u16), String>,
     found: Vec<Convergence>,
+    /// Members whose BFD is down, by router and connection.
+    dead_members: BTreeSet<(String, String, u8)>,
     /// Those of `found` that are no failures: cables only carry badly.
     impairments: BTreeSet<usize>,
     /// Whether the step of the last fault is still being played.
@@ -178,6 +186,7 @@ impl Walk<'_> {
             happened: at,
             connections: connections.to_vec(),
             detected: None,
+            layers: Vec::new(),
             withdrawn: None,
             kernel_route: None,
             moved: Vec::new(),
@@ -191,6 +200,7 @@ impl Walk<'_> {
         let Some(event) = self.found.last_mut() else {
             return;
         };
+        let dead = &self.dead_members;
         let touched = |connection: &String| event.connections.contains(connection);
         let stage = |layer: &str, router: &str, subject: &str| Stage {
             after: Nanos::from(entry.at.since(event.happened)),
@@ -205,6 +215,19 @@ impl Walk<'_> {
                 up: false,
                 ..
             } if touched(connection) => Some(stage("light", router, connection)),
+            // BFD on the member had noticed; LACP still hears its partner.
+            Fact::Member {
+                router,
+                connection,
+                member,
+                distributing: false,
+                receive,
+                ..
+            } if receive == "CURRENT"
+                && dead.contains(&(router.clone(), connection.clone(), *member)) =>
+            {
+                None
+            }
             Fact::Member {
                 router,
                 connection,
@@ -300,6 +323,9 @@ impl Walk<'_> {
             }
             _ => {}
         }
+        if let Some(detected) = detected.as_ref().filter(|_| is_own(&entry.fact)) {
+            note_layer(&mut event.layers, detected);
+        }
         if let Some(detected) = detected {
             // Threads hand in facts slightly out of order: the earliest counts.
             match &event.detected {
@@ -318,6 +344,18 @@ impl Walk<'_> {
             } if router == "wan" => {
                 self.kernel.insert(*prefix, via.clone());
             }
+            Fact::MicroBfd {
+                router,
+                connection,
+                member,
+                now,
+            } => {
+                let member = (router.clone(), connection.clone(), *member);
+                match now.state == "down" {
+                    true => self.dead_members.insert(member),
+                    false => self.dead_members.remove(&member),
+                };
+            }
             Fact::ProbeVia {
                 from,
                 to,
@@ -331,6 +369,28 @@ impl Walk<'_> {
             _ => {}
         }
     }
+}
+
+/// Whether a layer noticed by itself, and did not follow another.
+fn is_own(fact: &Fact) -> bool {
+    match fact {
+        Fact::Lag { .. } => false,
+        Fact::Bgp { why, .. } => why.contains("hold timer expired"),
+        _ => true,
+    }
+}
+
+/// Threads hand in facts slightly out of order: the earliest of a layer counts.
+fn note_layer(layers: &mut Vec<Stage>, detected: &Stage) {
+    match layers
+        .iter_mut()
+        .find(|known| known.layer == detected.layer)
+    {
+        Some(known) if known.after <= detected.after => {}
+        Some(known) => known.clone_from(detected),
+        None => layers.push(detected.clone()),
+    }
+    layers.sort_by_key(|layer| layer.after);
 }
 
 fn note_moved(moved: &mut Vec<Moved>, from: &str, to: &str, after: Nanos) {

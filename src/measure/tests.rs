@@ -355,12 +355,35 @@ fn the_layer_that_was_first_is_named() {
         };
         fact(at, told)
     };
-    let member = |at| {
+    let names = || ("ams-pe-1".to_owned(), "ams-1".to_owned());
+    let bfd = |at| {
+        let (router, connection) = names();
+        let told = Fact::Bfd {
+            router,
+            connection,
+            state: "down".to_owned(),
+            diagnostic: "control detection time expired".to_owned(),
+            last_received: None,
+            detection_time: None,
+        };
+        fact(at, told)
+    };
+    let bgp = |at, why: &str| {
+        let (router, session) = names();
+        let told = Fact::Bgp {
+            router,
+            session,
+            state: "Idle".to_owned(),
+            why: why.to_owned(),
+        };
+        fact(at, told)
+    };
+    let member = |at, receive: &str| {
         let told = Fact::Member {
             router: "ams-pe-1".to_owned(),
             connection: "ams-1".to_owned(),
             member: 1,
-            receive: "CURRENT".to_owned(),
+            receive: receive.to_owned(),
             collecting: true,
             distributing: false,
             partner: String::new(),
@@ -375,8 +398,13 @@ fn the_layer_that_was_first_is_named() {
         impaired(30),
         micro(31, "init"),
         micro(180, "down"),
-        member(180),
-        fact(3000, Fact::StepEnded { step: 1 }),
+        // What follows from BFD on the member is no detection of LACP's.
+        member(180, "CURRENT"),
+        bfd(480),
+        bgp(480, "BFD down"),
+        member(2900, "EXPIRED"),
+        bgp(5000, "hold timer expired"),
+        fact(6000, Fact::StepEnded { step: 1 }),
     ];
     let [only] = &super::convergence(&entries, &topology)[..] else {
         panic!("one that was noticed");
@@ -384,6 +412,15 @@ fn the_layer_that_was_first_is_named() {
     let detected = only.detected.as_ref().expect("detected");
     let (layer, after) = (detected.layer.as_str(), detected.after);
     assert_eq!((layer, after), ("micro-bfd", Nanos(150 * MS)));
+    let layers = only.layers.iter();
+    let layers: Vec<_> = layers.map(|l| (l.layer.as_str(), l.after.0 / MS)).collect();
+    let all = [
+        ("micro-bfd", 150),
+        ("bfd", 450),
+        ("lacp", 2870),
+        ("bgp", 4970),
+    ];
+    assert_eq!(layers, all);
 }
 
 /// What a late sender sent at once may still be on its way; so much is not called missing.

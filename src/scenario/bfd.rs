@@ -35,7 +35,8 @@ fn misbehaviour(how: &Misbehaviour) -> String {
         .wrong
         .map(|wrong| format!("wrong packets ({})", wrong.name()));
     let silent = how.silent.then(|| "sends nothing".to_owned());
-    let all: Vec<String> = [silent, late, jitter, pace, ttl, wrong]
+    let demand = how.demand.then(|| "asks for Demand mode".to_owned());
+    let all: Vec<String> = [silent, late, jitter, pace, ttl, wrong, demand]
         .into_iter()
         .flatten()
         .collect();

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use super::{Speaker, Target};
 use crate::bgp::family::Family;
 use crate::source::{Located, Mistakes, Names};
-use crate::topology::{Connection, Registers, Topology, of_session, session_name};
+use crate::topology::{Connection, Registers, Topology, connection_of, of_session, session_name};
 
 /// The stage: the names there are, what is broken, what is sent, announced and registered.
 pub(super) struct Stage<'a> {
@@ -221,12 +221,35 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// The same of BFD, which not every connection has.
+    /// The same of BFD, which not every connection has; of those on members (RFC 7130) each is named by itself.
     pub fn bfd_sessions(
         &self,
         names: &Located<Names>,
         mistakes: &mut Mistakes,
     ) -> Option<Vec<String>> {
+        let members = self.member_names();
+        let located = names.value.located(names.span);
+        let on_members = located.iter().filter(|name| members.contains(&name.value));
+        if on_members.clone().count() > 0 {
+            let mut connections = self.topology.connections.iter();
+            let bare = on_members.clone().find(|name| {
+                let own = |it: &Connection| it.name == connection_of(&name.value);
+                connections
+                    .clone()
+                    .any(|it| own(it) && it.micro_bfd.is_none())
+            });
+            if let Some(name) = bare {
+                let message = format!("there is no BFD on the member `{}`", name.value);
+                let diagnostic =
+                    mistakes.error(name.span, message, "nothing there could tell of it");
+                mistakes.push(diagnostic.help("give the connection a `micro-bfd` in the topology"));
+                return None;
+            }
+            let over_lags = connections.by_ref().filter(|it| it.bfd.options.required);
+            let over_lags = over_lags.flat_map(Connection::sessions);
+            let valid: Vec<String> = over_lags.chain(members).collect();
+            return mistakes.several(names, "BFD session", &valid);
+        }
         let named = self.sessions(names, mistakes)?;
         let mut each = named.iter().map(|session| of_session(session).0);
         if let Some(without) = each.find(|connection| !self.topology.wants_bfd(connection)) {

@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use super::Topology;
 use crate::bfd::{Authentication, Key, Kind, Secret};
+use crate::bgp::family::Family;
 use crate::source::{Duration as RawDuration, Located, Mistakes, Span, in_words};
 
 /// Timers and options of a BFD session at one of its ends.
@@ -30,6 +31,15 @@ pub struct BfdTimers {
     pub interval: Duration,
     /// Detect multiplier.
     pub multiplier: NonZeroU8,
+}
+
+/// BFD on the members of a LAG (RFC 7130).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MicroBfd {
+    /// Its timers, at both ends.
+    pub timers: BfdTimers,
+    /// The family of its packets: of the two that section 2.1 allows, one.
+    pub family: Family,
 }
 
 impl BfdTimers {
@@ -51,7 +61,10 @@ impl Topology {
     pub fn first_bfd_to_fall(&self) -> BfdTimers {
         let edges = self.connections.iter().map(|it| it.bfd.timers);
         let routers = self.routers.iter().map(|it| it.bfd.timers);
-        let members = self.connections.iter().filter_map(|it| it.micro_bfd);
+        let members = self
+            .connections
+            .iter()
+            .filter_map(|it| Some(it.micro_bfd?.timers));
         let all = edges.chain(routers).chain(members);
         all.fold(self.profile.bfd, |first, other| {
             std::cmp::min_by_key(first, other, BfdTimers::bears)
@@ -115,6 +128,18 @@ pub(super) struct RawMicroBfd {
     /// Detect multiplier; that of the BFD of the connection if not given.
     #[schemars(range(min = 1))]
     pub multiplier: Option<Located<u8>>,
+    /// Between which addresses of the connection packets go; those of IPv4 if not given.
+    pub family: Option<Located<RawMicroFamily>>,
+}
+
+/// A family of BFD on members.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum RawMicroFamily {
+    /// `ipv4` of the connection.
+    Ipv4,
+    /// `ipv6` of the connection.
+    Ipv6,
 }
 
 /// Authentication of BFD packets.
@@ -205,11 +230,24 @@ impl BfdSettings {
     }
 }
 
-impl BfdTimers {
-    /// What a table says of BFD on members, where these are the timers of BFD over the LAG.
-    pub(super) fn of_members(self, raw: &RawMicroBfd, mistakes: &mut Mistakes) -> BfdTimers {
+impl MicroBfd {
+    /// What a table says of it, where these are the timers of BFD over the LAG.
+    pub(super) fn new(
+        raw: &RawMicroBfd,
+        timers: BfdTimers,
+        has_ipv6: bool,
+        mistakes: &mut Mistakes,
+    ) -> MicroBfd {
+        let ipv6 = raw
+            .family
+            .filter(|family| family.value == RawMicroFamily::Ipv6);
+        if let Some(family) = ipv6.filter(|_| !has_ipv6) {
+            let message = "the connection has no IPv6 addresses";
+            let diagnostic = mistakes.error(family.span, message, "nothing to send from");
+            mistakes.push(diagnostic.help("give the connection an `ipv6`"));
+        }
         let settings = BfdSettings {
-            timers: self,
+            timers,
             options: BfdOptions::default(),
         };
         let raw = RawBfd {
@@ -221,7 +259,13 @@ impl BfdTimers {
             value: raw,
             span: Span::default(),
         };
-        settings.with(Some(&raw), mistakes).timers
+        MicroBfd {
+            timers: settings.with(Some(&raw), mistakes).timers,
+            family: match ipv6 {
+                Some(_) => Family::Ipv6Unicast,
+                None => Family::Ipv4Unicast,
+            },
+        }
     }
 }
 

@@ -34,7 +34,7 @@ use serde::Deserialize;
 use crate::policy::Policies;
 use crate::source::{Secrets, Share};
 
-pub use bfd::{BfdOptions, BfdSettings, BfdTimers};
+pub use bfd::{BfdOptions, BfdSettings, BfdTimers, MicroBfd};
 pub use bgp::{BgpOptions, BgpSettings, Password};
 pub use crossed::{Crossed, Member};
 pub(crate) use impairment::RawImpaired;
@@ -46,7 +46,7 @@ pub use policy::{
     ActiveGate, AfterVerified, ForeignOrigin, OverDeclared, Overlap, Policy, Rpki, SameName,
     ShortPrefix, Weight,
 };
-pub use session::{of_session, session_name};
+pub use session::{connection_of, of_session, session_name};
 
 /// An interconnect: the peer's routers, the connections to Microsoft edges, and the endpoints.
 #[derive(Debug, Clone, PartialEq)]
@@ -242,8 +242,8 @@ pub struct Connection {
     pub bgp: BgpSettings,
     /// The edge's BFD here.
     pub bfd: BfdSettings,
-    /// Timers of BFD on the members, at both ends, if there is any.
-    pub micro_bfd: Option<BfdTimers>,
+    /// BFD on the members, at both ends, if there is any.
+    pub micro_bfd: Option<MicroBfd>,
 }
 
 /// Who speaks LACP at an end of a connection and spreads its flows.

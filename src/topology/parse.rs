@@ -10,7 +10,7 @@ use super::raw::{
 };
 use super::{
     BfdSettings, BgpSettings, Connection, Crossed, DeclaredPrefixes, Endpoint, Impaired, Inside,
-    LacpSettings, LagBackend, LagBackends, Metro, Multipath, OverDeclared, Peer, PeerAsn,
+    LacpSettings, LagBackend, LagBackends, Metro, MicroBfd, Multipath, OverDeclared, Peer, PeerAsn,
     PeerPolicies, Policy, Profile, Router, Service, Topology, UtilisationLimit, addresses,
     impairment, profile, registry, rules,
 };
@@ -337,7 +337,8 @@ fn connection(
         let diagnostic = mistakes.error(micro_bfd.span, message, "of one end there would be none");
         mistakes.push(diagnostic.help("leave `backend` out, or write `ours`"));
     }
-    let micro_bfd = micro_bfd.map(|raw| bfd.timers.of_members(&raw.value, mistakes));
+    let micro_bfd =
+        micro_bfd.map(|raw| MicroBfd::new(&raw.value, bfd.timers, ipv6.is_some(), mistakes));
     let (bandwidth, members) = members(name, raw, mistakes)?;
     let router = router.filter(|_| known)?.value.clone();
     let stands = |(other, _): &&(Located<String>, super::raw::RawRouter)| other.value == router;

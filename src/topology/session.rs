@@ -1,5 +1,6 @@
 //! What the BGP sessions of a connection are called: `ams-1` is the IPv4 one, `ams-1/ipv6` the IPv6 one. Hosts at the ends of
-//! probe traffic are named alike: `sbc` by its IPv4 address, `sbc/ipv6` by its IPv6 address.
+//! probe traffic are named alike: `sbc` by its IPv4 address, `sbc/ipv6` by its IPv6 address. BFD on a member of a LAG is named as
+//! the member: `ams-1/1`.
 
 use super::Connection;
 use crate::bgp::family::Family;
@@ -22,6 +23,11 @@ pub fn of_session(session: &str) -> (&str, Family) {
         Some(link) => (link, Family::Ipv6Unicast),
         None => (session, Family::Ipv4Unicast),
     }
+}
+
+/// The connection of a session, or of BFD on one of its members: `ams-1` of `ams-1`, `ams-1/ipv6` and `ams-1/1`.
+pub fn connection_of(session: &str) -> &str {
+    session.split_once('/').map_or(session, |(link, _)| link)
 }
 
 impl Connection {

@@ -16,13 +16,13 @@ use crate::time::At;
 pub struct Bfd {
     /// The router at this end.
     pub router: String,
-    /// The BGP session it guards: `ams-1`, or `ams-1/ipv6`.
+    /// The BGP session it guards: `ams-1`, or `ams-1/ipv6`; or the member of a LAG it is on: `ams-1/1`.
     pub session: String,
     /// Our address.
     pub local: IpAddr,
     /// The remote's address.
     pub remote: IpAddr,
-    /// `admin-down`, `down`, `init`, `up`.
+    /// `admin-down`, `down`, `init`, `up`; on a member `off`, while LACP does not let the member distribute.
     pub state: String,
     /// Why it last changed, in the words of RFC 5880, if it was for a reason.
     pub diagnostic: Option<String>,
@@ -82,6 +82,8 @@ pub struct Heard {
     pub diagnostic: Option<String>,
     /// Its intervals and multiplier.
     pub timers: Timers,
+    /// It asks for Demand mode (the D bit).
+    pub demand: bool,
     /// Its BFD does not share fate with its control plane (the C bit).
     pub control_plane_independent: bool,
     /// How it authenticates, for example `keyed-sha1`, if it does.
@@ -144,6 +146,7 @@ impl From<bfd::Heard> for Heard {
             state: of.state.name().to_owned(),
             diagnostic: words(of.diagnostic),
             timers: of.timers.into(),
+            demand: of.demand,
             control_plane_independent: of.control_plane_independent,
             authentication: of.authentication.map(|kind| kind.name().to_owned()),
             echo: Some(seconds(of.required_min_echo_rx.duration())).filter(|echo| *echo > 0.0),
@@ -164,7 +167,12 @@ pub fn bfd(end: &End, status: &BfdStatus, history: &History, now: At) -> Bfd {
         session: end.connection.clone(),
         local: status.local,
         remote: status.remote,
-        state: status.state.name().to_owned(),
+        state: if status.off {
+            "off"
+        } else {
+            status.state.name()
+        }
+        .to_owned(),
         diagnostic: words(status.diagnostic),
         since: past.last(now).map(|(since, _)| since),
         wants: status.timers.into(),

@@ -69,6 +69,16 @@ impl History {
                 let past = self.bfd.entry((router.clone(), connection.clone()));
                 past.or_default().changed(at, state, diagnostic);
             }
+            Fact::MicroBfd {
+                router,
+                connection,
+                member,
+                now,
+            } => {
+                let session = format!("{connection}/{member}");
+                let past = self.bfd.entry((router.clone(), session));
+                past.or_default().changed(at, &now.state, &now.diagnostic);
+            }
             Fact::Lag {
                 router,
                 connection,
@@ -94,7 +104,7 @@ impl History {
         past(&self.bgp, router, session)
     }
 
-    /// The past of a BFD session.
+    /// The past of a BFD session, or of one on a member: `ams-1/1`.
     pub fn bfd(&self, router: &str, connection: &str) -> Past {
         past(&self.bfd, router, connection)
     }

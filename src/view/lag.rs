@@ -4,7 +4,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::history::{Change, History};
-use crate::bfd::State;
 use crate::lacp::PortInfo;
 use crate::line::{End, LagStatus};
 use crate::record::MemberCounters;
@@ -143,8 +142,8 @@ pub fn lag(
         selected: port.selected.to_string(),
         collecting: port.collecting,
         distributing: port.distributing,
-        micro_bfd: (status.micro.get(n).copied().flatten())
-            .map(|micro| micro.state.map_or("off", State::name).to_owned()),
+        micro_bfd: (status.micro.get(n).cloned().flatten())
+            .map(|micro| if micro.off { "off" } else { micro.state.name() }.to_owned()),
         actor: status.actors.get(n).map(Port::from),
         partner: port.partner.as_ref().map(Port::from),
         partner_wants: port.partner.as_ref().map(|partner| {

@@ -4,7 +4,7 @@ use std::num::{NonZeroU8, NonZeroU32};
 use std::time::Duration;
 
 use super::*;
-use crate::bfd::{Order, Timers};
+use crate::bfd::{Diagnostic, Heard, Rhythm, Timers};
 
 const INTERVAL: Duration = Duration::from_millis(50);
 const MACS: [[u8; 6]; 2] = [[2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]];
@@ -19,11 +19,22 @@ struct Pair {
     changed: [At; 2],
     /// The destination of each frame sent by end 0 in state Up.
     destinations: Vec<[u8; 6]>,
+    heard: Vec<(usize, Heard)>,
+    rhythms: Vec<(usize, Rhythm)>,
+}
+
+impl Micro {
+    fn state(&self) -> Option<State> {
+        self.session().map(Session::state)
+    }
 }
 
 impl Pair {
     fn new() -> Pair {
-        let addresses = [[192, 0, 2, 0], [192, 0, 2, 1]].map(IpAddr::from);
+        Pair::between([[192, 0, 2, 0], [192, 0, 2, 1]].map(IpAddr::from))
+    }
+
+    fn between(addresses: [IpAddr; 2]) -> Pair {
         let end = |n: usize| {
             let discriminator = NonZeroU32::new(n as u32 + 1).unwrap();
             let timers = Timers::symmetric(INTERVAL, NonZeroU8::new(3).unwrap());
@@ -42,6 +53,8 @@ impl Pair {
             alive: [false; 2],
             changed: [At::ZERO; 2],
             destinations: Vec::new(),
+            heard: Vec::new(),
+            rhythms: Vec::new(),
         }
     }
 
@@ -65,7 +78,7 @@ impl Pair {
                     quiet = false;
                     match output {
                         MicroOutput::Send(bytes) => {
-                            if end == 0 && self.ends[0].status().state == Some(State::Up) {
+                            if end == 0 && self.ends[0].state() == Some(State::Up) {
                                 self.destinations.push(bytes[..6].try_into().unwrap());
                             }
                             let at = self.now;
@@ -78,7 +91,11 @@ impl Pair {
                             self.alive[end] = alive;
                             self.changed[end] = self.now;
                         }
-                        MicroOutput::State(_) => {}
+                        MicroOutput::Seen(Output::Heard(heard)) => self.heard.push((end, heard)),
+                        MicroOutput::Seen(Output::Rhythm(rhythm)) => {
+                            self.rhythms.push((end, rhythm));
+                        }
+                        MicroOutput::State(_) | MicroOutput::Seen(_) => {}
                     }
                 }
             }
@@ -172,12 +189,9 @@ fn what_is_not_wanted_is_not_alive_and_says_nothing() {
 #[test]
 fn a_disabled_session_takes_nothing_away() {
     let mut pair = up();
-    let now = pair.now;
-    let session = pair.ends[1].session.as_mut().unwrap();
-    session.handle(now, Input::Order(Order::Disable));
-    pair.handle(1, MicroInput::Timer { drained: At::ZERO });
+    pair.handle(1, MicroInput::Order(Order::Disable));
     pair.run(Duration::from_secs(5));
-    assert_eq!(pair.ends[0].status().state, Some(State::Down));
+    assert_eq!(pair.ends[0].state(), Some(State::Down));
     assert_eq!(pair.alive, [true; 2]);
 }
 
@@ -186,17 +200,11 @@ fn a_disabled_session_takes_nothing_away() {
 fn a_session_that_is_disabled_from_the_start_gives_nothing() {
     for disabled in 0..2 {
         let mut pair = Pair::new();
-        pair.handle(disabled, MicroInput::Wanted(true));
-        let now = pair.now;
-        let session = pair.ends[disabled].session.as_mut().unwrap();
-        session.handle(now, Input::Order(Order::Disable));
-        pair.handle(disabled, MicroInput::Timer { drained: At::ZERO });
+        pair.handle(disabled, MicroInput::Order(Order::Disable));
         pair.want([true; 2]);
         pair.run(Duration::from_secs(5));
         assert_eq!(pair.alive, [false; 2]);
-        let (now, session) = (pair.now, pair.ends[disabled].session.as_mut().unwrap());
-        session.handle(now, Input::Order(Order::Enable));
-        pair.handle(disabled, MicroInput::Timer { drained: At::ZERO });
+        pair.handle(disabled, MicroInput::Order(Order::Enable));
         pair.run(Duration::from_secs(5));
         assert_eq!(pair.alive, [true; 2]);
     }
@@ -214,5 +222,50 @@ fn frames_of_others_are_not_for_the_session() {
     let (bytes, at) = (&bytes[..], pair.now);
     pair.handle(0, MicroInput::Frame { bytes, at });
     assert_eq!(pair.ends[0].foreign(), 1);
+    assert_eq!(pair.alive, [true; 2]);
+}
+
+/// Section 2.1 allows both families; what is sent to is the same address.
+#[test]
+fn over_ipv6_it_is_the_same() {
+    let addresses = ["2001:db8::1", "2001:db8::2"].map(|address| address.parse().unwrap());
+    let mut pair = Pair::between(addresses);
+    pair.want([true; 2]);
+    pair.run(Duration::from_secs(2));
+    assert_eq!(pair.alive, [true; 2]);
+    assert!(pair.destinations.starts_with(&[DEDICATED_MAC; 3]));
+    pair.open = [false; 2];
+    pair.run(3 * INTERVAL);
+    assert_eq!(pair.alive, [false; 2]);
+}
+
+/// What an end is told to do wrong it does in every session of its member; the other end says what it makes of it.
+#[test]
+fn an_end_misbehaves_until_it_is_told_otherwise() {
+    let mut pair = up();
+    assert!(
+        pair.rhythms
+            .iter()
+            .any(|(end, rhythm)| *end == 0 && rhythm.interval == INTERVAL)
+    );
+    let silent = Misbehaviour {
+        silent: true,
+        ..Misbehaviour::default()
+    };
+    pair.handle(0, MicroInput::Order(Order::Misbehave(silent)));
+    pair.run(4 * INTERVAL);
+    assert_eq!(pair.alive, [false; 2]);
+    let (_, heard) = pair.heard.iter().rev().find(|(end, _)| *end == 0).unwrap();
+    let expired = Diagnostic::ControlDetectionTimeExpired;
+    assert_eq!((heard.state, heard.diagnostic), (State::Down, expired));
+    assert!(heard.detected_after.is_some());
+    // Another session of the same member.
+    pair.want([false; 2]);
+    pair.want([true; 2]);
+    pair.run(Duration::from_secs(5));
+    assert_eq!(pair.alive, [false; 2]);
+    let good = Misbehaviour::default();
+    pair.handle(0, MicroInput::Order(Order::Misbehave(good)));
+    pair.run(Duration::from_secs(5));
     assert_eq!(pair.alive, [true; 2]);
 }

@@ -95,7 +95,7 @@ pub struct TimersChange {
 
 impl TimersChange {
     /// What becomes of those that were in use.
-    pub(super) fn of(self, timers: Timers) -> Timers {
+    pub(in crate::bfd) fn of(self, timers: Timers) -> Timers {
         Timers {
             desired_min_tx: self.desired_min_tx.unwrap_or(timers.desired_min_tx),
             required_min_rx: self.required_min_rx.unwrap_or(timers.required_min_rx),

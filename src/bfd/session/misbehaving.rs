@@ -208,3 +208,41 @@ fn timers_that_change_without_a_poll() {
         assert_eq!(told.count(), 1, "{tx} {rx}");
     }
 }
+
+/// Section 6.8.6: who is asked for Demand mode must cease its periodic packets, and only then. We, who went on detecting, lose the
+/// session, and the other end is told; it answers Polls all the same.
+#[test]
+fn demand_mode_silences_the_remote_while_both_are_up() {
+    let mut pair = up();
+    let since = pair.now;
+    let how = Misbehaviour {
+        demand: true,
+        ..Misbehaviour::default()
+    };
+    misbehave(&mut pair, how);
+    pair.run(At::from_millis(1500));
+    let ours = pair
+        .changes
+        .iter()
+        .find(|(end, at, change)| *end == 0 && *at >= since && change.from == State::Up);
+    let (_, at, change) = ours.expect("it is lost");
+    assert_eq!(change.diagnostic, Diagnostic::ControlDetectionTimeExpired);
+    // One more interval until we say so, and ours is the Detection Time of what came last.
+    assert!(
+        at.since(since) < Duration::from_millis(50 + 50 + 150),
+        "{at}"
+    );
+    let (diagnostic, _) = lost(&pair, since).expect("it is told");
+    assert_eq!(diagnostic, Diagnostic::NeighborSignaledSessionDown);
+    assert!(
+        pair.heard
+            .iter()
+            .any(|(end, heard)| *end == 1 && heard.demand)
+    );
+    // The D bit is not set before both ends are Up, so the session comes back, and is lost again.
+    misbehave(&mut pair, Misbehaviour::default());
+    pair.run(At::from_millis(6000));
+    assert_eq!(pair.states(), UP);
+    let (_, heard) = pair.heard.iter().rev().find(|(end, _)| *end == 1).unwrap();
+    assert!(!heard.demand);
+}

@@ -31,7 +31,7 @@ impl Session {
             poll,
             final_,
             control_plane_independent: self.control_plane_independent,
-            demand: false,
+            demand: self.misbehaviour.demand && self.both_up(),
             detect_multiplier: self.configured.detect_multiplier,
             my_discriminator: self.my_discriminator,
             your_discriminator: self.remote.discriminator,

@@ -13,7 +13,16 @@ use crate::report::{Played, Report};
 /// The stages after one fault, the first with the fault's name.
 pub(super) fn stages(event: &Convergence) -> Vec<String> {
     let mut stages = vec![match &event.detected {
-        Some(stage) => format!("{}: detected {}", event.fault, detected(stage)),
+        Some(stage) => {
+            let others = event
+                .layers
+                .iter()
+                .filter(|layer| layer.layer != stage.layer);
+            let others: String = others
+                .map(|layer| format!(", {}", detected(layer)))
+                .collect();
+            format!("{}: detected {}{others}", event.fault, detected(stage))
+        }
         None => format!("{}: not detected", event.fault),
     }];
     let mut push = |name: &str, stage: &Option<Stage>| {
@@ -41,6 +50,9 @@ pub(super) fn bfd(partner: &BfdPartner) -> Vec<String> {
         if u64::from(outside) * 100 > u64::from(rhythm.intervals) {
             told.push(format!("packets {}", judge::bfd::rhythm(rhythm)));
         }
+    }
+    if partner.demanded {
+        told.push("asked for Demand mode, so this end fell silent".to_owned());
     }
     if partner.unasked > 0 {
         told.push("other intervals without a Poll".to_owned());

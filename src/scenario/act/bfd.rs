@@ -43,6 +43,10 @@ pub(super) fn order(
             silent: true,
             ..good
         }),
+        Some(RawOrder::AskDemand) => Order::Misbehave(Misbehaviour {
+            demand: true,
+            ..good
+        }),
         Some(RawOrder::Behave) => Order::Misbehave(good),
         Some(RawOrder::Disable) => Order::Disable,
         Some(RawOrder::Enable) => Order::Enable,

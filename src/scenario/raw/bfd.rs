@@ -10,10 +10,11 @@ use crate::source::{Duration, Located, Names};
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(in crate::scenario) struct RawBfdStep {
-    /// Which: a name such as "ams-1" or "ams-1/ipv6", a list, or "all".
+    /// Which: a name such as "ams-1" or "ams-1/ipv6", or that of a member with BFD of its own ("ams-1/1"), a list, or "all" (those
+    /// over LAGs).
     #[schemars(required)]
     pub session: Option<Located<Names>>,
-    /// To be silent, or to behave again; to be disabled, or enabled again.
+    /// To be silent, to ask for Demand mode, or to behave again; to be disabled, or enabled again.
     pub order: Option<Located<RawOrder>>,
     /// Every packet leaves so much too late.
     pub delay: Option<Located<Duration>>,
@@ -42,6 +43,9 @@ pub(in crate::scenario) struct RawBfdStep {
 pub(in crate::scenario) enum RawOrder {
     /// It sends nothing.
     Silence,
+    /// It asks for Demand mode (the D bit), and goes on detecting as without: the partner must cease its periodic packets while
+    /// both ends are up (RFC 5880, section 6.8.6), and the session ends.
+    AskDemand,
     /// It does everything right again, whatever it was told before.
     Behave,
     /// It goes to AdminDown, and tells so (RFC 5880, section 6.8.16).

@@ -104,7 +104,9 @@ fn whole_bfd(page: &mut Page, view: &Bfd) -> io::Result<()> {
             let echo = heard
                 .echo
                 .map(|echo| format!(", returns Echo every {}", millis(echo)));
-            let more = authentication.into_iter().chain(echo).collect::<String>();
+            let demand = heard.demand.then(|| ", asks for Demand mode".to_owned());
+            let more = authentication.into_iter().chain(echo).chain(demand);
+            let more = more.collect::<String>();
             facts.add("it wants", format!("{}{apart}{more}", wants(&heard.timers)));
         }
     }
