@@ -35,6 +35,8 @@ use super::netlink::{Netlink, NetlinkError};
 
 /// Messages in one commit.
 const PART: usize = 4096;
+/// So many next hops that no route uses may wait for a quiet moment to be deleted.
+const IDLE: usize = 64;
 
 /// Where packets go next, and who told so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -77,6 +79,8 @@ pub struct FibError(#[from] NetlinkError);
 pub struct Fib {
     netlink: Netlink,
     table: Table,
+    /// The ends of next hops that no route uses any more.
+    idle: Vec<Change>,
 }
 
 impl Fib {
@@ -114,6 +118,7 @@ impl Fib {
         let mut fib = Fib {
             netlink,
             table: Table::new(style),
+            idle: Vec::new(),
         };
         // Their routes go with them, in any order.
         let left = left.into_iter().map(|id| Change::DeleteObject { id });
@@ -126,6 +131,7 @@ impl Fib {
         Fib {
             netlink,
             table: Table::new(Style::Multipath),
+            idle: Vec::new(),
         }
     }
 
@@ -197,15 +203,24 @@ impl Fib {
 
     /// Makes everything wanted true, in one batch. Returns the number of messages it took.
     ///
+    /// Next hops that no route uses any more go with a later flush that has nothing else to do, so that the loss of one is
+    /// the change of its groups and nothing besides.
+    ///
     /// When the kernel's state turns out to differ from what it was told (it drops objects of an interface
     /// without carrier by itself), all of it is written anew.
     pub fn flush(&mut self) -> Result<usize, FibError> {
         let changes = self.table.plan();
-        if changes.is_empty() {
+        let (idle, changes): (Vec<_>, Vec<_>) =
+            changes.into_iter().partition(Change::is_housekeeping);
+        self.idle.extend(idle);
+        let (mut removals, additions): (Vec<_>, Vec<_>) =
+            changes.into_iter().partition(Change::is_removal);
+        if (additions.is_empty() && removals.is_empty()) || self.idle.len() > IDLE {
+            removals.append(&mut self.idle);
+        }
+        if additions.is_empty() && removals.is_empty() {
             return Ok(0);
         }
-        let (removals, additions): (Vec<_>, Vec<_>) =
-            changes.into_iter().partition(Change::is_removal);
         match self.commit(&additions) {
             Ok(()) => {}
             Err(NetlinkError::Refused(_)) => self.resync()?,

@@ -30,8 +30,10 @@ pub(super) enum Change {
     CreateGroup { id: u32, members: Vec<u32> },
     /// New members for a group; fails when the group or a member does not exist.
     ReplaceGroup { id: u32, members: Vec<u32> },
-    /// A nexthop object or group nothing refers to.
+    /// A group, with all routes that point there.
     DeleteObject { id: u32 },
+    /// A nexthop object nothing refers to: no packet goes elsewhere for it.
+    DeleteHop { id: u32 },
     /// A route through a group, new or instead of the one there is.
     Route { prefix: IpNet, group: u32 },
     /// A route with its next hops inside, new or instead of the one there is.
@@ -49,8 +51,13 @@ impl Change {
     pub(super) fn is_removal(&self) -> bool {
         matches!(
             self,
-            Change::DeleteObject { .. } | Change::DeleteRoute { .. }
+            Change::DeleteObject { .. } | Change::DeleteHop { .. } | Change::DeleteRoute { .. }
         )
+    }
+
+    /// Whether it can wait as long as it likes.
+    pub(super) fn is_housekeeping(&self) -> bool {
+        matches!(self, Change::DeleteHop { .. })
     }
 }
 
@@ -67,7 +74,9 @@ impl fmt::Display for Change {
             | Change::RestoreGroup { id, members } => {
                 write!(f, "nexthop group {id} of {members:?}")
             }
-            Change::DeleteObject { id } => write!(f, "delete nexthop {id}"),
+            Change::DeleteObject { id } | Change::DeleteHop { id } => {
+                write!(f, "delete nexthop {id}")
+            }
             Change::Route { prefix, group } => write!(f, "route {prefix} nhid {group}"),
             Change::Multipath { prefix, hops } => write!(f, "route {prefix} via {hops:?}"),
             Change::DeleteRoute { prefix } => write!(f, "delete route {prefix}"),

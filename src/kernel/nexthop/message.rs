@@ -63,7 +63,7 @@ pub(super) fn message(change: &Change) -> Message {
         Change::CreateGroup { id, members } => group(*id, members, NLM_F_CREATE | NLM_F_EXCL),
         Change::ReplaceGroup { id, members } => group(*id, members, NLM_F_REPLACE),
         Change::RestoreGroup { id, members } => group(*id, members, NLM_F_CREATE | NLM_F_REPLACE),
-        Change::DeleteObject { id } => delete_object(*id),
+        Change::DeleteObject { id } | Change::DeleteHop { id } => delete_object(*id),
         Change::Route { prefix, group } => {
             let mut body = route_header(*prefix, RTPROT_BGP, RT_SCOPE_UNIVERSE, RTN_UNICAST);
             attribute(&mut body, RTA_NH_ID, &group.to_ne_bytes());

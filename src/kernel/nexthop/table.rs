@@ -432,7 +432,7 @@ impl Table {
         self.objects.retain(|hop, id| {
             let used = used.contains(hop);
             if !used {
-                changes.push(Change::DeleteObject { id: *id });
+                changes.push(Change::DeleteHop { id: *id });
             }
             used
         });

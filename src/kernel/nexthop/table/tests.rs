@@ -41,7 +41,7 @@ impl Kernel {
                 }
                 self.groups.insert(*id, members.clone());
             }
-            Change::DeleteObject { id } => self.delete(*id),
+            Change::DeleteObject { id } | Change::DeleteHop { id } => self.delete(*id),
             Change::Route { prefix, group } => {
                 if !self.groups.contains_key(group) {
                     return false;
@@ -143,7 +143,7 @@ fn losing_one_of_two_next_hops_is_one_replacement() {
                 id: 3,
                 members: vec![2]
             },
-            Change::DeleteObject { id: 1 }
+            Change::DeleteHop { id: 1 }
         ]
     );
     for change in &changes {
