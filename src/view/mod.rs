@@ -13,6 +13,7 @@ mod overview;
 mod policy;
 mod route;
 pub mod routes;
+mod rpki;
 mod session;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -25,6 +26,7 @@ pub use overview::{ConnectionLine, Overview, RouterLine};
 pub use policy::{Policies, policies};
 pub use route::{Candidate, RouteDetail, Standing, Told, Withheld, route};
 pub use routes::{Direction, Route};
+pub use rpki::Rpki;
 pub use session::{
     Counters, MaximumPrefixes, Messages, Session, SessionDetail, Timers, session, sessions,
 };

@@ -8,8 +8,8 @@ use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Attributes;
 use super::routes::{identifier, name};
+use super::{Attributes, Rpki};
 use crate::bgp::decision::Reason;
 use crate::router::{Explained, Outcome, Router, SessionIndex};
 
@@ -54,6 +54,9 @@ pub struct Candidate {
     pub standing: Standing,
     /// Why, in words: `chosen over via ams-2: shorter AS path; over via ams-3: higher local preference`.
     pub why: String,
+    /// What the RPKI says, where import policy has its data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rpki: Option<Rpki>,
     /// As import policy made it; of a refused route as it came; none when its attributes were malformed.
     pub attributes: Option<Attributes>,
     /// As it came, where policy changed it.
@@ -130,6 +133,9 @@ pub fn route(router: &Router, prefix: &IpNet) -> Option<RouteDetail> {
                 stale: path.stale,
                 standing,
                 why,
+                rpki: path
+                    .received
+                    .and_then(|came| Rpki::of(router, path.session, prefix, came)),
                 attributes: path.attributes.map(|set| Attributes::from(set.as_ref())),
                 as_received: as_received.map(|set| Attributes::from(set.as_ref())),
             }

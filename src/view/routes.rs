@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Attributes;
+use super::{Attributes, Rpki};
 use crate::router::{Router, SessionIndex};
 
 /// Routes looked at in one question.
@@ -54,6 +54,9 @@ pub struct Route {
     /// Of a refused one: by import or by export policy, or by what else decides in that direction.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub direction: Option<Direction>,
+    /// Of a received one that is refused: what the RPKI says, where import policy has its data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rpki: Option<Rpki>,
     /// Its attributes; none when they were malformed.
     #[serde(flatten)]
     pub attributes: Option<Attributes>,
@@ -159,6 +162,9 @@ fn received(router: &Router, table: Table, session: SessionIndex, prefix: &IpNet
                 from: None,
                 next_hops: Vec::new(),
                 direction: reason.map(|_| Direction::Import),
+                rpki: reason
+                    .and(path.attributes)
+                    .and_then(|came| Rpki::of(router, session, prefix, came)),
                 reason: reason.map(ToString::to_string),
                 attributes: attributes.map(|set| Attributes::from(set.as_ref())),
             })
@@ -175,6 +181,7 @@ fn withheld(router: &Router, session: SessionIndex, prefix: &IpNet) -> impl Iter
         from: withheld.from.map(|from| name(router, from)),
         next_hops: Vec::new(),
         direction: Some(Direction::Export),
+        rpki: None,
         reason: Some(withheld.reason.to_owned()),
         attributes: withheld
             .attributes
@@ -191,6 +198,7 @@ fn plain(prefix: IpNet, path_id: u32, attributes: &crate::bgp::attributes::Attri
         next_hops: Vec::new(),
         reason: None,
         direction: None,
+        rpki: None,
         attributes: Some(attributes.into()),
     }
 }

@@ -8,6 +8,7 @@ use super::{History, routes};
 use crate::bgp::attributes::{Community, NO_EXPORT, NO_EXPORT_SUBCONFED};
 use crate::bgp::family::{Families, Family};
 use crate::bgp::message::{GracefulRestart, Role};
+use crate::bgp::origin_validation::Vrp;
 use crate::bgp::policy::{Change as PolicyChange, Match, Policy, PrefixSet, Rule, Verdict};
 use crate::record::{Entry, Fact};
 use crate::router::tests::bed::{end, router};
@@ -423,6 +424,54 @@ fn a_route_that_is_not_told_has_its_reason() {
 
 fn net_of(prefix: &str) -> ipnet::IpNet {
     prefix.parse().expect("a prefix")
+}
+
+#[test]
+fn the_rpki_state_names_the_vrps_that_decided() {
+    let mut net = two_edges();
+    let vrp = |prefix: &str, asn| Vrp {
+        prefix: net_of(prefix),
+        max_length: 24,
+        asn,
+        trust_anchor: None,
+    };
+    let vrps = [
+        vrp("198.18.0.0/16", 8075),
+        vrp("203.0.113.0/24", 64501),
+        vrp("203.0.0.0/16", 64502),
+    ];
+    let mut policy = Policy::deny_all();
+    policy.vrps = Some(Arc::new(vrps.into_iter().collect()));
+    let router = net.named("pe");
+    net.input(
+        router,
+        Input::Policy {
+            session: SessionIndex(0),
+            import: Some(Arc::new(policy)),
+            export: None,
+        },
+    );
+    let router = pe(&net);
+    let rpki = |prefix: &str| {
+        let view = super::route(router, &net_of(prefix)).expect("a route");
+        let of = |name: &str| {
+            let mut candidates = view.candidates.iter();
+            let candidate = candidates.find(|candidate| candidate.session == name);
+            Some(candidate?.rpki.as_ref()?.words())
+        };
+        let both = (of("ams-1"), of("ams-2"));
+        shown("route", view);
+        both
+    };
+    let valid = "valid by 198.18.0.0/16-24 AS8075".to_owned();
+    assert_eq!(rpki("198.18.0.0/24"), (Some(valid), None));
+    let other = "invalid-as by 203.0.0.0/16-24 AS64502, 203.0.113.0/24 AS64501";
+    assert_eq!(rpki(REFUSED).0.as_deref(), Some(other));
+    let table = routes::Table::Refused(SessionIndex(0));
+    let page = routes::page(router, table, &[net_of(REFUSED)]);
+    shown("routes", &page);
+    let words = page[0].rpki.as_ref().map(super::Rpki::words);
+    assert_eq!(words.as_deref(), Some(other));
 }
 
 #[test]

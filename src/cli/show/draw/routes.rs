@@ -70,6 +70,9 @@ pub fn routes(page: &mut Page, view: &[Route]) -> io::Result<()> {
                     Some(Direction::Export) => "export",
                     Some(Direction::Import) | None => "import",
                 };
+                if let Some(rpki) = &route.rpki {
+                    reason = format!("{reason}; RPKI {}", rpki.words());
+                }
                 let reason = toned(reason, Tone::Uneasy);
                 (text(communities), text(direction), reason)
             }
@@ -177,6 +180,9 @@ fn draw_candidate(page: &mut Page, candidate: &Candidate) -> io::Result<()> {
             "not told again since its session was lost, or a refresh began".to_owned(),
             Tone::Uneasy,
         );
+    }
+    if let Some(rpki) = &candidate.rpki {
+        facts.add("RPKI", rpki.words());
     }
     if let Some(attributes) = &candidate.attributes {
         facts.attributes(attributes);
