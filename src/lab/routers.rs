@@ -185,6 +185,7 @@ fn with(settings: &BgpSettings, family: Family, spec: SessionSpec) -> SessionSpe
             ..options.choices
         },
         wait_for_bfd: options.wait_for_bfd && spec.use_bfd,
+        enforce_first_as: options.enforces_first_as(),
         capabilities,
         ..spec
     }

@@ -106,7 +106,7 @@ pub struct SessionSpec {
     pub cost: u32,
     /// Wait for the neighbour to connect and never connect first.
     pub passive: bool,
-    /// Lose the session when its BFD session goes down (RFC 5882).
+    /// Lose the session when its BFD session goes down (RFC 5882), and have none again before it is up again.
     pub use_bfd: bool,
     /// Withhold our KEEPALIVE in OpenConfirm until BFD is up, so that no routes are exchanged without BFD
     /// (as draft-ietf-idr-bgp-bfd-strict-mode does). Implies `use_bfd`.
@@ -119,6 +119,9 @@ pub struct SessionSpec {
     pub timers: Timers,
     /// Where RFCs leave the session a choice.
     pub options: Options,
+    /// eBGP: treat a route whose AS path does not begin with the neighbour's AS as malformed (RFC 4271, section 6.3). Off for a
+    /// route server that does not put its own there (RFC 7947, section 2.2.2.1).
+    pub enforce_first_as: bool,
     /// Which received routes are used, and how.
     pub import: Arc<Policy>,
     /// Which of the routes in `scope` are announced, and how. Own AS and NEXT_HOP are put in afterwards.
@@ -182,6 +185,7 @@ impl SessionSpec {
             }),
             timers: Timers::default(),
             options: Options::default(),
+            enforce_first_as: true,
             import: Arc::default(),
             export: Arc::default(),
             scope: Scope::All,

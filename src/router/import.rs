@@ -12,7 +12,7 @@ use super::monitored::Observed;
 use super::otc::{self, Ingress};
 use super::table::{Fate, Generation, Path, same};
 use crate::bgp::attributes::{Attributes, GRACEFUL_SHUTDOWN};
-use crate::bgp::message::{Nlri, Role, Unusable, Update};
+use crate::bgp::message::{Nlri, Unusable, Update};
 use crate::bgp::policy::{MALFORMED, OWN_AS, ROUTE_LEAK, Reason, Shapes};
 use crate::bgp::rib::numbers::Number;
 use crate::record::{Common, Fact};
@@ -129,10 +129,8 @@ impl Router {
     /// treatment of RFC 7606, section 7.2; RFC 4456, section 8.
     fn unfit(&self, index: usize, set: &Attributes) -> Option<(&'static str, &'static str)> {
         let peer = &self.peers[index];
-        // A route server does not put its own AS there (RFC 7947, section 2.2.2.1).
-        let transparent = peer.spec.capabilities.role == Some(Role::RouteServerClient);
         let begins = set.as_path.first() == Some(&peer.spec.peer_asn);
-        if !peer.internal && !transparent && !begins {
+        if !peer.internal && peer.spec.enforce_first_as && !begins {
             Some((MALFORMED, "AS path does not begin with the peer's AS"))
         } else if self.peers.iter().any(|p| p.spec.local == set.next_hop) {
             Some((OWN_NEXT_HOP, "the next hop is ourselves"))

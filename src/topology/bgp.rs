@@ -47,6 +47,9 @@ pub struct BgpOptions {
     pub choices: Options,
     /// Do not connect before BFD is up.
     pub wait_for_bfd: bool,
+    /// Take no route whose AS path does not begin with the neighbour's AS (RFC 4271, section 6.3); if nothing is said, all ends
+    /// do but the clients of a route server.
+    pub enforce_first_as: Option<bool>,
     /// How many routes the neighbour may bring.
     pub maximum_prefixes: MaximumPrefixes,
     /// MinRouteAdvertisementInterval (RFC 4271, section 9.2.1.1); zero is off.
@@ -66,6 +69,7 @@ impl Default for BgpOptions {
             },
             choices: Options::default(),
             wait_for_bfd: false,
+            enforce_first_as: None,
             maximum_prefixes: MaximumPrefixes::default(),
             advertisement_interval: Duration::ZERO,
         }
@@ -185,6 +189,9 @@ pub(super) struct RawBgp {
     pub role: Option<Located<RawRole>>,
     /// Refuse a neighbour that says no role (RFC 9234, section 4.2).
     pub require_role: Option<Located<bool>>,
+    /// Take no route whose AS path does not begin with the neighbour's AS (RFC 4271, section 6.3); true if not given, but for a
+    /// `role = "route-server-client"`, since a route server does not put its own there (RFC 7947).
+    pub enforce_first_as: Option<Located<bool>>,
     /// Several paths of a prefix (RFC 7911).
     pub add_path: Option<Located<RawAddPath>>,
     /// How many routes the neighbour may bring, and what happens when it brings more.
@@ -222,6 +229,12 @@ impl BgpSettings {
 }
 
 impl BgpOptions {
+    /// Whether the AS path of a route has to begin with the neighbour's AS.
+    pub fn enforces_first_as(&self) -> bool {
+        let transparent = self.capabilities.role == Some(Role::RouteServerClient);
+        self.enforce_first_as.unwrap_or(!transparent)
+    }
+
     fn with(&self, raw: &RawBgp, mistakes: &mut Mistakes) -> BgpOptions {
         let options = BgpOptions {
             passive: or(raw.passive, self.passive),
@@ -233,6 +246,7 @@ impl BgpOptions {
             capabilities: capabilities(&self.capabilities, raw, mistakes),
             choices: bgp_times::options(self.choices, raw, mistakes),
             wait_for_bfd: or(raw.wait_for_bfd, self.wait_for_bfd),
+            enforce_first_as: (raw.enforce_first_as.map(|key| key.value)).or(self.enforce_first_as),
             maximum_prefixes: match &raw.maximum_prefixes {
                 Some(maximum) => self.maximum_prefixes.with(&maximum.value, mistakes),
                 None => self.maximum_prefixes,

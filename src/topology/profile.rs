@@ -218,6 +218,8 @@ mod tests {
         // What a route server's profile does not say is that of voice.
         assert_eq!(EXCHANGE_ROUTE_SERVER.bfd, VOICE.bfd);
         assert_eq!(EXCHANGE_ROUTE_SERVER.registers, Registers::Asns);
+        assert!(VOICE.bgp.options.enforces_first_as());
+        assert!(!EXCHANGE_ROUTE_SERVER.bgp.options.enforces_first_as());
         assert_eq!(VOICE.bfd.interval, Duration::from_millis(150));
     }
 

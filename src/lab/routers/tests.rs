@@ -7,6 +7,7 @@ use super::*;
 use crate::bgp::family::Families;
 use crate::lab::line_cards;
 use crate::line::Reach;
+use crate::source::Source;
 use crate::topology;
 
 fn metro(name: &str) -> (Topology, Layout) {
@@ -233,6 +234,35 @@ fn each_router_uses_as_many_paths_as_its_file_says() {
             (paths, relax),
             "{name}"
         );
+    }
+}
+
+/// RFC 7947, section 2.2.2.1: a route server need not put its own AS into AS paths.
+#[test]
+fn who_hears_a_route_server_does_not_ask_for_its_as() {
+    let of = |more: &str| {
+        let text = include_str!("../../../topologies/one-metro.toml");
+        let text = text.replace("[metro.amsterdam]", &format!("{more}\n[metro.amsterdam]"));
+        let parsed = topology::parse_kept(&Source::new("topology.toml", text));
+        let topology = parsed.expect("a good topology");
+        let layout = Layout::of(&topology);
+        (topology, layout)
+    };
+    let client = "[microsoft.bgp]\nrole = \"route-server-client\"";
+    for ((topology, layout), enforces) in [
+        (metro("one-metro"), true),
+        (metro("exchange-route-server"), false),
+        (of(client), false),
+        (of(&format!("{client}\nenforce-first-as = true")), true),
+        (of("[microsoft.bgp]\nenforce-first-as = false"), false),
+    ] {
+        for config in routers(&topology, &layout) {
+            let edge = layout.edges.iter().any(|edge| edge.name == config.name);
+            for session in &config.sessions {
+                let relaxed = edge && session.name != "wan" && !enforces;
+                assert_eq!(session.enforce_first_as, !relaxed, "{}", config.name);
+            }
+        }
     }
 }
 

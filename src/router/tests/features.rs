@@ -158,10 +158,10 @@ fn a_leak_is_refused_and_what_comes_from_a_provider_goes_to_no_peer() {
 
 /// RFC 7947, section 2.2.2.1: a route server does not put its own AS into AS paths.
 #[test]
-fn a_client_takes_routes_without_the_route_servers_as() {
-    for (role, taken) in [(Some(Role::RouteServerClient), 1), (None, 0)] {
+fn routes_without_the_neighbours_as_are_taken_where_it_is_not_enforced() {
+    for (enforce, taken) in [(false, 1), (true, 0)] {
         let mut client = end("rs", 1, 1, 64500);
-        client.capabilities.role = role;
+        client.enforce_first_as = enforce;
         let server = router("server", 64500, 1, vec![end("rs", 1, 0, 64501)]);
         let client = router("client", 64501, 2, vec![client]);
         let mut net = Net::new(vec![server, client], ms(1));
@@ -175,7 +175,7 @@ fn a_client_takes_routes_without_the_route_servers_as() {
         update.extend([0x40, 3, 4, 10, 9, 1, 0, 24, 20, 0, 0]);
         net.inject("client", &update);
         assert!(net.all_established());
-        assert_eq!(net.routers[1].loc_rib().len(), taken, "{role:?}");
+        assert_eq!(net.routers[1].loc_rib().len(), taken, "{enforce}");
     }
 }
 
@@ -440,4 +440,32 @@ fn advertisements_keep_their_distance() {
     net.run(ms(1_000));
     assert_eq!(net.fibs[1].len(), 2);
     assert!(net.run_until(Duration::from_secs(31), |net| net.fibs[1].len() == 3));
+}
+
+/// Also where the neighbour hears nothing of it.
+#[test]
+fn a_connection_that_is_not_taken_is_a_fact() {
+    let mut net = pair(|_, _| {});
+    net.facts.clear();
+    let session = FIRST;
+    net.input(
+        0,
+        Input::Stop {
+            session,
+            reason: "",
+        },
+    );
+    let refused = |net: &Net| -> Vec<(u64, String)> {
+        let facts = net.facts.iter().filter_map(|(_, fact)| match fact {
+            Fact::ConnectionRefused {
+                router, count, why, ..
+            } => Some((router.as_str(), *count, why.clone())),
+            _ => None,
+        });
+        let own = facts.filter(|(router, ..)| *router == "a");
+        own.map(|(_, count, why)| (count, why)).collect()
+    };
+    assert_eq!(refused(&net), []);
+    assert!(net.run_until(ms(30_000), |net| !refused(net).is_empty()));
+    assert_eq!(refused(&net), [(1, "stopped".to_owned())]);
 }
