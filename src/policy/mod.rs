@@ -1,6 +1,6 @@
 //! Import and export policies as people write them: named lists of rules, in a topology or a profile.
 //!
-//! `raw.rs` mirrors the TOML; `parse.rs` makes this model or lists every mistake, with the values of `text.rs`; `print.rs`
+//! `raw.rs` mirrors the TOML; `parse.rs` makes this model or lists every mistake, with the values of `text.rs` and what `possible.rs` says of them; `print.rs`
 //! writes it back. Some names mean what the Microsoft side has concluded so far. `instantiate.rs` takes what they mean at a
 //! moment ([`Meaning`]) and makes what a router evaluates ([`crate::bgp::policy::Policy`]).
 //!
@@ -8,6 +8,7 @@
 
 mod instantiate;
 mod parse;
+mod possible;
 mod print;
 mod raw;
 mod text;

@@ -467,14 +467,73 @@ fn some_policies() -> impl Strategy<Value = Policies> {
         end: Some(End::Accept),
     };
     let sets = (vec(prefix_range(), 1..3), vec(asn_range(), 1..3));
-    (vec(rule, 0..4), sets).prop_map(move |(mut rules, (prefixes, asns))| {
+    let policies = (vec(rule, 0..4), sets).prop_map(move |(mut rules, (prefixes, asns))| {
         rules.push(last());
         Policies {
             policies: [("p".to_owned(), rules), ("last".to_owned(), vec![last()])].into(),
             prefix_sets: [("mine".to_owned(), prefixes)].into(),
             asn_sets: [("friends".to_owned(), asns)].into(),
         }
+    });
+    policies.prop_filter("rules that can hold", |all| {
+        let mut rules = all.policies.values().flatten();
+        rules.all(|rule| can_hold(all, &rule.when))
     })
+}
+
+fn can_hold(all: &Policies, when: &[Condition]) -> bool {
+    let inside = when.iter().all(|condition| match condition {
+        Condition::Not(inner) => can_hold(all, inner),
+        Condition::Any(list) => list.iter().all(|inner| can_hold(all, inner)),
+        _ => true,
+    });
+    inside && all.contradiction(when).is_none()
+}
+
+/// A mistake says so only of what no route meets.
+#[test]
+fn conditions_that_exclude_each_other_are_found() {
+    let sets = "[prefix-set]\nold = \"10.0.0.0/8+\"\nnew = \"2001:db8::/32+\"\nboth = [\"10.0.0.0/8\", \"2001:db8::/32{40,48}\"]\n";
+    for (of, possible) in [
+        ("family = \"ipv6\", prefix = \"old\"", false),
+        ("family = \"ipv6\", prefix = [\"old\", \"new\"]", true),
+        ("family = \"ipv6\", prefix = \"bogons\"", true),
+        ("prefix = \"10.0.0.0/8\", prefix-length = 8", true),
+        ("prefix = \"10.0.0.0/8\", prefix-length = \"9..\"", false),
+        ("prefix = \"old\", prefix-length = \"33..\"", false),
+        ("prefix = \"both\", prefix-length = \"33..39\"", false),
+        ("prefix = \"both\", prefix-length = 48", true),
+        (
+            "family = \"ipv4\", prefix = \"both\", prefix-length = 24",
+            false,
+        ),
+        (
+            "family = \"ipv4\", any = [{ prefix = \"new\" }, { prefix = \"old\" }]",
+            true,
+        ),
+        (
+            "family = \"ipv4\", any = [{ prefix = \"new\" }, { family = \"ipv6\" }]",
+            false,
+        ),
+        (
+            "family = \"ipv4\", any = [{ prefix = \"new\" }, { origin-asn = 1 }]",
+            true,
+        ),
+        ("family = \"ipv4\", not = { prefix = \"new\" }", true),
+        ("not = { family = \"ipv4\", prefix = \"new\" }", false),
+        ("as-path-length = 0, origin-asn = 64500", false),
+        ("as-path-length = \"0..1\", as-path-contains = 64500", true),
+    ] {
+        let rules = format!("[policy]\np = [{{ {of}, reject = \"x\" }}, {{ accept = true }}]\n");
+        let told = parse(&format!("{sets}{rules}"))
+            .err()
+            .map(|told| told.to_string());
+        let found = told
+            .as_deref()
+            .is_some_and(|told| told.contains("no route meets all of this"));
+        assert_eq!(found, !possible, "{of}: {told:?}");
+        assert_eq!(told.is_none(), possible, "{of}: {told:?}");
+    }
 }
 
 proptest! {

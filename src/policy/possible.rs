@@ -1,0 +1,75 @@
+//! Whether conditions can hold together: which families and lengths of prefixes they leave.
+//!
+//! Sets that mean what Microsoft has concluded may hold anything, and so may what is not asked of a prefix.
+
+use std::collections::BTreeSet;
+
+use super::{Condition, Policies, Prefixes};
+use crate::bgp::family::Family;
+use crate::bgp::policy::PrefixRange;
+
+/// Families and lengths that a prefix may have.
+type Room = BTreeSet<(Family, u8)>;
+
+fn everything() -> Room {
+    let of = |(family, longest)| (0..=longest).map(move |length| (family, length));
+    let families = [(Family::Ipv4Unicast, 32), (Family::Ipv6Unicast, 128)];
+    families.into_iter().flat_map(of).collect()
+}
+
+impl Policies {
+    /// The place of the first of these conditions that no route meets which meets those before it.
+    pub(super) fn contradiction(&self, when: &[Condition]) -> Option<usize> {
+        let mut room = everything();
+        let mut empty_path = false;
+        when.iter().position(|condition| {
+            match condition {
+                Condition::PathLength(range) => empty_path = *range.end() == 0,
+                Condition::PathContains(_) | Condition::Origin(_) if empty_path => return true,
+                _ => self.narrow(&mut room, condition),
+            }
+            room.is_empty()
+        })
+    }
+
+    fn narrow(&self, room: &mut Room, condition: &Condition) {
+        match condition {
+            Condition::Family(of) => room.retain(|(family, _)| family == of),
+            Condition::PrefixLength(range) => room.retain(|(_, length)| range.contains(length)),
+            Condition::Prefix(list) => {
+                let mut named = Room::new();
+                for one in list {
+                    match one {
+                        Prefixes::Range(range) => named.extend(lengths(range)),
+                        Prefixes::Set(name) => match self.prefix_sets.get(name) {
+                            Some(ranges) => named.extend(ranges.iter().flat_map(lengths)),
+                            None => return,
+                        },
+                    }
+                }
+                room.retain(|kind| named.contains(kind));
+            }
+            Condition::Any(list) => {
+                let mut any = Room::new();
+                for inner in list {
+                    let mut own = room.clone();
+                    inner.iter().for_each(|one| self.narrow(&mut own, one));
+                    any.extend(own);
+                }
+                *room = any;
+            }
+            Condition::If(_)
+            | Condition::PathLength(_)
+            | Condition::PathContains(_)
+            | Condition::Origin(_)
+            | Condition::Community(_)
+            | Condition::Rpki(_)
+            | Condition::Not(_) => {}
+        }
+    }
+}
+
+fn lengths(range: &PrefixRange) -> impl Iterator<Item = (Family, u8)> + use<> {
+    let family = Family::of(&range.prefix);
+    range.lengths.clone().map(move |length| (family, length))
+}
