@@ -84,6 +84,15 @@ enum Bfd {
     AdminDown,
 }
 
+/// Connections of the neighbour that were refused in the present state.
+#[derive(Debug, Default)]
+struct Refusals {
+    why: String,
+    count: u64,
+    /// How many of them were told of.
+    told: u64,
+}
+
 /// What an event brings along.
 #[derive(Debug, Default)]
 struct Given {
@@ -127,6 +136,8 @@ pub struct Session {
     outgoing: Machine,
     incoming: Machine,
     bfd: Bfd,
+    /// BFD was up and went down: strict mode or not, no session begins before it is up again.
+    bfd_lost: bool,
     interface_up: bool,
     /// Failures since the session was last well: how long it rests.
     failures: u32,
@@ -148,6 +159,7 @@ pub struct Session {
     notification_sent: Option<(At, Notification)>,
     notification_received: Option<(At, Notification)>,
     counters: Counters,
+    refusals: Refusals,
     outputs: VecDeque<Output>,
 }
 
@@ -162,6 +174,7 @@ impl Session {
             outgoing: Machine::default(),
             incoming: Machine::default(),
             bfd: Bfd::Down,
+            bfd_lost: false,
             interface_up: true,
             failures: 0,
             fell: false,
@@ -177,6 +190,7 @@ impl Session {
             notification_sent: None,
             notification_received: None,
             counters: Counters::default(),
+            refusals: Refusals::default(),
             outputs: VecDeque::new(),
         }
     }

@@ -320,24 +320,27 @@ impl Follower {
                 connected = timeout(CONNECT, reach.tcp(*address)) => connected,
                 _ = over.wait_for(|over| *over) => return,
             };
-            let why = match connected {
+            let (event, why) = match connected {
                 Ok(Ok(stream)) => {
                     self.tell("connected", "");
                     told = None;
                     self.watched.station.borrow_mut().collector_connected();
                     let why = self.feed(stream).await;
                     self.watched.station.borrow_mut().collector_lost();
-                    why
+                    ("lost", why)
                 }
-                Ok(Err(error)) => error.to_string(),
-                Err(_) => "no answer".to_owned(),
+                Ok(Err(error)) => ("unreachable", error.to_string()),
+                Err(_) => ("unreachable", "no answer".to_owned()),
             };
             if *over.borrow() {
                 return;
             }
-            if told.as_ref() != Some(&why) {
-                self.tell("lost", &why);
-                told = Some(why);
+            let news = Some((event, why));
+            if told != news {
+                if let Some((event, why)) = &news {
+                    self.tell(event, why);
+                }
+                told = news;
             }
             // Until then, or until there is nothing to tell any more.
             let _ = timeout(AGAIN, over.wait_for(|over| *over)).await;

@@ -190,6 +190,18 @@ pub enum Fact {
         /// Why it left its last state, for example `BFD down`, `hold timer expired`, `received Cease/administrative shutdown`.
         why: String,
     },
+    /// The neighbour connected, and the session took no connection: RFC 4271, section 8.2.2, Idle, or it has a better one. Told of the
+    /// first, and again whenever the number has doubled.
+    ConnectionRefused {
+        /// Router.
+        router: String,
+        /// Session as in [`Fact::Bgp`].
+        session: String,
+        /// How many since the session's state, or the reason, changed.
+        count: u64,
+        /// What the session does instead, for example `rests after a failure`.
+        why: String,
+    },
     /// The neighbour sent end-of-RIB.
     EndOfRib {
         /// Router.
@@ -567,15 +579,15 @@ pub enum Fact {
         /// What it asked for.
         question: String,
     },
-    /// A router's BMP collector heard of it, or was lost.
+    /// A router's BMP collector heard of it, was lost, or could not be reached.
     Collector {
         /// The router.
         router: String,
         /// The collector's address.
         address: String,
-        /// `connected` or `lost`.
+        /// `connected`, `lost`, or `unreachable`, at first or again.
         event: String,
-        /// Why it was lost.
+        /// Why it was lost, or is unreachable.
         text: String,
     },
     /// Monitoring did not keep up with a session: so much is in neither trace nor feed. Its table was told anew.

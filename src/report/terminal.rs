@@ -125,9 +125,13 @@ impl<W: Write> Terminal<W> {
                 address,
                 event,
                 text,
-            } if event == "lost" => {
+            } if event != "connected" => {
+                let verb = match event.as_str() {
+                    "lost" => "lost",
+                    _ => "cannot reach",
+                };
                 self.line(&format!(
-                    "  {router} lost its BMP collector {address}: {text}"
+                    "  {router} {verb} its BMP collector {address}: {text}"
                 ));
             }
             Fact::MonitoringMissed {

@@ -525,6 +525,12 @@ impl Router {
                     state: to.to_string(),
                     why,
                 }),
+                Of::Refused { why, count } => self.facts.push(Fact::ConnectionRefused {
+                    router: self.config.name.clone(),
+                    session: spec.name.clone(),
+                    count,
+                    why,
+                }),
                 Of::Established(negotiated) => self.established(index, &negotiated),
                 Of::Update(update) => self.update(index, *update),
                 Of::RefreshRequested { family, demarcated } => {

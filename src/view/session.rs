@@ -158,6 +158,8 @@ pub struct Counters {
     pub attempts: u64,
     /// Connections the neighbour opened.
     pub accepted: u64,
+    /// Of them, those that the session did not take.
+    pub refused: u64,
     /// How often the session was established.
     pub established: u64,
     /// How often it was lost again.
@@ -351,6 +353,7 @@ pub fn session(router: &Router, index: SessionIndex, now: At) -> Option<SessionD
             received: status.counters.received.into(),
             attempts: status.counters.attempts,
             accepted: status.counters.accepted,
+            refused: status.counters.refused,
             established: status.counters.established,
             lost: status.counters.lost,
         },

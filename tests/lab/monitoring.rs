@@ -314,6 +314,15 @@ fn dead() -> Result<(), Failed> {
     let folder = tempfile::tempdir()?;
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let ended = play(SCENARIO, folder.path(), &listener.local_addr()?.to_string())?;
+    ended.check(!ended.words.contains("the lab failed"), "no failure")?;
+    let address = listener.local_addr()?.to_string();
     drop(listener);
-    ended.check(!ended.words.contains("the lab failed"), "no failure")
+    let folder = tempfile::tempdir()?;
+    let ended = play(SCENARIO, folder.path(), &address)?;
+    let told = format!("ams-edge-1 cannot reach its BMP collector {address}");
+    ended.check(
+        ended.words.contains(&told),
+        "who was never there is not lost",
+    )?;
+    ended.check(!ended.words.contains("lost its BMP"), "nor told as lost")
 }

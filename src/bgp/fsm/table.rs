@@ -79,7 +79,7 @@ pub fn step(state: State, event: Event) -> Step {
         (S::OpenConfirm, E::ReleasedConfirmed) => to(S::Established, &[SendKeepalive]),
         (S::Established, E::Keepalive | E::KeepaliveHeld) => stay(&[RestartHold]),
         (S::Established, E::Update) => stay(&[RestartHold, Deliver]),
-        (S::Established, E::RouteRefresh) => stay(&[RestartHold, Refresh]),
+        (S::Established, E::RouteRefresh) => stay(&[Refresh]),
 
         // Faulty messages. SendNOTIFICATIONwithoutOPEN is always on.
         // Differs for 21 in Established: the RFC says state machine error, but its section 6.1 wants the header's error told.

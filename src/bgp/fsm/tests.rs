@@ -107,7 +107,7 @@ Rest: Idle, Idle, Idle, OpenSent, OpenConfirm, Established
 Released: Idle, Connect, Active, OpenSent, OpenConfirm KEEPALIVE, Established
 ReleasedConfirmed: Idle, Connect, Active, OpenSent, Established KEEPALIVE, Established
 BfdHoldTimerExpires: Idle, Connect, Active, OpenSent, Idle 6/10 +1, Established
-RouteRefresh: Idle, Idle +1, Idle +1, Idle 5/1 +1, Idle 5/2 +1, Established refresh hold
+RouteRefresh: Idle, Idle +1, Idle +1, Idle 5/1 +1, Idle 5/2 +1, Established refresh
 RouteRefreshError: Idle, Idle +1, Idle +1, Idle 5/1 +1, Idle 5/2 +1, Idle given +1
 BfdDown: Idle, Connect, Active, OpenSent, Idle 6/10 +1, Idle 6/10 +1
 InterfaceDown: Idle, Idle, Idle, Idle, Idle, Idle

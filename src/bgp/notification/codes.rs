@@ -88,7 +88,7 @@ pub const KNOWN: &[Known] = &[
     row(6, 2, "administrative shutdown", "RFC 9003, section 2", When("the session is shut down by hand, or with its router")),
     row(6, 3, "peer de-configured", "RFC 4486, section 4", Never("no session is taken out of the configuration of a router that runs")),
     row(6, 4, "administrative reset", "RFC 9003, section 2", When("the session is reset by hand")),
-    row(6, 5, "connection rejected", "RFC 4486, section 4", When("the neighbour connects to a session that is shut down")),
+    row(6, 5, "connection rejected", "RFC 4486, section 4", When("the neighbour connects to a session that is shut down, or was ended for what it brought")),
     row(6, 6, "other configuration change", "RFC 4486, section 4", Never("policies change without a reset, and nothing else does")),
     row(6, 7, "connection collision resolution", "RFC 4486, section 4", When("the other connection is kept")),
     row(6, 8, "out of resources", "RFC 4486, section 4", When("the router's memory is used up, most of it by this session")),

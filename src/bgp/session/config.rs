@@ -20,7 +20,8 @@ pub struct SessionConfig {
     pub peer_asn: u32,
     /// Never connect, only wait.
     pub passive: bool,
-    /// Lose the session when BFD goes down.
+    /// Lose the session when BFD goes down, and withhold our KEEPALIVE in OpenConfirm until it is up again. Before it was up for
+    /// the first time nothing waits for it.
     pub use_bfd: bool,
     /// Withhold our KEEPALIVE in OpenConfirm until BFD is up, also from a neighbour without the strict mode capability.
     /// From a neighbour that announces it as we do ([`Capabilities::bfd_strict`]), it is withheld in any case.

@@ -189,6 +189,13 @@ pub enum Output {
         /// In words, for example `BFD down`.
         why: String,
     },
+    /// The neighbour connected, and the session takes no connection now: told of the first, and whenever there are twice as many.
+    Refused {
+        /// What the session does instead, in words.
+        why: String,
+        /// How many since the state or the reason changed.
+        count: u64,
+    },
     /// Routes may be exchanged now.
     Established(Negotiated),
     /// Routes came in.

@@ -43,7 +43,8 @@ impl Session {
                 return;
             }
             let both_strict = self.config.capabilities.bfd_strict && open.capabilities.bfd_strict;
-            self.machine_mut(side).bfd_gate = self.config.bfd_strict || both_strict;
+            let lost = self.config.use_bfd && self.bfd_lost;
+            self.machine_mut(side).bfd_gate = self.config.bfd_strict || both_strict || lost;
         }
         let event = match (delayed, self.withholds(side)) {
             (false, false) => Event::Open,

@@ -96,7 +96,8 @@ impl Session {
         self.apply(side, event, given);
     }
 
-    /// What was not asked for with a capability, and subtypes nobody knows, are ignored (RFC 2918, RFC 7313).
+    /// What was not asked for with a capability, and subtypes nobody knows, are ignored (RFC 2918, RFC 7313). None says that the
+    /// neighbour is alive: the hold timer waits for KEEPALIVEs and UPDATEs (RFC 4271, section 4.2).
     fn route_refresh(&mut self, side: Direction, refresh: RouteRefresh) {
         let machine = self.machine(side);
         let output = if let Some(negotiated) = &machine.negotiated

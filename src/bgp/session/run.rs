@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 
 use super::open::BFD_DISABLED;
-use super::{Bfd, Conn, Direction, Given, Output, Run, SETTLED, Session};
+use super::{Bfd, Conn, Direction, Given, Output, Refusals, Run, SETTLED, Session};
 use crate::bgp::family::Families;
 use crate::bgp::fsm::{Event, State};
 use crate::bgp::message;
@@ -137,6 +137,7 @@ impl Session {
     }
 
     fn bfd_lets_go(&mut self, why: &'static str) {
+        self.bfd_lost = false;
         if self.uses_bfd() {
             for side in Direction::BOTH {
                 self.release(side);
@@ -152,6 +153,7 @@ impl Session {
             return;
         }
         self.failures = 0;
+        self.bfd_lost = true;
         if control_plane_independent {
             // What the neighbour kept forwarding is lost, too (RFC 5882, section 4.3.2).
             self.void_restart("BFD down");
@@ -237,7 +239,8 @@ impl Session {
         }
     }
 
-    /// Closes a connection that no machine takes, with the reason if the neighbour has to know it.
+    /// Closes a connection that no machine takes, with the reason if the neighbour has to know it. Who rests or waits for the path
+    /// says nothing: told of a rejection the neighbour might rest, too (RFC 4486, section 4), and each call while the other does.
     pub(super) fn refuse_connection(&mut self, conn: Conn) {
         let subcode = match self.run {
             Run::Running => Some(7),
@@ -252,8 +255,33 @@ impl Session {
             let bytes = out.freeze();
             self.outputs.push_back(Output::Write { conn, bytes });
         }
-        self.counters.refused += 1;
         self.outputs.push_back(Output::Close { conn, abort: false });
+        let why = match self.run {
+            Run::Running => "has another connection".to_owned(),
+            Run::Held(_) => "was ended, and rests".to_owned(),
+            Run::Stopped | Run::Blocked | Run::Resting(_) => self.activity().to_string(),
+        };
+        self.tell_refused(why);
+    }
+
+    /// A connection of the neighbour's was closed for no fault of its own.
+    pub(super) fn tell_refused(&mut self, why: String) {
+        self.counters.refused += 1;
+        let refusals = &mut self.refusals;
+        if refusals.why != why {
+            *refusals = Refusals {
+                why,
+                ..Refusals::default()
+            };
+        }
+        refusals.count += 1;
+        if refusals.count >= 2 * refusals.told {
+            refusals.told = refusals.count;
+            self.outputs.push_back(Output::Refused {
+                why: refusals.why.clone(),
+                count: refusals.count,
+            });
+        }
     }
 
     pub(super) fn lost(&mut self, conn: Conn, why: String) {

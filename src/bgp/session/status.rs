@@ -137,7 +137,7 @@ impl Session {
         }
     }
 
-    fn activity(&self) -> Activity {
+    pub(super) fn activity(&self) -> Activity {
         match self.run {
             Run::Stopped => Activity::Stopped,
             Run::Blocked if !self.interface_up => Activity::WaitsForInterface,

@@ -1,6 +1,8 @@
 //! What an event does to a machine: it is looked up in the table, what is to be done is done, and the next state entered.
 
-use super::{Conn, Direction, Given, Graceful, Output, RESTS, ROOM, Run, SETTLED, Session, State};
+use super::{
+    Conn, Direction, Given, Graceful, Output, RESTS, ROOM, Refusals, Run, SETTLED, Session, State,
+};
 use crate::bgp::fsm::{self, Action, Event};
 use crate::bgp::message;
 use crate::bgp::notification::Notification;
@@ -62,8 +64,10 @@ impl Session {
             }
             Action::Adopt => {
                 if let Some(conn) = given.conn {
-                    if self.machine(side).conn != Some(conn) {
+                    let replaced = self.machine(side).conn.is_some_and(|old| old != conn);
+                    if replaced {
                         self.drop_connection(side, false);
+                        self.tell_refused("has a newer connection".to_owned());
                     }
                     let machine = self.machine_mut(side);
                     machine.adopt(conn);
@@ -188,6 +192,7 @@ impl Session {
         let from = std::mem::replace(&mut self.reported, to);
         if from != to {
             self.reported_at = self.now;
+            self.refusals = Refusals::default();
             // Who looks wants to know of the failure, and sees the rest anyway.
             if why != RESTS {
                 why.clone_into(&mut self.why);

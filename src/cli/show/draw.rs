@@ -288,11 +288,12 @@ pub fn session(page: &mut Page, view: &SessionDetail) -> io::Result<()> {
     facts.add(
         "so far",
         format!(
-            "times established: {}, lost: {}; connections tried: {}, accepted: {}",
+            "times established: {}, lost: {}; connections tried: {}, accepted: {}, refused: {}",
             view.counters.established,
             view.counters.lost,
             view.counters.attempts,
-            view.counters.accepted
+            view.counters.accepted,
+            view.counters.refused
         ),
     );
     facts.list("announces", &view.our_capabilities);

@@ -70,6 +70,15 @@ pub fn fact(fact: &Fact) -> Option<String> {
             state,
             why,
         } => format!("{router}: session {session} {state} ({why})"),
+        Fact::ConnectionRefused {
+            router,
+            session,
+            count,
+            why,
+        } => format!(
+            "{router}: {} of {session} refused: the session {why}",
+            counted(*count, "connection")
+        ),
         Fact::RouteReceived {
             router,
             session,

@@ -107,7 +107,13 @@ fn document() -> String {
         - Event 24 in Connect and Active, and 18 in Connect, depend on the DelayOpenTimer. A NOTIFICATION needs a connection, and\n  \
           there is one only while that runs: 24 is as when it does.\n\
         - SendNOTIFICATIONwithoutOPEN is always on. CollisionDetectEstablishedState is off unless a session says otherwise (section 6.8).\n\
-        - The subcodes of a state machine error are those of RFC 6608, 0 where no message was unexpected. Event 29 is RFC 9687's.\n\n\
+        - The subcodes of a state machine error are those of RFC 6608, 0 where no message was unexpected. Event 29 is RFC 9687's.\n\
+        - KEEPALIVE and UPDATE alone restart the hold timer (sections 4.2 and 6.5), in whatever way a ROUTE-REFRESH is answered:\n  \
+          RFC 2918 says nothing of it, and FRR and BIRD do the same.\n\
+        - Who connects in Idle is refused with Cease / Connection Rejected (RFC 4486) where the session is shut down, or was ended for\n  \
+          what it brought. While it rests after a failure, or waits for link or BFD, the connection is closed without a word: it\n  \
+          will be heard in a moment, and of two ends that rest longer for each rejection none would ever find the other awake. All of\n  \
+          them are facts of the record (`connection-refused`).\n\n\
         ## Events and guards of our own\n\n\
         They add to the RFC's events, and no cell of the RFC's depends on them. What each is for stands in `fsm.rs`.\n\n| event |";
     for state in State::ALL {

@@ -109,6 +109,27 @@ fn while_a_connection_waits_for_bfd_no_other_one_is_tried() {
     assert_eq!(bench.state(), State::OpenConfirm);
 }
 
+/// The neighbour's BFD may notice a loss later than ours: what it would establish meanwhile would be without BFD.
+#[test]
+fn after_a_loss_of_bfd_no_session_begins_before_it_is_up_again() {
+    for lets_go in [Input::BfdUp, Input::BfdAdminDown] {
+        let (mut bench, _) = Bench::established(|c| c.use_bfd = true);
+        bench.input(Input::BfdUp);
+        bench.input(BFD_DOWN);
+        bench.pass(ms(100));
+        let conn = bench.connect();
+        bench.take();
+        bench.bytes(conn, &open_bytes(|_| {}));
+        bench.bytes(conn, &keepalive_bytes());
+        assert_eq!(bench.state(), State::OpenConfirm);
+        assert_eq!(bench.sent(), []);
+        let activity = bench.session.status().activity;
+        assert_eq!(activity, Activity::WithholdsKeepalive);
+        bench.input(lets_go);
+        assert_eq!(bench.state(), State::Established);
+    }
+}
+
 /// RFC 5882, section 4.2: neither end's AdminDown says anything of the path.
 #[test]
 fn a_bfd_that_is_disabled_ends_nothing_and_does_not_fail_later() {

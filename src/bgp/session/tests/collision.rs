@@ -288,6 +288,77 @@ fn a_connection_refused_says_why() {
     assert_eq!(bench.session.status().counters.refused, 1);
 }
 
+/// In our record whatever the neighbour hears of it.
+#[test]
+fn a_refused_connection_is_told_with_what_the_session_does_instead() {
+    let started = |change: fn(&mut SessionConfig)| {
+        let mut bench = Bench::new(change);
+        bench.input(Input::Start);
+        bench
+    };
+    let ended = |restart_after| {
+        let (mut bench, _) = Bench::established(|_| {});
+        let notification = Notification::new(6, 1);
+        bench.input(Input::AutomaticStop {
+            notification,
+            restart_after,
+        });
+        bench
+    };
+    let resting = {
+        let (mut bench, conn) = Bench::established(|_| {});
+        bench.input(Input::Closed { conn, why: "gone" });
+        bench
+    };
+    let dark = {
+        let mut bench = started(|_| {});
+        bench.input(Input::InterfaceDown);
+        bench
+    };
+    let delaying = {
+        let mut bench = started(|c| {
+            c.passive = true;
+            c.options.delay_open = Some(Duration::from_secs(5));
+        });
+        bench.accept();
+        bench
+    };
+    let waiting = started(|c| (c.use_bfd, c.wait_for_bfd) = (true, true));
+    let established = Bench::established(|_| {}).0;
+    for (mut bench, instead, heard) in [
+        (Bench::new(|_| {}), "stopped", Some((6, 5))),
+        (
+            ended(Some(ms(60_000))),
+            "was ended, and rests",
+            Some((6, 5)),
+        ),
+        (ended(None), "stopped", Some((6, 5))),
+        (established, "has another connection", Some((6, 7))),
+        (resting, "rests after a failure", None),
+        (dark, "waits for its interface", None),
+        (waiting, "waits for BFD before it connects", None),
+        (delaying, "has a newer connection", None),
+    ] {
+        bench.take();
+        let told = |bench: &Bench| -> Vec<(String, u64)> {
+            let outputs = bench.outputs.iter();
+            let told = outputs.filter_map(|output| match output {
+                Output::Refused { why, count } => Some((why.clone(), *count)),
+                _ => None,
+            });
+            told.collect()
+        };
+        bench.accept();
+        assert_eq!(told(&bench), [(instead.to_owned(), 1)]);
+        assert_eq!(bench.notified_on(Direction::Incoming), heard, "{instead}");
+        for _ in 0..1000 {
+            bench.accept();
+        }
+        let told = told(&bench);
+        assert_eq!((told.len(), told[9].1), (10, 512), "{instead}");
+    }
+}
+
 #[test]
 fn an_established_connection_gives_way_only_where_that_is_wanted_and_the_peer_has_the_higher_identifier()
  {

@@ -270,7 +270,10 @@ fn rests_after_failures_double_and_a_good_session_resets_them() {
         // Idle refuses.
         bench.take();
         bench.accept();
-        assert!(matches!(bench.outputs[..], [Output::Close { .. }]));
+        assert!(matches!(
+            bench.outputs[..],
+            [Output::Close { .. }, Output::Refused { .. }]
+        ));
         bench.pass(expected);
         expected = (expected * 2).min(ms(1600));
     }
@@ -430,5 +433,36 @@ fn a_refresh_is_answered_whatever_its_reserved_octet() {
                 demarcated: false
             }]
         );
+    }
+}
+
+/// RFC 4271, sections 4.2 and 6.5: whatever a refresh is answered with.
+#[test]
+fn keepalives_and_updates_restart_the_hold_timer_and_refreshes_do_not() {
+    let unknown = |octet: usize, value: u8| {
+        let mut refresh = bytes(write_refresh);
+        refresh[octet] = value;
+        refresh
+    };
+    let end_of_rib = bytes(|out| message::write_end_of_rib(out, Family::Ipv4Unicast));
+    for (message, restarts) in [
+        (keepalive_bytes(), true),
+        (end_of_rib, true),
+        (bytes(write_refresh), false),
+        (unknown(20, 7), false),
+        (unknown(21, 7), false),
+    ] {
+        let (mut bench, conn) = Bench::negotiated(
+            |c| {
+                c.timers.hold = Duration::from_secs(9);
+                c.capabilities.enhanced_route_refresh = true;
+            },
+            |open| open.capabilities.enhanced_route_refresh = true,
+        );
+        bench.pass(ms(6_000));
+        bench.bytes(conn, &message);
+        bench.pass(ms(6_000));
+        let stays = bench.state() == State::Established;
+        assert_eq!(stays, restarts, "{message:?}");
     }
 }

@@ -219,6 +219,14 @@ pub(super) fn variants() -> Vec<BoxedStrategy<Fact>> {
                 count,
             })
             .boxed(),
+        (text(), text(), any::<u64>(), text())
+            .prop_map(|(router, session, count, why)| Fact::ConnectionRefused {
+                router,
+                session,
+                count,
+                why,
+            })
+            .boxed(),
         (text(), text(), any::<u64>())
             .prop_map(|(router, session, count)| Fact::RoutesLeftOut {
                 router,

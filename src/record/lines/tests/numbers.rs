@@ -62,7 +62,8 @@ pub(super) fn number(fact: &Fact) -> usize {
         Fact::Punctuality { .. } => 54,
         Fact::LagCounters { .. } => 55,
         Fact::InService(_) => 56,
+        Fact::ConnectionRefused { .. } => 57,
     }
 }
 
-pub(super) const VARIANTS: usize = 57;
+pub(super) const VARIANTS: usize = 58;
