@@ -390,65 +390,8 @@ impl Parser<'_> {
             let of = key.value.iter().map(|one| self.inner(one, "any"));
             when.push(Condition::Any(of.collect()));
         }
-        self.can_hold(raw, &when);
+        self.all.tell_contradiction(raw, &when, self.mistakes);
         when
-    }
-
-    /// Conditions of which no route meets all are a mistake, told at the one too many.
-    fn can_hold(&mut self, raw: &RawRule, when: &[Condition]) {
-        let Some(place) = self.all.contradiction(when) else {
-            return;
-        };
-        let family = raw.family.as_ref().map(|key| key.span);
-        let prefix = raw.prefix.as_ref().map(|key| key.span);
-        let length = raw.prefix_length.as_ref().map(|key| key.span);
-        let path = raw.as_path_length.as_ref().map(|key| key.span);
-        let (span, others, label) = match &when[place] {
-            // An entry that is none was told, and may have been what is missing.
-            Condition::Prefix(list) => match &raw.prefix {
-                Some(key) if key.value.located(key.span).len() == list.len() => {
-                    (prefix, vec![family], "no prefix of this family")
-                }
-                _ => return,
-            },
-            Condition::PrefixLength(_) => {
-                (length, vec![family, prefix], "no prefix has such a length")
-            }
-            Condition::PathContains(_) => {
-                let key = raw.as_path_contains.as_ref();
-                (
-                    key.map(|key| key.span),
-                    vec![path],
-                    "an empty path has no AS number",
-                )
-            }
-            Condition::Origin(_) => {
-                let key = raw.origin_asn.as_ref();
-                (
-                    key.map(|key| key.span),
-                    vec![path],
-                    "an empty path has no AS number",
-                )
-            }
-            // An empty list was told.
-            Condition::Any(list) if list.is_empty() => return,
-            _ => {
-                let key = raw.any.as_ref().map(|key| key.span);
-                (
-                    key,
-                    vec![family, prefix, length],
-                    "none of these is possible",
-                )
-            }
-        };
-        let Some(span) = span else { return };
-        let message = "no route meets all of this";
-        let mut diagnostic = self.mistakes.error(span, message, label);
-        for other in others.into_iter().flatten() {
-            diagnostic = diagnostic.at(self.mistakes.source(), other, "together with this");
-        }
-        let help = "take out what is not meant, or make rules of their own of what is";
-        self.mistakes.push(diagnostic.help(help));
     }
 
     /// Conditions inside `not` or `any`.

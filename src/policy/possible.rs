@@ -4,9 +4,11 @@
 
 use std::collections::BTreeSet;
 
+use super::raw::RawRule;
 use super::{Condition, Policies, Prefixes};
 use crate::bgp::family::Family;
 use crate::bgp::policy::PrefixRange;
+use crate::source::Mistakes;
 
 /// Families and lengths that a prefix may have.
 type Room = BTreeSet<(Family, u8)>;
@@ -18,6 +20,68 @@ fn everything() -> Room {
 }
 
 impl Policies {
+    /// Conditions of which no route meets all are a mistake, told at the one too many.
+    pub(super) fn tell_contradiction(
+        &self,
+        raw: &RawRule,
+        when: &[Condition],
+        mistakes: &mut Mistakes,
+    ) {
+        let Some(place) = self.contradiction(when) else {
+            return;
+        };
+        let family = raw.family.as_ref().map(|key| key.span);
+        let prefix = raw.prefix.as_ref().map(|key| key.span);
+        let length = raw.prefix_length.as_ref().map(|key| key.span);
+        let path = raw.as_path_length.as_ref().map(|key| key.span);
+        let (span, others, label) = match &when[place] {
+            // An entry that is none was told, and may have been what is missing.
+            Condition::Prefix(list) => match &raw.prefix {
+                Some(key) if key.value.located(key.span).len() == list.len() => {
+                    (prefix, vec![family], "no prefix of this family")
+                }
+                _ => return,
+            },
+            Condition::PrefixLength(_) => {
+                (length, vec![family, prefix], "no prefix has such a length")
+            }
+            Condition::PathContains(_) => {
+                let key = raw.as_path_contains.as_ref();
+                (
+                    key.map(|key| key.span),
+                    vec![path],
+                    "an empty path has no AS number",
+                )
+            }
+            Condition::Origin(_) => {
+                let key = raw.origin_asn.as_ref();
+                (
+                    key.map(|key| key.span),
+                    vec![path],
+                    "an empty path has no AS number",
+                )
+            }
+            // An empty list was told.
+            Condition::Any(list) if list.is_empty() => return,
+            _ => {
+                let key = raw.any.as_ref().map(|key| key.span);
+                (
+                    key,
+                    vec![family, prefix, length],
+                    "none of these is possible",
+                )
+            }
+        };
+        let Some(span) = span else { return };
+        let message = "no route meets all of this";
+        let mut diagnostic = mistakes.error(span, message, label);
+        for other in others.into_iter().flatten() {
+            diagnostic = diagnostic.at(mistakes.source(), other, "together with this");
+        }
+        let help = "take out what is not meant, or make rules of their own of what is";
+        mistakes.push(diagnostic.help(help));
+    }
+
     /// The place of the first of these conditions that no route meets which meets those before it.
     pub(super) fn contradiction(&self, when: &[Condition]) -> Option<usize> {
         let mut room = everything();

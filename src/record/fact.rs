@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::common::Common;
 use super::parts::{
     BfdHeard, BfdRhythm, Failure, InService, LacpSeen, MemberCounters, Message, MicroBfd, Nanos,
-    Punctuality, SourceText,
+    Punctuality, Refused, SourceText,
 };
 use crate::time::At;
 
@@ -190,18 +190,8 @@ pub enum Fact {
         /// Why it left its last state, for example `BFD down`, `hold timer expired`, `received Cease/administrative shutdown`.
         why: String,
     },
-    /// The neighbour connected, and the session took no connection: RFC 4271, section 8.2.2, Idle, or it has a better one. Told of the
-    /// first, and again whenever the number has doubled.
-    ConnectionRefused {
-        /// Router.
-        router: String,
-        /// Session as in [`Fact::Bgp`].
-        session: String,
-        /// How many since the session's state, or the reason, changed.
-        count: u64,
-        /// What the session does instead, for example `rests after a failure`.
-        why: String,
-    },
+    /// The neighbour connected, and the session took no connection.
+    ConnectionRefused(Refused),
     /// The neighbour sent end-of-RIB.
     EndOfRib {
         /// Router.
@@ -333,8 +323,7 @@ pub enum Fact {
         /// Interfaces of its next hops, sorted; empty when the route is gone.
         via: Vec<String>,
     },
-    /// The kernel told more route and link changes of a router than could be read in time. Its present state was read
-    /// again; what was in between, and when, is not known.
+    /// The kernel told more of a router's routes and links than could be read in time: what was before its present state is lost.
     EventsLost {
         /// Router.
         router: String,
@@ -450,8 +439,7 @@ pub enum Fact {
         /// How much.
         by: Nanos,
     },
-    /// How late our periodic packets of a protocol left, from when they were due to when they were handed to the link; told
-    /// once, at the end.
+    /// How late our periodic packets of a protocol left, from when they were due to the link: told once, at the end.
     Punctuality {
         /// `lacp`, `bfd`.
         protocol: String,

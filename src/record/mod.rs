@@ -16,7 +16,7 @@ pub use fact::Fact;
 pub use lines::{LinesError, Reader, Writer, read};
 pub use parts::{
     BfdHeard, BfdRhythm, Failure, FrameCount, InService, LacpHeard, LacpRhythm, LacpSeen,
-    MemberCounters, Message, MicroBfd, Nanos, Punctuality, Severity, SourceText,
+    MemberCounters, Message, MicroBfd, Nanos, Punctuality, Refused, Severity, SourceText,
 };
 pub use recorder::{Entries, Noted, Recorder};
 

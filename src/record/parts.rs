@@ -226,6 +226,21 @@ pub struct InService {
     pub bandwidth_mbps: u32,
 }
 
+/// Connections of a neighbour that a session did not take: in Idle (RFC 4271, section 8.2.2), or since it has a better one. Told of
+/// the first, and again whenever the number has doubled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Refused {
+    /// Router.
+    pub router: String,
+    /// Session as in [`Fact::Bgp`](super::Fact::Bgp).
+    pub session: String,
+    /// How many since the session's state, or the reason, changed.
+    pub count: u64,
+    /// What the session does instead, for example `rests after a failure`.
+    pub why: String,
+}
+
 /// Frames one way.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

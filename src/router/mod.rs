@@ -49,7 +49,7 @@ use crate::bgp::notification::Notification;
 use crate::bgp::policy::{Policy, Reason};
 use crate::bgp::rib::numbers::Number;
 use crate::bgp::session::{self, State};
-use crate::record::Fact;
+use crate::record::{Fact, Refused};
 use crate::time::At;
 use export::{Ground, Relation};
 use peer::{Peer, Pin};
@@ -525,12 +525,12 @@ impl Router {
                     state: to.to_string(),
                     why,
                 }),
-                Of::Refused { why, count } => self.facts.push(Fact::ConnectionRefused {
+                Of::Refused { why, count } => self.facts.push(Fact::ConnectionRefused(Refused {
                     router: self.config.name.clone(),
                     session: spec.name.clone(),
                     count,
                     why,
-                }),
+                })),
                 Of::Established(negotiated) => self.established(index, &negotiated),
                 Of::Update(update) => self.update(index, *update),
                 Of::RefreshRequested { family, demarcated } => {

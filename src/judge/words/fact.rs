@@ -1,7 +1,7 @@
 //! Changes of states in words.
 
 use super::{counted, list, request, up_down};
-use crate::record::Fact;
+use crate::record::{Fact, Refused};
 use crate::source::Bandwidth;
 
 /// A state change in words, for example `ams-edge-1: bfd ams-1 down`; `None` for other facts.
@@ -70,12 +70,12 @@ pub fn fact(fact: &Fact) -> Option<String> {
             state,
             why,
         } => format!("{router}: session {session} {state} ({why})"),
-        Fact::ConnectionRefused {
+        Fact::ConnectionRefused(Refused {
             router,
             session,
             count,
             why,
-        } => format!(
+        }) => format!(
             "{router}: {} of {session} refused: the session {why}",
             counted(*count, "connection")
         ),

@@ -457,9 +457,9 @@ fn a_connection_that_is_not_taken_is_a_fact() {
     );
     let refused = |net: &Net| -> Vec<(u64, String)> {
         let facts = net.facts.iter().filter_map(|(_, fact)| match fact {
-            Fact::ConnectionRefused {
-                router, count, why, ..
-            } => Some((router.as_str(), *count, why.clone())),
+            Fact::ConnectionRefused(told) => {
+                Some((told.router.as_str(), told.count, told.why.clone()))
+            }
             _ => None,
         });
         let own = facts.filter(|(router, ..)| *router == "a");

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use proptest::strategy::Union;
 
 use super::parts;
-use crate::record::{Entry, Fact, InService, MicroBfd, Nanos, Punctuality, SourceText};
+use crate::record::{Entry, Fact, InService, MicroBfd, Nanos, Punctuality, Refused, SourceText};
 use crate::time::At;
 
 /// Names and texts, with everything that JSON must escape.
@@ -220,11 +220,13 @@ pub(super) fn variants() -> Vec<BoxedStrategy<Fact>> {
             })
             .boxed(),
         (text(), text(), any::<u64>(), text())
-            .prop_map(|(router, session, count, why)| Fact::ConnectionRefused {
-                router,
-                session,
-                count,
-                why,
+            .prop_map(|(router, session, count, why)| {
+                Fact::ConnectionRefused(Refused {
+                    router,
+                    session,
+                    count,
+                    why,
+                })
             })
             .boxed(),
         (text(), text(), any::<u64>())

@@ -62,7 +62,7 @@ pub(super) fn number(fact: &Fact) -> usize {
         Fact::Punctuality { .. } => 54,
         Fact::LagCounters { .. } => 55,
         Fact::InService(_) => 56,
-        Fact::ConnectionRefused { .. } => 57,
+        Fact::ConnectionRefused(_) => 57,
     }
 }
 
