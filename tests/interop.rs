@@ -39,11 +39,12 @@ const MATRIX: &str = "PEERLAB_MATRIX";
 const AT_LENGTH: &str = "scripts/interop plays it";
 
 /// What is played over IPv6, too, in a run of all tests, which is to be short.
-const ALSO_OVER_IPV6: [&str; 4] = [
+const ALSO_OVER_IPV6: [&str; 5] = [
     "sessions_and_routes",
     "bfd_intervals",
     "bfd_silence_and_disabled",
     "bfd_authentication",
+    "bfd_changed_and_disabled_by_it",
 ];
 
 /// The document of what daemons make of malformed UPDATEs, which is no part of the matrix.

@@ -186,6 +186,13 @@ impl Bed {
         Ok(())
     }
 
+    /// Writes another configuration of the scene's own, for the daemon to read when it is told to; says where.
+    pub fn rewrite(&self, text: &str) -> Result<String, Failed> {
+        let config = self.folder.path().join("dut.conf");
+        std::fs::write(&config, text)?;
+        Ok(config.display().to_string())
+    }
+
     /// Our end of BFD and nothing else; it falls silent when dropped.
     pub fn bfd(&self, config: Config) -> Result<Line, Failed> {
         let (told, _) = unbounded_channel();

@@ -36,12 +36,15 @@ pub enum Row {
     BfdDisabled,
     BfdAuthentication,
     BfdEcho,
+    BfdItsIntervals,
+    BfdItsDown,
+    BfdDemand,
 }
 
 const BOTH: &[Family] = &Family::ALL;
 
 /// All rows in their order, with their titles and the families over which they are played.
-pub const ROWS: [(Row, &str, &[Family]); 25] = [
+pub const ROWS: [(Row, &str, &[Family]); 28] = [
     (
         Row::ItConnects,
         "session, the daemon connects, we wait",
@@ -154,6 +157,21 @@ pub const ROWS: [(Row, &str, &[Family]); 25] = [
         Row::BfdEcho,
         "BFD: its Echo packets come back from us",
         &[Ipv4Unicast],
+    ),
+    (
+        Row::BfdItsIntervals,
+        "BFD: it changes to 150, 10 and 50 ms while up, and asks us",
+        BOTH,
+    ),
+    (
+        Row::BfdItsDown,
+        "BFD: it is disabled and says AdminDown, and back",
+        BOTH,
+    ),
+    (
+        Row::BfdDemand,
+        "BFD: asked for Demand mode it falls silent (5880, 6.8.6)",
+        BOTH,
     ),
 ];
 

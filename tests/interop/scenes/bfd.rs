@@ -427,3 +427,138 @@ pub async fn echo(bed: &mut Bed, cells: &mut Cells) -> Result<(), Failed> {
     cells.met();
     Ok(())
 }
+
+/// What an administrator of the daemon does.
+enum Does {
+    Changes(Theirs),
+    Disables,
+    Enables,
+}
+
+impl Does {
+    /// In the daemon's own words.
+    fn command(&self, bed: &Bed) -> Result<Vec<String>, Failed> {
+        let (ours, local) = addresses(bed.over);
+        if bed.dut.daemon == Daemon::Bird {
+            let words = match self {
+                Does::Changes(to) => {
+                    let config = bed.rewrite(&to.config(Daemon::Bird))?;
+                    format!("configure \"{config}\"")
+                }
+                Does::Disables => "disable bfd1".to_owned(),
+                Does::Enables => "enable bfd1".to_owned(),
+            };
+            return Ok(vec!["birdc".to_owned(), words]);
+        }
+        let words = match self {
+            Does::Changes(to) => {
+                let every = ["receive", "transmit"];
+                every
+                    .map(|way| format!("{way}-interval {}", to.millis))
+                    .to_vec()
+            }
+            Does::Disables => vec!["shutdown".to_owned()],
+            Does::Enables => vec!["no shutdown".to_owned()],
+        };
+        let peer = format!("peer {ours} local-address {local} interface l0");
+        let place = ["configure terminal", "bfd", &peer].map(str::to_owned);
+        let commands = place.into_iter().chain(words);
+        let commands = commands.flat_map(|command| ["-c".to_owned(), command]);
+        Ok(["vtysh".to_owned()].into_iter().chain(commands).collect())
+    }
+}
+
+/// What the daemon's administrator does: other intervals while the session is up, each with a Poll, which we answer; and to disable
+/// it, which it says, and enable it again.
+pub async fn its_own(bed: &mut Bed, cells: &mut Cells) -> Result<(), Failed> {
+    if cells.refused(bed, &with_bfd(bed), "BFD") {
+        return Ok(());
+    }
+    let first = theirs(bed.over);
+    bed.configured(&first.config(bed.dut.daemon)).await?;
+    let _line = bed.bfd(config(ours(50, 10)))?;
+    bed.up(0).await?;
+    let of = |millis: u32| Duration::from_millis(millis.into());
+    let says =
+        |wanted: Duration| move |heard: &BfdHeard| Duration::from(heard.desired_min_tx) == wanted;
+    bed.heard_saying("50 ms", 0, says(of(50))).await?;
+    let up = bed.seen.len();
+    for millis in [150, 10, 50] {
+        let since = bed.seen.len();
+        let change = Does::Changes(Theirs { millis, ..first });
+        bed.ask(&change.command(bed)?).await?;
+        let heard = bed
+            .heard_saying(&format!("{millis} ms"), since, says(of(millis)))
+            .await?;
+        if heard.unasked {
+            return Err(format!("{millis} ms came without a Poll").into());
+        }
+        // Our answer lets it go to the interval that both ends allow; ours is 50 ms.
+        let kept = of(millis.max(50));
+        bed.fact(
+            &format!("packets every {kept:?}"),
+            since,
+            |fact| matches!(fact, Fact::BfdRhythm { rhythm, .. } if Duration::from(rhythm.interval) == kept),
+        )
+        .await?;
+    }
+    bed.lost(up)?;
+    cells.met();
+    let since = bed.seen.len();
+    bed.ask(&Does::Disables.command(bed)?).await?;
+    let lost = |fact: &Fact| matches!(fact, Fact::Bfd { state, .. } if state == "down");
+    bed.fact("lost", since, lost).await?;
+    let said = bed.seen[since..].iter().any(
+        |entry| matches!(&entry.fact, Fact::BfdHeard { heard, .. } if heard.state == "admin-down"),
+    );
+    let since = bed.seen.len();
+    bed.ask(&Does::Enables.command(bed)?).await?;
+    bed.up(since).await?;
+    match said {
+        true => cells.met(),
+        false => cells.blocked(&format!(
+            "{} falls silent when its BFD is disabled, although RFC 5880, section 6.8.16, has it say AdminDown",
+            bed.dut.daemon
+        )),
+    }
+    Ok(())
+}
+
+/// We ask for Demand mode and go on detecting: the daemon must cease its periodic packets, so we detect that nothing comes.
+pub async fn demand(bed: &mut Bed, cells: &mut Cells) -> Result<(), Failed> {
+    /// So many intervals are not measured before we ask, nor in a Detection Time after it.
+    const MANY: u32 = 128;
+    if cells.refused(bed, &with_bfd(bed), "BFD") {
+        return Ok(());
+    }
+    bed.configured(&theirs(bed.over).config(bed.dut.daemon))
+        .await?;
+    let line = bed.bfd(config(ours(50, 10)))?;
+    bed.up(0).await?;
+    let since = bed.seen.len();
+    let asking = Misbehaviour {
+        demand: true,
+        ..Misbehaviour::default()
+    };
+    tell(&line, Order::Misbehave(asking));
+    let expired = "control detection time expired";
+    let silent = |fact: &Fact| matches!(fact, Fact::Bfd { state, diagnostic, .. } if state == "down" && diagnostic == expired);
+    let sends_on =
+        |fact: &Fact| matches!(fact, Fact::BfdRhythm { rhythm, .. } if rhythm.intervals >= MANY);
+    bed.fact("silence, or none", since, |fact| {
+        silent(fact) || sends_on(fact)
+    })
+    .await?;
+    if !bed.seen[since..].iter().any(|entry| silent(&entry.fact)) {
+        cells.blocked(&format!(
+            "{} knows no Demand mode: asked for it, it sends on, against RFC 5880, section 6.8.6",
+            bed.dut.daemon
+        ));
+        return Ok(());
+    }
+    let since = bed.seen.len();
+    tell(&line, Order::Misbehave(Misbehaviour::default()));
+    bed.up(since).await?;
+    cells.met();
+    Ok(())
+}

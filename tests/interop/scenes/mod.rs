@@ -35,10 +35,12 @@ pub enum Scene {
     BfdSilence,
     BfdAuthentication,
     BfdEcho,
+    BfdItsOwn,
+    BfdDemand,
 }
 
 /// All scenes by name, with the rows they fill in this order.
-pub const SCENES: [(&str, Scene, &[Row]); 16] = {
+pub const SCENES: [(&str, Scene, &[Row]); 18] = {
     use Row as R;
     [
         (
@@ -73,6 +75,12 @@ pub const SCENES: [(&str, Scene, &[Row]); 16] = {
             &[R::BfdAuthentication],
         ),
         ("bfd_echo", Scene::BfdEcho, &[R::BfdEcho]),
+        (
+            "bfd_changed_and_disabled_by_it",
+            Scene::BfdItsOwn,
+            &[R::BfdItsIntervals, R::BfdItsDown],
+        ),
+        ("bfd_demand", Scene::BfdDemand, &[R::BfdDemand]),
     ]
 };
 
@@ -117,6 +125,8 @@ pub fn play(
             Scene::BfdSilence => bfd::silence(bed_, cells).await,
             Scene::BfdAuthentication => bfd::authentication(bed_, cells).await,
             Scene::BfdEcho => bfd::echo(bed_, cells).await,
+            Scene::BfdItsOwn => bfd::its_own(bed_, cells).await,
+            Scene::BfdDemand => bfd::demand(bed_, cells).await,
         };
         bed.end().await;
         played
