@@ -10,8 +10,10 @@ use super::received::{AsPath, ReceivedRoute};
 use crate::record::Fact;
 use crate::topology::Topology;
 
-/// Routes kept of a connection: ten times what Microsoft's edges accept by default, and tens of MiB.
+/// Routes kept of a connection: ten times what Microsoft's edges accept by default.
 pub const ROUTES: usize = 200_000;
+/// Bytes that they take, about: so many routes with ten communities each. Communities in words are eight times what they are in an UPDATE.
+pub const BYTES: usize = 96 << 20;
 
 /// Everything observed, connection by connection, in the topology's order.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,8 +48,10 @@ pub struct Connection {
     pub left_out: bool,
     /// Facts of routes for which there was no room in [`Connection::routes`], since it was empty.
     pub beyond: u64,
-    /// Routes in Adj-RIB-In, and routes seen but treated as withdrawn ([`Seen::malformed`]); at most [`ROUTES`].
+    /// Routes in Adj-RIB-In, and routes seen but treated as withdrawn ([`Seen::malformed`]); at most [`ROUTES`], in [`BYTES`].
     pub routes: HashMap<Ipv4Net, Seen>,
+    /// Bytes that those take which facts told of.
+    bytes: usize,
 }
 
 /// A route of a connection.
@@ -57,6 +61,22 @@ pub struct Seen {
     pub route: Arc<ReceivedRoute>,
     /// It came, but was treated as withdrawn, and why: `as-set` or `malformed-attribute`.
     pub malformed: Option<String>,
+}
+
+impl Seen {
+    /// Bytes that it takes, about, with its place in a table.
+    fn weight(&self) -> usize {
+        let ReceivedRoute {
+            as_path,
+            communities,
+            ..
+        } = self.route.as_ref();
+        let communities = communities
+            .iter()
+            .map(|text| text.len() + size_of::<String>());
+        let own = size_of::<ReceivedRoute>() + 2 * size_of::<Seen>();
+        own + communities.sum::<usize>() + 48 * as_path.0.len() + 4 * as_path.asns().count()
+    }
 }
 
 /// What a fact changed.
@@ -90,6 +110,7 @@ impl Observed {
                 left_out: false,
                 beyond: 0,
                 routes: HashMap::new(),
+                bytes: 0,
             })
             .collect();
         let by_name = connections
@@ -194,6 +215,7 @@ impl Observed {
                 };
                 let connection = &mut self.connections[place];
                 (connection.left_out, connection.beyond) = (false, 0);
+                connection.bytes = 0;
                 let gone = connection.routes.drain();
                 gone.map(|(prefix, _)| Change::Route(place, prefix))
                     .collect()
@@ -232,7 +254,11 @@ impl Observed {
         let connection = &mut self.connections[place];
         let routes = &mut connection.routes;
         let seen = seen();
-        if seen.is_some() && routes.len() >= ROUTES && !routes.contains_key(&prefix) {
+        let before = routes.get(&prefix).map(Seen::weight);
+        let others = connection.bytes.saturating_sub(before.unwrap_or(0));
+        let bytes = others + seen.as_ref().map_or(0, Seen::weight);
+        let full = bytes > BYTES || (before.is_none() && routes.len() >= ROUTES);
+        if seen.is_some() && full {
             connection.left_out = true;
             connection.beyond += 1;
             let count = connection.beyond;
@@ -240,6 +266,7 @@ impl Observed {
                 .is_power_of_two()
                 .then_some(Change::Beyond(place, count));
         }
+        connection.bytes = bytes;
         let changed = match seen {
             Some(seen) => routes.insert(prefix, seen.clone()) != Some(seen),
             None => routes.remove(&prefix).is_some(),

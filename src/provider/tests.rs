@@ -303,6 +303,56 @@ fn more_routes_than_are_kept_are_told_until_the_session_has_none() {
     assert!(!connection.left_out && connection.routes.is_empty());
 }
 
+/// A few octets of an UPDATE are many in words, for each of its routes.
+#[test]
+fn routes_with_many_communities_are_kept_as_far_as_they_fit() {
+    let mut side = Side::new(true);
+    let (router, session) = ("ams-edge-1".to_owned(), "ams-1".to_owned());
+    let prefix = |n: u32| Ipv4Net::new_assert(Ipv4Addr::from(0x0b00_0000 + (n << 8)), 24);
+    let texts: crate::record::Common<[String]> = (0..1000).map(|n| format!("64500:{n}")).collect();
+    let mut hear = |n: u32, withdrawn: bool| {
+        let (router, session, prefix) = (router.clone(), session.clone(), prefix(n).into());
+        let fact = match withdrawn {
+            true => Fact::RouteWithdrawn {
+                router,
+                session,
+                prefix,
+                why: String::new(),
+            },
+            false => Fact::RouteReceived {
+                router,
+                session,
+                prefix,
+                as_path: "64500".into(),
+                communities: texts.clone(),
+                med: None,
+            },
+        };
+        side.provider.observed.apply(&fact);
+        let connection = side.provider.observed().connection("ams-1");
+        let connection = connection.expect("the topology has it");
+        (connection.routes.len(), connection.left_out)
+    };
+    let mut kept = 0;
+    while let (now, false) = hear(kept, false) {
+        kept += 1;
+        assert_eq!(now, kept as usize);
+    }
+    // Each takes some 33 kB.
+    assert!((2_500..3_500).contains(&kept), "{kept}");
+    assert_eq!(
+        hear(0, false).0,
+        kept as usize,
+        "what is known may come again"
+    );
+    assert_eq!(hear(0, true).0, kept as usize - 1);
+    assert_eq!(hear(kept, false).0, kept as usize);
+    for n in 0..=kept {
+        hear(n, true);
+    }
+    assert_eq!(hear(7, false).0, 1);
+}
+
 #[test]
 fn too_many_prefixes_are_an_event_at_the_edge_and_nowhere_else() {
     let mut side = Side::new(true);
