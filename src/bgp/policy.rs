@@ -39,7 +39,10 @@ pub const AS_SET: &str = "as-set";
 pub const MALFORMED: &str = "malformed-attribute";
 /// The receiver's own AS is in the path (RFC 4271, section 9).
 pub const OWN_AS: &str = "own-as-in-path";
-
+/// The next hop is an address of the receiver (RFC 4271, sections 5.1.3 and 6.3).
+pub const OWN_NEXT_HOP: &str = "own-next-hop";
+/// The next hop cannot be reached, so the route is ignored until it can (RFC 4271, sections 6.3 and 9.1.2.1).
+pub const NEXT_HOP_UNREACHABLE: &str = "next-hop-unreachable";
 /// A provider's, peer's or route server's route where none may come from (RFC 9234, section 5).
 pub const ROUTE_LEAK: &str = "route-leak-otc";
 

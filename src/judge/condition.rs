@@ -185,10 +185,19 @@ pub fn strays(what: &Expect, state: &State, topology: &Topology) -> Option<Durat
 pub fn instead(what: &Expect, state: &State, topology: &Topology) -> String {
     if let Expect::Path { to, prefix, .. } = what {
         let actual = path(state, topology, *prefix);
-        return match actual.as_slice() {
-            [way] if way == INTERNET => format!("the path to {to} is over the internet"),
-            ways => format!("the path to {to} is over {}", words::list(ways)),
+        let over = match actual.as_slice() {
+            [way] if way == INTERNET => "the internet".to_owned(),
+            ways => words::list(ways),
         };
+        let others =
+            concerned(what, topology).filter(|(_, name)| !actual.iter().any(|a| a == name));
+        let refusals = others.filter_map(|(c, name)| {
+            let session = session_name(name, Family::of(prefix));
+            let why = state.microsoft().refusal(c, &session, *prefix)?;
+            Some(format!("; {prefix} is refused on {session} ({why})"))
+        });
+        let refusals: String = refusals.collect();
+        return format!("the path to {to} is over {over}{refusals}");
     }
     if let Expect::RouterPath { at, to, prefix, .. } = what {
         return match state.kernel_route(at, *prefix) {

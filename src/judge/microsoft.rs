@@ -241,6 +241,14 @@ impl Microsoft {
         prefixes.map(|((object, prefix), view)| (*object, prefix.as_str(), view))
     }
 
+    /// Why an edge does not use the route of a session to a prefix, if it has one.
+    pub fn refusal(&self, c: &Connection, session: &str, prefix: IpNet) -> Option<&str> {
+        match self.route(c, session, prefix)? {
+            Policy::Accepted => None,
+            Policy::Refused(why) => Some(why),
+        }
+    }
+
     fn route(&self, c: &Connection, session: &str, prefix: IpNet) -> Option<&Policy> {
         self.routes
             .get(&(c.edge.clone(), session.to_owned(), prefix))

@@ -254,7 +254,7 @@ fn best(observed: &Observed, metro: &str, prefix: Ipv4Net) -> Vec<Hop> {
         .filter(|(_, connection)| connection.metro == metro)
         .filter_map(|(place, connection)| {
             let seen = connection.routes.get(&prefix)?;
-            seen.malformed
+            seen.unusable
                 .is_none()
                 .then_some((place, &seen.route.as_path))
         })
@@ -272,12 +272,12 @@ fn best(observed: &Observed, metro: &str, prefix: Ipv4Net) -> Vec<Hop> {
 
 fn announces(observed: &Observed, place: usize, prefix: Ipv4Net) -> bool {
     let seen = observed.connections[place].routes.get(&prefix);
-    seen.is_some_and(|seen| seen.malformed.is_none())
+    seen.is_some_and(|seen| seen.unusable.is_none())
 }
 
 fn origin(observed: &Observed, place: usize, prefix: Ipv4Net) -> Option<u32> {
     let seen = observed.connections[place].routes.get(&prefix)?;
-    let route = seen.malformed.is_none().then_some(&seen.route)?;
+    let route = seen.unusable.is_none().then_some(&seen.route)?;
     route.as_path.origin()
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use ipnet::{IpNet, Ipv4Net};
 
 use super::received::{AsPath, ReceivedRoute};
+use crate::bgp::policy;
 use crate::record::Fact;
 use crate::topology::Topology;
 
@@ -48,7 +49,7 @@ pub struct Connection {
     pub left_out: bool,
     /// Facts of routes for which there was no room in [`Connection::routes`], since it was empty.
     pub beyond: u64,
-    /// Routes in Adj-RIB-In, and routes seen but treated as withdrawn ([`Seen::malformed`]); at most [`ROUTES`], in [`BYTES`].
+    /// Routes in Adj-RIB-In, and routes seen but treated as withdrawn ([`Seen::unusable`]); at most [`ROUTES`], in [`BYTES`].
     pub routes: HashMap<Ipv4Net, Seen>,
     /// Bytes that those take which facts told of.
     bytes: usize,
@@ -59,8 +60,9 @@ pub struct Connection {
 pub struct Seen {
     /// Its attributes.
     pub route: Arc<ReceivedRoute>,
-    /// It came, but was treated as withdrawn, and why: `as-set` or `malformed-attribute`.
-    pub malformed: Option<String>,
+    /// It came, but is no route to anywhere, and why: treated as withdrawn, `as-set` or `malformed-attribute`; ignored for its
+    /// next hop, `own-next-hop` or `next-hop-unreachable`.
+    pub unusable: Option<String>,
 }
 
 impl Seen {
@@ -177,11 +179,22 @@ impl Observed {
                 as_path,
                 communities,
                 reason,
-            } if reason == "as-set" || reason == "malformed-attribute" => {
-                self.route(router, session, prefix, || {
-                    seen(as_path, communities, None, Some(reason.clone()))
-                })
-            }
+            } => match reason.as_str() {
+                policy::NEXT_HOP_UNREACHABLE => self.mark(router, session, prefix, Some(reason)),
+                policy::AS_SET | policy::MALFORMED | policy::OWN_NEXT_HOP => {
+                    self.route(router, session, prefix, || {
+                        seen(as_path, communities, None, Some(reason.clone()))
+                    })
+                }
+                // Policy refuses what is there.
+                _ => None,
+            },
+            Fact::RouteAccepted {
+                router,
+                session,
+                prefix,
+                ..
+            } => self.mark(router, session, prefix, None),
             Fact::RouteWithdrawn {
                 router,
                 session,
@@ -239,6 +252,24 @@ impl Observed {
         change(&mut self.connections[place]).then_some(Change::Link(place))
     }
 
+    /// A route that is there cannot be used from now on, or can.
+    fn mark(
+        &mut self,
+        router: &str,
+        connection: &str,
+        prefix: &IpNet,
+        unusable: Option<&String>,
+    ) -> Option<Change> {
+        let IpNet::V4(prefix) = *prefix else {
+            return None;
+        };
+        let place = self.at_edge(router, connection)?;
+        let seen = self.connections[place].routes.get_mut(&prefix)?;
+        let changed = seen.unusable.as_ref() != unusable;
+        seen.unusable = unusable.cloned();
+        changed.then_some(Change::Route(place, prefix))
+    }
+
     fn route(
         &mut self,
         router: &str,
@@ -280,7 +311,7 @@ fn seen(
     as_path: &str,
     communities: &[String],
     med: Option<u32>,
-    malformed: Option<String>,
+    unusable: Option<String>,
 ) -> Option<Seen> {
     let as_path: AsPath = as_path.parse().ok()?;
     Some(Seen {
@@ -289,6 +320,6 @@ fn seen(
             communities: communities.to_vec(),
             med,
         }),
-        malformed,
+        unusable,
     })
 }

@@ -104,11 +104,13 @@ pub const OF_PREFIXES: [&str; 30] = [
 ];
 
 /// Reasons for which an edge refuses a route whatever its import policy says; the others are names in the policy.
-/// An AS_SET (RFC 9774), AS 8075 in the path (RFC 4271, section 9), a malformed attribute (RFC 7606), a
-/// leak (RFC 9234).
-pub const OF_ROUTES_ANYWAY: [&str; 4] = [
+/// An AS_SET (RFC 9774), AS 8075 in the path (RFC 4271, section 9), a malformed attribute (RFC 7606), a next hop that is the edge
+/// itself or cannot be reached (RFC 4271, section 6.3), a leak (RFC 9234).
+pub const OF_ROUTES_ANYWAY: [&str; 6] = [
     policy::AS_SET,
     policy::OWN_AS,
     policy::MALFORMED,
+    policy::OWN_NEXT_HOP,
+    policy::NEXT_HOP_UNREACHABLE,
     policy::ROUTE_LEAK,
 ];

@@ -217,6 +217,54 @@ fn a_prefix_is_verified_by_what_was_received_and_used_once_activated() {
     assert_eq!(side.used("ams-1", PREFIX), Ok(Some(100)));
 }
 
+/// A route that is there but leads nowhere is none to Microsoft's checks, until it does.
+#[test]
+fn a_next_hop_that_cannot_be_reached_verifies_nothing() {
+    let mut side = Side::new(true);
+    let refused = |n: usize, reason: &str| Fact::RouteRefused {
+        router: format!("ams-edge-{n}"),
+        session: format!("ams-{n}"),
+        prefix: PREFIX.parse().expect("a prefix"),
+        as_path: "64500".into(),
+        communities: ["8075:8007".to_owned()].into_iter().collect(),
+        reason: reason.to_owned(),
+    };
+    for n in [1, 2] {
+        side.up(n);
+        side.announce(n, &["8075:8007"]);
+    }
+    side.hear(&refused(1, "next-hop-unreachable"));
+    side.request(register());
+    side.wait();
+    let missing = ("prefix-not-received".to_owned(), Some("ams-1".to_owned()));
+    let failed = Some(("Failed".to_owned(), vec![missing]));
+    assert_eq!(side.registered(), failed);
+    let told = side.facts.iter().rev().find_map(|fact| match fact {
+        Fact::RegisteredPrefix { failures, .. } => Some(failures.clone()),
+        _ => None,
+    });
+    let evidence = told.iter().flatten().flat_map(|failure| &failure.evidence);
+    let why = "it is ignored for its next hop (RFC 4271, section 6.3): next-hop-unreachable";
+    assert!(evidence.clone().any(|text| text == why), "{told:?}");
+    // What policy thinks of it does not bring it nearer.
+    side.hear(&refused(1, "deny-all"));
+    side.wait();
+    assert_eq!(side.registered(), failed);
+    side.hear(&Fact::RouteAccepted {
+        router: "ams-edge-1".to_owned(),
+        session: "ams-1".to_owned(),
+        prefix: PREFIX.parse().expect("a prefix"),
+        local_pref: 100,
+    });
+    side.wait();
+    assert_eq!(side.registered(), Some(("Verified".to_owned(), Vec::new())));
+    side.hear(&refused(1, "next-hop-unreachable"));
+    side.wait();
+    // One that was verified has a grace.
+    let warned = failed.map(|(_, failing)| ("Warning".to_owned(), failing));
+    assert_eq!(side.registered(), warned);
+}
+
 #[test]
 fn nothing_is_exchanged_before_onboarding_is_over() {
     let mut side = Side::new(false);

@@ -277,7 +277,7 @@ pub enum Fact {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         med: Option<u32>,
     },
-    /// An edge's policy refuses a received route, or the route was malformed and treated as withdrawn.
+    /// A received route is not used: policy refuses it, its next hop cannot be reached, or it is malformed (treated as withdrawn).
     RouteRefused {
         /// Router.
         router: String,
@@ -292,7 +292,7 @@ pub enum Fact {
         /// Stable name of the reason, for example `deny-all`.
         reason: String,
     },
-    /// An edge's policy accepts a received route that it refused, or had not seen, before.
+    /// A received route may be used that was refused, or had not been seen, before.
     RouteAccepted {
         /// Router.
         router: String,

@@ -10,17 +10,17 @@ use ipnet::IpNet;
 use super::Router;
 use super::monitored::Observed;
 use super::otc::{self, Ingress};
-use super::table::{Fate, Generation, Path, same};
+use super::table::{Fate, Generation, Path, Verdict, same};
 use crate::bgp::attributes::{Attributes, GRACEFUL_SHUTDOWN};
 use crate::bgp::message::{Nlri, Unusable, Update};
-use crate::bgp::policy::{MALFORMED, OWN_AS, ROUTE_LEAK, Reason, Shapes};
+use crate::bgp::policy::{MALFORMED, OWN_AS, OWN_NEXT_HOP, ROUTE_LEAK, Reason, Shapes};
 use crate::bgp::rib::numbers::Number;
 use crate::record::{Common, Fact};
 
 /// The receiver's own cluster is in the CLUSTER_LIST (RFC 4456, section 8).
 pub const OWN_CLUSTER: &str = "own-cluster-in-list";
-/// The next hop is an address of the receiver (RFC 4271, sections 5.1.3 and 6.3).
-pub const OWN_NEXT_HOP: &str = "own-next-hop";
+/// The receiver's own BGP Identifier is the ORIGINATOR_ID: its own route, reflected (RFC 4456, section 8).
+pub const OWN_ORIGINATOR_ID: &str = "own-originator-id";
 /// More paths of one prefix than are kept.
 pub const TOO_MANY_PATHS: &str = "too-many-paths";
 
@@ -135,7 +135,7 @@ impl Router {
         } else if self.peers.iter().any(|p| p.spec.local == set.next_hop) {
             Some((OWN_NEXT_HOP, "the next hop is ourselves"))
         } else if peer.internal && set.originator_id == Some(self.config.router_id) {
-            Some((OWN_AS, "our own route, reflected"))
+            Some((OWN_ORIGINATOR_ID, "our own route, reflected"))
         } else if peer.internal && set.cluster_list.contains(&self.cluster_id()) {
             Some((OWN_CLUSTER, "went through our own cluster"))
         } else {
@@ -169,8 +169,7 @@ impl Router {
         let mut path = self.path(index, number, path_id, fate);
         path.generation = generation.unwrap_or(path.generation);
         (path.received, path.imported) = (Some(set.clone()), imported);
-        let records = self.peers[index].spec.record_routes;
-        let told = records.then(|| (path.imported.clone(), path.fate));
+        let now = path.verdict();
         self.monitor(index, || Observed::Route {
             nlri,
             received: path.received.clone(),
@@ -185,9 +184,7 @@ impl Router {
         if !unchanged && (imported.is_some() || old.is_some()) {
             self.decide(number, before.was_best);
         }
-        if let Some((imported, fate)) = told {
-            self.record_received(index, prefix, (set, shared), (imported, fate), old);
-        }
+        self.record_received(index, prefix, (set, shared), now, old);
     }
 
     /// The route as import policy lets it in.
@@ -328,15 +325,18 @@ impl Router {
         }
     }
 
-    /// Records a received route, and what policy made of it, as far as it is new.
+    /// Records a received route, and what became of it, as far as it is new.
     fn record_received(
         &mut self,
         index: usize,
         prefix: IpNet,
         (set, shared): (&Arc<Attributes>, &mut Shared),
-        (imported, fate): (Option<Arc<Attributes>>, Fate),
+        now: Verdict,
         before: Option<&Path>,
     ) {
+        if !self.peers[index].spec.record_routes {
+            return;
+        }
         let anew = !same(before.and_then(|path| path.received.as_ref()), Some(set));
         if anew {
             self.tell_route(index, |router, session| {
@@ -354,10 +354,24 @@ impl Router {
                 }
             });
         }
-        if let Some(now) = imported {
-            let local_pref = now.local_pref.unwrap_or(100);
-            let was = before.and_then(|path| path.imported.as_ref());
-            if was.map(|set| set.local_pref.unwrap_or(100)) != Some(local_pref) {
+        let was = before.map(Path::verdict);
+        // A refusal tells of the route, too, and so is told again with it.
+        let again = anew && matches!(now, Verdict::Refused(_));
+        if again || was != Some(now) {
+            self.record_verdict(index, prefix, (set, shared), now);
+        }
+    }
+
+    /// Records whether a received route may be used.
+    pub(super) fn record_verdict(
+        &mut self,
+        index: usize,
+        prefix: IpNet,
+        (set, shared): (&Arc<Attributes>, &mut Shared),
+        now: Verdict,
+    ) {
+        match now {
+            Verdict::Accepted { local_pref } if self.peers[index].spec.record_routes => {
                 self.tell_route(index, |router, session| Fact::RouteAccepted {
                     router,
                     session,
@@ -365,11 +379,12 @@ impl Router {
                     local_pref,
                 });
             }
-        } else if let Fate::Refused(reason) = fate
-            && (anew || before.map(|path| path.fate) != Some(fate))
-            && let Some(reason) = self.table.reasons.of(reason).cloned()
-        {
-            self.record_refused(index, prefix, || shared.words(set), &reason);
+            Verdict::Accepted { .. } => {}
+            Verdict::Refused(fate) => {
+                if let Some(reason) = self.table.refusal(fate).cloned() {
+                    self.record_refused(index, prefix, || shared.words(set), &reason);
+                }
+            }
         }
     }
 

@@ -36,7 +36,7 @@ pub use config::{
     Scope, SessionIndex, SessionSpec, Sessions,
 };
 pub use export::{BY_HAND, UNWRITABLE, Withheld};
-pub use import::{OWN_CLUSTER, OWN_NEXT_HOP, TOO_MANY_PATHS};
+pub use import::{OWN_CLUSTER, OWN_ORIGINATOR_ID, TOO_MANY_PATHS};
 pub use io::{Conn, Direction, Fib, Input, NextHop, Output};
 pub use monitored::{Monitored, Observed};
 pub use secret::{Secret, SecretError};
@@ -138,7 +138,8 @@ impl Router {
         LocRib { table: &self.table }
     }
 
-    /// Why a received route is not used, be it refused by policy or malformed (then it is not in Adj-RIB-In).
+    /// Why a received route is not used: it is refused by policy, its next hop cannot be reached, or it is malformed (then it
+    /// is not in Adj-RIB-In).
     pub fn refused(&self, session: SessionIndex, prefix: &IpNet) -> Option<&Reason> {
         self.adj_rib_in(session)?.refused(prefix)
     }

@@ -103,10 +103,18 @@ impl Router {
                     continue;
                 };
                 let fate = self.resolved(index, &set, &mut shared[index]);
-                if fate != path.fate {
-                    path.fate = fate;
-                    self.table.put(number, path);
-                    found = true;
+                if fate == path.fate {
+                    continue;
+                }
+                let was = path.verdict();
+                path.fate = fate;
+                let (now, received) = (path.verdict(), path.received.clone());
+                self.table.put(number, path);
+                found = true;
+                if let Some(received) = received.filter(|_| now != was) {
+                    let prefix = self.table.numbers.prefix(number);
+                    let of = (&received, &mut shared[index]);
+                    self.record_verdict(index, prefix, of, now);
                 }
             }
             if found {

@@ -8,7 +8,7 @@ pub mod net;
 mod notifications;
 mod pair;
 mod passed_on;
-mod policy;
+pub mod policy;
 mod reach;
 mod roles;
 mod stale;

@@ -358,6 +358,6 @@ fn prepended(asn: u32, seen: &Seen) -> Seen {
             as_path: AsPath(path.0),
             ..(*seen.route).clone()
         }),
-        malformed: seen.malformed.clone(),
+        unusable: seen.unusable.clone(),
     }
 }

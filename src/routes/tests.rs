@@ -48,14 +48,14 @@ fn routes(picture: &Picture, connection: &str) -> Vec<String> {
         .routes
         .iter()
         .map(|(prefix, seen)| {
-            let malformed = seen.malformed.iter().map(|reason| format!(" !{reason}"));
+            let unusable = seen.unusable.iter().map(|reason| format!(" !{reason}"));
             let med = seen.route.med.map(|med| format!(" med {med}"));
             format!(
                 "{prefix} [{}] {}{}{}",
                 seen.route.as_path,
                 seen.route.communities.join(" "),
                 med.unwrap_or_default(),
-                malformed.collect::<String>()
+                unusable.collect::<String>()
             )
         })
         .collect();

@@ -72,7 +72,7 @@ fn heard(update: Update) -> Heard {
             };
             let seen = Seen {
                 route: Arc::new(route),
-                malformed: Some(unusable.reason.to_owned()),
+                unusable: Some(unusable.reason.to_owned()),
             };
             (unusable.nlri, Some(seen))
         }
@@ -101,7 +101,7 @@ fn seen(attributes: &Attributes) -> Seen {
             communities: attributes.community_texts(),
             med: attributes.med,
         }),
-        malformed: None,
+        unusable: None,
     }
 }
 

@@ -27,14 +27,14 @@ const WELL_KNOWN: &[(&str, u16)] = &[
 
 /// A route as an edge would keep it: with an AS_SET it is treated as withdrawn, and of its MED nothing is known.
 pub fn seen(as_path: AsPath, communities: Vec<String>, med: Option<u32>) -> Seen {
-    let malformed = as_path.has_set().then(|| AS_SET.to_owned());
+    let unusable = as_path.has_set().then(|| AS_SET.to_owned());
     Seen {
         route: Arc::new(ReceivedRoute {
             as_path,
             communities,
-            med: med.filter(|_| malformed.is_none()),
+            med: med.filter(|_| unusable.is_none()),
         }),
-        malformed,
+        unusable,
     }
 }
 

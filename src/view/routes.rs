@@ -20,9 +20,9 @@ pub enum Table {
     Used,
     /// All routes received on a session (Adj-RIB-In).
     Received(SessionIndex),
-    /// Those of them that import policy accepts.
+    /// Those of them that import policy accepts and whose next hop can be reached.
     Accepted(SessionIndex),
-    /// Those of them that are not used, those that count as withdrawn because they are malformed (RFC 7606), and the routes
+    /// Those of them that are not, those that count as withdrawn because they are malformed (RFC 7606), and the routes
     /// that the neighbour is not told.
     Refused(SessionIndex),
     /// What the neighbour was told on a session (Adj-RIB-Out).
@@ -89,8 +89,8 @@ pub fn prefixes(router: &Router, table: Table) -> Vec<IpNet> {
             let received = received.into_iter().flat_map(|rib| rib.iter());
             let wanted = received.filter(|route| match table {
                 Table::Received(_) => route.attributes.is_some(),
-                Table::Accepted(_) => route.imported.is_some(),
-                _ => route.imported.is_none(),
+                Table::Accepted(_) => route.refused.is_none(),
+                _ => route.refused.is_some(),
             });
             let mut prefixes: Vec<IpNet> = wanted.map(|route| route.prefix).collect();
             // Several paths of a prefix stand side by side.
@@ -150,9 +150,9 @@ fn received(router: &Router, table: Table, session: SessionIndex, prefix: &IpNet
         .filter_map(|path| {
             let (attributes, reason) = match table {
                 // As policy made it.
+                Table::Accepted(_) if path.refused.is_some() => return None,
                 Table::Accepted(_) => (Some(path.imported?), None),
-                Table::Refused(_) if path.imported.is_some() => return None,
-                Table::Refused(_) => (path.attributes, path.refused),
+                Table::Refused(_) => (path.attributes, Some(path.refused?)),
                 _ => (Some(path.attributes?), None),
             };
             Some(Route {

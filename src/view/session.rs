@@ -38,9 +38,9 @@ pub struct Session {
     pub last_lost: Option<Change>,
     /// Routes received: Adj-RIB-In.
     pub received: usize,
-    /// Those of them that import policy accepts.
+    /// Those of them that may be used.
     pub accepted: usize,
-    /// Routes refused by policy, or malformed and treated as withdrawn.
+    /// Routes refused by policy or for a next hop that cannot be reached, or malformed and treated as withdrawn.
     pub refused: usize,
     /// Routes kept from before the session was lost, or not yet refreshed (RFC 4724, RFC 7313).
     pub stale: usize,
@@ -210,9 +210,9 @@ fn one(router: &Router, index: SessionIndex) -> Option<Session> {
     let (mut accepted, mut refused, mut stale) = (0, 0, 0);
     for route in received.flat_map(|rib| rib.iter()) {
         stale += usize::from(route.stale);
-        match route.imported {
-            Some(_) => accepted += 1,
-            None => refused += 1,
+        match route.refused {
+            None => accepted += 1,
+            Some(_) => refused += 1,
         }
     }
     Some(Session {

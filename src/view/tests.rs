@@ -13,6 +13,7 @@ use crate::bgp::policy::{Change as PolicyChange, Match, Policy, PrefixSet, Rule,
 use crate::record::{Entry, Fact};
 use crate::router::tests::bed::{end, router};
 use crate::router::tests::net::{Net, ms, net};
+use crate::router::tests::policy::update;
 use crate::router::{
     Input, MaximumPrefixes, Originated, OriginatedAttributes, Router, RouterConfig, SessionIndex,
     Sessions,
@@ -532,4 +533,40 @@ fn the_schema_describes_every_kind() {
     for kind in ["overview", "sessions", "session", "routes", "route", "bfd"] {
         assert_ne!(kinds.get(kind), None::<&Value>, "{kind}");
     }
+}
+
+/// A route that leads nowhere is received, and not accepted.
+#[test]
+fn a_route_whose_next_hop_cannot_be_reached_is_refused() {
+    let mut net = two_edges();
+    let before = super::sessions(pe(&net)).remove(0);
+    let attributes = [
+        &[0x40, 1, 1, 0][..],
+        &[0x40, 2, 6, 2, 1, 0, 0, 0x1f, 0x8b],
+        &[0x40, 3, 4, 203, 0, 113, 77],
+    ];
+    net.inject("pe", &update(&[], &attributes.concat(), &[24, 192, 0, 2]));
+    let now = super::sessions(pe(&net)).remove(0);
+    let more = |of: fn(&super::Session) -> usize| of(&now) - of(&before);
+    let counts = [
+        more(|s| s.received),
+        more(|s| s.accepted),
+        more(|s| s.refused),
+    ];
+    assert_eq!(counts, [1, 0, 1]);
+    let session = SessionIndex(0);
+    let prefix = self::net("192.0.2.0/24");
+    let tables = [
+        routes::Table::Received,
+        routes::Table::Accepted,
+        routes::Table::Refused,
+    ];
+    let listed = tables.map(|of| {
+        let page = routes::page(pe(&net), of(session), &[prefix]);
+        let prefixes = routes::prefixes(pe(&net), of(session));
+        assert_eq!(page.len(), usize::from(prefixes.contains(&prefix)));
+        page.into_iter().next().map(|route| route.reason)
+    });
+    let reason = Some("next-hop-unreachable".to_owned());
+    assert_eq!(listed, [Some(None), None, Some(reason)]);
 }

@@ -31,6 +31,10 @@ pub fn trials() -> Vec<Trial> {
             Trial::test("circumstance::bird_refuses_its_configuration", bird_refuses),
         ),
         unless(no_bird(), Trial::test("circumstance::bird_dies", bird_dies)),
+        unless(
+            no_bird(),
+            Trial::test("circumstance::bird_names_a_next_hop_nobody_has", nowhere),
+        ),
     ]
 }
 
@@ -116,6 +120,35 @@ fn bird_refuses() -> Result<(), Failed> {
     ended.expect_words("bird rejects the configuration")?;
     ended.expect_words("bird.conf:2:")?;
     ended.expect_words("syntax error")
+}
+
+/// RFC 4271, section 6.3: the route is ignored, the session goes on, and whoever waits for the route is told why it is not used.
+fn nowhere() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let of_router = |router: &str| format!("topologies/bindings/one-metro-bird/{router}.conf");
+    let good = "bgp_community.add((8075, 8007));";
+    let config = fs::read_to_string(of_router("ams-pe-1"))?;
+    let bad = config.replace(
+        good,
+        &format!("{good}\n  if net = 203.0.113.0/24 then bgp_next_hop = 203.0.113.77;"),
+    );
+    fs::write(folder.path().join("ams-pe-1.conf"), bad)?;
+    fs::copy(of_router("ams-pe-2"), folder.path().join("ams-pe-2.conf"))?;
+    let binding = folder.path().join("binding.toml");
+    let routers = ["ams-pe-1", "ams-pe-2"].map(|router| {
+        format!("[router.{router}]\ndevice = \"bird\"\nconfig = \"{router}.conf\"\n")
+    });
+    fs::write(&binding, routers.concat())?;
+    let binding = binding.display().to_string();
+    let scenario = "tests/fixtures/lab/next-hop-nobody-has.toml";
+    let report = folder.path().display().to_string();
+    let ended =
+        Someone::present().play(&["run", scenario, "--binding", &binding, "--report", &report])?;
+    // One expectation is there to be missed.
+    ended.expect(1)?;
+    ended.expect_words("1 missed")?;
+    ended.expect_words("203.0.113.0/24 is refused on ams-1 (next-hop-unreachable)")?;
+    ended.expect_words("it is ignored for its next hop (RFC 4271, section 6.3)")
 }
 
 fn bird_dies() -> Result<(), Failed> {

@@ -8,6 +8,7 @@ use super::ground::Ground;
 use super::origins;
 use super::reason::{Kind, Reason};
 use super::report::{Finding, Report, route, session};
+use crate::bgp::policy;
 use crate::provider::observed::{Connection, Seen};
 use crate::provider::received::ReceivedRoute;
 use crate::record::{Failure, Severity};
@@ -168,7 +169,7 @@ type Judged<'a> = (&'a ReceivedRoute, Vec<Fault>);
 type Good<'a> = Option<(&'a Connection, &'a ReceivedRoute)>;
 
 /// The route a session has for exactly this prefix. One of a connection that is not Active does not count, nor one that was
-/// so malformed that BGP withdrew it; an AS_SET is judged by itself.
+/// so malformed that BGP withdrew it, or leads nowhere; an AS_SET is judged by itself.
 fn received<'a>(ground: &Ground<'a>, place: usize, prefix: Ipv4Net) -> Option<&'a ReceivedRoute> {
     let (connection, standing) = ground.connection(place);
     let seen = connection.routes.get(&prefix).filter(|_| standing.active)?;
@@ -176,7 +177,7 @@ fn received<'a>(ground: &Ground<'a>, place: usize, prefix: Ipv4Net) -> Option<&'
 }
 
 fn counts(seen: &Seen) -> bool {
-    seen.malformed.as_deref().is_none_or(|why| why == "as-set")
+    seen.unusable.as_deref().is_none_or(|why| why == "as-set")
 }
 
 fn missing(report: &mut Report<'_>, place: usize, good: Good<'_>) {
@@ -193,11 +194,12 @@ fn missing(report: &mut Report<'_>, place: usize, good: Good<'_>) {
     }
     if let Some(seen) = connection.routes.get(&prefix) {
         evidence.push(route(prefix, connection, &seen.route));
-        if let Some(malformed) = &seen.malformed {
-            evidence.push(format!(
-                "it was treated as withdrawn (RFC 7606): {malformed}"
-            ));
-        }
+        evidence.extend(seen.unusable.as_ref().map(|why| match why.as_str() {
+            policy::OWN_NEXT_HOP | policy::NEXT_HOP_UNREACHABLE => {
+                format!("it is ignored for its next hop (RFC 4271, section 6.3): {why}")
+            }
+            _ => format!("it was treated as withdrawn (RFC 7606): {why}"),
+        }));
     }
     let covering =
         covering(connection, prefix).map(|(net, seen)| route(net, connection, &seen.route));

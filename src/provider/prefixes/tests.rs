@@ -187,8 +187,8 @@ impl World {
         match text {
             Some(text) => {
                 let route = Arc::new(route(text));
-                let malformed = route.as_path.has_set().then(|| "as-set".to_owned());
-                routes.insert(prefix, Seen { route, malformed });
+                let unusable = route.as_path.has_set().then(|| "as-set".to_owned());
+                routes.insert(prefix, Seen { route, unusable });
             }
             None => drop(routes.remove(&prefix)),
         }

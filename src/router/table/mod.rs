@@ -10,13 +10,14 @@ mod paths;
 mod reasons;
 mod views;
 
+use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 pub use self::explain::{Explained, Outcome};
 pub(super) use self::hops::SetId;
 use self::hops::{HopId, Hops};
-pub(super) use self::paths::{Fate, Generation, Path};
+pub(super) use self::paths::{Fate, Generation, Path, Verdict};
 use self::paths::{PathRef, Paths};
 use self::reasons::Reasons;
 pub use self::views::{AdjRibIn, Advertised, LocRib, Received, Selected};
@@ -25,6 +26,7 @@ use super::peer::Peer;
 use crate::bgp::attributes::Attributes;
 use crate::bgp::decision::{self, Candidate, Multipath};
 use crate::bgp::family::{ByFamily, Families, Family};
+use crate::bgp::policy;
 use crate::bgp::rib::AdjRibOut;
 use crate::bgp::rib::numbers::{Number, Numbered, Numbers};
 
@@ -220,6 +222,16 @@ impl Table {
                     self.paths.regenerate(entry.first, session, first);
                 }
             }
+        }
+    }
+
+    /// Why a path with this fate is not used.
+    pub fn refusal(&self, fate: Fate) -> Option<&policy::Reason> {
+        static UNREACHABLE: policy::Reason = Cow::Borrowed(policy::NEXT_HOP_UNREACHABLE);
+        match fate {
+            Fate::Refused(reason) => self.reasons.of(reason),
+            Fate::Unreachable => Some(&UNREACHABLE),
+            Fate::Via(_) => None,
         }
     }
 

@@ -50,6 +50,15 @@ pub(in crate::router) enum Fate {
     Via(HopId),
 }
 
+/// What is told of a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::router) enum Verdict {
+    /// It may be used, with this LOCAL_PREF.
+    Accepted { local_pref: u32 },
+    /// It may not, because of this.
+    Refused(Fate),
+}
+
 /// A place in [`Paths`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::router) struct PathRef(u32);
@@ -78,6 +87,16 @@ impl Path {
             fate,
             session,
             generation,
+        }
+    }
+
+    /// What is told of it.
+    pub fn verdict(&self) -> Verdict {
+        match (self.fate, &self.imported) {
+            (Fate::Via(_), Some(set)) => Verdict::Accepted {
+                local_pref: set.local_pref.unwrap_or(100),
+            },
+            (fate, _) => Verdict::Refused(fate),
         }
     }
 }

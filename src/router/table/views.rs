@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use super::paths::{Fate, Path, PathRef};
+use super::paths::{Path, PathRef};
 use super::{SetId, Table, candidate};
 use crate::bgp::attributes::Attributes;
 use crate::bgp::decision::{self, Multipath, Reason};
@@ -32,9 +32,9 @@ pub struct Received<'a> {
     pub path_id: u32,
     /// As it came; `None` when it counts as withdrawn because of its attributes (RFC 7606).
     pub attributes: Option<&'a Arc<Attributes>>,
-    /// After import policy; `None` when the route is refused.
+    /// After import policy; `None` when that refuses the route.
     pub imported: Option<&'a Arc<Attributes>>,
-    /// Why it is refused.
+    /// Why it is not used: by import policy, or because its next hop cannot be reached.
     pub refused: Option<&'a policy::Reason>,
     /// Kept from before the session was lost, or not yet refreshed (RFC 4724, RFC 7313).
     pub stale: bool,
@@ -71,7 +71,7 @@ impl<'a> AdjRibIn<'a> {
         self.paths(prefix).find_map(|route| route.imported)
     }
 
-    /// Why a route to a prefix is refused, be it by policy or because it is malformed.
+    /// Why a route to a prefix is refused, be it by policy, because it is malformed or because its next hop cannot be reached.
     pub fn refused(self, prefix: &IpNet) -> Option<&'a policy::Reason> {
         self.paths(prefix).find_map(|route| route.refused)
     }
@@ -93,10 +93,7 @@ impl<'a> AdjRibIn<'a> {
             path_id: path.path_id,
             attributes: path.received.as_ref(),
             imported: path.imported.as_ref(),
-            refused: match path.fate {
-                Fate::Refused(reason) => self.table.reasons.of(reason),
-                Fate::Unreachable | Fate::Via(_) => None,
-            },
+            refused: self.table.refusal(path.fate),
             stale: self.table.is_stale(number, path),
         }
     }

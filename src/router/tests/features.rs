@@ -211,6 +211,47 @@ fn a_reflector_tells_clients_of_each_other_and_loops_end() {
     assert!(heard("z", B).is_none());
 }
 
+/// RFC 4456, section 8: a router's own routes come back to it by other ways than its AS path.
+#[test]
+fn what_was_reflected_back_is_refused_for_what_it_is() {
+    let mut to_r = end("r", 1, 1, 64500);
+    to_r.record_routes = true;
+    let r = router("r", 64500, 1, vec![end("x", 1, 0, 64500)]);
+    let x = router("x", 64500, 2, vec![to_r]);
+    let mut net = Net::new(vec![r, x], ms(1));
+    net.start();
+    net.run(ms(500));
+    assert!(net.all_established());
+    let reflected = |originator: u8, cluster: u8| {
+        let set = Attributes {
+            next_hop: address(1, 0).into(),
+            local_pref: Some(100),
+            originator_id: Some(Ipv4Addr::new(10, 0, 0, originator)),
+            cluster_list: vec![Ipv4Addr::new(10, 0, 0, cluster)],
+            ..Attributes::originated(address(1, 0))
+        };
+        let mut update = BytesMut::new();
+        let nlri = [Nlri::from(super::net::net(A))];
+        message::write_announcements(&mut update, &set, &nlri, Dialect::plain(true)).expect("fits");
+        update
+    };
+    for (originator, cluster, reason) in [
+        (2, 1, "own-originator-id"),
+        (2, 2, "own-originator-id"),
+        (3, 2, "own-cluster-in-list"),
+    ] {
+        net.facts.clear();
+        net.inject("x", &reflected(originator, cluster));
+        assert_eq!(refusals(&net), [format!("{A} {reason}")]);
+        let withdrawn = [&[0xff; 16][..], &[0, 27, 2, 0, 4, 24, 198, 51, 100, 0, 0]].concat();
+        net.inject("x", &withdrawn);
+    }
+    net.facts.clear();
+    net.inject("x", &reflected(3, 1));
+    assert_eq!(refusals(&net), [""; 0]);
+    assert_eq!(net.via("x", A), ["r"]);
+}
+
 #[test]
 fn a_reflector_in_the_path_of_packets_is_the_next_hop() {
     for (next_hop_self, reachable) in [(NextHopSelf::External, false), (NextHopSelf::All, true)] {

@@ -337,6 +337,38 @@ fn a_path_that_does_not_begin_with_the_neighbour_is_malformed() {
     );
 }
 
+/// An UPDATE of 192.0.2.0/24 with this next hop, as `peer` would send it.
+fn over(next_hop: [u8; 4]) -> Vec<u8> {
+    let attributes = [
+        &[0x40, 1, 1, 0][..],
+        &[0x40, 2, 6, 2, 1, 0, 0, 0xfb, 0xf4],
+        &[0x40, 3, 4],
+        &next_hop,
+    ];
+    update(&[], &attributes.concat(), &[24, 192, 0, 2])
+}
+
+#[test]
+fn a_next_hop_that_cannot_be_reached_is_a_refusal_and_no_route_to_use() {
+    const C: &str = "192.0.2.0/24";
+    let mut net = pair(|_, _| {});
+    net.facts.clear();
+    net.inject("edge", &over([203, 0, 113, 77]).repeat(3));
+    assert_eq!(outcomes(&net), [refused(C, "next-hop-unreachable")]);
+    assert!(net.all_established() && net.via("edge", C).is_empty());
+    // The same route with the neighbour as next hop is used.
+    net.facts.clear();
+    net.inject("edge", &over([192, 0, 2, 0]));
+    assert_eq!(outcomes(&net), [accepted(C, 100)]);
+    assert_eq!(net.via("edge", C), ["ams-1"]);
+    // Import policy comes first: what it refuses is refused for its own reason.
+    net.inject("edge", &over([203, 0, 113, 77]));
+    set(&mut net, "edge", Some(Policy::deny_all()), None);
+    assert!(outcomes(&net).contains(&refused(C, "deny-all")));
+    set(&mut net, "edge", Some(Policy::default()), None);
+    assert!(outcomes(&net).contains(&refused(C, "next-hop-unreachable")));
+}
+
 #[test]
 fn a_session_can_begin_shut_down_and_stays_so_until_it_is_started() {
     let mut net = pair(|_, edge| edge.sessions[0].start_stopped = true);

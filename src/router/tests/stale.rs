@@ -9,11 +9,12 @@ use super::bed::{address, end, end6, graceful, originated, router};
 use super::net::{Net, ms};
 use crate::bgp::family::Family;
 use crate::bgp::message::{self, Framer, Message, RouteRefresh};
+use crate::bgp::policy::OWN_NEXT_HOP;
 use crate::bgp::policy::Policy;
 use crate::bgp::session::State;
 use crate::router::{
-    Input, MaximumPrefixes, Monitored, OWN_NEXT_HOP, Observed, Originated, OriginatedAttributes,
-    RouterConfig, SessionIndex, Sessions,
+    Input, MaximumPrefixes, Monitored, Observed, Originated, OriginatedAttributes, RouterConfig,
+    SessionIndex, Sessions,
 };
 
 const FIRST: SessionIndex = SessionIndex(0);

@@ -74,7 +74,7 @@ fn private(world: &World, prefix: Ipv4Net) -> bool {
 /// The prefix as a session has it, if that counts.
 fn on(world: &World, place: usize, prefix: Ipv4Net) -> Option<&ReceivedRoute> {
     let seen = world.observed.connections[place].routes.get(&prefix)?;
-    let withdrawn = matches!(seen.malformed.as_deref(), Some(why) if why != "as-set");
+    let withdrawn = matches!(seen.unusable.as_deref(), Some(why) if why != "as-set");
     (world.standing[place].active && !withdrawn).then_some(&seen.route)
 }
 

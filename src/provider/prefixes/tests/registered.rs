@@ -299,7 +299,7 @@ fn a_malformed_route_was_not_received() {
         .routes
         .get_mut(&net(PREFIX))
         .expect("announced");
-    seen.malformed = Some("malformed-attribute".to_owned());
+    seen.unusable = Some("malformed-attribute".to_owned());
     world.register(PREFIX);
     assert_eq!(world.judged(PREFIX).1, ["prefix-not-received@ams-2"]);
 }

@@ -246,7 +246,7 @@ fn happen(world: &mut World, event: &Event) {
         Event::Route(place, prefix, route) => world.route(*place, &text(prefix), route.as_deref()),
         Event::Malformed(place, prefix) => {
             if let Some(seen) = world.observed.connections[*place].routes.get_mut(prefix) {
-                seen.malformed = Some("malformed-attribute".to_owned());
+                seen.unusable = Some("malformed-attribute".to_owned());
             }
             world.act(|prefixes, now, ground| {
                 prefixes.changed(now, ground, Changed::Route(*place, *prefix))
