@@ -33,6 +33,9 @@ use crate::bgp::rib::numbers::{Number, Numbered, Numbers};
 /// In the place of attributes that every usable path has.
 static NOTHING: Attributes = Attributes::of_next_hop(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
 
+/// So many prefixes more than twice those it has paths of are noted of a session.
+const SPARE: usize = 64;
+
 /// All routes of a router.
 #[derive(Debug, Default)]
 pub(super) struct Table {
@@ -173,14 +176,12 @@ impl Table {
         }
     }
 
-    /// The prefixes of a session's paths, in order, and perhaps some others.
+    /// The prefixes of a session's paths, in order, and perhaps some others, not many more.
     pub fn prefixes_of(&mut self, session: SessionIndex) -> Vec<Number> {
+        self.tidy(session);
         let Some(source) = self.sources.get_mut(session.index()) else {
             return Vec::new();
         };
-        if source.held == 0 {
-            source.prefixes = Vec::new();
-        }
         source.prefixes.sort_unstable();
         source.prefixes.dedup();
         source.prefixes.clone()
@@ -191,13 +192,14 @@ impl Table {
         let Some(source) = self.sources.get_mut(session.index()) else {
             return;
         };
-        if source.prefixes.len() <= 2 * source.held as usize + 1024 {
+        if source.prefixes.len() <= 2 * source.held as usize + SPARE {
             return;
         }
         let mut prefixes = std::mem::take(&mut source.prefixes);
         prefixes.sort_unstable();
         prefixes.dedup();
         prefixes.retain(|&number| self.paths(number).any(|path| path.session == session));
+        prefixes.shrink_to(2 * prefixes.len());
         self.sources[session.index()].prefixes = prefixes;
     }
 
