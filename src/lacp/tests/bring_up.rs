@@ -180,3 +180,23 @@ proptest! {
         prop_assert!(took.is_some_and(|took| took < LIMIT), "{took:?}");
     }
 }
+
+/// Ports of one LAG have clocks of their own, so what is late is late by the clock of its port.
+#[test]
+fn each_port_says_when_it_sends() {
+    let mut wire = Wire::pair(&config(1, 2), &config(2, 2));
+    bring_up(&mut wire).unwrap();
+    wire.light(1, false);
+    wire.run_for(Duration::from_millis(300));
+    wire.light(1, true);
+    wire.run_for(Duration::from_secs(5));
+    for _ in 0..10 {
+        let due = [0, 1].map(|port| wire.lags[0].sends_at(port).unwrap());
+        assert_ne!(due[0], due[1]);
+        let (at, port) = (due[0], 0).min((due[1], 1));
+        let before = wire.seen((0, port)).sent.len();
+        wire.run_for(at.since(wire.now) + Duration::from_micros(1));
+        assert_eq!(wire.seen((0, port)).sent.get(before), Some(&at));
+    }
+    assert_eq!(wire.lags[0].sends_at(2), None);
+}
