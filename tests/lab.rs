@@ -12,14 +12,20 @@ use peerlab::kernel::enter::enter;
 mod agreement;
 #[path = "lab/circumstances.rs"]
 mod circumstances;
+#[path = "lab/edited.rs"]
+mod edited;
 #[path = "lab/frames.rs"]
 mod frames;
+#[path = "lab/impairments.rs"]
+mod impairments;
 #[path = "lab/internet.rs"]
 mod internet;
 #[path = "lab/kept.rs"]
 mod kept;
 #[path = "lab/kills.rs"]
 mod kills;
+#[path = "lab/lags.rs"]
+mod lags;
 #[path = "lab/left.rs"]
 mod left;
 #[path = "lab/monitoring.rs"]
@@ -73,6 +79,8 @@ fn main() -> ExitCode {
         kept::trials(),
         secrets::trials(),
         uml::trials(),
+        lags::trials(),
+        impairments::trials(),
     ];
     let mut trials: Vec<Trial> = rooms.into_iter().flatten().collect();
     if let Err(reason) = labs_can_be() {

@@ -5,19 +5,21 @@ use std::io::{self, Write};
 use anstyle::{AnsiColor, Style};
 
 use crate::kernel::enter::enter;
-use crate::kernel::feature::{Feature, Finding, Need, attempt, program};
+use crate::kernel::feature::{Feature, Finding, Need, attempt, neighbours, program};
 
 /// Tries everything and prints it; returns the exit number: 0, or 3 when no lab can be built here.
 ///
 /// Must be called before any thread is started: the kernel's features are tried inside namespaces of our own.
 pub fn doctor() -> u8 {
     let programs = program::programs();
+    let neighbours = neighbours::neighbours();
     let entered = enter();
     let mut features = vec![attempt::namespaces(&entered)];
     if let Ok(entered) = entered {
         entered.signals.release();
         features.extend(attempt::kernel());
     }
+    features.push(neighbours);
     features.extend(programs);
     // A closed pipe is the reader's wish.
     let _ = print(&features, &mut anstream::stdout());

@@ -129,16 +129,24 @@ pub fn run(arguments: &RunArguments) -> u8 {
 
 /// Plays the same with the same arguments inside user-mode Linux.
 fn inside_uml(arguments: &RunArguments, loaded: &Loaded) -> u8 {
-    if let Some(server) = arguments
-        .bmp
-        .iter()
-        .cloned()
-        .chain(servers_of(loaded))
-        .next()
-    {
-        let message = format!("{server} cannot be reached from inside user-mode Linux");
-        let mistake = Diagnostic::error(message);
-        let mistake = mistake.help("play without `--kernel uml`, or without this server");
+    let registries: Vec<String> = servers_of(loaded).collect();
+    let servers: Vec<&str> = (arguments.bmp.iter().chain(&registries))
+        .map(String::as_str)
+        .collect();
+    if !servers.is_empty() {
+        let servers = servers.join(", ");
+        let message = format!("{servers} cannot be reached from inside user-mode Linux");
+        let note = "it has no network but that of the lab, which holds registries that are files";
+        let help = match (&arguments.bmp, registries.is_empty()) {
+            (Some(_), true) => "play without `--bmp`, or without `--kernel uml`",
+            (Some(_), false) => {
+                "play without `--bmp` and name files in `[peer.registry]` instead of servers, or play without `--kernel uml`"
+            }
+            (None, _) => {
+                "name files in `[peer.registry]` instead of servers, or play without `--kernel uml`"
+            }
+        };
+        let mistake = Diagnostic::error(message).note(note).help(help);
         return fail(mistake, WRONG_FILES);
     }
     super::uml::again()

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -11,6 +11,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::{LocalSet, spawn_local};
 
 use super::check::Kind;
+use super::run::Kernel;
 use super::run::files::{host, sources};
 use super::run::gallery::Gallery;
 use super::{LAB_FAILED, WRONG_FILES, bmp, fail, signals, toml_files};
@@ -44,13 +45,31 @@ pub struct UpArguments {
     /// Tell the monitoring of the edges' sessions to the BMP collector at this address (RFC 7854).
     #[arg(long, value_name = "HOST:PORT")]
     pub bmp: Option<String>,
+    /// Whose network the lab is built in: this machine's kernel. A lab in user-mode Linux lives as long as a command there.
+    #[arg(long, value_enum, default_value_t, value_name = "KERNEL", hide = true)]
+    pub kernel: Kernel,
     /// Stay in the foreground until Ctrl-C.
     #[arg(long)]
     pub foreground: bool,
 }
 
+/// A lab inside user-mode Linux has no socket outside, and ends with the command that user-mode Linux was booted for.
+fn not_in_uml(topology: &Path) -> Diagnostic {
+    let topology = topology.display();
+    let message = "a lab in user-mode Linux cannot be kept in the background";
+    let note =
+        "it would be reached from inside alone, and ends with the command that was started there";
+    let help = format!(
+        "do all inside: `peerlab uml sh -c 'peerlab up {topology} && peerlab show lacp; peerlab down'`"
+    );
+    Diagnostic::error(message).note(note).help(help)
+}
+
 /// Brings the lab up; returns the exit number.
 pub fn up(arguments: &UpArguments) -> u8 {
+    if arguments.kernel == Kernel::Uml {
+        return fail(not_in_uml(&arguments.topology), WRONG_FILES);
+    }
     let (rehearsal, name) = match load(arguments) {
         Ok(loaded) => loaded,
         Err(mistakes) => {

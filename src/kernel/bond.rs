@@ -3,19 +3,41 @@
 //! **Invariant:** nothing is concluded from files in /proc or /sys, so an ordinary user reads what root does.
 
 use netlink_packet_route::RouteNetlinkMessage;
-use netlink_packet_route::link::{
-    BondAdInfo, BondAllPortActive, BondLacpRate, BondMode, BondXmitHashPolicy, InfoBond,
-    InfoBondPort, InfoData, InfoPortData, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
-};
+use std::time::Duration;
+
+use netlink_packet_route::link::{BondAllPortActive, BondLacpRate, BondMode, LinkMessage};
+use netlink_packet_route::stats::{StatsFilterMask, StatsMessage};
 use nix::errno::Errno;
 use rtnetlink::packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use rtnetlink::{LinkBond, LinkUnspec};
 
+pub use self::status::{BondPort, BondStatus, SlowFrames};
 use super::link::{self, silence_ipv6};
 use super::netlink::{Netlink, NetlinkError};
+pub use netlink_packet_route::link::BondXmitHashPolicy as HashPolicy;
 
-/// How often the bond looks at the light of its ports, in ms.
-const MIIMON: u32 = 10;
+mod status;
+#[cfg(test)]
+mod tests;
+
+/// What a bond does besides LACP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BondOptions {
+    /// What it spreads flows by.
+    pub hash_policy: HashPolicy,
+    /// How often it looks at the light of its ports; whole milliseconds.
+    pub miimon: Duration,
+}
+
+impl Default for BondOptions {
+    /// By addresses and ports, as those of our own LAG are; light is seen soon.
+    fn default() -> BondOptions {
+        BondOptions {
+            hash_policy: HashPolicy::Layer34,
+            miimon: Duration::from_millis(10),
+        }
+    }
+}
 
 /// A bond to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,12 +58,13 @@ pub struct Bond {
     pub active: bool,
     /// Ports that must distribute for the bond to have carrier.
     pub min_links: u8,
+    /// Everything else.
+    pub options: BondOptions,
     /// Its ports, by interface index.
     pub ports: Vec<u32>,
 }
 
-/// Makes the bond with its ports, and brings it up. Flows are spread by addresses and ports, as those of our own LAG are.
-/// A port that was down is down afterwards.
+/// Makes the bond with its ports, and brings it up. A port that was down is down afterwards.
 ///
 /// # Errors
 /// What the kernel refused; see [`is_lacking`].
@@ -54,10 +77,10 @@ pub fn make(netlink: &mut Netlink, place: &str, bond: &Bond) -> Result<(), Netli
     let message = LinkBond::new(&bond.name)
         .index(bond.index)
         .mode(BondMode::Ieee8023Ad)
-        .miimon(MIIMON)
+        .miimon(u32::try_from(bond.options.miimon.as_millis()).unwrap_or(u32::MAX))
         .ad_lacp_rate(rate)
         .ad_lacp_active(bond.active)
-        .xmit_hash_policy(BondXmitHashPolicy::Layer34)
+        .xmit_hash_policy(bond.options.hash_policy)
         .min_links(u32::from(bond.min_links))
         .ad_actor_system(bond.system)
         .ad_actor_sys_prio(bond.system_priority)
@@ -111,59 +134,15 @@ pub fn is_lacking(error: &NetlinkError) -> bool {
     refusals.any(|refusal| matches!(refusal.errno, Errno::EOPNOTSUPP | Errno::ENODEV))
 }
 
-/// How a bond is.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct BondStatus {
-    /// It has carrier.
-    pub carrier: bool,
-    /// Actor_Key of the active aggregator.
-    pub key: Option<u16>,
-    /// System and key of the partner of the active aggregator.
-    pub partner: Option<([u8; 6], u16)>,
-    /// Its ports, in the order asked for; `None` for one that is none.
-    pub ports: Vec<Option<BondPort>>,
-}
-
-/// How a port of a bond is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BondPort {
-    /// It has light.
-    pub light: bool,
-    /// It belongs to the active aggregator.
-    pub active: bool,
-    /// Actor_State as it is sent (6.4.2.3, item l).
-    pub actor: u8,
-    /// Partner_State as it was heard.
-    pub partner: u8,
-}
-
 /// Asks how a bond and these ports of it are.
 ///
 /// # Errors
 /// The socket failed.
 pub fn status(netlink: &mut Netlink, bond: u32, ports: &[u32]) -> Result<BondStatus, NetlinkError> {
     let own = ask(netlink, bond)?;
-    let active = of_bond(&own);
-    let aggregator = active.and_then(|info| {
-        info.iter().find_map(|part| match part {
-            BondAdInfo::Aggregator(number) => Some(*number),
-            _ => None,
-        })
-    });
-    Ok(BondStatus {
-        carrier: has_light(&own),
-        key: active.and_then(|info| {
-            info.iter().find_map(|part| match part {
-                BondAdInfo::ActorKey(key) => Some(*key),
-                _ => None,
-            })
-        }),
-        partner: active.and_then(|info| partner(info)),
-        ports: ports
-            .iter()
-            .map(|port| Ok(of_port(&ask(netlink, *port)?, aggregator)))
-            .collect::<Result<_, NetlinkError>>()?,
-    })
+    let ports = ports.iter().map(|port| ask(netlink, *port));
+    let ports: Vec<LinkMessage> = ports.collect::<Result<_, _>>()?;
+    Ok(BondStatus::read(&own, &ports))
 }
 
 /// One link: a line card may have many more.
@@ -176,61 +155,14 @@ fn ask(netlink: &mut Netlink, index: u32) -> Result<LinkMessage, NetlinkError> {
     }
 }
 
-fn has_light(link: &LinkMessage) -> bool {
-    link.header.flags.contains(LinkFlags::LowerUp)
-}
-
-fn infos(link: &LinkMessage) -> impl Iterator<Item = &LinkInfo> {
-    let attributes = link.attributes.iter();
-    attributes
-        .filter_map(|attribute| match attribute {
-            LinkAttribute::LinkInfo(infos) => Some(infos),
-            _ => None,
-        })
-        .flatten()
-}
-
-/// What the kernel says of a bond's active aggregator.
-fn of_bond(link: &LinkMessage) -> Option<&Vec<BondAdInfo>> {
-    infos(link).find_map(|info| match info {
-        LinkInfo::Data(InfoData::Bond(parts)) => parts.iter().find_map(|part| match part {
-            InfoBond::AdInfo(info) => Some(info),
-            _ => None,
-        }),
-        _ => None,
-    })
-}
-
-fn partner(info: &[BondAdInfo]) -> Option<([u8; 6], u16)> {
-    let mac = info.iter().find_map(|part| match part {
-        BondAdInfo::PartnerMac(mac) => Some(*mac),
-        _ => None,
-    });
-    let key = info.iter().find_map(|part| match part {
-        BondAdInfo::PartnerKey(key) => Some(*key),
-        _ => None,
-    });
-    mac.filter(|mac| *mac != [0; 6]).zip(key)
-}
-
-fn of_port(link: &LinkMessage, aggregator: Option<u16>) -> Option<BondPort> {
-    let parts = infos(link).find_map(|info| match info {
-        LinkInfo::PortData(InfoPortData::BondPort(parts)) => Some(parts),
-        _ => None,
-    })?;
-    let mut port = BondPort {
-        light: has_light(link),
-        active: false,
-        actor: 0,
-        partner: 0,
-    };
-    for part in parts {
-        match part {
-            InfoBondPort::AdAggregatorId(id) => port.active = aggregator == Some(*id),
-            InfoBondPort::AdActorOperPortState(state) => port.actor = state.bits(),
-            InfoBondPort::AdPartnerOperPortState(state) => port.partner = state.bits(),
-            _ => {}
-        }
+/// Asks how many frames of the Slow Protocols a port of a bond has sent and received; `None` when the kernel does not say.
+pub fn slow_frames(netlink: &mut Netlink, port: u32) -> Option<SlowFrames> {
+    let mut question = StatsMessage::default();
+    question.header.ifindex = port;
+    question.header.filter_mask = StatsFilterMask::LinkXstatsPort;
+    let question = RouteNetlinkMessage::GetStats(question);
+    match netlink.one(question, "ask for the frames of a port") {
+        Ok(Some(RouteNetlinkMessage::NewStats(answer))) => SlowFrames::read(&answer.attributes),
+        Ok(_) | Err(_) => None,
     }
-    Some(port)
 }

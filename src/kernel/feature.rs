@@ -8,6 +8,7 @@
 use serde::Serialize;
 
 pub mod attempt;
+pub mod neighbours;
 pub mod program;
 
 /// Something a lab can use.

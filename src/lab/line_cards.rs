@@ -9,11 +9,13 @@ use crate::bfd::{Config, MicroConfig, Micros, Timers};
 use crate::bgp::family::Family;
 use crate::binding::{Binding, Device};
 use crate::kernel::apply::Network;
+use crate::kernel::bond::{self, BondOptions};
 use crate::kernel::sysctl::{NEIGHBOUR_AGAIN, ask_neighbours_again};
 use crate::lacp::{AGGREGATE_WAIT, LagConfig, PortConfig};
 use crate::line::{BfdPort, BfdSpec, BondLag, End, LagPort, Line, LineError, Reach};
 use crate::plan::of_topology::{ConnectionLayout, Ipv6Link, LagEnd, Layout};
-use crate::topology::{BfdSettings, LagBackend, MicroBfd, Topology, session_name};
+use crate::record::{AutoBackend, Fact, Recorder};
+use crate::topology::{BfdSettings, HashPolicy, LagBackend, MicroBfd, Topology, session_name};
 
 /// What a packet over several hops has left at least of its TTL: no path inside a network is longer.
 const MULTIHOP_LEAST_TTL: u8 = 250;
@@ -25,7 +27,7 @@ const MICRO_DISCRIMINATORS: u32 = 0x4000_0000;
 /// Where their source ports begin (RFC 5881, section 4).
 const MICRO_PORTS: u16 = 49152;
 
-/// The default of IEEE 802.1AX for system and port priority.
+/// The default of IEEE 802.1AX for port priority.
 const PRIORITY: u16 = 0x8000;
 
 /// Starts the LAGs of both sides, and BFD at Microsoft's and at simulated routers; returns the connections whose LAG at the
@@ -36,7 +38,7 @@ pub fn start(
     network: &Network,
     binding: &Binding,
     without_bfd: &[String],
-    line: &Line,
+    (line, recorder): (&Line, &Recorder),
 ) -> Result<[BTreeSet<String>; 2], LabError> {
     let mut bonds = [BTreeSet::new(), BTreeSet::new()];
     for (number, connection) in layout.connections.iter().enumerate() {
@@ -60,7 +62,13 @@ pub fn start(
             }
         }
         for (side, bonds) in [Side::Microsoft, Side::Peer].into_iter().zip(&mut bonds) {
-            if add_lag(topology, network, (number, connection), side, line)? {
+            if add_lag(
+                topology,
+                network,
+                (number, connection),
+                side,
+                (line, recorder),
+            )? {
                 bonds.insert(connection.name.clone());
             }
         }
@@ -129,9 +137,8 @@ pub enum Side {
     Peer,
 }
 
-/// The LACP actor of one side of a connection. The peer's is always active: two passive ones never speak.
-pub fn lag_config(topology: &Topology, end: &LagEnd, side: Side) -> LagConfig {
-    let settings = topology.profile.lacp;
+/// The LACP actor of one end of a connection.
+pub fn lag_config(end: &LagEnd) -> LagConfig {
     let ports = end
         .members
         .iter()
@@ -143,13 +150,28 @@ pub fn lag_config(topology: &Topology, end: &LagEnd, side: Side) -> LagConfig {
         });
     LagConfig {
         system: end.system,
-        system_priority: PRIORITY,
+        system_priority: end.lacp.system_priority,
         key: end.key,
-        fast: settings.fast,
-        active: settings.active || side == Side::Peer,
-        min_links: settings.min_links,
+        fast: end.lacp.fast,
+        active: end.lacp.active,
+        min_links: end.lacp.min_links,
         aggregate_wait: AGGREGATE_WAIT,
         ports: ports.collect(),
+    }
+}
+
+/// What else a bond at one end of a connection does.
+pub fn bond_options(end: &LagEnd) -> BondOptions {
+    BondOptions {
+        hash_policy: match end.lacp.hash_policy {
+            HashPolicy::Layer2 => bond::HashPolicy::Layer2,
+            HashPolicy::Layer23 => bond::HashPolicy::Layer23,
+            HashPolicy::Layer34 => bond::HashPolicy::Layer34,
+            HashPolicy::Encap23 => bond::HashPolicy::Encap23,
+            HashPolicy::Encap34 => bond::HashPolicy::Encap34,
+            HashPolicy::VlanSrcMac => bond::HashPolicy::VlanSrcMac,
+        },
+        miimon: end.lacp.miimon,
     }
 }
 
@@ -230,7 +252,7 @@ fn add_lag(
     network: &Network,
     (number, connection): (usize, &ConnectionLayout),
     side: Side,
-    line: &Line,
+    (line, recorder): (&Line, &Recorder),
 ) -> Result<bool, LabError> {
     let backends = topology.connections.get(number).map(|c| c.backends);
     let backends = backends.unwrap_or_default();
@@ -242,7 +264,7 @@ fn add_lag(
         Side::Microsoft => &connection.edge,
         Side::Peer => &connection.peer,
     };
-    let config = lag_config(topology, end, side);
+    let config = lag_config(end);
     let links: Vec<u32> = end.members.iter().map(|(index, _)| *index).collect();
     let place = namespace(network, &end.line_card)?;
     let name = End {
@@ -250,7 +272,7 @@ fn add_lag(
         connection: connection.name.clone(),
     };
     let hidden = end.hidden_index;
-    let bond = |name| BondLag::open(place, name, &config, hidden, &links);
+    let bond = |name| BondLag::open(place, name, (&config, bond_options(end)), hidden, &links);
     let micro = micro_bfd(topology, number, connection, side);
     let ours = |name| LagPort::open_with(place, name, &config, (hidden, &links), &micro);
     match backend {
@@ -259,16 +281,32 @@ fn add_lag(
             line.add_lag(bond(name)?);
             return Ok(true);
         }
-        // A bond has no BFD on its members.
-        LagBackend::Auto if !micro.is_empty() => line.add_lag(ours(name)?),
-        LagBackend::Auto => match bond(name.clone()) {
-            Ok(bond) => {
-                line.add_lag(bond);
-                return Ok(true);
-            }
-            Err(LineError::NoBonding { .. }) => line.add_lag(ours(name)?),
-            Err(error) => return Err(error.into()),
-        },
+        LagBackend::Auto => {
+            // A bond has no BFD on its members.
+            let bond = match micro.is_empty() {
+                true => bond(name.clone()),
+                false => Err(LineError::NoMicroBfd(name.clone())),
+            };
+            let why = match bond {
+                Ok(bond) => {
+                    line.add_lag(bond);
+                    String::new()
+                }
+                Err(error @ (LineError::NoBonding { .. } | LineError::NoMicroBfd(_))) => {
+                    line.add_lag(ours(name.clone())?);
+                    format!("failed to {error}")
+                }
+                Err(error) => return Err(error.into()),
+            };
+            let kernel = why.is_empty();
+            recorder.now(Fact::AutoBackend(AutoBackend {
+                router: name.router,
+                connection: name.connection,
+                kernel,
+                why,
+            }));
+            return Ok(kernel);
+        }
     }
     Ok(false)
 }

@@ -209,7 +209,7 @@ impl Lab {
             &network,
             binding,
             &scenario.without_bfd,
-            &line,
+            (&line, recorder),
         )?;
         let devices = Devices::start(binding, &network, recorder, &topology.secrets)?;
         let probe = traffic::start(&layout, &network, recorder)?;

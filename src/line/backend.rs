@@ -68,7 +68,7 @@ impl AnyLine {
     pub fn sources(&self) -> Vec<(Source, BorrowedFd<'_>)> {
         match self {
             AnyLine::Ours(lag) => lag.sources().collect(),
-            AnyLine::Kernel(lag) => vec![lag.source()],
+            AnyLine::Kernel(lag) => lag.sources().collect(),
         }
     }
 
@@ -83,7 +83,7 @@ impl AnyLine {
     pub fn ready(&mut self, source: Source, around: &mut Surroundings) {
         match self {
             AnyLine::Ours(lag) => lag.ready(source, around),
-            AnyLine::Kernel(lag) => lag.ready(around),
+            AnyLine::Kernel(lag) => lag.ready(source, around),
         }
     }
 
@@ -137,7 +137,7 @@ impl AnyLine {
         }
     }
 
-    pub fn status(&self) -> LagStatus {
+    pub fn status(&mut self) -> LagStatus {
         match self {
             AnyLine::Ours(lag) => lag.status(),
             AnyLine::Kernel(lag) => lag.status(),

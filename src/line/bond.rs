@@ -10,23 +10,28 @@
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
+use self::copies::Copies;
 use super::lag::{LagStatus, fail, heard_fact, member, set_carrier};
 use super::thread::{Source, Surroundings};
 use super::{End, LineError};
-use crate::kernel::bond::{self, Bond, BondPort, BondStatus};
+use crate::kernel::bond::{self, Bond, BondOptions, BondPort, BondStatus, SlowFrames};
 use crate::kernel::carrier::CarrierEvents;
 use crate::kernel::filter::{DataPath, queue_clsact};
 use crate::kernel::namespace::Namespace;
 use crate::kernel::netlink::{Netlink, NetlinkError};
 use crate::lacp::{
-    Admin, Counters, Heard, LagConfig, MuxState, Obstacle, PortInfo, PortStatus, ReceiveState,
-    Selected, State,
+    Admin, Counters, Heard, Lacpdu, LagConfig, MuxState, Obstacle, PortInfo, PortStatus,
+    ReceiveState, Selected, State,
 };
 use crate::record::{Fact, LacpHeard, LacpSeen};
 use crate::time::At;
 
-/// The kernel's state machines run every 100 ms, and say little of what they did: they are asked as often.
-const LOOK: Duration = Duration::from_millis(100);
+mod copies;
+
+/// The kernel's state machines run every 100 ms: after something happened they are asked again so soon, until nothing changes.
+const SOON: Duration = Duration::from_millis(100);
+/// They tell of links and of members that begin or end to carry; of anything else they are asked so often.
+const REST: Duration = Duration::from_secs(1);
 /// Indexes of bonds lie above those of all other links of a lab.
 const ABOVE: u32 = 1 << 20;
 /// The kernel's keys have 10 bits of ours.
@@ -39,6 +44,7 @@ pub struct BondLag {
     bond: Bond,
     hidden: u32,
     carrier: CarrierEvents,
+    copies: Copies,
     netlink: Netlink,
 }
 
@@ -50,7 +56,7 @@ impl BondLag {
     pub fn open(
         namespace: &Namespace,
         end: End,
-        config: &LagConfig,
+        (config, options): (&LagConfig, BondOptions),
         hidden: u32,
         links: &[u32],
     ) -> Result<BondLag, LineError> {
@@ -63,6 +69,7 @@ impl BondLag {
             fast: config.fast,
             active: config.active,
             min_links: config.min_links,
+            options,
             ports: links.to_vec(),
         };
         namespace.run(|| {
@@ -81,6 +88,7 @@ impl BondLag {
             netlink.commit()?;
             let mut path = DataPath::close(&mut netlink, hidden, &[bond.index])?;
             path.set(&mut netlink, &[bond.index], &[bond.index])?;
+            let copies = Copies::open(links)?;
             let mut watched = links.to_vec();
             watched.push(bond.index);
             let carrier = match CarrierEvents::open(&watched) {
@@ -92,6 +100,7 @@ impl BondLag {
                 bond,
                 hidden,
                 carrier,
+                copies,
                 netlink,
             })
         })?
@@ -109,7 +118,6 @@ pub(super) struct BondLine {
     lag: BondLag,
     status: BondStatus,
     up: bool,
-    distributing: u8,
     /// What the last fact about each port said.
     told: Vec<Option<Fact>>,
     /// What its partner was last told to say.
@@ -127,12 +135,12 @@ impl BondLine {
                 ..BondStatus::default()
             },
             up: false,
-            distributing: 0,
             told: vec![None; ports],
             said: vec![None; ports],
             next: around.clock.now(),
         };
         line.look(around);
+        line.next = around.clock.now() + SOON;
         line
     }
 
@@ -140,20 +148,37 @@ impl BondLine {
         &self.lag.end
     }
 
-    /// The descriptor to wait on.
-    pub fn source(&self) -> (Source, BorrowedFd<'_>) {
-        (Source::Carrier, self.lag.carrier.as_fd())
+    /// The descriptors to wait on.
+    pub fn sources(&self) -> impl Iterator<Item = (Source, BorrowedFd<'_>)> {
+        let copies = (0..).zip(self.lag.copies.sources());
+        let copies = copies.map(|(index, tap)| (Source::Member(index), tap));
+        copies.chain([(Source::Carrier, self.lag.carrier.as_fd())])
     }
 
-    /// Something about the links changed.
-    pub fn ready(&mut self, around: &mut Surroundings) {
-        while let Ok(true) = (self.lag.carrier).receive(&mut around.buffer[..], |_, _| {}) {}
-        self.look(around);
+    /// Reads what a source has, one frame at most: something about the links changed, or an end says something new.
+    pub fn ready(&mut self, source: Source, around: &mut Surroundings) {
+        let BondLag {
+            carrier, copies, ..
+        } = &mut self.lag;
+        let buffer = &mut around.buffer[..];
+        let mut news = false;
+        match source {
+            Source::Carrier => while let Ok(true) = carrier.receive(buffer, |_, _| news = true) {},
+            Source::Member(member) => {
+                news = copies.read(usize::from(member), &around.clock, buffer);
+            }
+            Source::Micro(_) => {}
+        }
+        if news {
+            self.look(around);
+            self.next = around.clock.now() + SOON;
+        }
     }
 
     pub fn timer(&mut self, around: &mut Surroundings) {
         if self.next <= around.clock.now() {
-            self.look(around);
+            let changed = self.look(around);
+            self.next = around.clock.now() + if changed { SOON } else { REST };
         }
     }
 
@@ -181,44 +206,55 @@ impl BondLine {
         }
     }
 
-    pub fn status(&self) -> LagStatus {
-        let actor = |port: &Option<BondPort>| {
-            let bond = &self.lag.bond;
-            PortInfo {
-                system_priority: bond.system_priority,
-                system: bond.system,
-                // With speed and duplex, as it is sent.
-                key: self.status.key.unwrap_or(bond.key << 6),
-                state: State(port.map_or(0, |port| port.actor)),
-                ..PortInfo::default()
-            }
+    pub fn status(&mut self) -> LagStatus {
+        let BondLag { bond, netlink, .. } = &mut self.lag;
+        let frames = (bond.ports.iter()).map_while(|port| bond::slow_frames(netlink, *port));
+        let counters = frames.map(counters).collect();
+        let BondLag { bond, copies, .. } = &self.lag;
+        let actor = |(index, port): (usize, &Option<BondPort>)| PortInfo {
+            system_priority: bond.system_priority,
+            system: bond.system,
+            // With speed and duplex, as it is sent.
+            key: (self.status.key).unwrap_or(bond.key << 6),
+            state: State(port.map_or(0, |port| port.actor)),
+            ..copies.sent(index).unwrap_or_default()
         };
         let ports = self.status.ports.iter();
         LagStatus {
             carrier: self.up,
-            ports: ports
-                .clone()
-                .map(|port| port_status(*port, self.status.partner))
+            counters,
+            ports: (ports.clone().enumerate())
+                .map(|(index, port)| self.port_status(index, *port))
                 .collect(),
-            actors: ports.clone().map(actor).collect(),
+            actors: ports.clone().enumerate().map(actor).collect(),
             micro: ports.clone().map(|_| None).collect(),
-            // Gap: those the kernel counts are asked for with the counters of its ports, elsewhere.
-            counters: ports.clone().map(|_| Counters::default()).collect(),
             rhythms: ports.clone().map(|_| None).collect(),
             unsent: 0,
             control: ports.map(|_| None).collect(),
         }
     }
 
-    /// Asks the kernel, and tells what is new.
-    fn look(&mut self, around: &mut Surroundings) {
+    fn port_status(&self, member: usize, port: Option<BondPort>) -> PortStatus {
+        port_status(port, self.status.partner, self.lag.copies.heard(member))
+    }
+
+    /// Asks the kernel, and tells what is new; says whether anything is.
+    fn look(&mut self, around: &mut Surroundings) -> bool {
         let now = around.clock.now();
-        self.next = now + LOOK;
-        let BondLag { bond, netlink, .. } = &mut self.lag;
+        let BondLag {
+            bond,
+            netlink,
+            copies,
+            ..
+        } = &mut self.lag;
         let status = match bond::status(netlink, bond.index, &bond.ports) {
             Ok(status) => status,
-            Err(error) => return self.fail(&error, around),
+            Err(error) => {
+                self.fail(&error, around);
+                return false;
+            }
         };
+        copies.hear(&status.ports, status.partner);
         let before = std::mem::replace(&mut self.status, status);
         let light = |port: &Option<BondPort>| port.is_some_and(|port| port.light);
         for (index, (old, new)) in before.ports.iter().zip(&self.status.ports).enumerate() {
@@ -239,27 +275,19 @@ impl BondLine {
         if up != self.up {
             self.set_carrier(up, distributing, around);
         }
-        self.distributing = distributing;
+        before != self.status
     }
 
     fn tell_members(&mut self, around: &mut Surroundings) {
         for (index, port) in self.status.ports.iter().enumerate() {
-            let status = port_status(*port, self.status.partner);
+            let status = self.port_status(index, *port);
             let fact = member(&self.lag.end, index, &status);
             if self.told[index].as_ref() != Some(&fact) {
                 self.told[index] = Some(fact.clone());
                 around.recorder.now(fact);
             }
-            // Whom the partner means and what it has heard of us stands in its LACPDUs, which only the kernel sees.
-            let says = status.partner.map(|actor| LacpHeard {
-                means_us: None,
-                early: None,
-                ..heard_fact(&Heard {
-                    actor,
-                    means_us: false,
-                    early: false,
-                })
-            });
+            let sent = self.lag.copies.sent(index);
+            let says = says(&status, self.lag.copies.heard(index), sent);
             if self.said[index] != says {
                 self.said[index].clone_from(&says);
                 if let Some(heard) = says {
@@ -296,8 +324,43 @@ fn distributes(port: &BondPort) -> bool {
     port.light && port.active && state.has(State::DISTRIBUTING) && !state.has(State::DEFAULTED)
 }
 
+fn counters(frames: SlowFrames) -> Counters {
+    Counters {
+        lacpdus_sent: frames.lacpdus_sent,
+        lacpdus_received: frames.lacpdus_received,
+        markers_received: frames.markers_received,
+        marker_responses_sent: frames.marker_responses_sent,
+        marker_responses_received: frames.marker_responses_received,
+        illegal: frames.illegal,
+        ..Counters::default()
+    }
+}
+
+/// What the partner of a port says of itself and of us. Without its LACPDU only what the kernel tells is known.
+fn says(status: &PortStatus, heard: Option<Lacpdu>, sent: Option<PortInfo>) -> Option<LacpHeard> {
+    let means_us = |pdu: &Lacpdu| Some(pdu.partner.same_port(&sent?));
+    let early = |pdu: &Lacpdu| {
+        let collects = pdu.partner.state.has(State::COLLECTING);
+        pdu.actor.state.has(State::DISTRIBUTING) && !collects
+    };
+    let actor = status.partner?;
+    Some(LacpHeard {
+        means_us: heard.as_ref().and_then(means_us),
+        early: heard.as_ref().map(early),
+        ..heard_fact(&Heard {
+            actor,
+            means_us: false,
+            early: false,
+        })
+    })
+}
+
 /// What the kernel says of a port, in the words of our own.
-fn port_status(port: Option<BondPort>, partner: Option<([u8; 6], u16)>) -> PortStatus {
+fn port_status(
+    port: Option<BondPort>,
+    partner: Option<([u8; 6], u16)>,
+    said: Option<Lacpdu>,
+) -> PortStatus {
     let light = port.is_some_and(|port| port.light);
     let state = State(port.filter(|port| port.light).map_or(0, |port| port.actor));
     let heard = light && !state.has(State::DEFAULTED);
@@ -314,6 +377,14 @@ fn port_status(port: Option<BondPort>, partner: Option<([u8; 6], u16)>) -> PortS
         _ if light => MuxState::Waiting,
         _ => MuxState::Detached,
     };
+    // The kernel tells system and key of the active aggregator's partner, not its ports.
+    let told = partner
+        .filter(|_| heard && active)
+        .map(|(system, key)| PortInfo {
+            system,
+            key,
+            ..PortInfo::default()
+        });
     PortStatus {
         light,
         receive: match state {
@@ -327,14 +398,10 @@ fn port_status(port: Option<BondPort>, partner: Option<([u8; 6], u16)>) -> PortS
         // A port without partner collects and distributes as an individual one. That is no LAG.
         collecting: heard && active && state.has(State::COLLECTING),
         distributing: heard && active && state.has(State::DISTRIBUTING),
-        // The kernel tells system and key of the active aggregator's partner, not its ports.
-        partner: partner
-            .filter(|_| heard && active)
-            .map(|(system, key)| PortInfo {
-                system,
-                key,
-                state: State(port.map_or(0, |port| port.partner)),
-                ..PortInfo::default()
-            }),
+        partner: said.map(|pdu| pdu.actor).or(told).map(|info| PortInfo {
+            // Whether it is in sync, the kernel decides.
+            state: State(port.map_or(0, |port| port.partner)),
+            ..info
+        }),
     }
 }

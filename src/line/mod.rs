@@ -138,6 +138,9 @@ pub enum LineError {
         /// The refusal.
         source: NetlinkError,
     },
+    /// A LAG is to be the kernel's, and to have BFD on its members.
+    #[error("make the LAG {0} of the kernel's: its bond has no BFD on members (`micro-bfd`)")]
+    NoMicroBfd(End),
     /// There are not as many links as ports.
     #[error("make the LAG {end}: {ports} ports on {links} links")]
     Links {

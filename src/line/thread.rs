@@ -350,7 +350,7 @@ impl Thread {
                 }
                 Command::InspectLag(end, answer) => {
                     let slot = self.lags.get(&end).copied();
-                    if let Some(Occupant::Lag(lag)) = slot.and_then(|s| self.occupant(s)) {
+                    if let Some(Occupant::Lag(lag)) = slot.and_then(|s| self.parts(s).0) {
                         let _ = answer.send(lag.status());
                     }
                 }

@@ -8,7 +8,9 @@ use ipnet::{Ipv4Net, Ipv6Net};
 
 use super::draft::Draft;
 use super::{LinkEnd, Plan};
-use crate::topology::{Connection, Crossed, EndpointIpv6, Member, SessionAddresses, Topology};
+use crate::topology::{
+    Connection, Crossed, EndpointIpv6, LacpEnd, Member, SessionAddresses, Topology,
+};
 
 /// Microsoft's lab routes lie in the benchmarking range of RFC 2544: 512 prefixes of length 24.
 pub const MICROSOFT_RANGE: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(198, 18, 0, 0), 15);
@@ -147,6 +149,8 @@ pub struct LagEnd {
     pub system: [u8; 6],
     /// LACP key of the LAG.
     pub key: u16,
+    /// What its LACP does.
+    pub lacp: LacpEnd,
 }
 
 /// An endpoint of the peer.
@@ -520,9 +524,15 @@ fn lag_end(
     connection_number: usize,
     next_index: &mut u32,
 ) -> LagEnd {
-    let (router, address, tag) = match side {
-        Side::Microsoft => (&connection.edge, connection.addresses.microsoft, 0x80),
-        Side::Peer => (&connection.router, connection.addresses.peer, 0x40),
+    let (router, address, tag, lacp) = match side {
+        Side::Microsoft => {
+            let address = connection.addresses.microsoft;
+            (&connection.edge, address, 0x80, connection.lacp.microsoft)
+        }
+        Side::Peer => {
+            let address = connection.addresses.peer;
+            (&connection.router, address, 0x40, connection.lacp.peer)
+        }
     };
     let mut index = || {
         *next_index += 1;
@@ -549,7 +559,8 @@ fn lag_end(
         members: (1..=connection.members.len() + usize::from(connection.spare))
             .map(|member| (index(), mac(member)))
             .collect(),
-        system: [0x02, tag, router_high, router_low, 0xff, 0],
-        key: connection_number as u16 + 1,
+        system: (lacp.system).unwrap_or([0x02, tag, router_high, router_low, 0xff, 0]),
+        key: lacp.key.unwrap_or(connection_number as u16 + 1),
+        lacp,
     }
 }

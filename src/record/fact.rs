@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::common::Common;
 use super::parts::{
-    BfdHeard, BfdRhythm, Failure, InService, LacpSeen, MemberCounters, Message, MicroBfd, Nanos,
-    Punctuality, Refused, SourceText,
+    AutoBackend, BfdHeard, BfdRhythm, Failure, InService, LacpSeen, MemberCounters, Message,
+    MicroBfd, Nanos, Punctuality, Refused, SourceText,
 };
 use crate::time::At;
 
@@ -33,8 +33,7 @@ pub enum Fact {
         /// Kernel, CPUs, user.
         host: String,
     },
-    /// A phase of the lab's life was completed: `build`, `devices`, `light`, `lacp`, `bfd`, `bgp`, `end-of-rib`,
-    /// `routes`, `down`.
+    /// A phase of the lab's life was completed: `build`, `devices`, `light`, `lacp`, `bfd`, `bgp`, `end-of-rib`, `routes`, `down`.
     Phase {
         /// Its name.
         phase: String,
@@ -124,6 +123,8 @@ pub enum Fact {
     },
     /// Members were added to a LAG, or taken from it, at both ends.
     InService(InService),
+    /// Who plays an end of a LAG whose backend is `auto`.
+    AutoBackend(AutoBackend),
     /// A BFD session changed its state.
     Bfd {
         /// Router.

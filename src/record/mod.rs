@@ -15,8 +15,8 @@ pub use common::Common;
 pub use fact::Fact;
 pub use lines::{LinesError, Reader, Writer, read};
 pub use parts::{
-    BfdHeard, BfdRhythm, Failure, FrameCount, InService, LacpHeard, LacpRhythm, LacpSeen,
-    MemberCounters, Message, MicroBfd, Nanos, Punctuality, Refused, Severity, SourceText,
+    AutoBackend, BfdHeard, BfdRhythm, Failure, FrameCount, InService, LacpHeard, LacpRhythm,
+    LacpSeen, MemberCounters, Message, MicroBfd, Nanos, Punctuality, Refused, Severity, SourceText,
 };
 pub use recorder::{Entries, Noted, Recorder};
 

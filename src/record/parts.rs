@@ -148,7 +148,8 @@ pub enum LacpSeen {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct LacpHeard {
-    /// Actor_System_Priority. The kernel's bond tells neither this nor the port: 0 there.
+    /// Actor_System_Priority. This and the port are 0 at an end that the kernel's bond plays while only the kernel has seen the
+    /// LACPDU.
     pub system_priority: u16,
     /// Actor_System, a MAC address.
     pub system: String,
@@ -160,10 +161,10 @@ pub struct LacpHeard {
     pub port: u16,
     /// The bits of Actor_State that are set, for example `active short-timeout aggregatable in-sync`.
     pub state: String,
-    /// What it says of its partner is what we say of ourselves; not known at an end that the kernel's bond plays.
+    /// What it says of its partner is what we say of ourselves; at an end that the kernel's bond plays it may not be known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub means_us: Option<bool>,
-    /// It distributes, and has not heard that we collect; not known at an end that the kernel's bond plays.
+    /// It distributes, and has not heard that we collect; at an end that the kernel's bond plays it may not be known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub early: Option<bool>,
     /// So many other things it said just before were left out of the record: three a second are told.
@@ -238,6 +239,20 @@ pub struct Refused {
     /// How many since the session's state, or the reason, changed.
     pub count: u64,
     /// What the session does instead, for example `rests after a failure`.
+    pub why: String,
+}
+
+/// Who plays an end of a LAG that may be the kernel's or ours.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct AutoBackend {
+    /// Router.
+    pub router: String,
+    /// Connection.
+    pub connection: String,
+    /// The kernel's bond; else ours.
+    pub kernel: bool,
+    /// Why it is ours; empty when it is the kernel's.
     pub why: String,
 }
 

@@ -148,6 +148,15 @@ impl<W: Write> Terminal<W> {
             } => self.line(&format!(
                 "  {count} facts of routes of {session} at {router} left out: they came faster than they were written, or were more than are kept"
             )),
+            Fact::AutoBackend(at) if !at.kernel => {
+                let text = format!(
+                    "the LAG {} at {} is ours: {}",
+                    at.connection, at.router, at.why
+                );
+                for line in wrapped(&text, self.width - 2) {
+                    self.line(&format!("  {DIM}{line}{DIM:#}"));
+                }
+            }
             Fact::Interrupted { signal } => self.line(&format!("  ended by {signal}")),
             Fact::Errored { text } => {
                 let style = style(Verdict::Errored);

@@ -12,6 +12,7 @@ mod bgp_times;
 mod crossed;
 mod impairment;
 mod inside;
+mod lacp;
 mod limits;
 mod numbers;
 mod parse;
@@ -40,6 +41,8 @@ pub use crossed::{Crossed, Member};
 pub(crate) use impairment::RawImpaired;
 pub use impairment::{Impaired, Impairment, Towards};
 pub use inside::{Inside, Multipath, Reflector};
+pub(crate) use lacp::system;
+pub use lacp::{HashPolicy, LacpEnd, LacpEnds, LacpSettings};
 pub use limits::{DeclaredPrefixes, MaximumPrefixes};
 pub use parse::{load, parse, parse_kept};
 pub use policy::{
@@ -230,6 +233,8 @@ pub struct Connection {
     pub spare: u8,
     /// Who plays the LAG.
     pub backends: LagBackends,
+    /// LACP of both ends.
+    pub lacp: LacpEnds,
     /// IPv4 session addresses.
     pub addresses: SessionAddresses,
     /// IPv6 session addresses, if there is an IPv6 session.
@@ -405,17 +410,6 @@ pub enum Registers {
     Prefixes,
     /// AS numbers of the peer's customers: one key for all prefixes of an AS.
     Asns,
-}
-
-/// LACP settings of a line card (IEEE 802.1AX).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LacpSettings {
-    /// Ask the partner for one LACPDU a second (short timeout) instead of one every 30 s.
-    pub fast: bool,
-    /// Microsoft's side sends LACPDUs without being asked.
-    pub active: bool,
-    /// Members that must distribute for the LAG to have carrier.
-    pub min_links: u8,
 }
 
 /// When the utilisation of a connection calls for an augmentation of its LAG (L1-02).

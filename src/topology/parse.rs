@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::raw::{
-    RawConnection, RawDocumentationNumbers, RawEndpoint, RawLacp, RawLacpMode, RawLacpRate,
-    RawMembers, RawMicrosoft, RawPeer, RawPeerAsn, RawService, RawTopology, RawUtilisation,
+    RawConnection, RawDocumentationNumbers, RawEndpoint, RawMembers, RawMicrosoft, RawPeer,
+    RawPeerAsn, RawService, RawTopology, RawUtilisation,
 };
 use super::{
     BfdSettings, BgpSettings, Connection, Crossed, DeclaredPrefixes, Endpoint, Impaired, Inside,
-    LacpSettings, LagBackend, LagBackends, Metro, MicroBfd, Multipath, OverDeclared, Peer, PeerAsn,
-    PeerPolicies, Policy, Profile, Router, Service, Topology, UtilisationLimit, addresses,
-    impairment, profile, registry, rules,
+    LacpEnds, LacpSettings, LagBackend, LagBackends, Metro, MicroBfd, Multipath, OverDeclared,
+    Peer, PeerAsn, PeerPolicies, Policy, Profile, Router, Service, Topology, UtilisationLimit,
+    addresses, impairment, profile, registry, rules,
 };
 use crate::policy::Policies;
 use crate::source::{
@@ -75,6 +75,7 @@ fn model(raw: &RawTopology, source: &Arc<Source>, mistakes: &mut Mistakes) -> Op
         .map(|profile| (profile.bgp.clone(), profile.policy.over_declared));
     let (bgp, over_declared) = microsoft.unwrap_or_default();
     let bfd = profile.as_ref().map(Profile::bfd_settings);
+    let lacp = profile.as_ref().map(|profile| profile.lacp);
     let peer = peer(raw.peer.as_ref(), mistakes);
     let metros = raw.metro.0.iter().map(|(name, metro)| Metro {
         name: name.value.clone(),
@@ -105,7 +106,7 @@ fn model(raw: &RawTopology, source: &Arc<Source>, mistakes: &mut Mistakes) -> Op
                 name,
                 connection,
                 raw,
-                (&policies, &bgp, bfd?, over_declared),
+                ((&policies, &bgp), (bfd?, lacp?), over_declared),
                 mistakes,
             )
         })
@@ -220,7 +221,7 @@ pub(super) fn with_microsoft(
         profile.bgp = profile.bgp.with(Some(bgp), mistakes);
     }
     if let Some(lacp) = &microsoft.lacp {
-        profile.lacp = lacp_settings(&lacp.value, profile.lacp, mistakes);
+        profile.lacp = profile.lacp.with(&lacp.value, mistakes);
     }
     if let Some(raw) = &microsoft.utilisation {
         profile.utilisation = utilisation(raw, profile.utilisation, mistakes);
@@ -255,20 +256,6 @@ pub(super) fn with_microsoft(
         }
     }
     profile
-}
-
-fn lacp_settings(raw: &RawLacp, default: LacpSettings, mistakes: &mut Mistakes) -> LacpSettings {
-    if let Some(min_links) = raw.min_links
-        && !(1..=8).contains(&min_links.value)
-    {
-        let message = format!("min-links of {} is not possible", min_links.value);
-        mistakes.push(mistakes.error(min_links.span, message, "1 to 8"));
-    }
-    LacpSettings {
-        fast: (raw.rate).map_or(default.fast, |rate| rate.value == RawLacpRate::Fast),
-        active: (raw.mode).map_or(default.active, |mode| mode.value == RawLacpMode::Active),
-        min_links: raw.min_links.map_or(default.min_links, |n| n.value),
-    }
 }
 
 fn utilisation(
@@ -308,7 +295,11 @@ fn connection(
     name: &Located<String>,
     raw: &RawConnection,
     file: &RawTopology,
-    (policies, bgp, bfd, over_declared): (&Policies, &BgpSettings, BfdSettings, OverDeclared),
+    ((policies, bgp), (bfd, lacp), over_declared): (
+        (&Policies, &BgpSettings),
+        (BfdSettings, LacpSettings),
+        OverDeclared,
+    ),
     mistakes: &mut Mistakes,
 ) -> Option<Connection> {
     let owner = format!("connection `{}`", name.value);
@@ -340,6 +331,7 @@ fn connection(
     let micro_bfd =
         micro_bfd.map(|raw| MicroBfd::new(&raw.value, bfd.timers, ipv6.is_some(), mistakes));
     let (bandwidth, members) = members(name, raw, mistakes)?;
+    let lacp = LacpEnds::of(raw, lacp, (backends, members.len()), mistakes);
     let router = router.filter(|_| known)?.value.clone();
     let stands = |(other, _): &&(Located<String>, super::raw::RawRouter)| other.value == router;
     let (_, place) = file.router.0.iter().find(stands)?;
@@ -352,6 +344,7 @@ fn connection(
         members,
         spare: 0,
         backends,
+        lacp,
         addresses: addresses?,
         ipv6,
         policies: peer_policies(&raw.import, &raw.export, policies, mistakes),

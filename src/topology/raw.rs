@@ -10,6 +10,7 @@ use super::bfd::{RawBfd, RawMicroBfd};
 use super::bgp::RawBgp;
 use super::impairment::RawImpaired;
 use super::inside::{RawInside, RawMultipath};
+use super::lacp::RawLacpEnds;
 use super::policy::{
     ActiveGate, AfterVerified, ForeignOrigin, OverDeclared, Overlap, Rpki, SameName, ShortPrefix,
     Weight,
@@ -350,6 +351,8 @@ pub(super) struct RawConnection {
     pub max_prefixes_advertised_v6: Option<Located<u32>>,
     /// Who plays the LAG at each end.
     pub backend: Option<Located<RawBackends>>,
+    /// LACP of each end, where it is not as `[microsoft.lacp]` has it.
+    pub lacp: Option<Located<RawLacpEnds>>,
     /// What the edge's sessions do here otherwise than elsewhere.
     pub bgp: Option<Located<RawBgp>>,
     /// BFD of the edge on it, where it is not as `[microsoft.bfd]` has it.

@@ -358,6 +358,15 @@ fn min_links(raw: &RawTopology, mistakes: &mut Mistakes) {
         return;
     };
     for (name, connection) in connections(raw) {
+        let ends = connection.lacp.as_ref().map(|lacp| &lacp.value);
+        let own = ends.map(|ends| [&ends.microsoft, &ends.peer]);
+        let own = own.is_some_and(|ends| {
+            let mut ends = ends.into_iter();
+            ends.all(|end| end.as_ref().is_some_and(|end| end.min_links.is_some()))
+        });
+        if own {
+            continue;
+        }
         let count = match connection.members.as_ref().map(|members| &members.value) {
             Some(RawMembers::Count(count)) => usize::try_from(*count).unwrap_or(0),
             Some(RawMembers::Each(each)) => each.len(),

@@ -1,7 +1,7 @@
 //! Labs inside user-mode Linux: output, reports, exit numbers and signals are as without it, and nothing is left.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -30,17 +30,15 @@ pub fn trials() -> Vec<Trial> {
         ),
         unless(no_uml(), Trial::test("uml::passes_signals_on", signals)),
         unless(no_uml(), Trial::test("uml::goes_when_killed", killed)),
-        unless(
-            no_uml(),
-            Trial::test("uml::kernel_bond_carries", kernel_bond),
-        ),
         unless(no_uml(), Trial::test("uml::impairs", impairs)),
         Trial::test("uml::says_how_to_have_it", not_installed),
+        Trial::test("uml::names_what_it_cannot_reach", out_of_reach),
+        Trial::test("uml::keeps_no_lab", keeps_no_lab),
     ]
 }
 
 /// Why user-mode Linux cannot be tried here.
-fn no_uml() -> Option<String> {
+pub fn no_uml() -> Option<String> {
     let asked = Command::new("linux.uml").arg("--version").output();
     asked.err().map(|error| format!("linux.uml: {error}"))
 }
@@ -127,43 +125,6 @@ fn over(run: Running) -> Result<(), Failed> {
     ended.check(ended.number().is_none(), "an end by the signal")
 }
 
-/// Routes and their traffic come over LAGs of the kernel's: one with ours, one with another of the kernel's.
-fn kernel_bond() -> Result<(), Failed> {
-    let folder = tempfile::tempdir()?;
-    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))?;
-    let topologies = concat!(env!("CARGO_MANIFEST_DIR"), "/topologies");
-    let registry = format!("{topologies}/registry");
-    symlink(registry, folder.path().join("registry"))?;
-    let text = fs::read_to_string(format!("{topologies}/one-metro.toml"))?;
-    let text = text
-        .replace(
-            "[connection.ams-1]",
-            "[connection.ams-1]\nbackend.peer = \"kernel\"",
-        )
-        .replace(
-            "[connection.ams-2]",
-            "[connection.ams-2]\nbackend = { microsoft = \"auto\", peer = \"kernel\" }",
-        );
-    fs::write(folder.path().join("bonds.toml"), text)?;
-    let text = fs::read_to_string(concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/scenarios/prefixes/good-path.toml"
-    ))?;
-    let scenario = folder.path().join("scenario.toml");
-    fs::write(&scenario, text.replace("\"one-metro\"", "\"bonds.toml\""))?;
-    let scenario = scenario.display().to_string();
-    let someone = Someone::present();
-    someone
-        .play(&["run", "--kernel", "uml", &scenario])?
-        .expect(0)?;
-    if bonding_is_here() {
-        return Ok(());
-    }
-    let ended = someone.play(&["run", &scenario])?;
-    ended.expect(3)?;
-    ended.expect_words("it has no bonding driver")
-}
-
 /// What needs netem is played there; here it is blocked with the reason, and left out of a folder, where there is none.
 fn impairs() -> Result<(), Failed> {
     let someone = Someone::present();
@@ -197,13 +158,6 @@ fn impairs() -> Result<(), Failed> {
     ended.expect_words("is left out: this kernel has no netem")
 }
 
-fn bonding_is_here() -> bool {
-    let attempt = "link add type bond mode 802.3ad";
-    let mut command = Command::new("unshare");
-    command.args(["-rn", "ip"]).args(attempt.split(' '));
-    command.output().is_ok_and(|output| output.status.success())
-}
-
 fn not_installed() -> Result<(), Failed> {
     let someone = Someone::present();
     let mut command = someone.command(&["run", "--kernel", "uml", SCENARIO]);
@@ -212,4 +166,57 @@ fn not_installed() -> Result<(), Failed> {
     ended.expect(3)?;
     ended.expect_words("user-mode Linux is not installed")?;
     ended.expect_words("apt-get install user-mode-linux")
+}
+
+/// A collector or a registry outside is told before anything is booted.
+fn out_of_reach() -> Result<(), Failed> {
+    let someone = Someone::present();
+    let ended = someone.play(&[
+        "run",
+        "--kernel",
+        "uml",
+        SCENARIO,
+        "--bmp",
+        "192.0.2.9:1790",
+    ])?;
+    ended.expect(2)?;
+    ended.expect_words("192.0.2.9:1790 cannot be reached from inside user-mode Linux")?;
+    ended.expect_words("without `--bmp`")?;
+    let folder = tempfile::tempdir()?;
+    let text = fs::read_to_string(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/topologies/one-metro.toml"
+    ))?;
+    let server = "irr = { irrd = \"localhost:4343\" }\nrpki = { rtr = \"[2001:db8::5]:323\" }";
+    let text: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.starts_with("rpki = "))
+        .map(|line| {
+            if line.starts_with("irr = ") {
+                server
+            } else {
+                line
+            }
+        })
+        .collect();
+    fs::write(folder.path().join("servers.toml"), text.join("\n"))?;
+    let scenario = folder.path().join("scenario.toml");
+    fs::write(
+        &scenario,
+        "topology = \"servers.toml\"\n[[step]]\nsettle = \"30s\"\n",
+    )?;
+    let scenario = scenario.display().to_string();
+    let ended = someone.play(&["run", "--kernel", "uml", &scenario])?;
+    ended.expect(2)?;
+    ended.expect_words("localhost:4343, [2001:db8::5]:323 cannot be reached")?;
+    ended.expect_words("name files in `[peer.registry]` instead of servers")
+}
+
+/// A lab that is kept would be out of reach.
+fn keeps_no_lab() -> Result<(), Failed> {
+    let topology = "topologies/one-metro.toml";
+    let ended = Someone::present().play(&["up", "--kernel", "uml", topology])?;
+    ended.expect(2)?;
+    ended.expect_words("cannot be kept in the background")?;
+    ended.expect_words("peerlab uml sh -c 'peerlab up topologies/one-metro.toml")
 }

@@ -510,7 +510,7 @@ fn ends(
                 local: near.address.into(),
                 remote: far.address.into(),
                 session: SessionIndex(session.expect("a session of the connection") as u16),
-                lag: Lag::new(&lag_config(topology, near, side)).expect("a LAG"),
+                lag: Lag::new(&lag_config(near)).expect("a LAG"),
                 collecting: vec![false; near.members.len()],
                 distributing: vec![false; near.members.len()],
                 carrier: false,

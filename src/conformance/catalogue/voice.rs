@@ -135,7 +135,7 @@ pub(super) const TABLE: &[Requirement] = &[
     row(
         "SEC-02",
         MustNot,
-        NotYet,
+        Live,
         "SEED; PPO; WPS; WXRS",
         "The connection must not be rate limited.",
     ),

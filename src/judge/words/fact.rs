@@ -33,6 +33,13 @@ pub fn fact(fact: &Fact) -> Option<String> {
             let bandwidth = Bandwidth(now.bandwidth_mbps);
             format!("{} has the members {members}, {bandwidth}", now.connection)
         }
+        Fact::AutoBackend(at) => {
+            let (router, connection) = (&at.router, &at.connection);
+            match at.kernel {
+                true => format!("{router}: lag {connection} is the kernel's bond"),
+                false => format!("{router}: lag {connection} is ours: {}", at.why),
+            }
+        }
         Fact::MicroBfd {
             router,
             connection,

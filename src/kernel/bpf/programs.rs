@@ -127,6 +127,14 @@ fn find_upward(a: &mut Assembler, upward: Upward, found: Label, other: Label) {
     }
 }
 
+/// A socket filter that keeps LACP and markers, and nothing else.
+pub fn slow_protocols() -> Program {
+    let mut a = Assembler::new();
+    let (found, other) = (a.label(), a.label());
+    find_upward(&mut a, Upward::SlowProtocols, found, other);
+    end(a, (other, 0), (found, u32::MAX))
+}
+
 /// A socket filter that keeps the first `keep` bytes of UDP packets to one of the ports `low..=high`.
 pub fn udp_to_ports(low: u16, high: u16, keep: u32) -> Program {
     let mut a = Assembler::new();

@@ -7,6 +7,7 @@ use crate::scenario::raw::{RawLacpOrder, RawLacpPart, RawLacpRate, RawLacpStep};
 use crate::scenario::stage::Stage;
 use crate::scenario::{Act, LacpOrder, LagPart};
 use crate::source::{Duration as RawDuration, Located, Mistakes, in_words};
+use crate::topology::system;
 
 /// A LACPDU or an answer is held back at most so long.
 const LATEST: Duration = Duration::from_secs(60);
@@ -120,7 +121,7 @@ fn misbehaviour(raw: &RawLacpStep, mistakes: &mut Mistakes) -> Option<Misbehavio
     };
     how.identity = Identity {
         system: match &raw.system {
-            Some(text) => Some(mac(text, mistakes)?),
+            Some(text) => Some(system(text, mistakes)?),
             None => None,
         },
         key: raw.key.map(|key| key.value),
@@ -196,21 +197,4 @@ fn bounded(given: Located<RawDuration>, mistakes: &mut Mistakes) -> Option<Durat
         mistakes.push(mistakes.error(given.span, message, label));
     }
     right.then_some(value)
-}
-
-/// A MAC address that may be a system's: six bytes, not a group's, not zero (6.3.2).
-fn mac(text: &Located<String>, mistakes: &mut Mistakes) -> Option<[u8; 6]> {
-    let digits = |part: &&str| part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let bytes = text.value.split(':').filter(digits);
-    let bytes: Option<Vec<u8>> = bytes
-        .map(|part| u8::from_str_radix(part, 16).ok())
-        .collect();
-    let mac = bytes.and_then(|bytes| <[u8; 6]>::try_from(bytes).ok());
-    let mac = mac.filter(|mac| text.value.len() == 17 && *mac != [0; 6] && mac[0] & 1 == 0);
-    if mac.is_none() {
-        let message = format!("`{}` is no system", text.value);
-        let label = "a MAC address of one station, such as \"02:00:00:00:00:99\"";
-        mistakes.push(mistakes.error(text.span, message, label));
-    }
-    mac
 }

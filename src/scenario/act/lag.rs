@@ -44,7 +44,10 @@ pub(super) fn reduce(
     mistakes: &mut Mistakes,
 ) -> Option<Act> {
     let (connection, member) = stage.member(name, mistakes)?;
-    let min_links = usize::from(stage.topology.profile.lacp.min_links);
+    let mut all = stage.topology.connections.iter();
+    let lacp = all.find(|it| it.name == connection).map(|it| it.lacp);
+    let min_links = lacp.map_or(1, |ends| ends.microsoft.min_links.max(ends.peer.min_links));
+    let min_links = usize::from(min_links);
     let there = stage.in_service(&connection);
     if there.len() <= min_links.max(1) {
         let message = format!("the LAG of `{connection}` would go down without this member");

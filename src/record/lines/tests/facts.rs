@@ -7,7 +7,9 @@ use proptest::prelude::*;
 use proptest::strategy::Union;
 
 use super::parts;
-use crate::record::{Entry, Fact, InService, MicroBfd, Nanos, Punctuality, Refused, SourceText};
+use crate::record::{
+    AutoBackend, Entry, Fact, InService, MicroBfd, Nanos, Punctuality, Refused, SourceText,
+};
 use crate::time::At;
 
 /// Names and texts, with everything that JSON must escape.
@@ -495,6 +497,16 @@ pub(super) fn variants() -> Vec<BoxedStrategy<Fact>> {
                     connection,
                     members,
                     bandwidth_mbps,
+                })
+            })
+            .boxed(),
+        (text(), text(), any::<bool>(), text())
+            .prop_map(|(router, connection, kernel, why)| {
+                Fact::AutoBackend(AutoBackend {
+                    router,
+                    connection,
+                    kernel,
+                    why,
                 })
             })
             .boxed(),

@@ -63,7 +63,8 @@ pub(super) fn number(fact: &Fact) -> usize {
         Fact::LagCounters { .. } => 55,
         Fact::InService(_) => 56,
         Fact::ConnectionRefused(_) => 57,
+        Fact::AutoBackend(_) => 58,
     }
 }
 
-pub(super) const VARIANTS: usize = 58;
+pub(super) const VARIANTS: usize = 59;
