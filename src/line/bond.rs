@@ -221,6 +221,7 @@ impl BondLine {
         };
         let ports = self.status.ports.iter();
         LagStatus {
+            kernel: true,
             carrier: self.up,
             counters,
             ports: (ports.clone().enumerate())

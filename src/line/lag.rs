@@ -119,6 +119,8 @@ impl LagPort {
 /// How a LAG is.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LagStatus {
+    /// It is a bond of the kernel's.
+    pub kernel: bool,
     /// Carrier.
     pub carrier: bool,
     /// Its ports, in order.
@@ -267,6 +269,7 @@ impl LagLine {
     pub fn status(&self) -> LagStatus {
         let lag = &self.port.lag;
         LagStatus {
+            kernel: false,
             carrier: self.port.gate.carrier(),
             ports: (0..lag.port_count())
                 .filter_map(|n| self.status_of(n))

@@ -161,8 +161,7 @@ pub enum Fact {
         /// What it says.
         heard: BfdHeard,
     },
-    /// The rhythm of the packets of the other end of a BFD session, as far as it was measured since the session came up or
-    /// its intervals changed. Told after 16 intervals, 32, 64 …, and at the end.
+    /// The rhythm of the packets of a BFD partner since it came up or changed intervals. Told after 16 intervals, 32, 64 …, at the end.
     BfdRhythm {
         /// Router.
         router: String,

@@ -17,6 +17,8 @@ pub struct Lag {
     pub router: String,
     /// The connection.
     pub connection: String,
+    /// It is a bond of the kernel's; else ours.
+    pub kernel: bool,
     /// Carrier.
     pub up: bool,
     /// Seconds since it changed.
@@ -184,6 +186,7 @@ pub fn lag(
     Lag {
         router: end.router.clone(),
         connection: end.connection.clone(),
+        kernel: status.kernel,
         up: status.carrier,
         since: past.last(now).map(|(since, _)| since),
         unsent: status.unsent,

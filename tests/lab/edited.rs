@@ -29,10 +29,14 @@ impl Edited {
         Ok(Edited(folder))
     }
 
+    /// A file of it: `edited.toml` is the topology.
+    pub fn path(&self, name: &str) -> String {
+        self.0.path().join(name).display().to_string()
+    }
+
     /// Plays it; gives the record, too.
     pub fn play(&self, options: &[&str]) -> Result<(Ended, String), Failed> {
-        let path = |name: &str| self.0.path().join(name).display().to_string();
-        let (report, scenario) = (path("report"), path("scenario.toml"));
+        let (report, scenario) = (self.path("report"), self.path("scenario.toml"));
         let arguments = [&["run", &scenario, "--report", &report], options].concat();
         let ended = Someone::present().play(&arguments)?;
         let record = fs::read_to_string(format!("{report}/record.jsonl")).unwrap_or_default();

@@ -6,6 +6,7 @@ use std::process::Command;
 use libtest_mimic::{Failed, Trial};
 
 use crate::edited::{Edited, SETTLE};
+use crate::play::Someone;
 use crate::scenarios::{INCONCLUSIVE, unless};
 use crate::uml::no_uml;
 
@@ -16,6 +17,10 @@ pub fn trials() -> Vec<Trial> {
         unless(
             no_uml(),
             Trial::test("lags::of_the_kernel_are_augmented", augmented),
+        ),
+        unless(
+            no_uml(),
+            Trial::test("lags::of_the_kernel_are_shown", shown),
         ),
         unless(
             lacking(),
@@ -115,6 +120,30 @@ fn augmented() -> Result<(), Failed> {
         ended.check(sent.is_some_and(|sent| sent > 100), &what)?;
     }
     Ok(())
+}
+
+/// A lab that is kept inside tells of both ends, frames included.
+fn shown() -> Result<(), Failed> {
+    let files = with("backend.peer = \"kernel\"", "", SETTLE)?;
+    let someone = Someone::present();
+    let (program, topology) = (someone.program().display(), files.path("edited.toml"));
+    let words = format!("{program} up {topology} && {program} show lacp --json; {program} down");
+    let ended = someone.play(&["uml", "sh", "-c", &words])?;
+    ended.expect(0)?;
+    for words in [
+        "\"router\": \"ams-pe-1\", \"connection\": \"ams-1\", \"kernel\": true",
+        "\"router\": \"ams-edge-1\", \"connection\": \"ams-1\", \"kernel\": false",
+    ] {
+        ended.expect_words(words)?;
+    }
+    // Two members of two ends of two connections.
+    let counted = ended.words.matches("\"lacpdus-sent\": ").count();
+    let none = ended.words.matches("\"lacpdus-sent\": 0").count();
+    let knows = ended.words.matches(" port 32768/").count() >= 2;
+    ended.check(
+        (counted, none, knows) == (8, 0, true),
+        "LACPDUs of eight ports, and ports of ours by their numbers",
+    )
 }
 
 /// Where the kernel has no bond, `auto` is ours, and says so.

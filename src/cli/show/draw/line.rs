@@ -173,10 +173,15 @@ pub fn lacp(page: &mut Page, view: &[Lag]) -> io::Result<()> {
         };
         writeln!(
             page.text,
-            "{BOLD}{} {}{BOLD:#} {style}{state}{style:#}{}{unsent}",
+            "{BOLD}{} {}{BOLD:#} {style}{state}{style:#}{}{unsent}{}",
             lag.router,
             lag.connection,
-            since.unwrap_or_default()
+            since.unwrap_or_default(),
+            if lag.kernel {
+                ", the kernel's bond"
+            } else {
+                ""
+            }
         )?;
         let mut table = Table::new([
             "  member",
