@@ -286,6 +286,7 @@ impl Bench {
                 | Output::RefreshMarked { .. } => {
                     assert!(self.established, "routes without a session");
                 }
+                Output::Refused { count, .. } => assert!(count > 0),
                 Output::RestartOver { .. } => assert!(!self.established),
                 Output::StateChanged { from, to, .. } => assert_ne!(from, to),
             }
