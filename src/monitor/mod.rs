@@ -20,7 +20,7 @@ use bytes::Bytes;
 use self::feed::Feed;
 use self::framing::Framing;
 use crate::bgp::attributes::Attributes;
-use crate::bgp::message::{Dialect, Nlri};
+use crate::bgp::message::{Dialect, Framer, Message, Nlri};
 use crate::bgp::session::{Conn, State};
 use crate::router::{Monitored, Observed, RouterConfig};
 
@@ -81,6 +81,8 @@ struct Connection {
     received: Framing,
     open_received: Option<Bytes>,
     open_sent: Option<Bytes>,
+    /// How UPDATEs read, by the two OPENs.
+    dialect: Option<Dialect>,
     notification_received: Option<Bytes>,
     notification_sent: Option<Bytes>,
     closed: bool,
@@ -221,7 +223,8 @@ impl Station {
     fn message(&mut self, now: Stamp, index: usize, conn: Conn, way: Way, message: Bytes) {
         let session = &mut self.sessions[index];
         if let Some(trace) = &mut self.trace {
-            mrt::message(trace, now, self.asn, session, way, &message);
+            let dialect = session.dialect(conn);
+            mrt::message(trace, now, self.asn, session, way, dialect, &message);
         }
         let kind = framing::kind(&message);
         let connection = session.connection(conn);
@@ -231,6 +234,9 @@ impl Station {
             (NOTIFICATION, Way::Received) => connection.notification_received = Some(message),
             (NOTIFICATION, Way::Sent) => connection.notification_sent = Some(message),
             _ => {}
+        }
+        if kind == OPEN {
+            connection.dialect = connection.agreed();
         }
     }
 
@@ -333,6 +339,7 @@ impl Session {
                 received: Framing::default(),
                 open_received: None,
                 open_sent: None,
+                dialect: None,
                 notification_received: None,
                 notification_sent: None,
                 closed: false,
@@ -341,6 +348,14 @@ impl Session {
             self.connections.len() - 1
         });
         &mut self.connections[place]
+    }
+
+    /// How UPDATEs of a connection read. Both OPENs say so before [`Observed::Up`] does: with the KEEPALIVE that makes the
+    /// session Established, bytes of UPDATEs may come.
+    fn dialect(&self, conn: Conn) -> Option<Dialect> {
+        let known = self.connections.iter().find(|known| known.conn == conn);
+        let by_opens = known.and_then(|connection| connection.dialect);
+        by_opens.or_else(|| self.up.as_ref().map(|up| up.dialect))
     }
 
     /// Why it is down that was up.
@@ -359,6 +374,23 @@ impl Session {
             (None, None) if connection.closed_by_peer => Down::ByPeer,
             (None, None) => Down::ByUs,
         }
+    }
+}
+
+impl Connection {
+    /// What follows from the OPENs, if both are there and read.
+    fn agreed(&self) -> Option<Dialect> {
+        let read = |message: &Option<Bytes>| {
+            let mut framer = Framer::default();
+            framer.push(message.as_deref()?);
+            match framer.next(Dialect::plain(false)) {
+                Ok(Some(Message::Open(open))) => Some(open),
+                _ => None,
+            }
+        };
+        let (ours, theirs) = (read(&self.open_sent)?, read(&self.open_received)?);
+        let internal = ours.asn == theirs.asn;
+        Some(ours.capabilities.dialect(&theirs.capabilities, internal))
     }
 }
 

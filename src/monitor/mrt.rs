@@ -40,16 +40,16 @@ pub(super) fn state_change(
     });
 }
 
-/// One message (section 4.4.2, 4.4.3; those sent are `LOCAL`).
+/// One message (section 4.4.2, 4.4.3; those sent are `LOCAL`), and how it reads if it is an UPDATE.
 pub(super) fn message(
     out: &mut Vec<u8>,
     now: Stamp,
     asn: u32,
     session: &Session,
     way: Way,
+    dialect: Option<Dialect>,
     message: &[u8],
 ) {
-    let dialect = session.up.as_ref().map(|up| up.dialect);
     let dialect = dialect.filter(|_| kind(message) == UPDATE);
     let four_octet = dialect.is_none_or(|dialect| dialect.four_octet);
     let add_path = dialect.is_some_and(|dialect| match way {
@@ -178,12 +178,12 @@ fn by_prefix(station: &Station) -> std::collections::BTreeMap<IpNet, Vec<Entry<'
     let mut all = std::collections::BTreeMap::<IpNet, Vec<Entry<'_>>>::new();
     for (peer, session) in (0_u16..).zip(&station.sessions) {
         let dialect = session.up.as_ref().map(|up| up.dialect);
-        let add_path = dialect.is_some_and(|dialect| !dialect.add_path_receive.is_empty());
+        let with_path_ids = dialect.map_or(Families::NONE, |dialect| dialect.add_path_receive);
         for (nlri, route) in &session.routes {
             all.entry(nlri.prefix).or_default().push(Entry {
                 peer,
                 path_id: nlri.path_id,
-                add_path,
+                add_path: with_path_ids.contains(Family::of(&nlri.prefix)),
                 route,
             });
         }

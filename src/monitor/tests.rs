@@ -93,11 +93,23 @@ impl Scene {
     }
 
     fn up(&mut self) {
-        let open = |asn| Open {
+        let capabilities = Capabilities::of(Family::Ipv4Unicast);
+        self.confirm(&capabilities, &capabilities);
+        self.received(write_keepalive);
+        self.hear(Observed::State(State::Established));
+        self.hear(Observed::Up {
+            peer_id: Ipv4Addr::new(10, 0, 0, 9),
+            dialect: dialect(),
+        });
+    }
+
+    /// Both OPENs, ours and the neighbour's, and our KEEPALIVE: the neighbour's makes the session Established.
+    fn confirm(&mut self, ours: &Capabilities, theirs: &Capabilities) {
+        let open = |asn, capabilities: &Capabilities| Open {
             asn,
             hold_time: 180,
             id: Ipv4Addr::new(10, 0, 0, 9),
-            capabilities: Capabilities::of(Family::Ipv4Unicast),
+            capabilities: capabilities.clone(),
         };
         self.hear(Observed::State(State::Connect));
         self.hear(Observed::Opened {
@@ -105,17 +117,11 @@ impl Scene {
             local: 179,
             remote: 40_321,
         });
-        self.sent(|out| write_open(out, &open(8075)));
+        self.sent(|out| write_open(out, &open(8075, ours)));
         self.hear(Observed::State(State::OpenSent));
-        self.received(|out| write_open(out, &open(64_500)));
+        self.received(|out| write_open(out, &open(64_500, theirs)));
         self.hear(Observed::State(State::OpenConfirm));
         self.sent(write_keepalive);
-        self.received(write_keepalive);
-        self.hear(Observed::State(State::Established));
-        self.hear(Observed::Up {
-            peer_id: Ipv4Addr::new(10, 0, 0, 9),
-            dialect: dialect(),
-        });
     }
 
     /// The neighbour announces a route, and import policy takes it or not.
@@ -304,15 +310,12 @@ fn a_collector_that_does_not_read_costs_no_more_than_the_table() {
 
 #[test]
 fn path_identifiers_have_subtypes_of_their_own() {
-    use crate::bgp::family::Families;
+    let mut capabilities = Capabilities::of(Family::Ipv4Unicast);
+    capabilities.add_path_receive = Family::Ipv4Unicast.into();
+    capabilities.add_path_send = Family::Ipv4Unicast.into();
+    let dialect = capabilities.dialect(&capabilities, false);
     let mut scene = Scene::new();
-    scene.up();
-    let family = Families::from(Family::Ipv4Unicast);
-    let dialect = Dialect {
-        add_path_receive: family,
-        add_path_send: family,
-        ..dialect()
-    };
+    scene.confirm(&capabilities, &capabilities);
     let peer_id = Ipv4Addr::new(10, 0, 0, 9);
     scene.hear(Observed::Up { peer_id, dialect });
     scene.station.take_trace();
@@ -338,6 +341,53 @@ fn path_identifiers_have_subtypes_of_their_own() {
             meds(&bytes, Format::Mrt),
             BTreeMap::from([(net(1).prefix, 5)])
         );
+    }
+}
+
+/// The first UPDATEs often come in one read with the KEEPALIVE, before the session is said to be up.
+#[test]
+fn what_comes_with_the_keepalive_reads_as_the_opens_say() {
+    let plain = Capabilities::of(Family::Ipv4Unicast);
+    let two_octets = Capabilities {
+        four_octet: false,
+        ..plain.clone()
+    };
+    let with_path_ids = |capabilities: &Capabilities| Capabilities {
+        add_path_receive: Family::Ipv4Unicast.into(),
+        add_path_send: Family::Ipv4Unicast.into(),
+        ..capabilities.clone()
+    };
+    let all = with_path_ids(&plain);
+    // Subtypes of what is received and of what is sent (RFC 6396, section 4.4; RFC 8050, section 4.1).
+    for (theirs, received, sent) in [
+        (plain.clone(), 4, 7),
+        (two_octets.clone(), 1, 6),
+        (with_path_ids(&two_octets), 8, 10),
+        (with_path_ids(&plain), 9, 11),
+    ] {
+        let dialect = all.dialect(&theirs, false);
+        let mut scene = Scene::new();
+        scene.confirm(&all, &theirs);
+        scene.station.take_trace();
+        let update = |out: &mut BytesMut| {
+            write_announcements(out, &attributes(5), &[net(1)], dialect).expect("short");
+        };
+        let mut bytes = BytesMut::new();
+        write_keepalive(&mut bytes);
+        update(&mut bytes);
+        let bytes = bytes.freeze();
+        scene.hear(Observed::Received { conn: CONN, bytes });
+        scene.sent(update);
+        let trace = scene.station.take_trace();
+        let mut subtypes = Vec::new();
+        let mut rest = trace.as_slice();
+        while let Some((header, body)) = rest.split_first_chunk::<12>() {
+            let length = u32::from_be_bytes([header[8], header[9], header[10], header[11]]);
+            subtypes.push(header[7]);
+            rest = &body[length as usize..];
+        }
+        assert_eq!(subtypes, [4, received, sent]);
+        assert_eq!(meds(&trace, Format::Mrt).len(), 1);
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::Read;
 use std::net::TcpListener;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread::{self, JoinHandle};
@@ -17,6 +18,7 @@ use crate::scenarios::unless;
 
 const SCENARIO: &str = "prefixes/peer-policies";
 const DUAL_STACK: &str = "bgp/ipv6";
+const SESSION_OPTIONS: &str = "bgp/session-options";
 
 pub fn trials() -> Vec<Trial> {
     let lacks = |program: &str| {
@@ -45,10 +47,12 @@ pub fn trials() -> Vec<Trial> {
 }
 
 fn play(scenario: &str, folder: &Path, collector: &str) -> Result<Ended, Failed> {
-    let file = format!("scenarios/{scenario}.toml");
+    play_file(&format!("scenarios/{scenario}.toml"), folder, collector)
+}
+
+fn play_file(file: &str, folder: &Path, collector: &str) -> Result<Ended, Failed> {
     let report = folder.display().to_string();
-    let ended =
-        Someone::present().play(&["run", &file, "--report", &report, "--bmp", collector])?;
+    let ended = Someone::present().play(&["run", file, "--report", &report, "--bmp", collector])?;
     ended.check(matches!(ended.number(), Some(0 | 5)), "an undisturbed run")?;
     Ok(ended)
 }
@@ -109,7 +113,8 @@ fn bgpdump() -> Result<(), Failed> {
             }
         }
     }
-    bgpdump_of_ipv6()
+    bgpdump_of_ipv6()?;
+    bgpdump_of_session_options()
 }
 
 /// IPv6 sessions and prefixes in both kinds of files.
@@ -125,6 +130,59 @@ fn bgpdump_of_ipv6() -> Result<(), Failed> {
         }
     }
     Ok(())
+}
+
+/// AS numbers of two octets; with path identifiers, too, where both ends have several paths.
+fn bgpdump_of_session_options() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    play(SESSION_OPTIONS, folder.path(), "127.0.0.1:9")?;
+    let route = "A|192.0.2.2|64500|198.51.100.0/24";
+    let of = folder.path().join(SESSION_OPTIONS);
+    trace_has(&of, &format!("BGP4MP_ET|{route}|64500|IGP|"))?;
+
+    let root = env!("CARGO_MANIFEST_DIR");
+    let registry = format!("{root}/topologies/registry");
+    symlink(registry, folder.path().join("registry"))?;
+    let one_way = "graceful-restart = \"60s\" }";
+    let both_ways = "graceful-restart = \"60s\", add-path = \"both\" }";
+    for (file, to, from, into) in [
+        (
+            "topologies/one-metro-session-options.toml",
+            "add-path.toml",
+            one_way,
+            both_ways,
+        ),
+        (
+            "scenarios/bgp/session-options.toml",
+            "several.toml",
+            "\"one-metro-session-options\"",
+            "\"add-path.toml\"",
+        ),
+    ] {
+        let text = std::fs::read_to_string(Path::new(root).join(file))?;
+        std::fs::write(folder.path().join(to), text.replace(from, into))?;
+    }
+    let scenario = folder.path().join("several.toml").display().to_string();
+    play_file(&scenario, folder.path(), "127.0.0.1:9")?;
+    let of = folder.path().join("several");
+    trace_has(&of, &format!("BGP4MP_ET_AP|{route}|1|64500|IGP|"))
+}
+
+/// That bgpdump reads all of a trace, with this line but for its time, and our own reader the prefix.
+fn trace_has(folder: &Path, wanted: &str) -> Result<(), Failed> {
+    let file = folder.join("updates.ams-edge-2.mrt");
+    let text = dumped(&file)?;
+    let untimed = |line: &str| {
+        let mut fields: Vec<&str> = line.split('|').collect();
+        fields.remove(1.min(fields.len() - 1));
+        fields.join("|")
+    };
+    let found = text.lines().any(|line| untimed(line).starts_with(wanted));
+    let read = received(&std::fs::read(&file)?, Format::Mrt)?;
+    match found && !text.contains("Error") && read.contains("198.51.100.0/24") {
+        true => Ok(()),
+        false => Err(format!("{read:?}, and bgpdump reads:\n{text}").into()),
+    }
 }
 
 fn dumped(file: &Path) -> Result<String, Failed> {
