@@ -4,9 +4,10 @@
 
 use super::io::{Fib, Output};
 use super::table::{Path, SetId};
-use super::{Router, SessionIndex};
+use super::{Observed, Router, SessionIndex};
 use crate::bgp::family::{ByFamily, Families, Family};
 use crate::bgp::hash::Map;
+use crate::bgp::message::Nlri;
 use crate::bgp::rib::numbers::Number;
 use crate::bgp::session::Graceful;
 
@@ -91,7 +92,7 @@ impl Router {
         why: &str,
         lost: impl Fn(Number, &Path) -> bool,
     ) -> Moves {
-        let session = self.peers[index].index;
+        let (session, up) = (self.peers[index].index, self.peers[index].up);
         let mut moves = Moves::default();
         self.peers[index].telling.forget();
         for number in self.table.prefixes_of(session) {
@@ -99,11 +100,14 @@ impl Router {
             loop {
                 let meant = |path: &Path| path.session == session && lost(number, path);
                 let before = self.table.take_if(number, meant);
-                if before.path.is_none() {
-                    break;
-                }
+                let Some(path) = before.path else { break };
                 found = true;
                 was_best |= before.was_best;
+                if up {
+                    // Of a session that is down all is gone, and nobody is told of each.
+                    let (prefix, path_id) = (self.table.numbers.prefix(number), path.path_id);
+                    self.monitor(index, || Observed::gone(Nlri { prefix, path_id }));
+                }
             }
             if found {
                 self.record_withdrawn(index, self.table.numbers.prefix(number), why);

@@ -79,6 +79,66 @@ fn a_refresh_ends_with_what_was_announced_again() {
     assert_eq!(net.via("b", A), ["ab"]);
 }
 
+/// The prefixes that `b` has told a monitor to be gone.
+fn gone(net: &Net) -> Vec<String> {
+    let monitored = net.monitored.iter().filter(|(router, _)| *router == 1);
+    let gone = monitored.filter_map(|(_, monitored)| match &monitored.what {
+        Observed::Route {
+            nlri,
+            received: None,
+            ..
+        } => Some(nlri.prefix.to_string()),
+        _ => None,
+    });
+    gone.collect()
+}
+
+/// Stale routes that are swept go in MRT dumps and for BMP collectors, too; of a session that is down no route is told.
+#[test]
+fn a_monitor_hears_of_stale_routes_that_go() {
+    let ends: [fn(&mut Net); 2] = [
+        |net| mark(net, RouteRefresh::END),
+        |net| net.run(Duration::from_secs(60)),
+    ];
+    for end in ends {
+        let mut net = pair(|_, b| {
+            b.sessions[0].monitor = true;
+            b.options.stale = Duration::from_secs(60);
+        });
+        mark(&mut net, RouteRefresh::BEGIN);
+        announce_again(&mut net, A);
+        assert_eq!(gone(&net), [""; 0]);
+        end(&mut net);
+        assert_eq!(gone(&net), [B]);
+        net.input(0, Input::Crash);
+        net.run(Duration::from_secs(200));
+        assert_eq!(held(&net), (0, 0));
+        assert_eq!(gone(&net), [B]);
+    }
+}
+
+/// What was kept over a restart and does not come again is gone with the End-of-RIB marker.
+#[test]
+fn a_monitor_hears_of_routes_that_did_not_survive_a_restart() {
+    let mut net = pair(|a, b| {
+        graceful(&mut a.sessions[0], true);
+        graceful(&mut b.sessions[0], true);
+        b.sessions[0].monitor = true;
+    });
+    net.input(
+        0,
+        Input::Restart {
+            preserved: Family::Ipv4Unicast.into(),
+        },
+    );
+    let (prefix, sessions) = (super::net::net(B), Sessions::All);
+    net.input(0, Input::Withdraw { prefix, sessions });
+    net.run(ms(20_000));
+    assert_eq!(net.state("b", "ab"), State::Established);
+    assert_eq!(held(&net), (1, 0));
+    assert_eq!(gone(&net), [B]);
+}
+
 /// So many marks that generations begin anew meanwhile.
 #[test]
 fn marks_without_end_change_nothing() {
