@@ -83,10 +83,7 @@ impl Lab {
                 Ok(Acted::Done)
             }
             Act::Lacp { order, on } => Ok(self.order_lacp(order, on)),
-            Act::Sessions { order, sessions } => {
-                self.order_sessions(order, sessions)?;
-                Ok(Acted::Done)
-            }
+            Act::Sessions { order, sessions } => self.order_sessions(order, sessions).await,
             Act::Request(request) => {
                 self.request(request)?;
                 Ok(Acted::Done)

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{Lab, LabError};
+use super::{Acted, Lab, LabError};
 use crate::bgp::attributes::Community;
 use crate::bgp::family::Family;
 use crate::bgp::policy::{Change, Policy, Rule, Verdict};
@@ -97,11 +97,20 @@ impl Lab {
     ///
     /// # Errors
     /// There is no such session.
-    pub(super) fn order_sessions(
+    pub(super) async fn order_sessions(
         &mut self,
         order: &SessionOrder,
         sessions: &[String],
-    ) -> Result<(), LabError> {
+    ) -> Result<Acted, LabError> {
+        if *order == SessionOrder::Refresh {
+            let unable = self.without_refresh(sessions).await;
+            if !unable.is_empty() {
+                return Ok(Acted::Impossible(format!(
+                    "the neighbour on {} does not announce route refresh (RFC 2918)",
+                    unable.join(" and ")
+                )));
+            }
+        }
         for name in sessions {
             match order {
                 SessionOrder::Drain => {
@@ -130,7 +139,25 @@ impl Lab {
                 SessionOrder::Refresh => router.request_refresh(session),
             }
         }
-        Ok(())
+        Ok(Acted::Done)
+    }
+
+    /// Those of these sessions that are up with a neighbour that cannot be asked for its routes again.
+    async fn without_refresh(&self, sessions: &[String]) -> Vec<String> {
+        let mut unable = Vec::new();
+        for name in sessions {
+            let Some((router, session)) = self.edge_session(name) else {
+                continue;
+            };
+            let knows = router.inspect(move |router, _| {
+                let negotiated = router.session_status(session)?.negotiated?;
+                Some(negotiated.capabilities.route_refresh)
+            });
+            if knows.await.flatten() == Some(false) {
+                unable.push(name.clone());
+            }
+        }
+        unable
     }
 
     /// Gives routers another policy on connections. It takes effect at once: they keep all they receive as it came.

@@ -137,7 +137,7 @@ pub enum SessionOrder {
     },
     /// Start it again, no longer drained.
     Start,
-    /// Ask the peer for its routes again (RFC 2918).
+    /// Ask the peer for its routes again (RFC 2918); impossible where it does not announce that it can be asked.
     Refresh,
 }
 

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::process::Command;
 
 use libtest_mimic::{Failed, Trial};
@@ -25,6 +26,7 @@ pub fn trials() -> Vec<Trial> {
             nobody,
             Trial::test("circumstance::no_user_namespaces", no_user_namespaces),
         ),
+        Trial::test("circumstance::no_route_refresh", no_route_refresh),
         Trial::test("circumstance::bird_is_not_installed", bird_is_not_installed),
         unless(
             no_bird(),
@@ -102,6 +104,28 @@ fn bird_is_not_installed() -> Result<(), Failed> {
     ended.expect(3)?;
     ended.expect_words("start bird for router ams-pe-1: not found in PATH")?;
     ended.expect_words("apt-get install bird2")
+}
+
+/// A neighbour that never said it can be asked for its routes again cannot be.
+fn no_route_refresh() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let topologies = concat!(env!("CARGO_MANIFEST_DIR"), "/topologies");
+    symlink(
+        format!("{topologies}/registry"),
+        folder.path().join("registry"),
+    )?;
+    let text = fs::read_to_string(format!("{topologies}/one-metro.toml"))?;
+    let without = "[router.ams-pe-2]\nbgp = { route-refresh = false }";
+    let text = text.replace("[router.ams-pe-2]", without);
+    fs::write(folder.path().join("without.toml"), text)?;
+    let scenario = folder.path().join("scenario.toml");
+    let steps = "topology = \"without.toml\"\n[[step]]\nsettle = \"30s\"\n\
+                 [[step]]\nrefresh = \"ams-1\"\n[[step]]\nrefresh = \"all\"\n";
+    fs::write(&scenario, steps)?;
+    let scenario = scenario.display().to_string();
+    let ended = Someone::present().play(&["run", &scenario])?;
+    ended.expect(3)?;
+    ended.expect_words("the neighbour on ams-2 does not announce route refresh (RFC 2918)")
 }
 
 /// A mistake in the carrier's own file is a mistake in the files, told in BIRD's words.
