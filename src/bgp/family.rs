@@ -54,6 +54,34 @@ impl Family {
     }
 }
 
+/// Identifiers of families by the names of their RFCs, those that no session here carries, too: `IPv4 VPN`, `L2VPN EVPN`,
+/// `AFI 99, SAFI 1`.
+pub fn name(afi: u16, safi: u8) -> String {
+    let of = |name: &str| match afi {
+        1 => Some(format!("IPv4 {name}")),
+        2 => Some(format!("IPv6 {name}")),
+        25 => Some(format!("L2VPN {name}")),
+        _ => None,
+    };
+    let name = match (afi, safi) {
+        (16_388, 71) => Some("BGP-LS".to_owned()),
+        (16_388, 72) => Some("BGP-LS VPN".to_owned()),
+        (_, 1) => of("unicast"),
+        (_, 2) => of("multicast"),
+        (_, 4) => of("labeled unicast"),
+        (_, 5) => of("multicast VPN"),
+        (_, 65) => of("VPLS"),
+        (_, 70) => of("EVPN"),
+        (_, 73) => of("SR policy"),
+        (_, 128) => of("VPN"),
+        (_, 132) => of("route target constraint"),
+        (_, 133) => of("flow specification"),
+        (_, 134) => of("VPN flow specification"),
+        _ => None,
+    };
+    name.unwrap_or_else(|| format!("AFI {afi}, SAFI {safi}"))
+}
+
 impl fmt::Display for Family {
     /// `IPv4 unicast`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -11,7 +11,7 @@ use crate::bgp::attributes::{self, Origin};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Attributes {
-    /// NEXT_HOP.
+    /// NEXT_HOP; `0.0.0.0` or `::` of a route of the router's own, as each session puts in its own address.
     pub next_hop: IpAddr,
     /// The link-local next hop beside it (RFC 2545).
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::history::{Change, History, seconds};
-use crate::bgp::family::Families;
+use crate::bgp::family::{self, Families};
 use crate::bgp::message::{Capabilities, Role};
 use crate::bgp::notification::Notification;
 use crate::bgp::session::{self, Activity, Direction, Options};
@@ -71,7 +71,8 @@ pub struct SessionDetail {
     pub passive: bool,
     /// Who opened the established connection: `us` or `the neighbour`.
     pub opened_by: Option<String>,
-    /// `off`; `on`: the session is lost with BFD; `strict`: it waits for BFD, too.
+    /// `off`; `on`: the session is lost with BFD; `strict`: it waits for BFD, too, because it is told so, or because both ends
+    /// announce it (draft-ietf-idr-bgp-bfd-strict-mode).
     pub bfd: String,
     /// What guards its connection besides BFD: TCP MD5 (RFC 2385), TTL security (RFC 5082).
     pub guards: Vec<String>,
@@ -164,6 +165,8 @@ pub struct Counters {
     pub established: u64,
     /// How often it was lost again.
     pub lost: u64,
+    /// The ConnectRetryCounter (RFC 4271, section 8.1.1): failures since the last start.
+    pub connect_retry: u32,
 }
 
 /// Messages by type.
@@ -266,7 +269,13 @@ pub fn session(router: &Router, index: SessionIndex, now: At) -> Option<SessionD
     };
     let proposed = Some(spec.timers.hold).filter(|hold| !hold.is_zero());
     let send_hold = spec.timers.send_hold(hold.unwrap_or(proposed));
-    let bfd = match (spec.use_bfd, spec.bfd_strict) {
+    let ours = &spec.capabilities;
+    let both_strict =
+        ours.bfd_strict && negotiated.is_some_and(|negotiated| negotiated.capabilities.bfd_strict);
+    let bfd = match (
+        spec.use_bfd || ours.bfd_strict,
+        spec.bfd_strict || both_strict,
+    ) {
         (_, true) => "strict",
         (true, false) => "on",
         (false, false) => "off",
@@ -274,7 +283,7 @@ pub fn session(router: &Router, index: SessionIndex, now: At) -> Option<SessionD
     let in_use = negotiated.map(|negotiated| {
         let dialect = negotiated.dialect;
         let mut in_use = words(&Capabilities {
-            route_refresh: spec.capabilities.route_refresh && negotiated.capabilities.route_refresh,
+            route_refresh: ours.route_refresh && negotiated.capabilities.route_refresh,
             enhanced_route_refresh: dialect.enhanced_refresh,
             four_octet: dialect.four_octet,
             families: dialect.families,
@@ -282,6 +291,7 @@ pub fn session(router: &Router, index: SessionIndex, now: At) -> Option<SessionD
             extended_next_hop: dialect.extended_next_hop,
             add_path_receive: dialect.add_path_receive,
             add_path_send: dialect.add_path_send,
+            bfd_strict: both_strict,
             ..Capabilities::none()
         });
         if let Some(graceful) = negotiated.graceful {
@@ -356,6 +366,7 @@ pub fn session(router: &Router, index: SessionIndex, now: At) -> Option<SessionD
             refused: status.counters.refused,
             established: status.counters.established,
             lost: status.counters.lost,
+            connect_retry: status.counters.connect_retry,
         },
         notification_sent: notification("sent", status.notification_sent),
         notification_received: notification("received", status.notification_received),
@@ -405,8 +416,20 @@ fn demands(options: &Options) -> Vec<String> {
     least.into_iter().chain(families).chain(role).collect()
 }
 
-/// Capabilities in words; of those we have no use for, the names of the ones daemons send by themselves (RFC 9494,
-/// draft-walton-bgp-hostname-capability).
+/// What daemons announce by themselves and we have no use for, by the names of IANA's registry of capability codes.
+const UNUSED: [(u8, &str); 9] = [
+    (3, "outbound route filtering"),
+    (8, "multiple labels"),
+    (67, "dynamic capability"),
+    (71, "long-lived graceful restart"),
+    (73, "FQDN"),
+    (75, "software version"),
+    (76, "paths limit"),
+    (77, "link-local next hop"),
+    (128, "prestandard route refresh"),
+];
+
+/// Capabilities in words.
 fn words(capabilities: &Capabilities) -> Vec<String> {
     let mut words: Vec<String> = capabilities
         .families
@@ -446,13 +469,17 @@ fn words(capabilities: &Capabilities) -> Vec<String> {
             words.push(format!("{name} several paths of {}", names(of)));
         }
     }
-    for code in &capabilities.ignored {
-        words.push(match code {
-            71 => "long-lived graceful restart (not used)".to_owned(),
-            73 => "FQDN (not used)".to_owned(),
-            code => format!("unknown {code}"),
-        });
-    }
+    let others = capabilities.other_families.iter();
+    words.extend(others.map(|&(afi, safi)| format!("{} (not used)", family::name(afi, safi))));
+    words.extend(capabilities.ignored.iter().map(|code| {
+        let known = UNUSED.iter().find(|(known, _)| known == code);
+        match (known, code) {
+            (Some((_, name)), _) => format!("{name} (not used)"),
+            // These are used where their values make sense.
+            (None, 1 | 2 | 5 | 6 | 9 | 64 | 65 | 69 | 70) => format!("malformed {code}"),
+            (None, code) => format!("unknown {code}"),
+        }
+    }));
     words
 }
 
@@ -475,22 +502,70 @@ fn role_name(role: Role) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::router::Input;
+    use crate::router::tests::bed::{end, router};
+    use crate::router::tests::net::{Net, ms};
+    use crate::view::tests::two_edges;
 
     #[test]
     fn capabilities_without_use_have_names() {
         let capabilities = Capabilities {
-            ignored: vec![71, 73, 200],
+            families: Families::IPV4,
+            other_families: vec![(1, 128), (25, 70), (16_388, 71), (99, 1)],
+            ignored: vec![71, 73, 128, 200, 65],
             ..Capabilities::none()
         };
-        let words = words(&capabilities);
-        let last = &words[words.len() - 3..];
         assert_eq!(
-            last,
+            words(&capabilities),
             [
+                "IPv4 unicast",
+                "IPv4 VPN (not used)",
+                "L2VPN EVPN (not used)",
+                "BGP-LS (not used)",
+                "AFI 99, SAFI 1 (not used)",
                 "long-lived graceful restart (not used)",
                 "FQDN (not used)",
-                "unknown 200"
+                "prestandard route refresh (not used)",
+                "unknown 200",
+                "malformed 65"
             ]
         );
+    }
+
+    /// draft-ietf-idr-bgp-bfd-strict-mode: the session waits for BFD where both ends announce it, whatever each is told besides.
+    #[test]
+    fn bfd_is_strict_where_both_ends_announce_it() {
+        for (theirs, bfd) in [(true, "strict"), (false, "on")] {
+            let mut pe = router("pe", 64500, 9, vec![end("ams-1", 1, 0, 8075)]);
+            let mut edge = router("edge", 8075, 1, vec![end("ams-1", 1, 1, 64500)]);
+            pe.sessions[0].capabilities.bfd_strict = true;
+            edge.sessions[0].capabilities.bfd_strict = theirs;
+            let mut net = Net::new(vec![pe, edge], ms(1));
+            net.start();
+            for router in [0, 1] {
+                let session = SessionIndex(0);
+                net.input(router, Input::BfdUp { session });
+            }
+            assert!(net.run_until(ms(10_000), Net::all_established));
+            let view = session(&net.routers[0], SessionIndex(0), net.now).expect("a session");
+            assert_eq!(view.bfd, bfd);
+            let in_use = view.in_use.iter().any(|word| word == "BFD strict mode");
+            assert_eq!(in_use, theirs);
+        }
+    }
+
+    /// RFC 4271, section 8.1.1.
+    #[test]
+    fn failures_since_the_last_start_are_shown() {
+        let mut net = two_edges();
+        let counted = |net: &Net| {
+            let pe = &net.routers[net.named("pe")];
+            let view = session(pe, SessionIndex(0), net.now).expect("a session");
+            view.counters.connect_retry
+        };
+        assert_eq!(counted(&net), 0);
+        net.input(1, Input::Crash);
+        net.run(ms(200));
+        assert!(counted(&net) > 0);
     }
 }

@@ -30,7 +30,9 @@ pub struct Capabilities {
     pub add_path_send: Families,
     /// BFD strict mode (draft-ietf-idr-bgp-bfd-strict-mode).
     pub bfd_strict: bool,
-    /// Capability codes of the neighbour we have no use for.
+    /// Families of the neighbour that no session here carries, by AFI and SAFI.
+    pub other_families: Vec<(u16, u8)>,
+    /// Capability codes of the neighbour we have no use for, or whose values make no sense.
     pub ignored: Vec<u8>,
 }
 
@@ -60,6 +62,7 @@ impl Capabilities {
             add_path_receive: Families::NONE,
             add_path_send: Families::NONE,
             bfd_strict: false,
+            other_families: Vec::new(),
             ignored: Vec::new(),
         }
     }

@@ -1,6 +1,7 @@
 //! OPEN messages from and to bytes: the codec's capabilities (RFC 5492) as ours, and back.
 //!
-//! **Invariant:** a capability we have no use for is named in [`Capabilities::ignored`], never refused.
+//! **Invariant:** a capability we have no use for is named in [`Capabilities::ignored`], never refused; so is a family, in
+//! [`Capabilities::other_families`].
 
 use bytes::{Bytes, BytesMut};
 use rustbgpd_wire as wire;
@@ -43,7 +44,16 @@ fn read_capabilities(list: &[Capability]) -> Result<Capabilities, Notification> 
     for capability in list {
         multiprotocol |= capability.code() == MULTIPROTOCOL;
         match capability {
-            Capability::MultiProtocol { afi, safi } => read.families.extend(family(*afi, *safi)),
+            Capability::MultiProtocol { afi, safi } => {
+                read_family(&mut read, *afi as u16, *safi as u8)
+            }
+            // With identifiers the codec does not know.
+            Capability::Unknown {
+                code: MULTIPROTOCOL,
+                data,
+            } if let [high, low, _, safi] = **data => {
+                read_family(&mut read, u16::from_be_bytes([high, low]), safi);
+            }
             Capability::RouteRefresh => read.route_refresh = true,
             Capability::EnhancedRouteRefresh => read.enhanced_route_refresh = true,
             Capability::ExtendedMessage => read.extended_message = true,
@@ -115,6 +125,7 @@ fn read_capabilities(list: &[Capability]) -> Result<Capabilities, Notification> 
             Capability::Unknown {
                 code: BFD_STRICT, ..
             } => read.bfd_strict = true,
+            other if read.ignored.contains(&other.code()) => {}
             other => read.ignored.push(other.code()),
         }
     }
@@ -129,6 +140,15 @@ fn read_capabilities(list: &[Capability]) -> Result<Capabilities, Notification> 
 
 fn family(afi: Afi, safi: Safi) -> Option<Family> {
     Family::from_codes(afi as u16, safi as u8)
+}
+
+/// RFC 4760, section 8.
+fn read_family(read: &mut Capabilities, afi: u16, safi: u8) {
+    match Family::from_codes(afi, safi) {
+        Some(family) => read.families.insert(family),
+        None if read.other_families.contains(&(afi, safi)) => {}
+        None => read.other_families.push((afi, safi)),
+    }
 }
 
 /// RFC 8950, section 4: AFI and SAFI of the prefixes, AFI of the next hop.

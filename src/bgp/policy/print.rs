@@ -47,6 +47,9 @@ impl fmt::Display for Match {
             Match::Family(Family::Ipv6Unicast) => f.write_str("ipv6"),
             Match::Prefix(set) => write!(f, "prefix in {set}"),
             Match::PrefixLength(lengths) => write!(f, "prefix length {}", span(lengths)),
+            Match::PathLength(lengths) if *lengths.end() >= u32::MAX as usize => {
+                write!(f, "path length {} or more", lengths.start())
+            }
             Match::PathLength(lengths) => write!(f, "path length {}", span(lengths)),
             Match::PathContains(ranges) => write!(f, "path contains {}", numbers(ranges)),
             Match::Origin(ranges) => write!(f, "origin {}", numbers(ranges)),
@@ -65,6 +68,9 @@ impl fmt::Display for Change {
             Change::LocalPref(preference) => write!(f, "set local-pref {preference}"),
             Change::Med(Some(med)) => write!(f, "set med {med}"),
             Change::Med(None) => f.write_str("remove med"),
+            Change::SetCommunities(list) if list.is_empty() => {
+                f.write_str("remove all communities")
+            }
             Change::SetCommunities(list) => {
                 let texts: Vec<String> = list.iter().map(ToString::to_string).collect();
                 write!(f, "set communities {{ {} }}", texts.join(", "))

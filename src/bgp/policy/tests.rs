@@ -332,6 +332,10 @@ fn a_policy_reads_like_a_configuration() {
                 ],
                 vec![Change::LocalPref(300)],
             ),
+            Rule::accept(
+                vec![Match::PathLength(1..=u32::MAX as usize)],
+                vec![Change::SetCommunities(Vec::new())],
+            ),
         ],
         Verdict::Reject("deny-all".into()),
     );
@@ -342,6 +346,7 @@ if (rpki invalid-as or rpki invalid-length) then reject rpki-invalid
 remove med, add community 8075:8007:0
 if prefix in { 20.0.0.0/24, 20.0.1.0/24, 20.0.2.0/24, 20.0.3.0/24, 20.0.4.0/24, 20.0.5.0/24, 20.0.6.0/24, \
 20.0.7.0/24, 20.0.8.0/24, 20.0.9.0/24 } and not path length 4..255 then set local-pref 300, accept
+if path length 1 or more then remove all communities, accept
 reject deny-all";
     assert_eq!(policy.to_string(), expected);
 }

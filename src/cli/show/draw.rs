@@ -296,6 +296,10 @@ pub fn session(page: &mut Page, view: &SessionDetail) -> io::Result<()> {
             view.counters.refused
         ),
     );
+    if view.counters.connect_retry > 0 {
+        let text = format!("{} since the last start", view.counters.connect_retry);
+        facts.toned("failures", text, Tone::Uneasy);
+    }
     facts.list("announces", &view.our_capabilities);
     facts.list("neighbour", &view.neighbour_capabilities);
     facts.list("in use", &view.in_use);
@@ -313,6 +317,14 @@ pub fn session(page: &mut Page, view: &SessionDetail) -> io::Result<()> {
     }
     writeln!(page.text)?;
     page.table(&changes("state", &view.changes))
+}
+
+/// A route of the router's own has no next hop before a session gives it one.
+fn next_hop(of: &Attributes) -> String {
+    match of.next_hop.is_unspecified() {
+        true => "self".to_owned(),
+        false => of.next_hop.to_string(),
+    }
 }
 
 /// A time that may be off.
@@ -433,7 +445,7 @@ impl Facts {
         let link_local = of.link_local.map(|link_local| format!(", {link_local}"));
         self.add(
             "next hop",
-            format!("{}{}", of.next_hop, link_local.unwrap_or_default()),
+            format!("{}{}", next_hop(of), link_local.unwrap_or_default()),
         );
         self.add("origin", of.origin.clone());
         for (name, value) in [

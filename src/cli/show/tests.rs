@@ -66,7 +66,8 @@ fn what_is_not_told_and_why() {
         draw::route(page, &view::route(router, &prefix).expect("a route"))?;
         page.routes = RoutesOf::Refused;
         let table = routes::Table::Refused(SessionIndex(1));
-        draw::routes(page, &routes::page(router, table, &[prefix]))
+        let own = "203.0.113.0/24".parse().expect("a prefix");
+        draw::routes(page, &routes::page(router, table, &[prefix, own]))
     });
     insta::assert_snapshot!(text);
 }

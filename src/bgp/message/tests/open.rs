@@ -66,6 +66,24 @@ fn capabilities_may_share_a_parameter_or_not() {
 }
 
 #[test]
+fn families_nobody_carries_here_are_kept_by_their_codes() {
+    // IPv4 VPN, L2VPN EVPN, and one that the codec does not know; twice.
+    let list: [&[u8]; 5] = [
+        &[1, 4, 0, 1, 0, 128],
+        &[1, 4, 0, 25, 0, 70],
+        &[1, 4, 0, 99, 0, 7],
+        &[1, 4, 0, 99, 0, 7],
+        &[128, 0],
+    ];
+    for bytes in both_ways(&list) {
+        let read = capabilities(&bytes);
+        assert_eq!(read.families, Families::NONE);
+        assert_eq!(read.other_families, [(1, 128), (25, 70), (99, 7)]);
+        assert_eq!(read.ignored, [128]);
+    }
+}
+
+#[test]
 fn a_capability_said_twice_is_said_once() {
     for bytes in both_ways(&[IPV4, IPV4, &[2, 0], &[2, 0], &[9, 1, 4], &[9, 1, 4]]) {
         let read = capabilities(&bytes);

@@ -202,6 +202,7 @@ fn open() -> impl Strategy<Value = Open> {
                     add_path_receive: receive,
                     add_path_send: send,
                     bfd_strict: strict,
+                    other_families: Vec::new(),
                     ignored: Vec::new(),
                 };
                 let asn = if four_octet {

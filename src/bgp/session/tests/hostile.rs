@@ -42,6 +42,7 @@ fn capabilities(choices: u16) -> Capabilities {
         add_path_receive: add_path,
         add_path_send: add_path,
         bfd_strict: chosen(9),
+        other_families: Vec::new(),
         ignored: Vec::new(),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::Facts;
+use super::{Facts, next_hop};
 use crate::cli::show::Page;
 use crate::cli::show::table::{BOLD, Table, Tone, number, text, toned};
 use crate::view::{Candidate, Direction, Route, RouteDetail, Standing, Withheld};
@@ -42,10 +42,8 @@ pub fn routes(page: &mut Page, view: &[Route]) -> io::Result<()> {
     let mut table = Table::new(heading).going_on(&page.widths);
     for route in view {
         let attributes = route.attributes.as_ref();
-        let next_hop = match route.next_hops.is_empty() {
-            true => attributes
-                .map(|a| a.next_hop.to_string())
-                .unwrap_or_default(),
+        let hops = match route.next_hops.is_empty() {
+            true => attributes.map(next_hop).unwrap_or_default(),
             false => route.next_hops.join(", "),
         };
         let path = attributes.map(|a| match a.as_path.as_str() {
@@ -83,7 +81,7 @@ pub fn routes(page: &mut Page, view: &[Route]) -> io::Result<()> {
                 true => toned(format!("{} stale", route.prefix), Tone::Uneasy),
                 false => text(route.prefix.to_string()),
             },
-            text(next_hop),
+            text(hops),
             third,
             fourth,
             number_of(attributes.and_then(|a| a.med)),
