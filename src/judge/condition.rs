@@ -406,6 +406,33 @@ pub fn concerned<'a>(
         .filter_map(|name| Some((connection(topology, name)?, name.as_str())))
 }
 
+/// Whether a fact tells that what is expected of a route may have come, in an UPDATE that was malformed.
+pub fn is_malformed(what: &Expect, fact: &Fact) -> bool {
+    let Fact::MalformedUpdate(update) = fact else {
+        return false;
+    };
+    let (prefix, sessions) = match what {
+        Expect::Route {
+            prefix, sessions, ..
+        }
+        | Expect::RouteStanding {
+            prefix, sessions, ..
+        } => (prefix.map(|prefix| prefix.to_string()), &sessions[..]),
+        Expect::RoutePolicy {
+            prefix, sessions, ..
+        } => (Some(prefix.to_string()), &sessions[..]),
+        Expect::Path { prefix, .. } | Expect::RouterPath { prefix, .. } => {
+            (Some(prefix.to_string()), &[][..])
+        }
+        Expect::Prefix(expected) => (Some(expected.prefix.clone()), &[][..]),
+        _ => return false,
+    };
+    // Of several prefixes the fact names the first one.
+    let of_it = |first: IpNet| prefix.as_ref().is_none_or(|p| *p == first.to_string());
+    let of_prefix = update.prefixes > 1 || update.first.is_none_or(of_it);
+    of_prefix && (sessions.is_empty() || sessions.contains(&update.session))
+}
+
 /// The same expectation for one connection or session only.
 pub(super) fn narrowed(what: &Expect, name: &str) -> Expect {
     let mut what = what.clone();

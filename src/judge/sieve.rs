@@ -17,20 +17,28 @@ const APART: Duration = Duration::from_millis(1);
 /// Lets pass what is worth keeping.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Sieve {
-    /// When the last route of a session was kept: by router and session, and whether it was received or withdrawn.
-    kept: BTreeMap<(bool, String, String), At>,
+    /// When the last route of a session was kept: by what became of it, router and session.
+    kept: BTreeMap<(Kind, String, String), At>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Received,
+    Withdrawn,
+    Malformed,
 }
 
 impl Sieve {
     /// Whether an entry is kept.
     pub(super) fn keeps(&mut self, entry: &Entry) -> bool {
-        let (received, router, session) = match &entry.fact {
+        let (kind, router, session) = match &entry.fact {
             Fact::RouteReceived {
                 router, session, ..
-            } => (true, router, session),
+            } => (Kind::Received, router, session),
             Fact::RouteWithdrawn {
                 router, session, ..
-            } => (false, router, session),
+            } => (Kind::Withdrawn, router, session),
+            Fact::MalformedUpdate(update) => (Kind::Malformed, &update.router, &update.session),
             // States and verdicts of routes are measured nowhere.
             Fact::RouteAccepted { .. }
             | Fact::RouteRefused { .. }
@@ -41,7 +49,7 @@ impl Sieve {
                 return true;
             }
         };
-        let key = (received, router.clone(), session.clone());
+        let key = (kind, router.clone(), session.clone());
         match self.kept.get_mut(&key) {
             Some(last) if entry.at < *last + APART => false,
             Some(last) => {

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::common::Common;
 use super::parts::{
-    AutoBackend, BfdHeard, BfdRhythm, Failure, InService, LacpSeen, MemberCounters, Message,
-    MicroBfd, Nanos, Punctuality, Refused, SourceText,
+    AutoBackend, BfdHeard, BfdRhythm, Failure, InService, LacpSeen, MalformedUpdate,
+    MemberCounters, Message, MicroBfd, Nanos, Punctuality, Refused, SourceText,
 };
 use crate::time::At;
 
@@ -250,9 +250,8 @@ pub enum Fact {
         /// How many it may bring.
         limit: u32,
     },
-    /// A session told of its routes faster than this could be written, and from now on no fact of a single route of it is told; or
-    /// it brought more than the Microsoft side keeps of a connection. Until a [`Fact::RouteCount`] says that it has none, what
-    /// rests on its routes is not known. Told again whenever the number has doubled.
+    /// A session told of its routes faster than this could be written, or brought more than the Microsoft side keeps: no fact of a
+    /// single route is told until a [`Fact::RouteCount`] says that it has none. Told again whenever the number has doubled.
     RoutesLeftOut {
         /// Router.
         router: String,
@@ -277,6 +276,8 @@ pub enum Fact {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         med: Option<u32>,
     },
+    /// An UPDATE had faults that did not end its session; told once of those that say the same (RFC 7606, section 8).
+    MalformedUpdate(MalformedUpdate),
     /// A received route is not used: policy refuses it, its next hop cannot be reached, or it is malformed (treated as withdrawn).
     RouteRefused {
         /// Router.
@@ -372,10 +373,8 @@ pub enum Fact {
         /// Receiver.
         to: String,
     },
-    /// Consecutive packets of one flow did not arrive.
-    ///
-    /// Written as soon as a later packet of the flow arrives, when a step ends, or when probing ends. Several with the same
-    /// direction, flow and `first_sent` are one run told while it went on: counts add up, the last one's end holds.
+    /// Consecutive packets of one flow did not arrive: told when a later one arrives, a step ends, or probing ends. Several with the
+    /// same direction, flow and `first_sent` are one run told while it went on: counts add up, the last one's end holds.
     ProbeLost {
         /// Sender.
         from: String,

@@ -16,7 +16,8 @@ pub use fact::Fact;
 pub use lines::{LinesError, Reader, Writer, read};
 pub use parts::{
     AutoBackend, BfdHeard, BfdRhythm, Failure, FrameCount, InService, LacpHeard, LacpRhythm,
-    LacpSeen, MemberCounters, Message, MicroBfd, Nanos, Punctuality, Refused, Severity, SourceText,
+    LacpSeen, MalformedUpdate, MemberCounters, Message, MicroBfd, Nanos, Punctuality, Refused,
+    Severity, SourceText,
 };
 pub use recorder::{Entries, Noted, Recorder};
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::time::At;
@@ -18,6 +19,23 @@ pub struct MicroBfd {
     pub last_received: Option<At>,
     /// Detection time in force.
     pub detection_time: Option<Nanos>,
+}
+
+/// What was wrong with an UPDATE, and how it was treated (RFC 7606).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct MalformedUpdate {
+    /// Router that received it.
+    pub router: String,
+    /// Session as in [`Fact::Bgp`](super::Fact::Bgp).
+    pub session: String,
+    /// The gravest first, for example `ORIGIN: invalid value: treat-as-withdraw (RFC 7606, section 7.1)`; of many the first few.
+    pub faults: Vec<String>,
+    /// How many prefixes it announced.
+    pub prefixes: u32,
+    /// The first of them, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first: Option<IpNet>,
 }
 
 /// A check of a prefix that did not pass.

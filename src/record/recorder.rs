@@ -197,6 +197,7 @@ impl Flow<'_> {
             | Fact::RouteWithdrawn {
                 router, session, ..
             } => Some(Flow::Route(router, session)),
+            Fact::MalformedUpdate(update) => Some(Flow::Route(&update.router, &update.session)),
             Fact::RouteCount {
                 router, session, ..
             }
@@ -337,6 +338,7 @@ impl Fact {
                 ..
             } => as_path.len() + of(communities) + reason.len(),
             Fact::RouteWithdrawn { why, .. } => why.len(),
+            Fact::MalformedUpdate(update) => of(&update.faults),
             _ => 0,
         };
         // The entry itself, and names of router and session.

@@ -13,7 +13,7 @@ use super::otc::{self, Ingress};
 use super::table::{Fate, Generation, Path, Verdict, same};
 use crate::bgp::attributes::{Attributes, GRACEFUL_SHUTDOWN};
 use crate::bgp::message::{Nlri, Unusable, Update};
-use crate::bgp::policy::{MALFORMED, OWN_AS, OWN_NEXT_HOP, ROUTE_LEAK, Reason, Shapes};
+use crate::bgp::policy::{AS_SET, MALFORMED, OWN_AS, OWN_NEXT_HOP, ROUTE_LEAK, Reason, Shapes};
 use crate::bgp::rib::numbers::Number;
 use crate::record::{Common, Fact};
 
@@ -23,6 +23,9 @@ pub const OWN_CLUSTER: &str = "own-cluster-in-list";
 pub const OWN_ORIGINATOR_ID: &str = "own-originator-id";
 /// More paths of one prefix than are kept.
 pub const TOO_MANY_PATHS: &str = "too-many-paths";
+
+/// What is wrong with an AS path that does not begin with the neighbour's AS, in the words of a fault.
+const FIRST_AS: &str = "AS_PATH: begins with another AS than the neighbour's: treat-as-withdraw (RFC 4271, section 6.3)";
 
 /// How many paths of a prefix are kept of one neighbour (RFC 7911).
 const PATHS: usize = 64;
@@ -67,11 +70,16 @@ impl Router {
         if self.peers[index].ended {
             return;
         }
+        let mut faults = update.malformed;
+        let announced = update.announced.iter().map(|announced| &announced.nlri);
+        let announced = announced.chain(update.unusable.iter().map(|unusable| &unusable.nlri));
+        let prefixes: usize = announced.clone().map(Vec::len).sum();
+        let first = announced.flatten().next().map(|nlri| nlri.prefix);
         for nlri in update.withdrawn {
             self.withdraw(index, nlri, "withdrawn by the peer");
         }
         if let Some(unusable) = &update.unusable {
-            let why = update.malformed.first().map_or("malformed", String::as_str);
+            let why = faults.first().map_or("malformed", String::as_str);
             self.treat_as_withdrawn(index, &unusable.nlri, unusable, why);
         }
         for announced in update.announced {
@@ -85,6 +93,9 @@ impl Router {
                     }
                 }
                 Some((reason, why)) => {
+                    if reason == MALFORMED {
+                        faults.push(why.to_owned());
+                    }
                     let unusable = Unusable {
                         nlri: Vec::new(),
                         reason,
@@ -94,6 +105,9 @@ impl Router {
                     self.treat_as_withdrawn(index, &announced.nlri, &unusable, why);
                 }
             }
+        }
+        if !faults.is_empty() {
+            self.tell_malformed(index, faults, prefixes, first);
         }
         if let Some(family) = update.end_of_rib {
             self.facts.push(Fact::EndOfRib {
@@ -131,7 +145,7 @@ impl Router {
         let peer = &self.peers[index];
         let begins = set.as_path.first() == Some(&peer.spec.peer_asn);
         if !peer.internal && peer.spec.enforce_first_as && !begins {
-            Some((MALFORMED, "AS path does not begin with the peer's AS"))
+            Some((MALFORMED, FIRST_AS))
         } else if self.peers.iter().any(|p| p.spec.local == set.next_hop) {
             Some((OWN_NEXT_HOP, "the next hop is ourselves"))
         } else if peer.internal && set.originator_id == Some(self.config.router_id) {
@@ -293,7 +307,10 @@ impl Router {
             communities: of.communities.iter().cloned().collect(),
         };
         let said = self.peers[index].telling.digest(&words);
-        let fate = Fate::Refused(self.table.reasons.id(&Reason::Borrowed(of.reason)));
+        let fate = Fate::Refused(match of.reason {
+            AS_SET | MALFORMED => self.table.reasons.of_fault(of.reason, why),
+            reason => self.table.reasons.id(&Reason::Borrowed(reason)),
+        });
         let mut nlri = nlri.to_vec();
         nlri.sort_unstable();
         nlri.dedup();

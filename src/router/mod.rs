@@ -9,6 +9,7 @@
 mod config;
 pub mod driver;
 mod export;
+mod faulty;
 mod import;
 mod io;
 mod limits;
@@ -36,6 +37,7 @@ pub use config::{
     Scope, SessionIndex, SessionSpec, Sessions,
 };
 pub use export::{BY_HAND, UNWRITABLE, Withheld};
+pub use faulty::Malformed;
 pub use import::{OWN_CLUSTER, OWN_ORIGINATOR_ID, TOO_MANY_PATHS};
 pub use io::{Conn, Direction, Fib, Input, NextHop, Output};
 pub use monitored::{Monitored, Observed};

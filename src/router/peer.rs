@@ -9,6 +9,7 @@ use rand::{RngExt, SeedableRng};
 
 use super::config::{OriginatedAttributes, RouterConfig, Scope, SessionIndex, SessionSpec};
 use super::export::Relation;
+use super::faulty::Faulty;
 use super::limits::Brought;
 use super::table::Table;
 use super::telling::Telling;
@@ -74,6 +75,8 @@ pub(super) struct Peer {
     pub counted: (u32, u32),
     /// What is told of its single routes.
     pub telling: Telling,
+    /// What was malformed of what it brought.
+    pub faulty: Faulty,
 }
 
 /// What is announced for a prefix on a session, whatever routing says.
@@ -135,6 +138,7 @@ impl Peer {
             ended: false,
             counted: (0, 0),
             telling: Telling::default(),
+            faulty: Faulty::default(),
         }
     }
 
@@ -185,6 +189,7 @@ impl Peer {
         self.brought = ByFamily::default();
         self.ended = false;
         self.telling.forget();
+        self.faulty.forget();
     }
 
     /// When announcing is allowed again after something was announced now.

@@ -30,7 +30,7 @@ pub(super) struct Telling {
 }
 
 /// What words come to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub(super) struct Digest(u32);
 
 impl Router {

@@ -3,6 +3,7 @@
 pub mod bed;
 mod bounds;
 mod features;
+mod malformed;
 mod naive;
 pub mod net;
 mod notifications;

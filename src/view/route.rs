@@ -120,8 +120,7 @@ pub fn route(router: &Router, prefix: &IpNet) -> Option<RouteDetail> {
         .iter()
         .map(|path| {
             let spec = router.config().sessions.get(path.session.index());
-            let next_hop = path.attributes.map(|set| set.next_hop);
-            let (standing, why) = words(&path.outcome, best.as_deref(), &others, next_hop);
+            let (standing, why) = words(path, best.as_deref(), &others);
             let as_received = path.received.filter(|received| {
                 let used = path.attributes.map(AsRef::as_ref);
                 used != Some(received.as_ref())
@@ -209,14 +208,9 @@ fn others(router: &Router, explained: &[Explained<'_>]) -> String {
     groups.collect::<Vec<_>>().join("; ")
 }
 
-fn words(
-    outcome: &Outcome<'_>,
-    best: Option<&str>,
-    others: &str,
-    next_hop: Option<IpAddr>,
-) -> (Standing, String) {
+fn words(path: &Explained<'_>, best: Option<&str>, others: &str) -> (Standing, String) {
     let best = best.unwrap_or("another");
-    match outcome {
+    match path.outcome {
         Outcome::Best(reason) if others.is_empty() => (Standing::Best, reason.to_string()),
         Outcome::Best(_) => (Standing::Best, format!("chosen {others}")),
         Outcome::Equal(_) => {
@@ -225,10 +219,15 @@ fn words(
         }
         Outcome::Lost(reason) => (Standing::Lost, format!("lost to via {best}: {reason}")),
         Outcome::Unreachable => {
-            let next_hop = next_hop.map_or_else(String::new, |hop| format!(" {hop}"));
+            let next_hop = path.attributes.map(|set| format!(" {}", set.next_hop));
+            let next_hop = next_hop.unwrap_or_default();
             let why = format!("next hop{next_hop} cannot be reached");
             (Standing::Unreachable, why)
         }
-        Outcome::Refused(reason) => (Standing::Refused, format!("refused: {reason}")),
+        Outcome::Refused(reason) => {
+            let fault = path.fault.map(|fault| format!(", {fault}"));
+            let why = format!("refused: {reason}{}", fault.unwrap_or_default());
+            (Standing::Refused, why)
+        }
     }
 }

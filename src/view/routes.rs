@@ -51,6 +51,9 @@ pub struct Route {
     /// Of a route in use: the step of the decision that chose it. Of a refused one: why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Of a refused one whose attributes were malformed: what was wrong, and how it was treated (RFC 7606).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<String>,
     /// Of a refused one: by import or by export policy, or by what else decides in that direction.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub direction: Option<Direction>,
@@ -166,6 +169,7 @@ fn received(router: &Router, table: Table, session: SessionIndex, prefix: &IpNet
                     .and(path.attributes)
                     .and_then(|came| Rpki::of(router, session, prefix, came)),
                 reason: reason.map(ToString::to_string),
+                fault: path.fault.filter(|_| reason.is_some()).map(str::to_owned),
                 attributes: attributes.map(|set| Attributes::from(set.as_ref())),
             })
         })
@@ -183,6 +187,7 @@ fn withheld(router: &Router, session: SessionIndex, prefix: &IpNet) -> impl Iter
         direction: Some(Direction::Export),
         rpki: None,
         reason: Some(withheld.reason.to_owned()),
+        fault: None,
         attributes: withheld
             .attributes
             .map(|set| Attributes::from(set.as_ref())),
@@ -197,6 +202,7 @@ fn plain(prefix: IpNet, path_id: u32, attributes: &crate::bgp::attributes::Attri
         from: None,
         next_hops: Vec::new(),
         reason: None,
+        fault: None,
         direction: None,
         rpki: None,
         attributes: Some(attributes.into()),

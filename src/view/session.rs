@@ -96,6 +96,10 @@ pub struct SessionDetail {
     pub in_use: Vec<String>,
     /// What it has counted since it was made.
     pub counters: Counters,
+    /// UPDATEs with faults that did not end the session (RFC 7606).
+    pub malformed_updates: u64,
+    /// The last one of them: the gravest of its faults, and how it was treated.
+    pub last_malformed: Option<Change>,
     /// The last NOTIFICATION sent.
     pub notification_sent: Option<Change>,
     /// The last NOTIFICATION received.
@@ -249,6 +253,7 @@ pub fn session(router: &Router, index: SessionIndex, now: At) -> Option<SessionD
             why: notification.to_string(),
         })
     };
+    let malformed = router.malformed(index);
     let maximum_prefixes = spec.maximum_prefixes.map(|maximum| {
         let sent = status.notification_sent.map(|(_, last)| last);
         let rests = matches!(status.activity, Activity::Rests | Activity::Stopped);
@@ -368,6 +373,12 @@ pub fn session(router: &Router, index: SessionIndex, now: At) -> Option<SessionD
             lost: status.counters.lost,
             connect_retry: status.counters.connect_retry,
         },
+        malformed_updates: malformed.map_or(0, |malformed| malformed.count),
+        last_malformed: malformed.map(|malformed| Change {
+            ago: seconds(now.since(malformed.at)),
+            state: "malformed".to_owned(),
+            why: malformed.fault.to_owned(),
+        }),
         notification_sent: notification("sent", status.notification_sent),
         notification_received: notification("received", status.notification_received),
         changes: Vec::new(),

@@ -570,3 +570,28 @@ fn a_route_whose_next_hop_cannot_be_reached_is_refused() {
     let reason = Some("next-hop-unreachable".to_owned());
     assert_eq!(listed, [Some(None), None, Some(reason)]);
 }
+
+/// RFC 7606, section 8: which attribute was wrong stands where the route, and the session, are looked at.
+#[test]
+fn what_was_malformed_is_shown() {
+    const FAULT: &str = "ORIGIN: invalid value: treat-as-withdraw (RFC 7606, section 7.1)";
+    let mut net = two_edges();
+    let session = SessionIndex(0);
+    let seen = super::session(pe(&net), session, net.now).expect("a session");
+    assert_eq!((seen.malformed_updates, seen.last_malformed), (0, None));
+    let attributes = [
+        &[0x40, 1, 1, 9][..],
+        &[0x40, 2, 6, 2, 1, 0, 0, 0x1f, 0x8b],
+        &[0x40, 3, 4, 10, 9, 1, 1],
+    ];
+    net.inject("pe", &update(&[], &attributes.concat(), &[24, 192, 0, 2]));
+    let seen = super::session(pe(&net), session, net.now).expect("a session");
+    let last = seen.last_malformed.map(|last| last.why);
+    assert_eq!((seen.malformed_updates, last.as_deref()), (1, Some(FAULT)));
+    let prefix = self::net("192.0.2.0/24");
+    let page = routes::page(pe(&net), routes::Table::Refused(session), &[prefix]);
+    assert_eq!(page[0].fault.as_deref(), Some(FAULT));
+    let route = super::route(pe(&net), &prefix).expect("it stays visible");
+    let why = format!("refused: malformed-attribute, {FAULT}");
+    assert_eq!(route.candidates[0].why, why);
+}

@@ -311,6 +311,14 @@ pub fn session(page: &mut Page, view: &SessionDetail) -> io::Result<()> {
             facts.toned(name, format!("{why}, {} ago", time(*ago)), Tone::Uneasy);
         }
     }
+    if let Some(Change { ago, why, .. }) = &view.last_malformed {
+        let text = format!(
+            "{}, the last {} ago: {why}",
+            words::counted(view.malformed_updates, "UPDATE"),
+            time(*ago)
+        );
+        facts.toned("malformed", text, Tone::Uneasy);
+    }
     facts.write(page)?;
     if view.changes.is_empty() {
         return Ok(());

@@ -106,16 +106,19 @@ impl Ending<'_> {
         if !remedies.is_empty() {
             finding.help = Some(remedies.join("\n"));
         }
+        let last = |tells: &dyn Fn(&Fact) -> bool| {
+            let mut entries = self.playing.entries.iter().rev();
+            let (line, entry) = entries.find(|(_, entry)| tells(&entry.fact))?;
+            let (line, entry) = (*line, entry.clone());
+            Some(Evidence { line, entry })
+        };
         if finding.evidence.is_empty() {
-            let entries = self.playing.entries.iter().rev();
-            let mut telling = entries.filter(|(_, entry)| microsoft::tells_of(what, &entry.fact));
-            finding
-                .evidence
-                .extend(telling.next().map(|(line, entry)| Evidence {
-                    line: *line,
-                    entry: entry.clone(),
-                }));
+            let told = last(&|fact| microsoft::tells_of(what, fact));
+            finding.evidence.extend(told);
         }
+        // What is missing may have come, and been unfit.
+        let malformed = last(&|fact| condition::is_malformed(what, fact));
+        finding.evidence.extend(malformed);
     }
 
     /// Turns the decision on a condition into a verdict that may be believed.

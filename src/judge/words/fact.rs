@@ -92,6 +92,16 @@ pub fn fact(fact: &Fact) -> Option<String> {
             prefix,
             ..
         } => format!("{router}: {prefix} received on {session}"),
+        Fact::MalformedUpdate(update) => {
+            let of = match (update.first, update.prefixes) {
+                (None, _) => String::new(),
+                (Some(first), 1) => format!(" of {first}"),
+                (Some(first), count) => format!(" of {first} and {} more", count - 1),
+            };
+            let (router, session) = (&update.router, &update.session);
+            let faults = update.faults.join("; ");
+            format!("{router}: malformed UPDATE{of} on {session}: {faults}")
+        }
         Fact::RoutesLeftOut {
             router,
             session,

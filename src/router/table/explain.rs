@@ -27,6 +27,8 @@ pub struct Explained<'a> {
     pub stale: bool,
     /// What became of it.
     pub outcome: Outcome<'a>,
+    /// What was wrong with its attributes, and how that was treated (RFC 7606).
+    pub fault: Option<&'a str>,
 }
 
 /// What became of a path.
@@ -77,7 +79,7 @@ impl Table {
                 let place = places.iter().position(|used| *used == at);
                 let why = || lost.iter().find(|(other, _)| *other == at)?.1;
                 let outcome = match (path.fate, place) {
-                    (Fate::Refused(id), _) => Outcome::Refused(self.reasons.of(id)?),
+                    (Fate::Refused(id), _) => Outcome::Refused(&self.reasons.of(id)?.reason),
                     (Fate::Unreachable, _) => Outcome::Unreachable,
                     (Fate::Via(_), Some(0)) => Outcome::Best(reason?),
                     (Fate::Via(_), Some(_)) => Outcome::Equal(why()?),
@@ -90,6 +92,7 @@ impl Table {
                     attributes: path.imported.as_ref().or(path.received.as_ref()),
                     stale: self.is_stale(number, path),
                     outcome,
+                    fault: self.fault(path.fate),
                 })
             })
             .collect();

@@ -231,9 +231,17 @@ impl Table {
     pub fn refusal(&self, fate: Fate) -> Option<&policy::Reason> {
         static UNREACHABLE: policy::Reason = Cow::Borrowed(policy::NEXT_HOP_UNREACHABLE);
         match fate {
-            Fate::Refused(reason) => self.reasons.of(reason),
+            Fate::Refused(id) => self.reasons.of(id).map(|refusal| &refusal.reason),
             Fate::Unreachable => Some(&UNREACHABLE),
             Fate::Via(_) => None,
+        }
+    }
+
+    /// What was wrong with the attributes of a path with this fate (RFC 7606).
+    fn fault(&self, fate: Fate) -> Option<&str> {
+        match fate {
+            Fate::Refused(id) => self.reasons.of(id)?.fault.as_deref(),
+            Fate::Unreachable | Fate::Via(_) => None,
         }
     }
 

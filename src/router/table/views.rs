@@ -36,6 +36,8 @@ pub struct Received<'a> {
     pub imported: Option<&'a Arc<Attributes>>,
     /// Why it is not used: by import policy, or because its next hop cannot be reached.
     pub refused: Option<&'a policy::Reason>,
+    /// What was wrong with its attributes, and how that was treated (RFC 7606).
+    pub fault: Option<&'a str>,
     /// Kept from before the session was lost, or not yet refreshed (RFC 4724, RFC 7313).
     pub stale: bool,
 }
@@ -94,6 +96,7 @@ impl<'a> AdjRibIn<'a> {
             attributes: path.received.as_ref(),
             imported: path.imported.as_ref(),
             refused: self.table.refusal(path.fate),
+            fault: self.table.fault(path.fate),
             stale: self.table.is_stale(number, path),
         }
     }

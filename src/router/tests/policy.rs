@@ -271,6 +271,7 @@ fn a_route_with_an_as_set_counts_as_withdrawn_and_stays_visible() {
         matches!(&facts[..], [
             Fact::RouteWithdrawn { why, .. },
             Fact::RouteRefused { as_path, communities, reason, .. },
+            Fact::MalformedUpdate(_),
             Fact::RouteCount { received: 1, .. },
         ] if why.contains("treat-as-withdraw") && &**as_path == "64500 {64501,64502}"
             && **communities == ["8075:8007"] && reason == "as-set"),

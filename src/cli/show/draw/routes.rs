@@ -54,6 +54,9 @@ pub fn routes(page: &mut Page, view: &[Route]) -> io::Result<()> {
         let communities = communities.unwrap_or_default();
         let number_of = |of: Option<u32>| number(of.map(|n| n.to_string()).unwrap_or_default());
         let mut reason = route.reason.clone().unwrap_or_default();
+        if let Some(fault) = &route.fault {
+            reason = format!("{reason}, {fault}");
+        }
         if what == RoutesOf::Used && route.next_hops.len() > 1 {
             reason = format!("{reason}; {} are used", route.next_hops.len());
         }

@@ -8,7 +8,8 @@ use proptest::strategy::Union;
 
 use super::parts;
 use crate::record::{
-    AutoBackend, Entry, Fact, InService, MicroBfd, Nanos, Punctuality, Refused, SourceText,
+    AutoBackend, Entry, Fact, InService, MalformedUpdate, MicroBfd, Nanos, Punctuality, Refused,
+    SourceText,
 };
 use crate::time::At;
 
@@ -276,6 +277,23 @@ pub(super) fn variants() -> Vec<BoxedStrategy<Fact>> {
                     med,
                 },
             )
+            .boxed(),
+        (
+            text(),
+            text(),
+            vec(text(), 0..3),
+            any::<u32>(),
+            option::of(prefix()),
+        )
+            .prop_map(|(router, session, faults, prefixes, first)| {
+                Fact::MalformedUpdate(MalformedUpdate {
+                    router,
+                    session,
+                    faults,
+                    prefixes,
+                    first,
+                })
+            })
             .boxed(),
         (text(), text(), prefix(), text(), vec(text(), 0..3), text())
             .prop_map(|(router, session, prefix, as_path, communities, reason)| {

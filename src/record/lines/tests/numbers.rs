@@ -64,7 +64,8 @@ pub(super) fn number(fact: &Fact) -> usize {
         Fact::InService(_) => 56,
         Fact::ConnectionRefused(_) => 57,
         Fact::AutoBackend(_) => 58,
+        Fact::MalformedUpdate(_) => 59,
     }
 }
 
-pub(super) const VARIANTS: usize = 59;
+pub(super) const VARIANTS: usize = 60;
