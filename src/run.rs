@@ -233,6 +233,7 @@ impl Stage<'_> {
             let Some(lab) = &mut self.lab else { break };
             match lab.act(&planned.act).await {
                 Ok(Acted::Done) => self.recorder.now(Fact::StepActed { step }),
+                Ok(Acted::DoneAt(at)) => self.recorder.at(at, Fact::StepActed { step }),
                 Ok(Acted::Impossible(why)) => self.recorder.now(Fact::StepBlocked { step, why }),
                 Err(error) => self.failed(&error),
             }

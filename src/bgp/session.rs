@@ -155,6 +155,8 @@ pub struct Session {
     serial: u32,
     reported: State,
     reported_at: At,
+    /// When it was last lost.
+    lost_at: Option<At>,
     why: String,
     notification_sent: Option<(At, Notification)>,
     notification_received: Option<(At, Notification)>,
@@ -186,6 +188,7 @@ impl Session {
             serial: 0,
             reported: State::Idle,
             reported_at: At::ZERO,
+            lost_at: None,
             why: "not started yet".to_owned(),
             notification_sent: None,
             notification_received: None,

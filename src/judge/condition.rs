@@ -158,19 +158,6 @@ pub fn matters(fact: &Fact) -> bool {
     ) || microsoft::matters(fact)
 }
 
-/// Why an expectation can never be judged from the record, if so.
-pub fn unjudgeable(what: &Expect) -> Option<&'static str> {
-    match what {
-        Expect::Route {
-            prefix: Some(_),
-            direction: RouteDirection::Advertised,
-            count: None,
-            ..
-        } => Some("the record does not tell which prefixes are advertised, only how many"),
-        _ => None,
-    }
-}
-
 /// By how much single packets of a partner missed the rhythm that is expected of it: what delayed them is to blame, not the
 /// time until the rhythm was kept. `None` where no rhythm is expected, or another one is kept.
 pub fn strays(what: &Expect, state: &State, topology: &Topology) -> Option<Duration> {

@@ -58,8 +58,6 @@ enum Watch {
     Traffic,
     /// Quiet: the changes, with their lines.
     Quiet(Vec<(At, usize)>),
-    /// It cannot be judged, and why.
-    Unjudgeable(&'static str),
 }
 
 /// Why a step was ended before its time.
@@ -77,16 +75,14 @@ impl Playing {
         started: At,
         state: &State,
     ) -> Playing {
-        let watch =
-            |expect: &Expectation| match (&expect.what, condition::unjudgeable(&expect.what)) {
-                (_, Some(why)) => Watch::Unjudgeable(why),
-                (Expect::Traffic { .. }, None) => Watch::Traffic,
-                (Expect::Quiet, None) => Watch::Quiet(Vec::new()),
-                (what, None) => Watch::State(History::new(
-                    started,
-                    condition::holds(what, state, topology),
-                )),
-            };
+        let watch = |expect: &Expectation| match &expect.what {
+            Expect::Traffic { .. } => Watch::Traffic,
+            Expect::Quiet => Watch::Quiet(Vec::new()),
+            what => Watch::State(History::new(
+                started,
+                condition::holds(what, state, topology),
+            )),
+        };
         let settled = match &model.act {
             Act::Settle { except, .. } => {
                 let settled = settle::missing(state, topology, except).is_none();
@@ -157,7 +153,7 @@ impl Playing {
                     kept |= microsoft::tells_of(&expect.what, &entry.fact);
                 }
                 Watch::Quiet(changes) if disturbs(&entry.fact) => changes.push((entry.at, line)),
-                Watch::State(_) | Watch::Traffic | Watch::Quiet(_) | Watch::Unjudgeable(_) => {}
+                Watch::State(_) | Watch::Traffic | Watch::Quiet(_) => {}
             }
         }
         if kept {
@@ -411,7 +407,7 @@ fn pending(watch: &Watch, expect: &Expectation, acted: At, now: At) -> Option<Op
             let pending = spell.broken_by.is_none() && now < spell.begin + expect.stays;
             pending.then_some(Some(spell.begin + expect.stays))
         }
-        Watch::Traffic | Watch::Unjudgeable(_) => None,
+        Watch::Traffic => None,
     }
 }
 

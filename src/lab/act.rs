@@ -104,36 +104,22 @@ impl Lab {
             [Segment::Sequence(path), Segment::Set(set)] => (path.clone(), set.clone()),
             _ => return impossible("an AS_SET is announced at the end of a path, or not at all"),
         };
+        let (prefix, from) = (announcement.prefix, &announcement.from);
+        let mut attributes = attributes(announcement, path, as_set);
         if announcement.by == Speaker::Microsoft {
-            if !as_set.is_empty() {
+            if !attributes.as_set.is_empty() {
                 return impossible("Microsoft announces no AS_SET (RFC 9774)");
             }
-            let (prefix, from) = (announcement.prefix, &announcement.from);
-            self.announce_by_microsoft(prefix, &path, announcement.malformed, from)?;
+            self.announce_by_microsoft(prefix, &attributes, from)?;
             return Ok(Acted::Done);
         }
         // The router under test puts its own AS in front: what stands behind it is ours to give.
-        let behind = path.strip_prefix(&[self.peer_asn]).unwrap_or(&path);
-        let large = announcement.large_communities.iter();
-        let large = large.map(|&(global, local_1, local_2)| LargeCommunity {
-            global,
-            local_1,
-            local_2,
-        });
-        let communities = announcement.communities.iter().copied().map(community);
+        if attributes.as_path.first() == Some(&self.peer_asn) {
+            attributes.as_path.remove(0);
+        }
         let route = Originated {
-            prefix: announcement.prefix,
-            attributes: OriginatedAttributes {
-                as_path: behind.to_vec(),
-                as_set,
-                communities: communities.collect(),
-                large_communities: large.collect(),
-                extended_communities: announcement.extended_communities.clone(),
-                med: announcement.med,
-                only_to_customer: announcement.only_to_customer,
-                malformed: announcement.malformed,
-                ..OriginatedAttributes::default()
-            },
+            prefix,
+            attributes,
             // The peer's transit hears of it, too, and goes on telling when it is withdrawn from Microsoft.
             sessions: core_sessions(&self.layout, Family::of(&announcement.prefix), |router| {
                 self.ends_at(router, &announcement.from)
@@ -312,6 +298,32 @@ impl Lab {
             repaired,
             impairment: false,
         });
+    }
+}
+
+/// What a route carries that is announced with this path and this AS_SET behind it.
+fn attributes(
+    announcement: &Announcement,
+    as_path: Vec<u32>,
+    as_set: Vec<u32>,
+) -> OriginatedAttributes {
+    let large = announcement.large_communities.iter();
+    let large = large.map(|&(global, local_1, local_2)| LargeCommunity {
+        global,
+        local_1,
+        local_2,
+    });
+    let communities = announcement.communities.iter().copied().map(community);
+    OriginatedAttributes {
+        as_path,
+        as_set,
+        communities: communities.collect(),
+        large_communities: large.collect(),
+        extended_communities: announcement.extended_communities.clone(),
+        med: announcement.med,
+        only_to_customer: announcement.only_to_customer,
+        malformed: announcement.malformed,
+        ..OriginatedAttributes::default()
     }
 }
 

@@ -9,7 +9,6 @@ use ipnet::{IpNet, Ipv4Net};
 use super::routers::{MICROSOFT_ASN, edge_sessions};
 use super::{Lab, LabError};
 use crate::bgp::family::Family;
-use crate::bgp::message::malformed::Malformation;
 use crate::plan::microsoft::{Route, ipv6_routes, routes};
 use crate::plan::of_topology::{EdgeLayout, Layout};
 use crate::router::{Originated, OriginatedAttributes, Sessions};
@@ -57,25 +56,31 @@ impl MicrosoftRoutes {
         orders
     }
 
-    /// Announces a prefix on connections. `as_path` is as the peer sees it, AS8075 in front or left out; without a path
+    /// Announces a prefix on connections. Its path is as the peer sees it, AS8075 in front or left out; without a path
     /// it is the one the prefix always has.
     pub fn announce(
         &self,
         prefix: impl Into<IpNet>,
-        as_path: &[u32],
-        malformed: Option<&'static Malformation>,
+        attributes: &OriginatedAttributes,
         connections: &[String],
     ) -> Vec<(String, Order)> {
         let prefix = prefix.into();
-        let behind = as_path.strip_prefix(&[MICROSOFT_ASN]).unwrap_or(as_path);
+        let path = attributes.as_path.as_slice();
+        let behind = path.strip_prefix(&[MICROSOFT_ASN]).unwrap_or(path);
         let order = |edge: &EdgeLayout, sessions| {
-            let path = match self.usual(edge, prefix) {
-                Some(path) if as_path.is_empty() => path,
+            let as_path = match self.usual(edge, prefix) {
+                Some(usual) if path.is_empty() => usual,
                 _ => behind.to_vec(),
             };
-            let mut route = originated((prefix, path), sessions);
-            route.attributes.malformed = malformed;
-            Order::Announce(route)
+            let attributes = OriginatedAttributes {
+                as_path,
+                ..attributes.clone()
+            };
+            Order::Announce(Originated {
+                prefix,
+                attributes,
+                sessions,
+            })
         };
         self.on(connections, Family::of(&prefix), order)
     }
@@ -162,12 +167,11 @@ impl Lab {
     pub fn announce_by_microsoft(
         &self,
         prefix: IpNet,
-        as_path: &[u32],
-        malformed: Option<&'static Malformation>,
+        attributes: &OriginatedAttributes,
         connections: &[String],
     ) -> Result<(), LabError> {
         let routes = &self.microsoft_routes;
-        self.order(routes.announce(prefix, as_path, malformed, connections))
+        self.order(routes.announce(prefix, attributes, connections))
     }
 
     /// Microsoft announces a prefix on connections no longer.

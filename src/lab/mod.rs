@@ -71,6 +71,8 @@ use crate::topology::{PeerPolicies, Topology, session_name};
 pub enum Acted {
     /// It was observed to have happened.
     Done,
+    /// It was observed to have happened at this moment, before which things may have changed already for the next time.
+    DoneAt(At),
     /// It could not be tried, and why.
     Impossible(String),
 }

@@ -1,11 +1,20 @@
 //! A router's BGP restarts, gracefully or not, while its links and BFD stay. Of a router that a daemon plays, all processes end
 //! at once, BFD's among them, and begin anew with the same configuration.
 
+use std::time::Duration;
+
 use super::{Acted, Lab, LabError};
-use crate::bgp::family::Families;
+use crate::bgp::family::{Families, Family};
+use crate::bgp::session::State;
 use crate::record::Fact;
+use crate::router::SessionIndex;
+use crate::router::driver::RouterHandle;
 use crate::scenario::Restart;
 use crate::time::At;
+use crate::topology::session_name;
+
+/// How long the end of a daemon may be unheard at the edges before the step goes on without it.
+const UNHEARD: Duration = Duration::from_millis(500);
 
 impl Lab {
     /// Ends the BGP of a router, which is back later, or at once.
@@ -15,6 +24,7 @@ impl Lab {
             graceful,
             takes,
         } = restart;
+        let told = self.recorder.clock().now();
         if let Some(handle) = self.routers.get(router) {
             handle.halt(*graceful);
         } else if *graceful || !self.devices.has(router) {
@@ -31,8 +41,38 @@ impl Lab {
         let now = self.recorder.clock().now();
         self.restarting
             .insert(router.clone(), (now + *takes, *graceful));
+        let acted = self.missed(router, told).await;
         self.come_back(now)?;
-        Ok(Acted::Done)
+        Ok(acted)
+    }
+
+    /// Waits until the simulated neighbours of a router have heard from its kernel that its BGP is gone, but not for one that
+    /// hears nothing.
+    async fn missed(&self, router: &str, told: At) -> Acted {
+        let limit = told + UNHEARD;
+        let neighbours: Vec<(&RouterHandle, SessionIndex)> = self.neighbours(router).collect();
+        for &(neighbour, session) in &neighbours {
+            let up = async || neighbour.inspect(move |n, _| n.state(session)).await;
+            while up().await == Some(State::Established) && self.recorder.clock().now() < limit {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        }
+        self.obeyed(neighbours.into_iter(), told).await
+    }
+
+    /// The simulated routers at the other ends of a router's connections, with their sessions there.
+    fn neighbours(&self, router: &str) -> impl Iterator<Item = (&RouterHandle, SessionIndex)> {
+        self.layout.connections.iter().flat_map(move |connection| {
+            let (edge, peer) = (&connection.edge.router, &connection.peer.router);
+            let far = match () {
+                () if peer == router => self.routers.get(edge),
+                () if edge == router => self.routers.get(peer),
+                () => None,
+            };
+            let name = |family| session_name(&connection.name, family);
+            let sessions = Family::ALL.into_iter().map(name);
+            sessions.filter_map(move |name| Some((far?, far?.session(&name)?)))
+        })
     }
 
     /// Begins the BGP of routers whose time has come.

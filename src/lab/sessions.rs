@@ -14,6 +14,7 @@ use crate::provider::{self, Provider};
 use crate::router::driver::RouterHandle;
 use crate::router::{RouterConfig, SessionIndex};
 use crate::scenario::{PolicyChange, SessionOrder, Speaker};
+use crate::time::At;
 use crate::topology::{of_session, session_name};
 
 /// GRACEFUL_SHUTDOWN (RFC 8326, section 5).
@@ -93,7 +94,7 @@ fn then(mut policy: Policy, change: Change) -> Policy {
 }
 
 impl Lab {
-    /// Does what is ordered on sessions of the edges.
+    /// Does what is ordered on sessions of the edges, and returns when it is done.
     ///
     /// # Errors
     /// There is no such session.
@@ -111,6 +112,7 @@ impl Lab {
                 )));
             }
         }
+        let told = self.recorder.clock().now();
         for name in sessions {
             match order {
                 SessionOrder::Drain => {
@@ -139,7 +141,8 @@ impl Lab {
                 SessionOrder::Refresh => router.request_refresh(session),
             }
         }
-        Ok(Acted::Done)
+        let ordered = sessions.iter().filter_map(|name| self.edge_session(name));
+        Ok(self.obeyed(ordered, told).await)
     }
 
     /// Those of these sessions that are up with a neighbour that cannot be asked for its routes again.
@@ -158,6 +161,31 @@ impl Lab {
             }
         }
         unable
+    }
+
+    /// Waits until routers have done what they were told for these sessions after `told`, and says when that was. What came of it is
+    /// in the record then, so that no expectation is met by how things were before; a session that was lost may even be on its
+    /// way back.
+    pub(super) async fn obeyed<'r>(
+        &self,
+        sessions: impl Iterator<Item = (&'r RouterHandle, SessionIndex)>,
+        told: At,
+    ) -> Acted {
+        let clock = self.recorder.clock();
+        let answers = sessions.map(|(router, session)| {
+            router.inspect(move |router, _| {
+                let lost = router.session_status(session)?.lost_at;
+                Some(lost.filter(|lost| *lost >= told).unwrap_or(clock.now()))
+            })
+        });
+        // All are asked before one is waited for.
+        let answers: Vec<_> = answers.collect();
+        let mut last = None;
+        for answer in answers {
+            // A router that ended says nothing.
+            last = last.max(answer.await.flatten());
+        }
+        last.map_or(Acted::Done, Acted::DoneAt)
     }
 
     /// Gives routers another policy on connections. It takes effect at once: they keep all they receive as it came.
@@ -238,7 +266,7 @@ impl Lab {
     }
 
     /// The edge's router and the session of a name.
-    fn edge_session(&self, name: &str) -> Option<(&RouterHandle, SessionIndex)> {
+    pub(super) fn edge_session(&self, name: &str) -> Option<(&RouterHandle, SessionIndex)> {
         let edge = self.provider.edge(of_session(name).0)?;
         let router = self.routers.get(edge)?;
         Some((router, router.session(name)?))

@@ -367,7 +367,7 @@ fn style(verdict: Verdict) -> Style {
 
 /// A met finding's figures, short.
 fn figures(finding: &Finding) -> String {
-    if finding.observed == "already so" {
+    if matches!(finding.observed.as_str(), "already so" | "at once") {
         return finding.observed.clone();
     }
     let figures: Vec<String> = finding.figures.iter().map(figure).collect();

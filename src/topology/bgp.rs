@@ -366,6 +366,32 @@ pub(super) fn next_hops_have_sessions(raw: &RawTopology, mistakes: &mut Mistakes
     }
 }
 
+/// Who knows two octets only is no AS of four, and knows none (RFC 6793).
+pub(super) fn numbers_fit(raw: &RawTopology, mistakes: &mut Mistakes) {
+    let asn = raw.peer.as_ref().and_then(|peer| peer.value.asn);
+    let Some(asn) = asn.filter(|asn| asn.value > u32::from(u16::MAX)) else {
+        return;
+    };
+    let said = |bgp: &Option<Located<RawBgp>>| {
+        let key = bgp.as_ref().and_then(|bgp| bgp.value.four_octet_asn);
+        key.filter(|key| !key.value)
+    };
+    let edges = (raw.connection.0.iter()).filter_map(|(_, connection)| said(&connection.bgp));
+    let edges = edges.chain(raw.microsoft.as_ref().and_then(|m| said(&m.bgp)));
+    let routers = (raw.router.0.iter()).filter_map(|(_, router)| said(&router.bgp));
+    let knows = edges.map(|key| (key, "know"));
+    for (key, verb) in knows.chain(routers.map(|key| (key, "be"))) {
+        let message = format!(
+            "a router that knows AS numbers of two octets only cannot {verb} AS {}",
+            asn.value
+        );
+        let source = Arc::clone(mistakes.source());
+        let diagnostic = mistakes.error(key.span, message, "the session never comes up");
+        let diagnostic = diagnostic.at(&source, asn.span, "four octets");
+        mistakes.push(diagnostic.note("RFC 6793: on the wire it is AS_TRANS, 23456"));
+    }
+}
+
 /// Two ends that both wait never meet.
 pub(super) fn somebody_connects(raw: &RawTopology, mistakes: &mut Mistakes) {
     let passive = |bgp: &Option<Located<RawBgp>>| bgp.as_ref().and_then(|bgp| bgp.value.passive);

@@ -23,6 +23,7 @@ pub(super) fn check(raw: &RawTopology, mistakes: &mut Mistakes) {
     services(raw, mistakes);
     min_links(raw, mistakes);
     bgp::somebody_connects(raw, mistakes);
+    bgp::numbers_fit(raw, mistakes);
     bgp::next_hops_have_sessions(raw, mistakes);
     numbers::check(raw, mistakes);
 }

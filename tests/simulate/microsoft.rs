@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ipnet::IpNet;
+use peerlab::bgp::attributes::LargeCommunity;
 use peerlab::bgp::family::Family;
 use peerlab::bgp::message::malformed::Malformation;
 use peerlab::bgp::policy::Policy;
@@ -46,6 +47,13 @@ fn assert_silent(metro: &Metro) {
         of_wan.all(|(_, prefix, _)| *prefix == MICROSOFT_RANGE.into()),
         "{told:?}"
     );
+}
+
+fn path_of(as_path: &[u32]) -> OriginatedAttributes {
+    OriginatedAttributes {
+        as_path: as_path.to_vec(),
+        ..OriginatedAttributes::default()
+    }
 }
 
 fn peer_routes(metro: &Metro, connection: &str) -> BTreeMap<IpNet, Vec<u32>> {
@@ -182,7 +190,7 @@ fn microsoft_withdraws_and_announces_on_command() {
     assert_eq!(path(&metro, "ams-1", prefix), usual);
 
     metro.order(routes.withdraw(prefix, &on));
-    metro.order(routes.announce(new, &[8075, 8068], None, &on));
+    metro.order(routes.announce(new, &path_of(&[8075, 8068]), &on));
     metro.run(ms(10));
     for name in ["ams-1", "fra-2"] {
         assert_eq!(path(&metro, name, prefix), None, "{name}");
@@ -195,12 +203,43 @@ fn microsoft_withdraws_and_announces_on_command() {
     assert_eq!(metro.via("core", prefix), ["ams-pe-2", "fra-pe-1"]);
     assert_eq!(metro.via("core", new), ["ams-pe-1", "fra-pe-2"]);
 
-    metro.order(routes.announce(prefix, &[], None, &on));
-    metro.order(routes.announce(new, &[], None, &on));
+    metro.order(routes.announce(prefix, &path_of(&[]), &on));
+    metro.order(routes.announce(new, &path_of(&[]), &on));
     metro.run(ms(10));
     assert_eq!(path(&metro, "ams-1", prefix), usual);
     assert_eq!(path(&metro, "ams-1", new), Some(vec![8075]));
     assert_eq!(metro.via("core", prefix).len(), 4);
+}
+
+#[test]
+fn what_microsoft_announces_has_the_attributes_it_was_given() {
+    let mut metro = running("one-metro", 6);
+    let routes = MicrosoftRoutes::new(Arc::new(metro.layout.clone()));
+    let given = OriginatedAttributes {
+        communities: vec![8075 << 16 | 1000],
+        large_communities: vec![LargeCommunity {
+            global: 8075,
+            local_1: 1,
+            local_2: 2,
+        }],
+        extended_communities: vec![0x0002_1f8b_0000_0001],
+        med: Some(77),
+        ..path_of(&[8075, 8068])
+    };
+    let prefix = net("198.19.255.0/24");
+    metro.order(routes.announce(prefix, &given, &["ams-1".to_owned()]));
+    metro.run(ms(10));
+    let session = metro.end("ams-pe-1", "ams-1").session;
+    let router = &metro.node("ams-pe-1").router;
+    let table = router.adj_rib_in(session).expect("a session");
+    let received = table.iter().find(|route| route.prefix == prefix);
+    let received = received.and_then(|route| route.attributes.clone());
+    let received = received.expect("a route");
+    assert_eq!(received.as_path, [8075, 8068]);
+    assert_eq!(received.communities, given.communities);
+    assert_eq!(received.large_communities, given.large_communities);
+    assert_eq!(received.extended_communities, given.extended_communities);
+    assert_eq!(received.med, given.med);
 }
 
 #[test]
@@ -212,7 +251,11 @@ fn a_malformed_update_has_its_treatment_and_no_other_route_suffers() {
     let announce = |metro: &mut Metro, malformed: Option<&str>| {
         let malformed = malformed.map(|name| Malformation::named(name).expect("a name"));
         metro.facts.clear();
-        metro.order(routes.announce(prefix, &[], malformed, &on));
+        let attributes = OriginatedAttributes {
+            malformed,
+            ..path_of(&[])
+        };
+        metro.order(routes.announce(prefix, &attributes, &on));
         metro.run(ms(50));
         let there = !metro.via("core", prefix).is_empty();
         let lost = metro.lost("ams-edge-1", "ams-1");

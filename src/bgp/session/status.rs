@@ -16,6 +16,8 @@ pub struct Status<'a> {
     pub since: At,
     /// Why it entered its state, in words.
     pub why: &'a str,
+    /// When it was last lost, if it was ever established.
+    pub lost_at: Option<At>,
     /// What it does now.
     pub activity: Activity,
     /// Who opened the established connection.
@@ -127,6 +129,7 @@ impl Session {
             state: self.state(),
             since: self.reported_at,
             why: &self.why,
+            lost_at: self.lost_at,
             activity: self.activity(),
             opened_by: self.established(),
             negotiated: self.negotiated(),

@@ -177,6 +177,7 @@ impl Session {
                 self.failures = 0;
             }
             self.counters.lost += 1;
+            self.lost_at = Some(self.now);
             self.restart_over = graceful.map(|kept| self.now + kept.time);
             self.outputs.push_back(Output::Down {
                 why: why.to_owned(),

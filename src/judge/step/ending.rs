@@ -76,10 +76,6 @@ impl Ending<'_> {
             return finding;
         };
         match &playing.watches[n] {
-            Watch::Unjudgeable(why) => {
-                finding.verdict = Verdict::Blocked;
-                finding.observed = (*why).to_owned();
-            }
             Watch::State(history) => {
                 let decision = decide(history, acted, expect.within, expect.stays, self.end);
                 let topology = &playing.topology;
@@ -141,9 +137,11 @@ impl Ending<'_> {
                 finding
                     .evidence
                     .extend(change.line.and_then(|line| self.evidence(line)));
-                finding.observed = match after.is_zero() {
-                    true => "already so".to_owned(),
-                    false => format!("after {}", words::duration(after)),
+                finding.observed = match (after.is_zero(), change.line) {
+                    (true, None) => "already so".to_owned(),
+                    // Before the step's clock started, but not before the step.
+                    (true, Some(_)) => "at once".to_owned(),
+                    (false, _) => format!("after {}", words::duration(after)),
                 };
                 let limit = within;
                 self.settle_verdict(

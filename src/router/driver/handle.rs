@@ -241,16 +241,18 @@ impl RouterHandle {
         self.tell(Event::Boot);
     }
 
-    /// Looks at the router and its kernel routes between two inputs; `None` when it has ended.
-    pub async fn inspect<T: Send + 'static>(
-        &self,
-        question: impl FnOnce(&Router, &Fib) -> T + Send + 'static,
-    ) -> Option<T> {
+    /// Looks at the router and its kernel routes between two inputs, after what it was told before; `None` when it has ended.
+    /// It is asked now, however late the answer is waited for.
+    pub fn inspect<T, Q>(&self, question: Q) -> impl Future<Output = Option<T>> + use<T, Q>
+    where
+        T: Send + 'static,
+        Q: FnOnce(&Router, &Fib) -> T + Send + 'static,
+    {
         let (answer, answered) = oneshot::channel();
         self.tell(Event::Inspect(Box::new(move |router, fib| {
             let _ = answer.send(question(router, fib));
         })));
-        answered.await.ok()
+        async move { answered.await.ok() }
     }
 
     /// Tells what is observed on its monitored sessions from now on, under this number.

@@ -56,6 +56,16 @@ pub(super) fn route(
         return of_standing(raw, state, standing, prefix, table, stage, mistakes);
     }
     let (names, direction) = side(raw, table, mistakes)?;
+    if let (RouteDirection::Advertised, Some(Some(_)), Some(prefix)) =
+        (direction, prefix, &raw.route)
+    {
+        let message = "of what Microsoft advertises the record has numbers, not prefixes";
+        let diagnostic = mistakes.error(prefix.span, message, "cannot be judged");
+        mistakes.push(diagnostic.help(
+            "write `route = \"any\"` with a `count`, or expect it where it arrives: `at = \"ROUTER\"` instead of `to`",
+        ));
+        return None;
+    }
     let sessions = match prefix {
         Some(Some(prefix)) => stage.sessions_with(Family::of(&prefix), names, mistakes),
         Some(None) | None => stage.sessions(names, mistakes),
