@@ -64,7 +64,7 @@ use crate::router::RouterConfig;
 use crate::router::driver::RouterHandle;
 use crate::scenario::{Act, Expect, Scenario, Speaker};
 use crate::time::At;
-use crate::topology::{PeerPolicies, Topology, session_name};
+use crate::topology::{NamedPolicies, Topology, session_name};
 
 /// What came of an action.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,7 +104,7 @@ pub struct Lab {
     /// What was ordered of the edges' sessions.
     orders: Orders,
     /// What the peer's simulated routers have for policies, by connection.
-    peer_policies: BTreeMap<String, PeerPolicies>,
+    peer_policies: BTreeMap<String, NamedPolicies>,
     /// Connections whose sessions are taken down at these moments.
     draining: BTreeMap<String, At>,
     /// Routers whose BGP is gone until these moments, and whether their kernels forward meanwhile.

@@ -225,28 +225,27 @@ fn core_links(layout: &Layout) -> Vec<Link<'_>> {
 
 /// A Microsoft edge: eBGP with the peer, gated by BFD; iBGP with the WAN.
 pub fn edge(topology: &Topology, layout: &Layout, edge: &EdgeLayout) -> RouterConfig {
-    let import = Arc::new(Inputs::onboarded(topology, &edge.metro).import(topology));
+    let known = Inputs::onboarded(topology, &edge.metro);
     let sessions = edge_links(layout, edge).into_iter().map(|link| {
-        if layout.connection(link.name).is_none() {
+        let mut connections = topology.connections.iter();
+        let Some(connection) = connections.find(|connection| connection.name == link.name) else {
             return SessionSpec {
                 next_hop_self: NextHopSelf::External,
                 use_bfd: topology.profile.wan.bfd,
                 ..link.plain_session(MICROSOFT_ASN)
             };
-        }
+        };
+        let import = connection.edge_policies.import.as_ref();
+        let import = import.unwrap_or(&topology.profile.import);
         let spec = SessionSpec {
             use_bfd: topology.wants_bfd(link.name),
             bfd_strict: topology.wants_bfd(link.name),
-            import: Arc::clone(&import),
+            import: Arc::new(known.policy(topology, import)),
             scope: Scope::Own,
             record_routes: true,
             ..link.session(topology.peer.asn)
         };
-        let mut connections = topology.connections.iter();
-        match connections.find(|connection| connection.name == link.name) {
-            Some(connection) => with(&connection.bgp, link.family, spec),
-            None => spec,
-        }
+        with(&connection.bgp, link.family, spec)
     });
     let routes = microsoft::routes(layout.microsoft_routes, layout.region(&edge.metro));
     let routes = routes

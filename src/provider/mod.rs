@@ -40,7 +40,7 @@ use self::utilisation::Utilisation;
 use crate::bgp::policy;
 use crate::record::Fact;
 use crate::time::At;
-use crate::topology::{Service, Topology};
+use crate::topology::{NamedPolicies, Service, Topology};
 
 /// The Microsoft side.
 #[derive(Debug, Clone)]
@@ -60,7 +60,7 @@ pub struct Provider {
     devices: BTreeMap<String, DeviceKind>,
     standing: Vec<Standing>,
     /// Policies in the place of the profile's, on connections.
-    chosen: BTreeMap<String, Chosen>,
+    chosen: BTreeMap<String, NamedPolicies>,
     /// What the policies of each connection were last made from.
     routing: Vec<Option<routing::Inputs>>,
     outputs: VecDeque<Output>,
@@ -86,13 +86,6 @@ pub enum Input<'a> {
     },
     /// [`Provider::deadline`] has come.
     Deadline,
-}
-
-/// Names of policies in the place of the profile's.
-#[derive(Debug, Clone, Default)]
-struct Chosen {
-    import: Option<String>,
-    export: Option<String>,
 }
 
 /// What the Microsoft side wants done.
@@ -138,6 +131,8 @@ impl Provider {
             true => Onboarding::onboarded(topology),
             false => Onboarding::new(topology),
         };
+        let chosen = topology.connections.iter();
+        let chosen = chosen.map(|c| (c.name.clone(), c.edge_policies.clone()));
         let mut provider = Provider {
             observed: Observed::new(topology),
             onboarding,
@@ -150,7 +145,7 @@ impl Provider {
             stale: true,
             devices,
             standing: vec![Standing::NONE; topology.connections.len()],
-            chosen: BTreeMap::new(),
+            chosen: chosen.collect(),
             routing: vec![None; topology.connections.len()],
             outputs: VecDeque::new(),
             topology: Arc::new(topology.clone()),

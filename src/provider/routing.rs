@@ -14,7 +14,7 @@ use crate::bgp::policy::{Policy, PrefixRange};
 use crate::plan::of_topology::{MICROSOFT_RANGE, MICROSOFT_RANGE_IPV6};
 use crate::policy::{Circumstance, Meaning};
 use crate::registry::special::{self, AsnUse};
-use crate::topology::{Connection, PeerPolicies, Rpki, Service, Topology};
+use crate::topology::{Connection, NamedPolicies, Rpki, Service, Topology};
 
 /// Microsoft's AS number, and the others it manages (FLT-05); the last is ExpressRoute's.
 const MICROSOFT_ASNS: [u32; 4] = [8075, 8068, 8069, 12_076];
@@ -136,7 +136,7 @@ pub fn of_peer(
     connection: &Connection,
     vrps: Option<&Arc<VrpTable>>,
 ) -> (Policy, Policy) {
-    let PeerPolicies { import, export } = names_of_peer(topology, connection);
+    let NamedPolicies { import, export } = names_of_peer(topology, connection);
     let policy = |name: Option<String>| {
         name.map_or_else(Policy::default, |name| named_of_peer(topology, &name, vrps))
     };
@@ -144,12 +144,12 @@ pub fn of_peer(
 }
 
 /// The names of these policies: what a connection says stands before what its router says.
-pub fn names_of_peer(topology: &Topology, connection: &Connection) -> PeerPolicies {
+pub fn names_of_peer(topology: &Topology, connection: &Connection) -> NamedPolicies {
     let mut routers = topology.routers.iter();
     let router = routers.find(|router| router.name == connection.router);
     let own = router.map(|router| &router.policies);
-    let PeerPolicies { import, export } = &connection.policies;
-    PeerPolicies {
+    let NamedPolicies { import, export } = &connection.policies;
+    NamedPolicies {
         import: import.clone().or_else(|| own?.import.clone()),
         export: export.clone().or_else(|| own?.export.clone()),
     }

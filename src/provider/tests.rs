@@ -34,12 +34,11 @@ fn topology() -> Topology {
 
 impl Side {
     fn new(onboarded: bool) -> Side {
-        let provider = Provider::new(
-            &topology(),
-            onboarded,
-            Registries::default(),
-            BTreeMap::new(),
-        );
+        Side::of(&topology(), onboarded)
+    }
+
+    fn of(topology: &Topology, onboarded: bool) -> Side {
+        let provider = Provider::new(topology, onboarded, Registries::default(), BTreeMap::new());
         let mut side = Side {
             provider,
             now: At::ZERO,
@@ -423,6 +422,21 @@ fn too_many_prefixes_are_an_event_at_the_edge_and_nowhere_else() {
         ("MaximumPrefixesExceeded", "5 prefixes of 4"),
     ];
     assert_eq!(events.collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn a_connection_has_the_policies_it_names() {
+    let mut topology = topology();
+    topology.connections[0].edge_policies = NamedPolicies {
+        import: Some("edge-export".to_owned()),
+        export: None,
+    };
+    let side = Side::of(&topology, true);
+    let (import, export) = &side.policies["ams-1"];
+    assert_eq!(import, export);
+    let (import, elsewhere) = &side.policies["ams-2"];
+    assert_ne!(import, elsewhere);
+    assert_eq!(export, elsewhere);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::binding::{Binding, Daemon, Device};
 use crate::registry::special;
-use crate::topology::{BgpOptions, LagBackend, PeerPolicies, Topology, of_session};
+use crate::topology::{BgpOptions, LagBackend, NamedPolicies, Topology, of_session};
 
 impl Rehearsal {
     /// Why this scenario says little about the routers of `binding`, if so: they are not in its topology, or it wants them
@@ -81,7 +81,7 @@ impl Rehearsal {
     }
 
     fn with_policy(&self, binding: &Binding) -> Option<String> {
-        let has = |policies: &PeerPolicies| *policies != PeerPolicies::default();
+        let has = |policies: &NamedPolicies| *policies != NamedPolicies::default();
         let mut routers = self.topology.routers.iter().filter(|router| {
             let mut own = self.topology.connections.iter();
             has(&router.policies) || own.any(|c| c.router == router.name && has(&c.policies))

@@ -65,6 +65,8 @@ impl<'a> Stage<'a> {
             .clone()
             .filter_map(|e| Some(e.ipv6?.prefix.into()));
         let prefixes = endpoints.clone().map(|e| e.prefix.into()).chain(of_ipv6);
+        let connections = topology.connections.iter();
+        let imports = connections.filter_map(|c| c.edge_policies.import.as_ref());
         // Only IPv4 prefixes are registered and activated.
         let texts = |there: bool| -> Vec<String> {
             let there = endpoints.clone().filter(|_| there);
@@ -85,7 +87,10 @@ impl<'a> Stage<'a> {
             microsoft_prefixes: Vec::new(),
             microsoft_routes: topology.profile.routes,
             cabled: Vec::new(),
-            imports: vec![topology.profile.import.clone()],
+            imports: std::iter::once(&topology.profile.import)
+                .chain(imports)
+                .cloned()
+                .collect(),
             drained: Vec::new(),
             shut: Vec::new(),
             registries: Vec::new(),

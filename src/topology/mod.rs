@@ -194,7 +194,7 @@ pub struct Router {
     /// The metro it stands in.
     pub metro: String,
     /// Its policies towards Microsoft, when it is simulated.
-    pub policies: PeerPolicies,
+    pub policies: NamedPolicies,
     /// Its sessions with Microsoft, when it is simulated.
     pub bgp: BgpSettings,
     /// Its BFD with Microsoft, when it is simulated.
@@ -205,9 +205,10 @@ pub struct Router {
     pub cost: u32,
 }
 
-/// Names of the policies of a peer's router towards Microsoft; without one, everything is accepted, or announced.
+/// Names of the policies of one end of a connection. Without one it is the router's own of the peer, and then everything is
+/// accepted or announced; at an edge it is the profile's.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct PeerPolicies {
+pub struct NamedPolicies {
     /// For what is received.
     pub import: Option<String>,
     /// For what is announced.
@@ -240,7 +241,9 @@ pub struct Connection {
     /// IPv6 session addresses, if there is an IPv6 session.
     pub ipv6: Option<SessionAddresses<Ipv6Addr>>,
     /// Policies of the peer's router here, when it is simulated: its own where the connection has none.
-    pub policies: PeerPolicies,
+    pub policies: NamedPolicies,
+    /// Policies of the edge here, in the place of the profile's.
+    pub edge_policies: NamedPolicies,
     /// How many prefixes the peer has declared to advertise here.
     pub declared: DeclaredPrefixes,
     /// The edge's sessions here.

@@ -10,8 +10,8 @@ use super::raw::{
 };
 use super::{
     BfdSettings, BgpSettings, Connection, Crossed, DeclaredPrefixes, Endpoint, Impaired, Inside,
-    LacpEnds, LacpSettings, LagBackend, LagBackends, Metro, MicroBfd, Multipath, OverDeclared,
-    Peer, PeerAsn, PeerPolicies, Policy, Profile, Router, Service, Topology, UtilisationLimit,
+    LacpEnds, LacpSettings, LagBackend, LagBackends, Metro, MicroBfd, Multipath, NamedPolicies,
+    OverDeclared, Peer, PeerAsn, Policy, Profile, Router, Service, Topology, UtilisationLimit,
     addresses, impairment, profile, registry, rules,
 };
 use crate::policy::Policies;
@@ -157,15 +157,32 @@ fn peer_policies(
     export: &Option<Located<String>>,
     policies: &Policies,
     mistakes: &mut Mistakes,
-) -> PeerPolicies {
+) -> NamedPolicies {
     let mut named = |key: &Option<Located<String>>| {
         let name = key.as_ref()?;
         let suits = policies.suits_peer(name, mistakes);
         suits.then(|| name.value.clone())
     };
-    PeerPolicies {
+    NamedPolicies {
         import: named(import),
         export: named(export),
+    }
+}
+
+/// The policies that a connection names for its edge.
+fn edge_policies(
+    raw: &RawConnection,
+    policies: &Policies,
+    mistakes: &mut Mistakes,
+) -> NamedPolicies {
+    let mut named = |key: &Option<Located<String>>| {
+        let name = key.as_ref()?;
+        policies.knows(name, mistakes);
+        Some(name.value.clone())
+    };
+    NamedPolicies {
+        import: named(&raw.edge_import),
+        export: named(&raw.edge_export),
     }
 }
 
@@ -348,6 +365,7 @@ fn connection(
         addresses: addresses?,
         ipv6,
         policies: peer_policies(&raw.import, &raw.export, policies, mistakes),
+        edge_policies: edge_policies(raw, policies, mistakes),
         declared,
         bgp,
         bfd,

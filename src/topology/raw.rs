@@ -359,6 +359,10 @@ pub(super) struct RawConnection {
     pub bfd: Option<Located<RawBfd>>,
     /// BFD on every member (RFC 7130) at both ends, besides BFD over the LAG: a member without it carries nothing.
     pub micro_bfd: Option<Located<RawMicroBfd>>,
+    /// The edge's policy for what it receives from the peer here, instead of the one of `[microsoft]`.
+    pub edge_import: Option<Located<String>>,
+    /// The edge's policy for what it announces to the peer here, instead of the one of `[microsoft]`.
+    pub edge_export: Option<Located<String>>,
     /// The simulated router's policy for what it receives here, instead of the router's own.
     pub import: Option<Located<String>>,
     /// The simulated router's policy for what it announces here, instead of the router's own.
