@@ -233,7 +233,7 @@ fn what_microsoft_announces_has_the_attributes_it_was_given() {
     let router = &metro.node("ams-pe-1").router;
     let table = router.adj_rib_in(session).expect("a session");
     let received = table.iter().find(|route| route.prefix == prefix);
-    let received = received.and_then(|route| route.attributes.clone());
+    let received = received.and_then(|route| route.attributes);
     let received = received.expect("a route");
     assert_eq!(received.as_path, [8075, 8068]);
     assert_eq!(received.communities, given.communities);
