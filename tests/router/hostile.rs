@@ -341,13 +341,14 @@ fn never_reads() -> Result<(), Failed> {
         .await?;
         let attack: Attack = |stop| {
             let mut stream = establish()?;
-            // All of it again and again (RFC 2918), which keeps the session alive, and not a byte is read.
+            // All of it again and again (RFC 2918), KEEPALIVEs besides, and not a byte is read.
             stream.set_nonblocking(true)?;
-            let refresh = message(5, &[0, 1, 0, 1]).repeat(16);
+            let keepalive = message(4, &[]);
+            let asks = [message(5, &[0, 1, 0, 1]).repeat(16), keepalive].concat();
             let mut at = 0;
             while !stop.load(Ordering::Relaxed) {
-                let written = stream.write(&refresh[at..]).unwrap_or_default();
-                at = (at + written) % refresh.len();
+                let written = stream.write(&asks[at..]).unwrap_or_default();
+                at = (at + written) % asks.len();
                 std::thread::yield_now();
             }
             Ok(())

@@ -182,7 +182,10 @@ fn a_lost_member_moves_nothing() {
 #[test]
 fn a_lost_member_takes_the_connection_down_when_all_are_demanded() {
     let mut topology = shipped("one-metro", 5);
-    topology.profile.lacp.min_links = 2;
+    for connection in &mut topology.connections {
+        connection.lacp.microsoft.min_links = 2;
+        connection.lacp.peer.min_links = 2;
+    }
     let mut metro = running_as(topology, 1);
     let (before, at) = (metro.picture(), metro.now);
     let target = Target::Member("ams-1".to_owned(), 2);
