@@ -12,6 +12,7 @@ use super::monitored::Observed;
 use super::otc::{self, Ingress};
 use super::table::{Fate, Generation, Path, Verdict, same};
 use crate::bgp::attributes::{Attributes, GRACEFUL_SHUTDOWN};
+use crate::bgp::family::Families;
 use crate::bgp::message::{Nlri, Unusable, Update};
 use crate::bgp::policy::{AS_SET, MALFORMED, OWN_AS, OWN_NEXT_HOP, ROUTE_LEAK, Reason, Shapes};
 use crate::bgp::rib::numbers::Number;
@@ -124,7 +125,7 @@ impl Router {
     pub(super) fn import_anew(&mut self, index: usize) {
         let session = self.peers[index].index;
         let mut shared = Shared::default();
-        for number in self.table.prefixes_of(session) {
+        for number in self.table.prefixes_of(session, Families::ALL) {
             let paths = self.table.paths(number);
             let ours = paths.filter(|path| path.session == session);
             let routes: Vec<(u32, Generation, Arc<Attributes>)> = ours

@@ -32,14 +32,14 @@ impl Router {
         let again = graceful.is_some_and(|graceful| graceful.again);
         for family in Family::ALL {
             if !kept.contains(family) {
-                self.drop_paths(index, why, |number, _| number.family() == family);
+                self.drop_paths(index, family.into(), why, |_| true);
             } else if !again {
                 // What was stale already has had its time (RFC 4724, section 4.2).
                 self.sweep_stale(index, family, why);
             }
         }
         self.mark_stale(index, kept);
-        let stay = self.table.sources[index].held;
+        let stay = self.table.sources[index].held.values().sum();
         self.tell_stale(index, stay, why);
     }
 
@@ -56,13 +56,13 @@ impl Router {
     /// All routes of a session are void.
     pub(super) fn void(&mut self, index: usize, why: &str) {
         self.peers[index].stale_until = ByFamily::default();
-        if self.table.sources[index].held == 0 {
+        if !self.table.sources[index].holds(Families::ALL) {
             return;
         }
         let session = self.peers[index].index;
         self.outputs
             .push_back(Output::Fib(Fib::NextHopDown { session }));
-        let moves = self.take_paths(index, why, |_, _| true);
+        let moves = self.take_paths(index, Families::ALL, why, |_| true);
         self.tell_moves(Some(session), moves);
     }
 
@@ -72,33 +72,38 @@ impl Router {
             return;
         }
         let present = self.table.sources[index].generation[family];
-        self.drop_paths(index, why, |number, path| {
-            path.generation != present && number.family() == family
-        });
+        self.drop_paths(index, family.into(), why, |path| path.generation != present);
     }
 
-    fn drop_paths(&mut self, index: usize, why: &str, lost: impl Fn(Number, &Path) -> bool) {
-        if self.table.sources[index].held > 0 {
-            let moves = self.take_paths(index, why, lost);
+    fn drop_paths(
+        &mut self,
+        index: usize,
+        families: Families,
+        why: &str,
+        lost: impl Fn(&Path) -> bool,
+    ) {
+        if self.table.sources[index].holds(families) {
+            let moves = self.take_paths(index, families, why, lost);
             self.tell_moves(None, moves);
         }
     }
 
-    /// Takes paths of a session out, and decides their prefixes anew. It looks through the paths of that session alone: each was paid
-    /// for with an announcement.
+    /// Takes paths of a session out, and decides their prefixes anew. It looks through the paths of that session in these families
+    /// alone: each was paid for with an announcement.
     fn take_paths(
         &mut self,
         index: usize,
+        families: Families,
         why: &str,
-        lost: impl Fn(Number, &Path) -> bool,
+        lost: impl Fn(&Path) -> bool,
     ) -> Moves {
         let (session, up) = (self.peers[index].index, self.peers[index].up);
         let mut moves = Moves::default();
         self.peers[index].telling.forget();
-        for number in self.table.prefixes_of(session) {
+        for number in self.table.prefixes_of(session, families) {
             let (mut found, mut was_best) = (false, false);
             loop {
-                let meant = |path: &Path| path.session == session && lost(number, path);
+                let meant = |path: &Path| path.session == session && lost(path);
                 let before = self.table.take_if(number, meant);
                 let Some(path) = before.path else { break };
                 found = true;
@@ -112,7 +117,7 @@ impl Router {
             if found {
                 self.record_withdrawn(index, self.table.numbers.prefix(number), why);
                 self.leave(number, was_best, &mut moves);
-                if self.table.sources[index].held == 0 {
+                if !self.table.sources[index].holds(families) {
                     break;
                 }
             }

@@ -46,7 +46,7 @@ pub use table::{AdjRibIn, Advertised, Explained, LocRib, Outcome, Received, Sele
 
 use crate::bgp::attributes::AttributeSets;
 use crate::bgp::decision::Multipath;
-use crate::bgp::family::Family;
+use crate::bgp::family::{Families, Family};
 use crate::bgp::notification::Notification;
 use crate::bgp::policy::{Policy, Reason};
 use crate::bgp::rib::numbers::Number;
@@ -482,7 +482,7 @@ impl Router {
         let source = self.table.sources.get(index);
         let received = source.map_or(0, Source::all_received);
         let counts = (received, count(peer.rib_out.len()));
-        let holds = source.is_some_and(|source| source.held > 0);
+        let holds = source.is_some_and(|source| source.holds(Families::ALL));
         if counts == peer.counted && (holds || !peer.telling.is_partial()) {
             return;
         }

@@ -14,6 +14,7 @@ use super::io::NextHop;
 use super::loss::Moves;
 use super::table::{Fate, Path};
 use crate::bgp::attributes::Attributes;
+use crate::bgp::family::Families;
 
 impl Router {
     /// What is to become of a path that import policy lets in.
@@ -70,7 +71,7 @@ impl Router {
             }
         }
         let meant = |peer: &usize| {
-            let held = self.table.sources[*peer].held > 0;
+            let held = self.table.sources[*peer].holds(Families::ALL);
             held && self.peers[*peer].spec.interface != interface
         };
         let others: Vec<usize> = (0..self.peers.len()).filter(meant).collect();

@@ -23,7 +23,7 @@ impl Router {
     /// The router's BGP is gone, and its kernel routes stay, or go with it.
     pub(super) fn halt(&mut self, now: At, forwarding: bool) {
         for index in 0..self.peers.len() {
-            if self.table.sources[index].held > 0 {
+            if self.table.sources[index].holds(Families::ALL) {
                 self.record_all_withdrawn(index, "restart");
             }
         }
@@ -74,7 +74,7 @@ impl Router {
 
     fn record_all_withdrawn(&mut self, index: usize, why: &str) {
         let session = self.peers[index].index;
-        for number in self.table.prefixes_of(session) {
+        for number in self.table.prefixes_of(session, Families::ALL) {
             if self.table.paths(number).any(|path| path.session == session) {
                 self.record_withdrawn(index, self.table.numbers.prefix(number), why);
             }
@@ -94,7 +94,7 @@ impl Router {
         let session = peer.index;
         let source = &mut self.table.sources[index];
         let renamed = std::mem::replace(&mut source.peer_id, negotiated.peer_id);
-        if source.held > 0 {
+        if source.holds(Families::ALL) {
             let preserved = graceful.map_or(Families::NONE, |g| g.families.and(g.preserved));
             for family in Family::ALL {
                 if !preserved.contains(family) {
@@ -150,7 +150,7 @@ impl Router {
     }
 
     fn decide_all_of(&mut self, session: SessionIndex) {
-        for number in self.table.prefixes_of(session) {
+        for number in self.table.prefixes_of(session, Families::ALL) {
             if self.table.paths(number).any(|path| path.session == session) {
                 self.decide(number, false);
             }

@@ -323,11 +323,13 @@ impl<T: Default> Numbered<T> {
 
     /// The numbers there are places for.
     pub fn numbers(&self) -> impl Iterator<Item = Number> + use<T> {
-        let counts = [self.ipv4.len(), self.ipv6.len()];
-        Family::ALL
-            .into_iter()
-            .zip(counts)
-            .flat_map(|(family, count)| (0..count).map(move |place| Number::at(family, place)))
+        let families = Family::ALL.map(|family| self.numbers_of(family));
+        families.into_iter().flatten()
+    }
+
+    /// Those of a family.
+    pub fn numbers_of(&self, family: Family) -> impl ExactSizeIterator<Item = Number> + use<T> {
+        (0..self.of(family).len()).map(move |place| Number::at(family, place))
     }
 
     fn of(&self, family: Family) -> &Vec<T> {

@@ -10,7 +10,7 @@ use ipnet::IpNet;
 
 use super::numbers::{Number, Numbered, Numbers};
 use crate::bgp::attributes::Attributes;
-use crate::bgp::family::{Families, Family};
+use crate::bgp::family::{ByFamily, Families, Family};
 use crate::bgp::hash::Map;
 use crate::bgp::message::Nlri;
 
@@ -23,7 +23,7 @@ pub struct AdjRibOut {
     /// What was told in those, with path identifiers; [`Told::set`] is of no use there.
     paths: Map<Number, Vec<(u32, Arc<Attributes>)>>,
     /// Number of routes announced.
-    count: usize,
+    count: ByFamily<usize>,
     queue: VecDeque<Number>,
     /// Looked at while nothing could be announced, and to be looked at again when that is over.
     held: Vec<Number>,
@@ -109,7 +109,7 @@ impl AdjRibOut {
 
     /// Bytes of memory it takes, about, without attributes.
     pub fn bytes(&self) -> usize {
-        self.count.max(self.queue.len() + self.held.len()) * AdjRibOut::PER_ROUTE
+        self.len().max(self.queue.len() + self.held.len()) * AdjRibOut::PER_ROUTE
     }
 
     /// Forgets everything: the session is down, or begins with several paths of a prefix in these families.
@@ -195,13 +195,13 @@ impl AdjRibOut {
                     self.held.push(number);
                 }
             } else if told.set.take().is_some() {
-                self.count -= 1;
+                self.count[number.family()] -= 1;
                 withdrawn.push(prefix.into());
             }
             if let Some(paths) = self.paths.get_mut(&number) {
                 let gone = |&(id, _): &(u32, _)| now.iter().all(|(other, _)| *other != id);
                 for (path_id, _) in paths.extract_if(.., |path| gone(path)) {
-                    self.count -= 1;
+                    self.count[number.family()] -= 1;
                     withdrawn.push(Nlri { prefix, path_id });
                 }
                 if paths.is_empty() {
@@ -225,8 +225,8 @@ impl AdjRibOut {
     ///
     /// A neighbour that asks faster than it reads is answered once more when it has read the answer before.
     pub fn resend(&mut self, family: Family) {
-        if self.count == 0 {
-            // Nor is anything to be looked for, however often it is asked.
+        if self.count[family] == 0 {
+            // Nor is anything of this family to be looked for, however often it is asked, and however much there is of another.
             return;
         }
         if self.refreshing.contains(family) {
@@ -235,26 +235,19 @@ impl AdjRibOut {
         }
         self.refreshing.insert(family);
         let unlike_any = Arc::new(Attributes::originated(Ipv4Addr::UNSPECIFIED));
-        let of_family = |number: &Number| number.family() == family;
-        for (_, told) in self.paths.iter_mut().filter(|(n, _)| of_family(n)) {
-            for (_, set) in told {
-                *set = unlike_any.clone();
-            }
-        }
-        for number in self.told.numbers().filter(of_family) {
-            let several = self.paths.contains_key(&number);
+        for number in self.told.numbers_of(family) {
+            let several = self.paths.get_mut(&number);
             let told = self.told.place(number);
-            if let Some(set) = &mut told.set {
-                *set = unlike_any.clone();
-            } else if !several {
+            if told.set.is_none() && several.is_none() {
                 continue;
+            }
+            let sets = several.into_iter().flatten().map(|(_, set)| set);
+            for set in sets.chain(&mut told.set) {
+                *set = unlike_any.clone();
             }
             if !std::mem::replace(&mut told.queued, true) {
                 self.queue.push_back(number);
             }
-        }
-        if self.queue.is_empty() {
-            self.refreshing = Families::NONE;
         }
     }
 
@@ -292,13 +285,13 @@ impl AdjRibOut {
                     if same && !renewed {
                         continue;
                     }
-                    self.count += usize::from(told.set.is_none());
+                    self.count[number.family()] += usize::from(told.set.is_none());
                     changes.announce(prefix.into(), &now);
                     told.set = Some(now);
                 }
                 None => {
                     if told.set.take().is_some() {
-                        self.count -= 1;
+                        self.count[number.family()] -= 1;
                         changes.changes.withdrawn.push(prefix.into());
                     }
                 }
@@ -341,7 +334,8 @@ impl AdjRibOut {
                 changes.announce(Nlri { prefix, path_id }, set);
             }
         }
-        self.count = self.count + now.len() - before.len();
+        let count = &mut self.count[number.family()];
+        *count = *count + now.len() - before.len();
         if !now.is_empty() {
             self.paths.insert(number, now);
         }
@@ -356,11 +350,11 @@ impl AdjRibOut {
             if let Some(paths) = self.paths.get_mut(&number) {
                 let before = paths.len();
                 paths.retain(|(id, _)| *id != nlri.path_id);
-                self.count -= before - paths.len();
+                self.count[number.family()] -= before - paths.len();
             }
             let told = self.told.get_mut(number);
             if told.is_some_and(|told| told.set.take().is_some()) {
-                self.count -= 1;
+                self.count[number.family()] -= 1;
             }
         }
     }
@@ -394,12 +388,12 @@ impl AdjRibOut {
 
     /// Number of routes announced.
     pub fn len(&self) -> usize {
-        self.count
+        self.count.values().sum()
     }
 
     /// Whether none is.
     pub fn is_empty(&self) -> bool {
-        self.count == 0
+        self.len() == 0
     }
 }
 

@@ -82,10 +82,10 @@ pub(super) struct Source {
     /// The neighbour's address.
     pub peer_address: IpAddr,
     /// Number of its paths, those included that count as withdrawn.
-    pub held: u32,
+    pub held: ByFamily<u32>,
     /// The prefixes of its paths, so that nobody has to look through those of others. Some are there twice, or have no path of
     /// it any more.
-    prefixes: Vec<Number>,
+    prefixes: ByFamily<Vec<Number>>,
     /// Paths of another generation are stale.
     pub generation: ByFamily<Generation>,
     /// Number of routes in its Adj-RIB-In.
@@ -125,13 +125,13 @@ impl Table {
         if let Some(source) = self.sources.get_mut(session.index()) {
             source.count(number.family(), &path, 1);
             if !known {
-                source.prefixes.push(number);
+                source.prefixes[number.family()].push(number);
             }
         }
         self.unreachable += usize::from(path.fate == Fate::Unreachable);
         let Some(place) = place else {
             self.paths.add(&mut entry.first, path);
-            self.tidy(session);
+            self.tidy(session, number.family());
             return Before::default();
         };
         let was_best = entry.best == place;
@@ -176,31 +176,35 @@ impl Table {
         }
     }
 
-    /// The prefixes of a session's paths, in order, and perhaps some others, not many more.
-    pub fn prefixes_of(&mut self, session: SessionIndex) -> Vec<Number> {
-        self.tidy(session);
-        let Some(source) = self.sources.get_mut(session.index()) else {
-            return Vec::new();
-        };
-        source.prefixes.sort_unstable();
-        source.prefixes.dedup();
-        source.prefixes.clone()
+    /// The prefixes of a session's paths in some families, in order, and perhaps some others, not many more.
+    pub fn prefixes_of(&mut self, session: SessionIndex, families: Families) -> Vec<Number> {
+        let mut all = Vec::new();
+        for family in families.iter() {
+            self.tidy(session, family);
+            if let Some(source) = self.sources.get_mut(session.index()) {
+                let prefixes = &mut source.prefixes[family];
+                prefixes.sort_unstable();
+                prefixes.dedup();
+                all.extend_from_slice(prefixes);
+            }
+        }
+        all
     }
 
-    /// Forgets prefixes that a session has no path of any more, when they are most of those it is said to have.
-    fn tidy(&mut self, session: SessionIndex) {
+    /// Forgets prefixes that a session has no path of any more, when they are most of those it is said to have in a family.
+    fn tidy(&mut self, session: SessionIndex, family: Family) {
         let Some(source) = self.sources.get_mut(session.index()) else {
             return;
         };
-        if source.prefixes.len() <= 2 * source.held as usize + SPARE {
+        if source.prefixes[family].len() <= 2 * source.held[family] as usize + SPARE {
             return;
         }
-        let mut prefixes = std::mem::take(&mut source.prefixes);
+        let mut prefixes = std::mem::take(&mut source.prefixes[family]);
         prefixes.sort_unstable();
         prefixes.dedup();
         prefixes.retain(|&number| self.paths(number).any(|path| path.session == session));
         prefixes.shrink_to(2 * prefixes.len());
-        self.sources[session.index()].prefixes = prefixes;
+        self.sources[session.index()].prefixes[family] = prefixes;
     }
 
     /// The paths of a session are stale from now on, in some families. However many they are, it costs nothing.
@@ -217,10 +221,8 @@ impl Table {
             // Once in 65,535 times all paths become those of the generation before the first one.
             let first = Generation::default();
             *now = first.next().unwrap_or(first);
-            for number in self.prefixes_of(session) {
-                if number.family() == family
-                    && let Some(entry) = self.entries.get(number)
-                {
+            for number in self.prefixes_of(session, family.into()) {
+                if let Some(entry) = self.entries.get(number) {
                     self.paths.regenerate(entry.first, session, first);
                 }
             }
@@ -362,8 +364,8 @@ impl Table {
         self.hops = Hops::default();
         (self.used, self.unreachable) = (0, 0);
         for source in &mut self.sources {
-            (source.held, source.received) = (0, ByFamily::default());
-            source.prefixes = Vec::new();
+            (source.held, source.received) = Default::default();
+            source.prefixes = ByFamily::default();
         }
         let numbers: Vec<Number> = entries
             .iter()
@@ -391,11 +393,16 @@ impl Source {
             external: !peer.internal,
             peer_id: Ipv4Addr::UNSPECIFIED,
             peer_address: peer.spec.peer,
-            held: 0,
-            prefixes: Vec::new(),
+            held: ByFamily::default(),
+            prefixes: ByFamily::default(),
             generation: ByFamily::default(),
             received: ByFamily::default(),
         }
+    }
+
+    /// Whether it has paths in one of these families.
+    pub fn holds(&self, families: Families) -> bool {
+        families.iter().any(|family| self.held[family] > 0)
     }
 
     /// Number of routes in its Adj-RIB-In, of all families.
@@ -404,7 +411,8 @@ impl Source {
     }
 
     fn count(&mut self, family: Family, path: &Path, by: i32) {
-        self.held = self.held.saturating_add_signed(by);
+        let held = &mut self.held[family];
+        *held = held.saturating_add_signed(by);
         if path.received.is_some() {
             let received = &mut self.received[family];
             *received = received.saturating_add_signed(by);

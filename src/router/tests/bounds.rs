@@ -1,9 +1,12 @@
 //! Neighbours that want much for little: what a few octets of theirs may cost.
 
+use bytes::BytesMut;
+
 use super::bed::{end, graceful, originated, router};
 use super::net::{Net, ms};
 use super::policy::{pair, update};
 use crate::bgp::family::{Families, Family};
+use crate::bgp::message::{self, RouteRefresh};
 use crate::bgp::session::State;
 use crate::record::{Fact, Recorder};
 use crate::router::{
@@ -171,11 +174,50 @@ fn unusable_paths_of_a_prefix_are_as_few_as_usable_ones() {
         peer.sessions[0].capabilities.add_path_send = family;
         edge.sessions[0].capabilities.add_path_receive = family;
     });
-    let held = |net: &Net| net.routers[1].table.sources[0].held;
+    let held = |net: &Net| net.routers[1].table.sources[0].held[Family::Ipv4Unicast];
     let before = held(&net);
     let nlri = (1..=700_u32).flat_map(|id| id.to_be_bytes().into_iter().chain([0]));
     net.inject("edge", &update(&[], &unfit(0), &nlri.collect::<Vec<u8>>()));
     assert_eq!(held(&net) - before, 64);
+}
+
+/// Marks cost what there is of their family: a neighbour announces routes once, but marks as often as it likes.
+#[test]
+fn marks_of_a_family_are_no_matter_of_the_other_s_routes() {
+    let mut net = pair(|peer, edge| {
+        for router in [peer, edge] {
+            let capabilities = &mut router.sessions[0].capabilities;
+            capabilities.families = Families::ALL;
+            capabilities.extended_next_hop = true;
+            capabilities.enhanced_route_refresh = true;
+        }
+    });
+    let marks = |net: &mut Net, family: Family| {
+        let mut marks = BytesMut::new();
+        for mark in [RouteRefresh::BEGIN, RouteRefresh::END] {
+            message::write_route_refresh(&mut marks, family, mark);
+        }
+        net.facts.clear();
+        net.inject("edge", &marks);
+        let marked = |fact: &&Fact| matches!(fact, Fact::RouteRefresh { .. });
+        assert_eq!(facts(net).filter(marked).count(), 2);
+        // What is told of an unusable route is forgotten when the routes of a session are looked through.
+        net.inject("edge", &update(&[], &unfit(1), &[8, 99]));
+        refusals(net)
+    };
+    net.inject("edge", &update(&[], &unfit(1), &[8, 99]));
+    let held = |net: &mut Net| {
+        let table = &mut net.routers[1].table;
+        Family::ALL.map(|family| {
+            let prefixes = table.prefixes_of(SESSION, family.into()).len();
+            (table.sources[0].held[family], prefixes)
+        })
+    };
+    assert_eq!(held(&mut net), [(3, 3), (0, 0)]);
+    assert_eq!(marks(&mut net, Family::Ipv6Unicast), 0);
+    assert_eq!(held(&mut net), [(3, 3), (0, 0)]);
+    assert_eq!(marks(&mut net, Family::Ipv4Unicast), 1);
+    assert_eq!(held(&mut net)[0].0, 1, "the one that came since");
 }
 
 /// As FRR counts: what is in Adj-RIB-In, stale routes included, and not what counts as withdrawn.

@@ -7,7 +7,7 @@ use bytes::BytesMut;
 
 use super::bed::{address, end, end6, graceful, originated, router};
 use super::net::{Net, ms};
-use crate::bgp::family::Family;
+use crate::bgp::family::{Families, Family};
 use crate::bgp::message::{self, Framer, Message, RouteRefresh};
 use crate::bgp::policy::OWN_NEXT_HOP;
 use crate::bgp::policy::Policy;
@@ -187,7 +187,7 @@ fn the_prefixes_of_a_session_are_few_however_often_they_go_and_come() {
     }
     net.run(ms(100));
     assert_eq!(held(&net), (2, 0));
-    let prefixes = net.routers[1].table.prefixes_of(FIRST);
+    let prefixes = net.routers[1].table.prefixes_of(FIRST, Families::ALL);
     assert!(prefixes.len() <= 68, "{}", prefixes.len());
     for prefix in [A, B] {
         let number = net.routers[1].table.numbers.find(&super::net::net(prefix));

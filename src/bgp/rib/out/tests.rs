@@ -113,6 +113,35 @@ fn refreshes_asked_for_before_the_answer_was_read_are_answered_once() {
     assert!(out.out.is_pending());
 }
 
+/// However much there is of another family, neither is it looked through nor told.
+#[test]
+fn a_refresh_of_a_family_is_no_matter_of_the_other_s_routes() {
+    let a = set(1);
+    let ipv6: IpNet = "2001:db8::/32".parse().expect("a prefix");
+    let family = Family::Ipv6Unicast;
+    for several in [Families::NONE, Families::ALL] {
+        let mut out = Out::queued(&[]);
+        out.out.clear(several);
+        (0..100).for_each(|n| out.queue(n));
+        out.changes(100, |_| Some(a.clone()));
+        out.out.resend(family);
+        assert!(!out.out.is_pending());
+        let number = out.numbers.number(ipv6);
+        out.out.queue(number);
+        out.changes(100, |_| Some(a.clone()));
+        assert_eq!(out.out.told.numbers_of(family).len(), 1);
+        out.out.resend(family);
+        let changes = out.changes(100, |_| Some(a.clone()));
+        assert_eq!(changes.announced, [(a.clone(), vec![ipv6.into()])]);
+        out.out.queue(number);
+        out.changes(100, |_| None);
+        assert_eq!(out.out.len(), 100);
+        // There is a place for it still, but nothing to tell: it is not even begun.
+        out.out.resend(family);
+        assert!(out.out.refreshing.is_empty() && !out.out.is_pending());
+    }
+}
+
 #[test]
 fn what_is_renewed_is_told_once_more() {
     let a = set(1);
