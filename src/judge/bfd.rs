@@ -55,7 +55,7 @@ fn keeps(rhythm: &BfdRhythm, every: Duration) -> bool {
         && u64::from(outside) * 100 <= u64::from(rhythm.intervals) * u64::from(OUTSIDE_PERCENT)
 }
 
-/// By how much single packets were too early or too late, where nothing else is wrong.
+/// By how much single packets were too early or too late, if any, where nothing else is wrong.
 pub(super) fn strays(what: &Expect, state: &State, c: &Connection, name: &str) -> Option<Duration> {
     let Expect::Bfd {
         up,
@@ -75,7 +75,7 @@ pub(super) fn strays(what: &Expect, state: &State, c: &Connection, name: &str) -
     let else_well = (said(Some(view), *partner).0 == "up") == *up
         && Duration::from(rhythm.interval) == *every
         && (!answers_poll || view.answered);
-    (else_well && !by.is_zero()).then_some(by)
+    else_well.then_some(by)
 }
 
 /// How the session is instead.
@@ -137,7 +137,8 @@ pub fn rhythm(rhythm: &BfdRhythm) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{Fact, Nanos};
+    use crate::judge::condition;
+    use crate::record::{Fact, MicroBfd, Nanos};
     use crate::time::At;
 
     fn rhythm(interval: u64, shortest: u64, longest: u64) -> Fact {
@@ -183,7 +184,7 @@ mod tests {
         for (up_wanted, answers, told, strays) in [
             (true, false, rhythm(300, 225, 344), ms(44)),
             (true, false, rhythm(300, 172, 300), ms(53)),
-            (true, false, rhythm(300, 225, 300), None),
+            (true, false, rhythm(300, 225, 300), ms(0)),
             // Another rhythm is kept; it is not up as wanted; no Poll was answered.
             (true, false, rhythm(150, 113, 344), None),
             (false, false, rhythm(300, 225, 344), None),
@@ -195,5 +196,64 @@ mod tests {
             let what = wanted(up_wanted, answers);
             assert_eq!(super::strays(&what, &state, c, "ams-1"), strays, "{told:?}");
         }
+    }
+
+    #[test]
+    fn what_a_member_says_is_looked_at() {
+        let fact = Fact::MicroBfd {
+            router: "ams-edge-1".to_owned(),
+            connection: "ams-1".to_owned(),
+            member: 1,
+            now: MicroBfd {
+                state: "off".to_owned(),
+                diagnostic: String::new(),
+                last_received: None,
+                detection_time: None,
+            },
+        };
+        let mut state = State::default();
+        state.apply(At::ZERO, &fact);
+        assert!(state.bfd("ams-edge-1", "ams-1/1").is_some());
+        assert!(condition::matters(&fact));
+    }
+
+    #[test]
+    fn strays_of_one_session_are_enough() {
+        let path = std::path::Path::new("topologies/one-metro.toml");
+        let topology = crate::topology::load(path).expect("shipped");
+        let what = Expect::Bfd {
+            sessions: vec!["ams-1".to_owned(), "ams-2".to_owned()],
+            up: true,
+            diagnostic: None,
+            partner: false,
+            sends_every: Some(Duration::from_millis(300)),
+            answers_poll: false,
+        };
+        let mut state = State::default();
+        for (n, longest) in [(1, 300), (2, 344)] {
+            let (router, connection) = (format!("ams-edge-{n}"), format!("ams-{n}"));
+            let Fact::BfdRhythm { rhythm, .. } = rhythm(300, 225, longest) else {
+                panic!("a rhythm");
+            };
+            let (state_is, diagnostic) = ("up".to_owned(), String::new());
+            let up = Fact::Bfd {
+                router: router.clone(),
+                connection: connection.clone(),
+                state: state_is,
+                diagnostic,
+                last_received: None,
+                detection_time: None,
+            };
+            let rhythm = Fact::BfdRhythm {
+                router,
+                connection,
+                rhythm,
+            };
+            assert!(condition::matters(&up) && condition::matters(&rhythm));
+            state.apply(At::ZERO, &up);
+            state.apply(At::ZERO, &rhythm);
+        }
+        let strays = condition::strays(&what, &state, &topology);
+        assert_eq!(strays, Some(Duration::from_millis(44)));
     }
 }

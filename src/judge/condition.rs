@@ -144,6 +144,7 @@ pub fn matters(fact: &Fact) -> bool {
             | Fact::Member { .. }
             | Fact::LacpPartner { .. }
             | Fact::Bfd { .. }
+            | Fact::MicroBfd { .. }
             | Fact::BfdHeard { .. }
             | Fact::BfdRhythm { .. }
             | Fact::BfdAnswered { .. }
@@ -162,10 +163,9 @@ pub fn matters(fact: &Fact) -> bool {
 /// time until the rhythm was kept. `None` where no rhythm is expected, or another one is kept.
 pub fn strays(what: &Expect, state: &State, topology: &Topology) -> Option<Duration> {
     let of_each = concerned(what, topology).map(|(c, name)| bfd::strays(what, state, c, name));
-    of_each
-        .collect::<Option<Vec<Duration>>>()?
-        .into_iter()
-        .max()
+    let longest = of_each.collect::<Option<Vec<Duration>>>()?;
+    let longest = longest.into_iter().max();
+    longest.filter(|by| !by.is_zero())
 }
 
 /// How the state is instead, for each connection that is not as wanted.

@@ -25,7 +25,6 @@ pub(super) struct Sieve {
 enum Kind {
     Received,
     Withdrawn,
-    Malformed,
 }
 
 impl Sieve {
@@ -38,7 +37,8 @@ impl Sieve {
             Fact::RouteWithdrawn {
                 router, session, ..
             } => (Kind::Withdrawn, router, session),
-            Fact::MalformedUpdate(update) => (Kind::Malformed, &update.router, &update.session),
+            // Few are told, and each names another prefix.
+            Fact::MalformedUpdate(_) => return true,
             // States and verdicts of routes are measured nowhere.
             Fact::RouteAccepted { .. }
             | Fact::RouteRefused { .. }

@@ -37,6 +37,8 @@ pub(super) struct Playing {
     entries: Vec<(usize, Entry)>,
     sieve: Sieve,
     watches: Vec<Watch>,
+    /// By how much packets of a partner missed the rhythm that is expected, at most, for each expectation.
+    strays: Vec<Option<Duration>>,
     /// Whether all is settled, for a `settle`.
     settled: Option<History>,
     /// The way each direction's flows went when the step began, to the member.
@@ -100,6 +102,7 @@ impl Playing {
             entries: Vec::new(),
             sieve: Sieve::default(),
             watches: model.expect.iter().map(watch).collect(),
+            strays: vec![None; model.expect.len()],
             settled,
             before: state
                 .probes()
@@ -145,10 +148,15 @@ impl Playing {
             kept |= history.note(entry.at, settled, line);
             self.acted = self.settled_at(entry.at);
         }
-        for (watch, expect) in self.watches.iter_mut().zip(&self.model.expect) {
+        let watches = self.watches.iter_mut().zip(&mut self.strays);
+        for ((watch, strays), expect) in watches.zip(&self.model.expect) {
             match watch {
                 Watch::State(history) if condition::matters(&entry.fact) => {
                     let holds = condition::holds(&expect.what, state, &self.topology);
+                    if !holds {
+                        let now = condition::strays(&expect.what, state, &self.topology);
+                        *strays = (*strays).max(now);
+                    }
                     kept |= history.note(entry.at, holds, line);
                     kept |= microsoft::tells_of(&expect.what, &entry.fact);
                 }

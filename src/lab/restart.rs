@@ -46,8 +46,8 @@ impl Lab {
         Ok(acted)
     }
 
-    /// Waits until the simulated neighbours of a router have heard from its kernel that its BGP is gone, but not for one that
-    /// hears nothing.
+    /// Waits until the simulated neighbours of a router have heard from its kernel that its BGP is gone, but not long for one that
+    /// hears nothing, and says when the last of them lost it.
     async fn missed(&self, router: &str, told: At) -> Acted {
         let limit = told + UNHEARD;
         let neighbours: Vec<(&RouterHandle, SessionIndex)> = self.neighbours(router).collect();
@@ -57,7 +57,12 @@ impl Lab {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         }
-        self.obeyed(neighbours.into_iter(), told).await
+        let mut last = told;
+        for (neighbour, session) in neighbours {
+            let lost = neighbour.inspect(move |n, _| n.session_status(session)?.lost_at);
+            last = last.max(lost.await.flatten().unwrap_or(told));
+        }
+        Acted::DoneAt(last)
     }
 
     /// The simulated routers at the other ends of a router's connections, with their sessions there.

@@ -166,7 +166,7 @@ impl Lab {
     /// Waits until routers have done what they were told for these sessions after `told`, and says when that was. What came of it is
     /// in the record then, so that no expectation is met by how things were before; a session that was lost may even be on its
     /// way back.
-    pub(super) async fn obeyed<'r>(
+    async fn obeyed<'r>(
         &self,
         sessions: impl Iterator<Item = (&'r RouterHandle, SessionIndex)>,
         told: At,

@@ -95,7 +95,8 @@ impl Router {
                 }
                 Some((reason, why)) => {
                     if reason == MALFORMED {
-                        faults.push(why.to_owned());
+                        // Graver than what was only left out.
+                        faults.insert(0, why.to_owned());
                     }
                     let unusable = Unusable {
                         nlri: Vec::new(),

@@ -372,15 +372,20 @@ pub(super) fn numbers_fit(raw: &RawTopology, mistakes: &mut Mistakes) {
     let Some(asn) = asn.filter(|asn| asn.value > u32::from(u16::MAX)) else {
         return;
     };
-    let said = |bgp: &Option<Located<RawBgp>>| {
-        let key = bgp.as_ref().and_then(|bgp| bgp.value.four_octet_asn);
-        key.filter(|key| !key.value)
-    };
-    let edges = (raw.connection.0.iter()).filter_map(|(_, connection)| said(&connection.bgp));
-    let edges = edges.chain(raw.microsoft.as_ref().and_then(|m| said(&m.bgp)));
-    let routers = (raw.router.0.iter()).filter_map(|(_, router)| said(&router.bgp));
+    let said =
+        |bgp: &Option<Located<RawBgp>>| bgp.as_ref().and_then(|bgp| bgp.value.four_octet_asn);
+    let microsoft = raw.microsoft.as_ref().and_then(|m| said(&m.bgp));
+    let edges = raw.connection.0.iter();
+    let edges = edges.filter_map(|(_, connection)| said(&connection.bgp).or(microsoft));
+    let routers = raw.router.0.iter();
+    let routers = routers.filter_map(|(_, router)| said(&router.bgp));
     let knows = edges.map(|key| (key, "know"));
+    let mut told = Vec::new();
     for (key, verb) in knows.chain(routers.map(|key| (key, "be"))) {
+        if key.value || told.contains(&key.span) {
+            continue;
+        }
+        told.push(key.span);
         let message = format!(
             "a router that knows AS numbers of two octets only cannot {verb} AS {}",
             asn.value

@@ -82,15 +82,15 @@ pub(super) fn read_update(
         ..Update::default()
     };
     let announced = ipv4(parts.announced)?;
-    if foreign && body.len() > 4 + parts.attributes.len() {
-        update
-            .malformed
-            .push(Found::new(MESSAGE, Fault::Family).text());
-    }
     if body.len() == 4 && !foreign {
         update.end_of_rib = Some(Family::Ipv4Unicast);
     }
     read_attributes(&parts, announced, dialect, before, &mut update)?;
+    // After what is wrong with the attributes, which is graver.
+    if foreign && body.len() > 4 + parts.attributes.len() {
+        let family = Found::new(MESSAGE, Fault::Family);
+        update.malformed.push(family.text());
+    }
     Ok(update)
 }
 

@@ -306,7 +306,7 @@ impl Ending<'_> {
             let left_out = || belief::doubt_of_routes(what, &self.playing.left_out, topology);
             unknown.flatten().or_else(left_out)
         });
-        let strays = what.and_then(|what| condition::strays(what, self.state, topology));
+        let strays = finding.expectation.and_then(|n| self.playing.strays[n]);
         let claim = match (claim, strays) {
             (Claim::Excess { by }, Some(strays)) => Claim::Excess { by: by.min(strays) },
             (claim, _) => claim,
