@@ -83,6 +83,7 @@ pub fn convergence<'a>(
         via: BTreeMap::new(),
         found: Vec::new(),
         dead_members: BTreeSet::new(),
+        dark_members: BTreeSet::new(),
         impairments: BTreeSet::new(),
         open: false,
     };
@@ -118,6 +119,8 @@ struct Walk<'t> {
     found: Vec<Convergence>,
     /// Members whose BFD is down, by router and connection.
     dead_members: BTreeSet<(String, String, u8)>,
+    /// Members whose light went, and whose partner LACP has not heard since.
+    dark_members: BTreeSet<(String, String, u8)>,
     /// Those of `found` that are no failures: cables only carry badly.
     impairments: BTreeSet<usize>,
     /// Whether the step of the last fault is still being played.
@@ -197,10 +200,10 @@ impl Walk<'_> {
 
     /// Puts an entry into the stage it completes, if it does.
     fn stage(&mut self, entry: &Entry) {
+        let follows = self.follows(&entry.fact);
         let Some(event) = self.found.last_mut() else {
             return;
         };
-        let dead = &self.dead_members;
         let touched = |connection: &String| event.connections.contains(connection);
         let stage = |layer: &str, router: &str, subject: &str| Stage {
             after: Nanos::from(entry.at.since(event.happened)),
@@ -215,19 +218,7 @@ impl Walk<'_> {
                 up: false,
                 ..
             } if touched(connection) => Some(stage("light", router, connection)),
-            // BFD on the member had noticed; LACP still hears its partner.
-            Fact::Member {
-                router,
-                connection,
-                member,
-                distributing: false,
-                receive,
-                ..
-            } if receive == "CURRENT"
-                && dead.contains(&(router.clone(), connection.clone(), *member)) =>
-            {
-                None
-            }
+            Fact::Member { .. } if follows => None,
             Fact::Member {
                 router,
                 connection,
@@ -335,6 +326,27 @@ impl Walk<'_> {
         }
     }
 
+    /// Whether LACP of a member did not notice by itself: its light went, and its partner was not heard since, or BFD on the member
+    /// noticed while LACP still hears its partner.
+    fn follows(&self, fact: &Fact) -> bool {
+        let Fact::Member {
+            router,
+            connection,
+            member,
+            receive,
+            ..
+        } = fact
+        else {
+            return false;
+        };
+        let member = (router.clone(), connection.clone(), *member);
+        match receive.as_str() {
+            "PORT_DISABLED" => true,
+            "CURRENT" => self.dead_members.contains(&member),
+            _ => self.dark_members.contains(&member),
+        }
+    }
+
     fn remember(&mut self, entry: &Entry) {
         match &entry.fact {
             Fact::KernelRoute {
@@ -343,6 +355,20 @@ impl Walk<'_> {
                 via,
             } if router == "wan" => {
                 self.kernel.insert(*prefix, via.clone());
+            }
+            Fact::Member {
+                router,
+                connection,
+                member,
+                receive,
+                ..
+            } => {
+                let member = (router.clone(), connection.clone(), *member);
+                match receive.as_str() {
+                    "PORT_DISABLED" => self.dark_members.insert(member),
+                    "CURRENT" => self.dark_members.remove(&member),
+                    _ => false,
+                };
             }
             Fact::MicroBfd {
                 router,

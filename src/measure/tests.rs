@@ -423,6 +423,76 @@ fn the_layer_that_was_first_is_named() {
     assert_eq!(layers, all);
 }
 
+/// A cut is noticed by light. That LACP has no port without it, and hears nobody when it is back, is no detection of its own.
+#[test]
+fn what_lacp_says_without_light_follows_from_light() {
+    let file = std::path::Path::new("tests/fixtures/judge/one-metro.toml");
+    let topology = crate::topology::load(file).expect("a topology");
+    let fact = |at, fact| Entry {
+        at: At::from_millis(at),
+        fact,
+    };
+    let names = || ("ams-pe-1".to_owned(), "ams-1".to_owned());
+    let fault = |at| {
+        let fault = Fact::FaultHappened {
+            fault: "ams-1: cut".to_owned(),
+            connections: vec!["ams-1".to_owned()],
+            repaired: false,
+            impairment: false,
+        };
+        fact(at, fault)
+    };
+    let light = |at, up| {
+        let (router, connection) = names();
+        let told = Fact::Light {
+            router,
+            connection,
+            member: 1,
+            up,
+        };
+        fact(at, told)
+    };
+    let member = |at, receive: &str, distributing| {
+        let (router, connection) = names();
+        let told = Fact::Member {
+            router,
+            connection,
+            member: 1,
+            receive: receive.to_owned(),
+            collecting: distributing,
+            distributing,
+            partner: String::new(),
+        };
+        fact(at, told)
+    };
+    let entries = [
+        member(1, "PORT_DISABLED", false),
+        member(5, "CURRENT", true),
+        fact(9, Fact::StepStarted { step: 0 }),
+        fault(10),
+        light(11, false),
+        member(11, "PORT_DISABLED", false),
+        // It flaps.
+        light(100, true),
+        member(100, "EXPIRED", false),
+        member(3100, "DEFAULTED", false),
+        member(4000, "CURRENT", true),
+        fact(5000, Fact::StepEnded { step: 0 }),
+        fact(5000, Fact::StepStarted { step: 1 }),
+        fault(5010),
+        member(8000, "EXPIRED", false),
+        light(9000, false),
+        member(9000, "PORT_DISABLED", false),
+    ];
+    let found = super::convergence(&entries, &topology);
+    let layers = found.iter().map(|event| {
+        let layers = event.layers.iter();
+        layers.map(|layer| layer.layer.as_str()).collect::<Vec<_>>()
+    });
+    let expected = [vec!["light"], vec!["lacp", "light"]];
+    assert_eq!(layers.collect::<Vec<_>>(), expected);
+}
+
 /// What a late sender sent at once may still be on its way; so much is not called missing.
 #[test]
 fn a_late_burst_is_not_missing() {
