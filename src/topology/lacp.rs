@@ -160,21 +160,28 @@ impl LacpEnds {
         (backends, members): (LagBackends, usize),
         mistakes: &mut Mistakes,
     ) -> LacpEnds {
+        // A bond has no BFD on its members.
+        let player = |backend| match backend {
+            LagBackend::Auto if raw.micro_bfd.is_some() => LagBackend::Ours,
+            backend => backend,
+        };
         let default = |side| LacpEnd::of(settings, side);
         let mut ends = LacpEnds {
             microsoft: default(Side::Microsoft),
             peer: default(Side::Peer),
         };
-        let Some(raw) = raw.lacp.as_ref().map(|raw| &raw.value) else {
+        let Some(raw_ends) = raw.lacp.as_ref().map(|raw| &raw.value) else {
             return ends;
         };
-        if let Some(raw) = &raw.microsoft {
-            ends.microsoft = (ends.microsoft).with(raw, (backends.microsoft, members), mistakes);
+        if let Some(raw) = &raw_ends.microsoft {
+            let backend = player(backends.microsoft);
+            ends.microsoft = (ends.microsoft).with(raw, (backend, members), mistakes);
         }
-        if let Some(raw) = &raw.peer {
-            ends.peer = ends.peer.with(raw, (backends.peer, members), mistakes);
+        if let Some(raw) = &raw_ends.peer {
+            let backend = player(backends.peer);
+            ends.peer = ends.peer.with(raw, (backend, members), mistakes);
         }
-        let (microsoft, peer) = (raw.microsoft.as_ref(), raw.peer.as_ref());
+        let (microsoft, peer) = (raw_ends.microsoft.as_ref(), raw_ends.peer.as_ref());
         if let Some(mode) = peer.and_then(|peer| peer.mode)
             && !ends.microsoft.active
             && !ends.peer.active
@@ -241,7 +248,7 @@ impl RawLacpEnd {
                     let message = format!("`{key}` is a setting of the kernel's bond");
                     let diagnostic = mistakes.error(span, message, "this end is ours");
                     let note = "our own LAG spreads flows by addresses and ports, and hears of light at once";
-                    let help = "leave it out, or give this end of `backend` as `kernel` or `auto`";
+                    let help = "leave it out, or give this end of `backend` as `kernel` or `auto`, without `micro-bfd`";
                     mistakes.push(diagnostic.note(note).help(help));
                 }
             }
