@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use super::news::News;
 use super::pdu::{Lacpdu, PortInfo, State};
 use super::transmit::Sent;
 use crate::time::At;
@@ -48,13 +49,7 @@ pub struct Rhythm {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Observer {
     interval: Duration,
-    said: Option<Heard>,
-    /// Not told yet.
-    news: Option<Heard>,
-    /// What was said since the last telling and is no longer said: so often.
-    skipped: u32,
-    /// When news was told: no oftener than a right end sends LACPDUs.
-    news_told: Sent,
+    news: News<Heard>,
     rhythm: Option<Rhythm>,
     /// The rhythm so far is to be told.
     due: bool,
@@ -79,12 +74,7 @@ impl Observer {
             early: pdu.actor.state.has(State::DISTRIBUTING)
                 && !pdu.partner.state.has(State::COLLECTING),
         };
-        if self.said != Some(heard) {
-            self.said = Some(heard);
-            if self.news.replace(heard).is_some() {
-                self.skipped = self.skipped.saturating_add(1);
-            }
-        }
+        self.news.says(heard, 0);
         if self.interval != interval {
             self.interval = interval;
             self.restart();
@@ -123,20 +113,13 @@ impl Observer {
     /// The other end is no longer there.
     pub fn lost(&mut self) {
         self.last = None;
-        self.said = None;
-        self.news = None;
-        self.skipped = 0;
+        self.news.lost();
     }
 
     /// What it says, when that is new and may be told now, and how many things it said before that were not told: in a second
     /// three at most are.
     pub fn news(&mut self, now: At) -> Option<(Heard, u32)> {
-        if now < self.news_told.free_at() {
-            return None;
-        }
-        let heard = self.news.take()?;
-        self.news_told.note(now);
-        Some((heard, std::mem::take(&mut self.skipped)))
+        self.news.take(now)
     }
 
     /// The rhythm, when there is enough to tell: after 1 interval, 2, 4, 8 …, when one was early or late, and when it ends.
@@ -160,14 +143,13 @@ impl Observer {
 
     /// When there will be something to tell that may not be told yet.
     pub fn deadline(&self) -> Option<At> {
-        let news = self.news.map(|_| self.news_told.free_at());
         let rhythm = self.due.then(|| self.rhythm_told.free_at());
-        news.into_iter().chain(rhythm).min()
+        self.news.deadline().into_iter().chain(rhythm).min()
     }
 
     /// What it said last.
     pub fn said(&self) -> Option<Heard> {
-        self.said
+        self.news.said().copied()
     }
 
     /// What was measured so far.

@@ -8,9 +8,9 @@
 //! the bond has, and as many of its ports as `min-links` says distribute to a partner that was heard.
 
 use std::os::fd::{AsFd, BorrowedFd};
-use std::time::Duration;
 
 use self::copies::Copies;
+use self::looks::Looks;
 use super::lag::{LagStatus, fail, heard_fact, member, set_carrier};
 use super::thread::{Source, Surroundings};
 use super::{End, LineError};
@@ -19,6 +19,7 @@ use crate::kernel::carrier::CarrierEvents;
 use crate::kernel::filter::{DataPath, queue_clsact};
 use crate::kernel::namespace::Namespace;
 use crate::kernel::netlink::{Netlink, NetlinkError};
+use crate::lacp::news::News;
 use crate::lacp::{
     Admin, Counters, Heard, Lacpdu, LagConfig, MuxState, Obstacle, PortInfo, PortStatus,
     ReceiveState, Selected, State,
@@ -27,11 +28,8 @@ use crate::record::{Fact, LacpHeard, LacpSeen};
 use crate::time::At;
 
 mod copies;
+mod looks;
 
-/// The kernel's state machines run every 100 ms: after something happened they are asked again so soon, until nothing changes.
-const SOON: Duration = Duration::from_millis(100);
-/// They tell of links and of members that begin or end to carry; of anything else they are asked so often.
-const REST: Duration = Duration::from_secs(1);
 /// Indexes of bonds lie above those of all other links of a lab.
 const ABOVE: u32 = 1 << 20;
 /// The kernel's keys have 10 bits of ours.
@@ -120,9 +118,9 @@ pub(super) struct BondLine {
     up: bool,
     /// What the last fact about each port said.
     told: Vec<Option<Fact>>,
-    /// What its partner was last told to say.
-    said: Vec<Option<LacpHeard>>,
-    next: At,
+    /// What its partner says.
+    partners: Vec<News<LacpHeard>>,
+    looks: Looks,
 }
 
 impl BondLine {
@@ -136,11 +134,10 @@ impl BondLine {
             },
             up: false,
             told: vec![None; ports],
-            said: vec![None; ports],
-            next: around.clock.now(),
+            partners: vec![News::default(); ports],
+            looks: Looks::new(around.clock.now()),
         };
-        line.look(around);
-        line.next = around.clock.now() + SOON;
+        line.timer(around);
         line
     }
 
@@ -161,29 +158,35 @@ impl BondLine {
             carrier, copies, ..
         } = &mut self.lag;
         let buffer = &mut around.buffer[..];
-        let mut news = false;
         match source {
-            Source::Carrier => while let Ok(true) = carrier.receive(buffer, |_, _| news = true) {},
+            Source::Carrier => {
+                let mut news = false;
+                while let Ok(true) = carrier.receive(buffer, |_, _| news = true) {}
+                if news {
+                    self.looks.link(around.clock.now());
+                }
+            }
             Source::Member(member) => {
-                news = copies.read(usize::from(member), &around.clock, buffer);
+                if copies.read(usize::from(member), &around.clock, buffer) {
+                    self.looks.lacpdu();
+                }
             }
             Source::Micro(_) => {}
         }
-        if news {
-            self.look(around);
-            self.next = around.clock.now() + SOON;
-        }
+        self.timer(around);
     }
 
     pub fn timer(&mut self, around: &mut Surroundings) {
-        if self.next <= around.clock.now() {
+        if self.looks.next() <= around.clock.now() {
             let changed = self.look(around);
-            self.next = around.clock.now() + if changed { SOON } else { REST };
+            self.looks.looked(around.clock.now(), changed);
         }
+        self.tell_partners(around);
     }
 
     pub fn deadline(&self) -> Option<At> {
-        Some(self.next)
+        let news = self.partners.iter().filter_map(News::deadline);
+        news.chain([self.looks.next()]).min()
     }
 
     /// The kernel's LACP cannot be told to misbehave.
@@ -287,18 +290,26 @@ impl BondLine {
                 self.told[index] = Some(fact.clone());
                 around.recorder.now(fact);
             }
-            let sent = self.lag.copies.sent(index);
-            let says = says(&status, self.lag.copies.heard(index), sent);
-            if self.said[index] != says {
-                self.said[index].clone_from(&says);
-                if let Some(heard) = says {
-                    around.recorder.now(Fact::LacpPartner {
-                        router: self.lag.end.router.clone(),
-                        connection: self.lag.end.connection.clone(),
-                        member: index as u8 + 1,
-                        seen: LacpSeen::Says(heard),
-                    });
-                }
+            let copies = &mut self.lag.copies;
+            match says(&status, copies.heard(index), copies.sent(index)) {
+                Some(heard) => self.partners[index].says(heard, copies.skipped(index)),
+                None => self.partners[index].lost(),
+            }
+        }
+    }
+
+    /// Records what is new of what the partner says, as often as it may be told.
+    fn tell_partners(&mut self, around: &mut Surroundings) {
+        let now = around.clock.now();
+        for (member, partner) in (1..).zip(&mut self.partners) {
+            if let Some((heard, skipped)) = partner.take(now) {
+                let seen = LacpSeen::Says(LacpHeard { skipped, ..heard });
+                around.recorder.now(Fact::LacpPartner {
+                    router: self.lag.end.router.clone(),
+                    connection: self.lag.end.connection.clone(),
+                    member,
+                    seen,
+                });
             }
         }
     }

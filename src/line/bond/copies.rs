@@ -30,6 +30,10 @@ struct Seen {
     came: Option<Lacpdu>,
     /// The last that came and that the kernel has heard.
     heard: Option<Lacpdu>,
+    /// So many came since, each unlike the one before.
+    unheard: u32,
+    /// So many of those that came before it were not looked at.
+    skipped: u32,
 }
 
 impl Copies {
@@ -76,6 +80,12 @@ impl Copies {
         self.0.get(member)?.seen.heard
     }
 
+    /// How many other things the partner said on a member before that, and since this was last asked.
+    pub fn skipped(&mut self, member: usize) -> u32 {
+        let tap = self.0.get_mut(member);
+        tap.map_or(0, |tap| std::mem::take(&mut tap.seen.skipped))
+    }
+
     /// What this end said last on a member.
     pub fn sent(&self, member: usize) -> Option<PortInfo> {
         Some(self.0.get(member)?.seen.sent?.actor)
@@ -92,7 +102,11 @@ impl Seen {
             true => &mut self.sent,
             false => &mut self.came,
         };
-        last.replace(pdu) != Some(pdu)
+        let new = last.replace(pdu) != Some(pdu);
+        if new && !outgoing {
+            self.unheard = self.unheard.saturating_add(1);
+        }
+        new
     }
 
     fn hear(&mut self, port: Option<BondPort>, partner: Option<([u8; 6], u16)>) {
@@ -101,10 +115,13 @@ impl Seen {
             // What came before says nothing of who comes next.
             self.came = self.came.filter(|_| port.is_some_and(|port| port.light));
             self.heard = None;
+            (self.unheard, self.skipped) = (0, 0);
             return;
         };
         if let Some(came) = self.came.filter(|came| agrees(came, port, partner)) {
             self.heard = Some(came);
+            let others = std::mem::take(&mut self.unheard).saturating_sub(1);
+            self.skipped = self.skipped.saturating_add(others);
         }
     }
 }
@@ -192,6 +209,13 @@ mod tests {
         assert!(seen.note(&frame(other), false));
         seen.hear(Some(port(one)), right);
         assert_eq!(seen.heard, Some(said(one)));
+        assert_eq!(seen.skipped, 0);
+        for state in [one, other, one] {
+            assert!(seen.note(&frame(state), false));
+        }
+        seen.hear(Some(port(one)), right);
+        assert_eq!(seen.skipped, 3, "the one that was dropped, too");
+        assert!(seen.note(&frame(other), false));
         let defaulted = BondPort {
             actor: State::DEFAULTED.0,
             ..port(other)
