@@ -26,6 +26,7 @@ fuzz_target!(|body: &[u8]| {
     write_open(&mut out, &open);
     // What we have no use for is not repeated.
     open.capabilities.ignored.clear();
+    open.capabilities.other_families.clear();
     let families = open.capabilities.families;
     if let Some(restart) = &mut open.capabilities.graceful_restart {
         restart.preserved = restart.preserved.and(restart.families);
