@@ -184,7 +184,7 @@ fn run_bird(routers: usize) -> Outcome<Run> {
     until_complete(&mut watches, PATIENCE)?;
     let routes = begin.elapsed().as_secs_f64();
     pause(&mut watches, Duration::from_secs(1))?;
-    let (cpu, memory) = birds.cost()?;
+    let (cpu, memory) = (birds.cpu()?, birds.memory()?);
     Ok(Run {
         routes,
         converged: routes,

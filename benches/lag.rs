@@ -1,7 +1,8 @@
 //! The data path of a LAG, both ends ours, beside a bare veth link between the same two routers, in turns.
 //!
 //! Figures, for each number of members:
-//! - `distributing`: from the first end's start until every member distributes at both ends; the kernel's bond needs 2.9 s;
+//! - `distributing`: from the first end's start until every member distributes at both ends;
+//! - `distributing-beside-bond`: the same, relative to what a bond of the kernel's needs;
 //! - `throughput`: what TCP flows carry together, relative to the bare link (higher is better, 0.8 is the limit);
 //! - `latency`: a round trip of a datagram, relative to the bare link, each end on a CPU of its own, as two hosts would be;
 //! - `latency-one-cpu`: the same with both ends on one, where nothing has to be woken and the path alone counts.
@@ -10,6 +11,8 @@
 //!
 //! Each number of members is a process of its own in namespaces of its own. Arguments: `[--turns T] [MEMBERS…]`.
 
+#[path = "../tests/bed/cabling.rs"]
+mod cabling;
 mod support;
 
 use std::io::{Read, Write};
@@ -18,14 +21,14 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use self::cabling::Side;
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 use peerlab::kernel::apply::Network;
 use peerlab::kernel::enter::enter;
 use peerlab::kernel::namespace::Namespace;
-use peerlab::lacp::{AGGREGATE_WAIT, LagConfig, PortConfig};
 use peerlab::line::{End, LagPort, Line};
-use peerlab::plan::{LinkEnd, Plan, Work};
+use peerlab::plan::{Plan, Work};
 use peerlab::record::{Fact, Recorder};
 use peerlab::time::Clock;
 use serde::{Deserialize, Serialize};
@@ -35,12 +38,14 @@ use support::figure::{self, Against, Spread};
 
 const ROLE: &str = "PEERLAB_BENCH_LAG";
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Seconds until all members distribute, and what the kernel's bond takes (shared figures of this kind of machine).
+/// Seconds until all members distribute.
 const DISTRIBUTING_LIMIT: f64 = 0.5;
+/// What the kernel's bond takes for that, seconds: a figure known beforehand, not of this run.
+const DISTRIBUTING_BOND: f64 = 2.9;
 /// Of each measurement of throughput.
 const TIME: Duration = Duration::from_secs(1);
-/// Flows at once: enough to meet several members.
-const FLOWS: u16 = 4;
+/// Flows at once for each member: enough for all of eight to carry.
+const FLOWS_OF_A_MEMBER: u32 = 4;
 const ROUND_TRIPS: usize = 5_000;
 const BUFFER: usize = 128 << 10;
 const ROUTERS: [&str; 2] = ["a", "b"];
@@ -87,6 +92,9 @@ fn main() -> Outcome<()> {
             Ok(run) => {
                 let limit = Against::Limit(DISTRIBUTING_LIMIT);
                 figure::print(&name("distributing"), "s", &[run.distributing], limit);
+                let bond = Against::Peer("kernel bond, not of this run", &[DISTRIBUTING_BOND]);
+                let beside = name("distributing-beside-bond");
+                figure::print(&beside, "s", &[run.distributing], bond);
                 let [bare, lag] = &run.throughput;
                 let peer = Against::Peer("bare veth", bare);
                 figure::print(&name("throughput"), "Gbit/s", lag, peer);
@@ -125,8 +133,8 @@ fn run(members: u32, turns: u32) -> Outcome<Run> {
     let (events, _events) = tokio::sync::mpsc::unbounded_channel();
     let line = Line::start(recorder, events)?;
     let began = Instant::now();
-    for side in 0..ROUTERS.len() {
-        line.add_lag(open(of(&card(side))?, side, members)?);
+    for side in [side(0), side(1)] {
+        line.add_lag(open(of(&side.card)?, &side, members)?);
     }
     let mut missing = 2 * members;
     let runtime = facts::waiting()?;
@@ -144,9 +152,10 @@ fn run(members: u32, turns: u32) -> Outcome<Run> {
         ..Run::default()
     };
     let ends = [of("a")?, of("b")?];
+    let flows = FLOWS_OF_A_MEMBER * members;
     for _ in 0..turns {
         for way in 0..WAYS.len() {
-            run.throughput[way].push(throughput(ends, way)?);
+            run.throughput[way].push(throughput(ends, way, flows)?);
             run.latency[way].push(latency(ends, way, [0, 1])?);
             run.latency_one_cpu[way].push(latency(ends, way, [0, 0])?);
         }
@@ -154,17 +163,13 @@ fn run(members: u32, turns: u32) -> Outcome<Run> {
     Ok(run)
 }
 
-fn card(side: usize) -> String {
-    format!("{}.lc", ROUTERS[side])
-}
-
-/// The index of the LAG's hidden end; the LAG has the one before, the members those behind.
-fn hidden(side: usize) -> u32 {
-    [101, 201][side]
-}
-
-fn mac(index: u32) -> [u8; 6] {
-    [2, 0, 0, 0, 0, index as u8]
+fn side(number: usize) -> Side {
+    Side {
+        router: ROUTERS[number].to_owned(),
+        card: format!("{}.lc", ROUTERS[number]),
+        index: [100, 200][number],
+        hidden: [101, 201][number],
+    }
 }
 
 fn address(way: usize, side: usize) -> Ipv4Addr {
@@ -175,96 +180,53 @@ fn address(way: usize, side: usize) -> Ipv4Addr {
 /// Two routers with line cards, a bare link between the routers, and a LAG.
 fn cables(members: u32) -> Vec<Work> {
     let mut work = Vec::new();
-    let link = |namespace: &str, name: &str, index, mac| LinkEnd {
-        namespace: namespace.to_owned(),
-        name: name.to_owned(),
-        index,
-        mac,
-    };
-    let up = |namespace: &str, link: &str| Work::Up {
-        namespace: namespace.to_owned(),
-        link: link.to_owned(),
-    };
-    let clsact = |namespace: &str, link: &str| Work::Clsact {
-        namespace: namespace.to_owned(),
-        link: link.to_owned(),
-    };
-    for (side, router) in ROUTERS.into_iter().enumerate() {
-        for (name, forwarding) in [(router.to_owned(), true), (card(side), false)] {
+    let sides = [side(0), side(1)];
+    for side in &sides {
+        for (name, forwarding) in [(&side.router, true), (&side.card, false)] {
             work.push(Work::Namespace {
-                name,
+                name: name.clone(),
                 forwarding,
                 ipv6: false,
             });
         }
     }
+    let [a, b] = &sides;
+    let [(bare, _), (lag, _)] = WAYS;
     work.push(Work::Veth {
-        a: link("a", WAYS[0].0, 90, None),
-        b: link("b", WAYS[0].0, 190, None),
+        a: cabling::end(&a.router, bare, 90, None),
+        b: cabling::end(&b.router, bare, 190, None),
     });
-    for (side, router) in ROUTERS.into_iter().enumerate() {
-        let (card, hidden) = (card(side), hidden(side));
-        work.push(Work::Veth {
-            a: link(router, WAYS[1].0, hidden - 1, None),
-            b: link(&card, "x-1.0", hidden, None),
-        });
-        work.push(clsact(&card, "x-1.0"));
+    for (number, side) in sides.iter().enumerate() {
+        work.extend(side.uplink(lag));
         for (way, (name, _)) in WAYS.into_iter().enumerate() {
             work.push(Work::Address {
-                namespace: router.to_owned(),
+                namespace: side.router.clone(),
                 link: name.to_owned(),
-                address: address(way, side).into(),
+                address: address(way, number).into(),
                 prefix_len: 31,
             });
-            work.push(up(router, name));
+            work.push(cabling::up(&side.router, name));
         }
     }
-    for n in 1..=members {
-        let name = format!("x-1.{n}");
-        let at = |side: usize| {
-            let index = hidden(side) + n;
-            link(&card(side), &name, index, Some(mac(index)))
-        };
-        work.push(Work::Veth { a: at(0), b: at(1) });
-        for side in 0..ROUTERS.len() {
-            work.push(clsact(&card(side), &name));
-            work.push(up(&card(side), &name));
-        }
-    }
+    work.extend(cabling::members(lag, [a, b], members));
     work
 }
 
-fn open(card: &Namespace, side: usize, members: u32) -> Outcome<LagPort> {
-    let hidden = hidden(side);
-    let links: Vec<u32> = (1..=members).map(|n| hidden + n).collect();
-    let ports = links.iter().zip(1..).map(|(link, number)| PortConfig {
-        mac: mac(*link),
-        number,
-        priority: 128,
-    });
-    let config = LagConfig {
-        system: mac(hidden),
-        system_priority: 32768,
-        key: 1,
-        fast: true,
-        active: true,
-        min_links: 1,
-        aggregate_wait: AGGREGATE_WAIT,
-        ports: ports.collect(),
-    };
+fn open(card: &Namespace, side: &Side, members: u32) -> Outcome<LagPort> {
+    let (config, links) = side.config(members);
     let end = End {
-        router: ROUTERS[side].to_owned(),
+        router: side.router.clone(),
         connection: WAYS[1].0.to_owned(),
     };
-    Ok(LagPort::open(card, end, &config, hidden, &links)?)
+    Ok(LagPort::open(card, end, &config, side.hidden, &links)?)
 }
 
 /// What several TCP flows from one router to the other carry together, Gbit/s.
-fn throughput(ends: [&Arc<Namespace>; 2], way: usize) -> Outcome<f64> {
+fn throughput(ends: [&Arc<Namespace>; 2], way: usize, flows: u32) -> Outcome<f64> {
     let to = (address(way, 1), 5001);
     let listener = ends[1].run(|| TcpListener::bind(to))??;
     let streams = ends[0].run(|| {
-        let streams = (0..FLOWS).map(|_| TcpStream::connect(to));
+        let streams = (0..flows).map(|_| TcpStream::connect(to));
         streams.collect::<std::io::Result<Vec<_>>>()
     })??;
     let began = Instant::now();

@@ -24,7 +24,7 @@ use peerlab::kernel::enter::enter;
 use peerlab::kernel::filter::{Direction, Fault, clear_faults, set_faults};
 use peerlab::kernel::netlink::Netlink;
 use peerlab::kernel::socket::{BFD_PORT, Socket};
-use peerlab::line::{BfdPort, Line};
+use peerlab::line::Line;
 use peerlab::record::{self, Fact, Punctuality, Recorder};
 use peerlab::time::{At, Clock};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
@@ -215,7 +215,7 @@ fn ours(bed: &Bed, clock: Clock) -> Outcome<Line> {
     let line = Line::start(recorder, events)?;
     for pair in 0..PAIRS {
         for (_, side, namespace) in bed.routers() {
-            line.add_bfd(BfdPort::open(namespace, spec(pair, side)?)?);
+            line.add_bfd(namespace, spec(pair, side)?)?;
         }
     }
     Ok(line)

@@ -89,12 +89,16 @@ impl Clock {
     /// The offset between the two clocks is read anew each time, so that a step of the wall clock
     /// falsifies at most the packets in flight.
     pub fn at_realtime(&self, seconds: i64, nanos: i64) -> At {
-        let stamp =
-            u64::try_from(seconds).unwrap_or(0) * 1_000_000_000 + u64::try_from(nanos).unwrap_or(0);
-        let age = read(ClockId::CLOCK_REALTIME).saturating_sub(stamp);
-        At(read(ClockId::CLOCK_MONOTONIC)
-            .saturating_sub(age)
-            .saturating_sub(self.origin))
+        self.reading().at_realtime(seconds, nanos)
+    }
+
+    /// What both clocks say now, for many timestamps that were or will be made about now: reading them is a system call on some
+    /// kernels.
+    pub fn reading(&self) -> Reading {
+        Reading {
+            realtime: read(ClockId::CLOCK_REALTIME),
+            now: self.now(),
+        }
     }
 
     /// The `CLOCK_MONOTONIC` reading of a moment, in nanoseconds, for `timerfd` with absolute time.
@@ -109,8 +113,56 @@ impl Clock {
     }
 }
 
+/// What both clocks said at one moment.
+#[derive(Debug, Clone, Copy)]
+pub struct Reading {
+    realtime: u64,
+    now: At,
+}
+
+impl Reading {
+    /// The moment of a kernel timestamp, as [`Clock::at_realtime`]; the moment of this reading without one.
+    pub fn at(&self, stamp: Option<(i64, i64)>) -> At {
+        stamp.map_or(self.now, |(seconds, nanos)| {
+            self.at_realtime(seconds, nanos)
+        })
+    }
+
+    fn at_realtime(&self, seconds: i64, nanos: i64) -> At {
+        let stamp =
+            u64::try_from(seconds).unwrap_or(0) * 1_000_000_000 + u64::try_from(nanos).unwrap_or(0);
+        let now = self.now.0;
+        At(match stamp.checked_sub(self.realtime) {
+            Some(later) => now.saturating_add(later),
+            None => now.saturating_sub(self.realtime - stamp),
+        })
+    }
+}
+
 /// Reads a kernel clock in nanoseconds. These two clocks cannot fail on Linux.
 fn read(clock: ClockId) -> u64 {
     let spec = clock_gettime(clock).expect("CLOCK_MONOTONIC and CLOCK_REALTIME always exist");
     Duration::from(spec).as_nanos() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_reading_serves_timestamps_before_and_after_it() {
+        let reading = Reading {
+            realtime: 1_700_000_000_500_000_000,
+            now: At::from_millis(2_000),
+        };
+        for (stamp, at) in [
+            (Some((1_700_000_000, 400_000_000)), 1_900),
+            (Some((1_700_000_000, 500_000_000)), 2_000),
+            (Some((1_700_000_001, 0)), 2_500),
+            (Some((0, 0)), 0),
+            (None, 2_000),
+        ] {
+            assert_eq!(reading.at(stamp), At::from_millis(at), "{stamp:?}");
+        }
+    }
 }

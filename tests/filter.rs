@@ -27,6 +27,9 @@ use peerlab::time::Clock;
 mod bed;
 use bed::{expect, ip, path, run, wait_until_up};
 
+#[path = "filter/faults.rs"]
+mod faults;
+
 fn main() -> ExitCode {
     let trials = vec![
         Trial::test("flows_take_the_predicted_member", predicted_member),
@@ -42,8 +45,9 @@ fn main() -> ExitCode {
             collecting_and_distributing,
         ),
         Trial::test("a_member_that_comes_back_is_heard", member_comes_back),
-        Trial::test("each_fault_drops_its_protocol_one_way", each_fault),
-        Trial::test("random_loss_is_near_its_share", random_loss),
+        Trial::test("each_fault_drops_its_protocol_one_way", faults::each_fault),
+        Trial::test("an_end_is_silent_apart_from_its_cable", faults::own_lacp),
+        Trial::test("random_loss_is_near_its_share", faults::random_loss),
         Trial::test("bfd_sockets_carry_ttl_and_port", bfd_sockets),
         Trial::test("a_tap_sees_both_directions", tap_sees_both_directions),
     ];
@@ -417,127 +421,6 @@ fn member_comes_back() -> Result<(), Failed> {
         }
     }
     Ok(())
-}
-
-/// What gets through, in this order: LACP, BFD, BGP, other traffic; to the right, then to the left.
-fn reach(bed: &Bed) -> Result<[bool; 8], Failed> {
-    let (lacp_here, lacp_there) = (bed.left.lacp(0)?, bed.right.lacp(0)?);
-    let udp = |port| -> Result<_, Failed> {
-        Ok((
-            bed.left.udp(LEFT.into(), port)?,
-            bed.right.udp(RIGHT.into(), port)?,
-        ))
-    };
-    let (bfd, other) = (udp(3784)?, udp(5060)?);
-    Ok([
-        lacp_passes(&lacp_here, &lacp_there)?,
-        passes(&bfd.0, &bfd.1)?,
-        connects(bed)?,
-        passes(&other.0, &other.1)?,
-        lacp_passes(&lacp_there, &lacp_here)?,
-        passes(&bfd.1, &bfd.0)?,
-        connects(bed)?,
-        passes(&other.1, &other.0)?,
-    ])
-}
-
-/// Whether a BGP connection comes up from the left to the right.
-fn connects(bed: &Bed) -> Result<bool, Failed> {
-    let (left, right) = (&bed.left.router, &bed.right.router);
-    let listener = right.run(|| bgp_listen(RIGHT.into(), 0, Reach::Link, &[]))??;
-    let socket = left.run(|| bgp_connect(LEFT.into(), 0, Reach::Link, None))??;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    Ok(runtime.block_on(async {
-        let listener = tokio::net::TcpListener::from_std(listener)?;
-        let socket = tokio::net::TcpSocket::from_std_stream(socket);
-        let both = async { tokio::join!(socket.connect((RIGHT, 179).into()), listener.accept()) };
-        Ok::<_, std::io::Error>(tokio::time::timeout(SOON, both).await.is_ok())
-    })?)
-}
-
-fn each_fault() -> Result<(), Failed> {
-    let mut bed = Bed::open(1)?;
-    expect("before", reach(&bed)?, [true; 8])?;
-    let member = bed.left.members[0];
-    let everything = [Direction::In, Direction::Out];
-    for (directions, pattern, wanted) in [
-        (&everything[..], Pattern::Everything, "---- ----"),
-        (&everything[..1], Pattern::Everything, "LB-o ----"),
-        (&everything[1..], Pattern::Everything, "---- LB-o"),
-        (&everything[..], Pattern::Lacp, "-Bgo -Bgo"),
-        (&everything[1..], Pattern::Lacp, "-Bgo LBgo"),
-        (&everything[..], Pattern::Bfd, "L-go L-go"),
-        (&everything[..1], Pattern::Bfd, "LBgo L-go"),
-        (&everything[..], Pattern::Bgp, "LB-o LB-o"),
-    ] {
-        let fault = |direction: &Direction| Fault {
-            member,
-            direction: *direction,
-            pattern,
-        };
-        let faults: Vec<Fault> = directions.iter().map(fault).collect();
-        set_faults(&mut bed.left.netlink, &faults)?;
-        set_faults(&mut bed.left.netlink, &faults)?;
-        let letters = ['L', 'B', 'g', 'o', 'L', 'B', 'g', 'o'];
-        let mut found: Vec<char> = letters
-            .iter()
-            .zip(reach(&bed)?)
-            .map(|(letter, passes)| if passes { *letter } else { '-' })
-            .collect();
-        found.insert(4, ' ');
-        let found: String = found.into_iter().collect();
-        expect(
-            &format!("{pattern:?} {directions:?}"),
-            found.as_str(),
-            wanted,
-        )?;
-        clear_faults(&mut bed.left.netlink, &faults)?;
-        clear_faults(&mut bed.left.netlink, &faults)?;
-        expect("cleared", reach(&bed)?, [true; 8])?;
-    }
-    Ok(())
-}
-
-fn random_loss() -> Result<(), Failed> {
-    let mut bed = Bed::open(1)?;
-    let clock = Clock::start();
-    let sender = bed.left.udp(LEFT.into(), 1)?;
-    let receiver = bed
-        .right
-        .router
-        .run(|| Socket::probe((RIGHT, 2).into()))??;
-    sender.send_to(b"x", (RIGHT, 2))?;
-    expect(
-        "delivered",
-        receive(&receiver, &mut [0; 8])?.is_some(),
-        true,
-    )?;
-    let loss = |millionths| Fault {
-        member: bed.left.members[0],
-        direction: Direction::Out,
-        pattern: Pattern::Random(millionths),
-    };
-    for (millionths, few, many) in [(300_000, 1000, 1800), (1_000_000, 0, 0), (0, 2000, 2000)] {
-        set_faults(&mut bed.left.netlink, &[loss(millionths)])?;
-        let mut arrived = 0;
-        for _ in 0..2000 {
-            sender.send_to(b"x", (RIGHT, 2))?;
-            while receiver.receive(&clock, &mut [0; 8])?.is_some() {
-                arrived += 1;
-            }
-        }
-        while receive(&receiver, &mut [0; 8])?.is_some() {
-            arrived += 1;
-        }
-        if !(few..=many).contains(&arrived) {
-            return Err(
-                format!("{millionths} millionths of loss: {arrived} of 2000 arrived").into(),
-            );
-        }
-    }
-    Ok(clear_faults(&mut bed.left.netlink, &[loss(1)])?)
 }
 
 fn bfd_sockets() -> Result<(), Failed> {

@@ -13,6 +13,8 @@ mod bed;
 mod bfd;
 #[path = "line/bond.rs"]
 mod bond;
+#[path = "bed/cabling.rs"]
+mod cabling;
 #[path = "line/lag.rs"]
 mod lag;
 

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs::File;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
@@ -11,10 +12,10 @@ use tempfile::TempDir;
 use super::bed::{Bed, address_of, router_id};
 use super::{ASNS, Outcome, announced};
 
-/// One BIRD for each router of a bed; killed when dropped.
+/// BIRDs, and the folder of their files; killed when dropped.
 pub struct Birds {
     children: Vec<Child>,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// Whether BIRD is there.
@@ -81,36 +82,53 @@ fn configuration(pair: usize, side: usize, bfd_ms: u64) -> Outcome<String> {
 impl Ready {
     /// Starts them all, one after another.
     pub fn start(self) -> Outcome<Birds> {
-        let mut children = Vec::new();
+        let mut birds = Birds::new(self.folder);
         for (name, namespace) in &self.routers {
-            let path = |end: &str| self.folder.path().join(format!("{name}.{end}"));
-            let mut command = Command::new("bird");
-            command
-                .arg("-f")
-                .arg("-c")
-                .arg(path("conf"))
-                .arg("-s")
-                .arg(path("ctl"))
-                .stdin(Stdio::null())
-                .stderr(Stdio::from(File::create(path("log"))?));
-            children.push(namespace.spawn(command)?);
+            birds.start(name, namespace)?;
         }
-        Ok(Birds {
-            children,
-            _folder: self.folder,
-        })
+        Ok(birds)
     }
 }
 
 impl Birds {
-    /// CPU time of all of them so far, seconds, and their memory (PSS), KiB.
-    pub fn cost(&self) -> Outcome<(f64, f64)> {
-        let (mut cpu, mut memory) = (0.0, 0.0);
-        for child in &self.children {
-            cpu += super::figure::cpu_of(child.id())?;
-            memory += super::figure::memory_of(child.id())?;
+    /// None yet. The folder has, or will have, `NAME.conf` for each.
+    pub fn new(folder: TempDir) -> Birds {
+        Birds {
+            children: Vec::new(),
+            folder,
         }
-        Ok((cpu, memory))
+    }
+
+    /// The file of one of them that ends like this.
+    pub fn path(&self, name: &str, end: &str) -> PathBuf {
+        self.folder.path().join(format!("{name}.{end}"))
+    }
+
+    /// Starts one, which reads `NAME.conf`, listens at `NAME.ctl` and logs to `NAME.log`.
+    pub fn start(&mut self, name: &str, namespace: &Namespace) -> Outcome<()> {
+        let mut command = Command::new("bird");
+        command
+            .arg("-f")
+            .arg("-c")
+            .arg(self.path(name, "conf"))
+            .arg("-s")
+            .arg(self.path(name, "ctl"))
+            .stdin(Stdio::null())
+            .stderr(Stdio::from(File::create(self.path(name, "log"))?));
+        self.children.push(namespace.spawn(command)?);
+        Ok(())
+    }
+
+    /// CPU time of all of them so far, seconds.
+    pub fn cpu(&self) -> Outcome<f64> {
+        let each = self.children.iter();
+        each.map(|child| super::figure::cpu_of(child.id())).sum()
+    }
+
+    /// Memory of all of them (PSS), KiB.
+    pub fn memory(&self) -> Outcome<f64> {
+        let each = self.children.iter();
+        each.map(|child| super::figure::memory_of(child.id())).sum()
     }
 }
 

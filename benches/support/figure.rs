@@ -38,7 +38,8 @@ pub enum Against<'a> {
     Limit(f64),
 }
 
-/// Prints a figure. The ratio is ours ÷ peer (or limit), of medians: lower is better.
+/// Prints a figure. The ratio is ours ÷ peer (or limit), of medians: lower is better; none where both are 0. Whether a limit is
+/// `kept` is told besides.
 pub fn print(name: &str, unit: &str, ours: &[f64], against: Against<'_>) {
     let Some(spread) = Spread::of(ours) else {
         return skipped(name, "no run succeeded");
@@ -50,8 +51,12 @@ pub fn print(name: &str, unit: &str, ours: &[f64], against: Against<'_>) {
     let Some(peer) = Spread::of(values) else {
         return skipped(name, &format!("no run of {peer_name} succeeded"));
     };
+    let kept = match against {
+        Against::Peer(..) => None,
+        Against::Limit(limit) => Some(spread.median <= limit),
+    };
     let line = json!({
-        "name": name, "unit": unit, "ours": spread, "peer": peer, "peer-name": peer_name,
+        "name": name, "unit": unit, "ours": spread, "peer": peer, "peer-name": peer_name, "kept": kept,
         "ratio": rounded(spread.median / peer.median), "runs": ours.len(), "peer-runs": values.len(), "machine": machine(),
     });
     println!("{line}");
@@ -72,7 +77,7 @@ pub fn print_quantile(name: &str, unit: &str, ours: &[f64], share: f64, limit: f
     };
     let line = json!({
         "name": name, "unit": unit, "ours": Spread::of(&[value]), "peer": Spread::of(&[limit]), "peer-name": "limit",
-        "ratio": rounded(value / limit), "runs": ours.len(), "machine": machine(),
+        "kept": value <= limit, "ratio": rounded(value / limit), "runs": ours.len(), "machine": machine(),
     });
     println!("{line}");
 }

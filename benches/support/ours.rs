@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use peerlab::bfd::{Config, Timers};
 use peerlab::lab::control_plane::ControlPlane;
-use peerlab::line::{BfdPort, BfdSpec, End, Line, Reach};
+use peerlab::line::{BfdSpec, End, Line, Reach};
 use peerlab::record::{Entries, Recorder};
 use peerlab::router::{
     Originated, OriginatedAttributes, RouterConfig, RouterOptions, Scope, SessionSpec, Sessions,
@@ -44,7 +44,7 @@ pub fn start(bed: &Bed, bfd_ms: u64, clock: Clock) -> Outcome<Ours> {
         routers.insert(name(pair, side), handle);
         for link in 0..2 {
             let spec = bfd(pair, side, link, bfd_ms)?;
-            line.add_bfd(BfdPort::open(namespace, spec)?);
+            line.add_bfd(namespace, spec)?;
         }
     }
     control_plane.follow_line(line_events, routers);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;
 use std::num::{NonZeroU8, NonZeroU32};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use netlink_packet_route::neighbour::{
@@ -17,11 +17,9 @@ use peerlab::kernel::netlink::Netlink;
 use peerlab::kernel::{address, link};
 use peerlab::line::{BfdSpec, End, Reach};
 use rtnetlink::packet_core::{NLM_F_CREATE, NLM_F_REPLACE};
-use tempfile::TempDir;
 
 use super::Outcome;
 use super::bed::{Bed, INTERFACES, index};
-use super::figure::cpu_of;
 
 /// Between packets, less by jitter.
 pub const INTERVAL_MS: u64 = 50;
@@ -102,19 +100,13 @@ pub fn spec(pair: u32, side: usize) -> Outcome<BfdSpec> {
     })
 }
 
-/// A BIRD at each end; killed when dropped.
-pub struct Birds {
-    children: Vec<Child>,
-    folder: TempDir,
-}
+/// A BIRD at each end.
+pub struct Birds(super::bird::Birds);
 
 impl Birds {
     /// Starts one on each side, with a session for each pair.
     pub fn start(bed: &Bed, pairs: u32) -> Outcome<Birds> {
-        let mut birds = Birds {
-            children: Vec::new(),
-            folder: tempfile::tempdir()?,
-        };
+        let mut birds = super::bird::Birds::new(tempfile::tempdir()?);
         for (_, side, namespace) in bed.routers() {
             let own = u32::try_from(side)?;
             let mut text = format!(
@@ -129,22 +121,16 @@ impl Birds {
                 writeln!(text, "  neighbor {remote} dev \"{device}\" local {local};")?;
             }
             text.push_str("}\n");
-            let path = |end: &str| birds.folder.path().join(format!("{side}.{end}"));
-            std::fs::write(path("conf"), text)?;
-            let mut command = Command::new("bird");
-            command.arg("-f").arg("-c").arg(path("conf"));
-            command.arg("-s").arg(path("ctl")).stdin(Stdio::null());
-            command.stderr(Stdio::null());
-            let child = namespace.spawn(command)?;
-            birds.children.push(child);
+            let name = side.to_string();
+            std::fs::write(birds.path(&name, "conf"), text)?;
+            birds.start(&name, namespace)?;
         }
-        Ok(birds)
+        Ok(Birds(birds))
     }
 
     /// CPU time of both so far, seconds.
     pub fn cpu(&self) -> Outcome<f64> {
-        let each = self.children.iter().map(|child| cpu_of(child.id()));
-        each.sum()
+        self.0.cpu()
     }
 
     /// Since when each session is up, in seconds of the day, by side and neighbour.
@@ -152,8 +138,7 @@ impl Birds {
         let mut up = BTreeMap::new();
         for (side, namespace) in namespaces.iter().enumerate() {
             let mut command = Command::new("birdc");
-            let socket = self.folder.path().join(format!("{side}.ctl"));
-            command.arg("-s").arg(socket);
+            command.arg("-s").arg(self.0.path(&side.to_string(), "ctl"));
             command.args(["show", "bfd", "sessions"]);
             namespace.enter_on_exec(&mut command)?;
             let output = command.output()?;
@@ -169,16 +154,5 @@ impl Birds {
             }
         }
         Ok(up)
-    }
-}
-
-impl Drop for Birds {
-    fn drop(&mut self) {
-        for child in &mut self.children {
-            let _ = child.kill();
-        }
-        for child in &mut self.children {
-            let _ = child.wait();
-        }
     }
 }

@@ -237,7 +237,10 @@ impl Micro {
                     self.outputs.push_back(MicroOutput::State(change));
                 }
                 Output::Disabled(disabled) => self.disabled = disabled,
-                Output::Heard(_) | Output::Rhythm(_) | Output::Answered(_) => {
+                Output::Heard(_)
+                | Output::Rhythm(_)
+                | Output::Answered(_)
+                | Output::Discarded(_) => {
                     self.outputs.push_back(MicroOutput::Seen(output));
                 }
             }

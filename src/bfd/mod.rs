@@ -3,7 +3,7 @@
 //!
 //! [`Packet`] is the wire format, [`next`] the state table, [`Session`] the machine with its timers, its authentication
 //! ([`Authentication`]), what it sees of the other end ([`Heard`], [`Rhythm`]) and what it does wrong on purpose
-//! ([`Misbehaviour`]). A session is talked to with [`Session::handle`], [`Session::poll`] and [`Session::deadline`]; the
+//! ([`Misbehaviour`]); [`Demultiplexer`] tells several at one address apart. A session is talked to with [`Session::handle`], [`Session::poll`] and [`Session::deadline`]; the
 //! thread that owns the sockets is [`crate::line`].
 //!
 //! Echo packets of the remote are returned by whoever forwards packets (RFC 5881, section 4): a session only says how often
@@ -17,6 +17,7 @@
 //! **Invariant:** nothing here reads a clock, a socket or the environment, and no bytes make it panic.
 
 mod authentication;
+mod demultiplex;
 mod digest;
 mod frame;
 mod micro;
@@ -28,6 +29,7 @@ mod session;
 mod state;
 
 pub use authentication::{Authentication, Key, Kind, Secret, Section};
+pub use demultiplex::Demultiplexer;
 pub use micro::{Micro, MicroConfig, MicroInput, MicroOutput};
 pub use misbehaviour::{Misbehaviour, Wrong};
 pub use observation::{GRACE, Rhythm};

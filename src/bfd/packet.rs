@@ -222,6 +222,12 @@ impl Packet {
     }
 }
 
+/// Your Discriminator of a UDP payload that may be wrong in every other way; `None` if it is zero or not there.
+pub(super) fn your_discriminator(bytes: &[u8]) -> Option<NonZeroU32> {
+    let (fixed, _) = bytes.split_first_chunk::<PACKET_LEN>()?;
+    NonZeroU32::new(word(fixed, 8))
+}
+
 fn word(fixed: &[u8; PACKET_LEN], at: usize) -> u32 {
     u32::from_be_bytes([fixed[at], fixed[at + 1], fixed[at + 2], fixed[at + 3]])
 }

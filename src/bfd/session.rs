@@ -3,8 +3,8 @@
 //! Both timers are derived from what they depend on whenever they are asked for, so a change of an interval
 //! takes effect at once, as section 6.8.3 wants, and no timer can be stale.
 //!
-//! **Invariant:** a packet that is refused changes nothing but a counter; [`Session::enter`] is the only
-//! place where the state changes; the Detection Time runs from the kernel's receive timestamps.
+//! **Invariant:** a packet that is refused changes nothing but a counter, and its reason is told once in each state;
+//! [`Session::enter`] is the only place where the state changes; the Detection Time runs from the kernel's receive timestamps.
 
 use std::collections::VecDeque;
 use std::num::{NonZeroU8, NonZeroU32};
@@ -16,7 +16,7 @@ use rand::{RngExt, SeedableRng};
 use super::authentication::Authenticator;
 use super::misbehaviour::{Misbehaviour, Outbox};
 use super::observation::{Observer, Rhythm};
-use super::packet::{Diagnostic, Micros, Packet};
+use super::packet::{Diagnostic, Invalid, Micros, Packet};
 use super::poll_sequence::{PollSequence, Progress};
 use super::state::{Event, State, next};
 use crate::time::At;
@@ -100,6 +100,8 @@ pub struct Session {
     observer: Observer,
     /// What [`Output::Disabled`] said last.
     disabled: bool,
+    /// Why packets were discarded since the state last changed: each reason is told once.
+    refused: Vec<Invalid>,
     /// What is to be told: all but packets.
     news: VecDeque<Output>,
     counters: Counters,
@@ -165,6 +167,7 @@ impl Session {
             outbox: Outbox::new(config.jitter_seed),
             observer: Observer::new(),
             disabled: false,
+            refused: Vec::new(),
             news: VecDeque::with_capacity(4),
             counters: Counters::default(),
         };
@@ -181,6 +184,10 @@ impl Session {
                 Err(reason) => {
                     self.counters.discarded += 1;
                     self.counters.last_discarded = Some(reason);
+                    if !self.refused.contains(&reason) {
+                        self.refused.push(reason);
+                        self.news.push_back(Output::Discarded(reason));
+                    }
                 }
             },
             Input::Timer { drained } => {
@@ -408,6 +415,7 @@ impl Session {
             detection_time: self.detection_time(),
         }));
         self.state = to;
+        self.refused.clear();
         if to != State::Up {
             // Only while Up do changes have to wait for each other.
             self.configured = self.waiting.take().unwrap_or(self.configured);

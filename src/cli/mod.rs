@@ -26,6 +26,8 @@ use crate::source::{Diagnostic, Diagnostics};
 pub const WRONG_FILES: u8 = 2;
 /// Exit number when the lab failed.
 pub const LAB_FAILED: u8 = 4;
+/// Exit number: what was asked for could not be tried.
+pub const BLOCKED: u8 = 3;
 /// Exit number of `peerlab exec` when peerlab itself failed; 126 and 127 are those of the command (as env(1) has it).
 const NOT_RUN: u8 = 125;
 /// Exit number of `peerlab exec` when there is no such command.

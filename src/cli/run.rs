@@ -31,6 +31,9 @@ pub struct RunArguments {
     /// scenarios that it fits are played.
     #[arg(long, value_name = "FILE")]
     pub binding: Option<PathBuf>,
+    /// Leave this scenario of the folders out; may be given again.
+    #[arg(long, value_name = "SCENARIO")]
+    pub except: Vec<PathBuf>,
     /// Write record.jsonl, report.json and junit.xml into this folder, and what the edges heard and had as MRT:
     /// SCENARIO/updates.EDGE.mrt and SCENARIO/rib.EDGE.mrt.
     #[arg(long, value_name = "DIR")]
@@ -60,7 +63,11 @@ pub enum Kernel {
 
 /// Plays the scenarios and returns the exit number.
 pub fn run(arguments: &RunArguments) -> u8 {
-    let mut loaded = match files::load(&arguments.scenarios, arguments.binding.as_deref()) {
+    let mut loaded = match files::load(
+        &arguments.scenarios,
+        &arguments.except,
+        arguments.binding.as_deref(),
+    ) {
         Ok(loaded) => loaded,
         Err(mistakes) => {
             anstream::eprintln!("{}", mistakes.render(true));

@@ -99,11 +99,13 @@ mod tests {
             [
                 "topologies/exchange-route-server.toml",
                 "topologies/one-metro-bfd.toml",
+                "topologies/one-metro-bonds.toml",
                 "topologies/one-metro-busy.toml",
                 "topologies/one-metro-crossed-cables.toml",
                 "topologies/one-metro-declared-prefixes.toml",
                 "topologies/one-metro-dual-stack.toml",
                 "topologies/one-metro-every-bfd.toml",
+                "topologies/one-metro-exchanged-cables.toml",
                 "topologies/one-metro-extended-next-hop.toml",
                 "topologies/one-metro-fate-sharing.toml",
                 "topologies/one-metro-four-members.toml",

@@ -14,7 +14,7 @@ use super::check::Kind;
 use super::run::Kernel;
 use super::run::files::{host, sources};
 use super::run::gallery::Gallery;
-use super::{LAB_FAILED, WRONG_FILES, bmp, fail, signals, toml_files};
+use super::{BLOCKED, LAB_FAILED, WRONG_FILES, bmp, fail, signals, toml_files};
 use crate::judge::{Judge, Verdict};
 use crate::kept::{self, Name, Server};
 use crate::kernel::background::{self, Front};
@@ -25,7 +25,7 @@ use crate::lab::{Besides, Lab};
 use crate::record::{Fact, LinesError, Noted};
 use crate::registry::live::Servers;
 use crate::registry::service::Reach;
-use crate::run::{self, Audience, Sources};
+use crate::run::{self, Audience, Ending, Sources};
 use crate::scenario::{self, Rehearsal};
 use crate::source::{Diagnostic, Diagnostics};
 use crate::time::At;
@@ -209,7 +209,7 @@ async fn keep(
         keeping: Some(keeping),
         end,
     };
-    run::play(
+    let (findings, ending) = run::play(
         rehearsal,
         sources,
         servers,
@@ -222,7 +222,15 @@ async fn keep(
         // It was never kept.
         Some(gallery) => {
             gallery.leave();
-            LAB_FAILED
+            let worst = findings
+                .findings
+                .iter()
+                .map(|finding| finding.verdict)
+                .max();
+            match (ending, worst) {
+                (Ending::Played, Some(Verdict::Blocked)) => BLOCKED,
+                _ => LAB_FAILED,
+            }
         }
         None => 0,
     }

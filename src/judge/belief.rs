@@ -1,15 +1,18 @@
 //! Whether a verdict may be believed on this host.
 //!
 //! The uncertainty `U` of a window is the latest wake-up of a thread of peerlab in it: for the time of a state that of
-//! `line` (LACP and BFD) and `run` (BGP and the steps), for the length of an interruption that of any. `H` is the latest
-//! sending of a probe packet while something changed: only there an outage may be hidden. Then:
+//! `line` (light, LACP and BFD) and `run` (the steps), and of `routers` (BGP) where the state is not of those layers alone; for
+//! the length of an interruption that of any. `H` is the latest sending of a probe packet while something changed: only there an
+//! outage may be hidden. Then:
 //!
 //! | claim | it is inconclusive when |
 //! |---|---|
 //! | met after `t`, limit `l` | `t > 0` and `t + U > l` |
 //! | traffic met, interrupted `i`, limit `l` | `i > 0` and `i + H > l`, or `i = 0` and `H > max(l, 20 ms)`: so long an outage could have hidden |
 //! | missed by `x` | `x ≤ U`; or other processes took at least half of the CPUs and `x` is at most a tenth of the time that tasks waited in a second |
-//! | missed, for single packets of a BFD partner were too early or too late by `x` | as missed by `x` |
+//! | an alarm of load missed by `x` | as missed by `x`, or `x` is at most the latest sending of a probe packet |
+//! | missed, for single packets of a partner (BFD, LACP) were too early or too late by `x` | as missed by `x` |
+//! | missed, for a layer noticed before one that was to be first by `x` | as missed by `x` |
 //! | changed although it should not, or traffic missed | `line` was late by at least (multiplier − 1) × interval of BFD: so late a sender makes a session fall by itself |
 //! | any on a path | the kernel told more route changes of the WAN or an edge than could be read: when they came is not known |
 //! | any on single routes, on what was concluded from them, or on a path | facts of a session's routes were left out of the record, because it told them faster than they could be written |
@@ -66,12 +69,27 @@ pub enum Claim {
     Disturbed,
 }
 
-/// Why a claim cannot be believed; `None` when it can.
-pub fn doubt(claim: Claim, lateness: &Lateness, bfd: BfdTimers) -> Option<String> {
+/// The threads that note the state that is expected, or the states that are.
+fn threads(what: Option<&Expect>) -> &'static [&'static str] {
+    let bgp = "bgp".to_owned();
+    match what {
+        Some(Expect::Lag { .. } | Expect::Member { .. } | Expect::Bfd { .. }) => &["run", "line"],
+        Some(Expect::Detected { by, .. }) if !by.contains(&bgp) => &["run", "line"],
+        _ => &["run", "routers", "line"],
+    }
+}
+
+/// Why a claim on what is expected, if it is on that and not on a whole step, cannot be believed; `None` when it can.
+pub fn doubt(
+    claim: Claim,
+    what: Option<&Expect>,
+    lateness: &Lateness,
+    bfd: BfdTimers,
+) -> Option<String> {
+    let of_states = lateness.of_any(threads(what));
     match claim {
         Claim::InTime { after, limit } => {
-            let states = lateness.of_states();
-            (!after.is_zero() && after + states.1 > limit).then(|| late(states))
+            (!after.is_zero() && after + of_states.1 > limit).then(|| late(of_states))
         }
         Claim::Carried { interrupted, limit } => {
             let hiding = Duration::from(lateness.hiding);
@@ -84,7 +102,7 @@ pub fn doubt(claim: Claim, lateness: &Lateness, bfd: BfdTimers) -> Option<String
                 format!("probe packets were sent up to {hiding} late on this host")
             })
         }
-        Claim::Excess { by } => excess(by, lateness.of_states(), lateness),
+        Claim::Excess { by } => excess(by, of_states, lateness),
         Claim::Interrupted { by } => {
             excess(by, lateness.worst(), lateness).or_else(|| falls(lateness, bfd))
         }
@@ -235,7 +253,7 @@ mod tests {
             (Claim::Disturbed, &host(299, 0, 90.0, 90.0), true),
             (Claim::Disturbed, &host(300, 0, 0.0, 0.0), false),
         ] {
-            let doubt = doubt(claim, host, bfd());
+            let doubt = doubt(claim, None, host, bfd());
             assert_eq!(doubt.is_none(), believed, "{claim:?} {host:?}: {doubt:?}");
         }
     }
@@ -250,11 +268,49 @@ mod tests {
             after: ms(450),
             limit: ms(500),
         };
-        for (name, believed) in [("line", false), ("run", false), ("probe", true)] {
-            let doubt = doubt(in_time, &thread(name, 400), bfd());
-            assert_eq!(doubt.is_none(), believed, "{name}: {doubt:?}");
+        let detected = |by: &str| Expect::Detected {
+            connections: vec!["ams-1".to_owned()],
+            by: vec!["light".to_owned(), by.to_owned()],
+        };
+        let session = Expect::Session {
+            sessions: vec!["ams-1".to_owned()],
+            up: true,
+            reason: None,
+            at: None,
+        };
+        let bfd_up = Expect::Bfd {
+            sessions: vec!["ams-1".to_owned()],
+            up: true,
+            diagnostic: None,
+            partner: false,
+            sends_every: None,
+            answers_poll: false,
+        };
+        let lag = Expect::Lag {
+            connections: vec!["ams-1".to_owned()],
+            up: true,
+            distinct_systems: false,
+        };
+        let (line, bgp) = (["run", "line"].as_slice(), ["run", "routers", "line"]);
+        for (what, blamed) in [
+            (None, &bgp[..]),
+            (Some(&session), &bgp),
+            (Some(&detected("bgp")), &bgp),
+            (Some(&detected("bfd")), line),
+            (Some(&bfd_up), line),
+            (Some(&lag), line),
+        ] {
+            for name in ["line", "routers", "run", "probe"] {
+                let host = thread(name, 400);
+                let believed = !blamed.contains(&name);
+                for claim in [in_time, Claim::Excess { by: ms(390) }] {
+                    let doubt = doubt(claim, what, &host, bfd());
+                    assert_eq!(doubt.is_none(), believed, "{name}, {what:?}: {doubt:?}");
+                }
+            }
         }
-        assert!(doubt(Claim::Disturbed, &thread("run", 400), bfd()).is_none());
+        let doubt = doubt(Claim::Disturbed, None, &thread("run", 400), bfd());
+        assert_eq!(doubt, None);
     }
 
     #[test]
@@ -300,7 +356,7 @@ mod tests {
     fn says_who_was_late() {
         let claim = Claim::Excess { by: ms(1) };
         assert_eq!(
-            doubt(claim, &host(40, 5, 0.0, 0.0), bfd()).unwrap(),
+            doubt(claim, None, &host(40, 5, 0.0, 0.0), bfd()).unwrap(),
             "on this host `line` was up to 40 ms late"
         );
     }

@@ -1,9 +1,11 @@
 //! What is expected of BFD sessions: of the edge's own, and of the partner as its packets show it.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use super::state::{BfdView, State};
 use super::words;
+use crate::bgp::family::Family;
 use crate::record::BfdRhythm;
 use crate::scenario::Expect;
 use crate::topology::Connection;
@@ -97,8 +99,9 @@ pub(super) fn instead(what: &Expect, state: &State, c: &Connection, name: &str) 
     } else {
         "bfd"
     };
+    let refusal = refusal(view);
     if now.is_empty() {
-        return format!("{whose} {name} was never seen");
+        return format!("{whose} {name} was never seen{refusal}");
     }
     if (now == "up") == *up {
         let rhythm = view.and_then(|view| view.rhythm);
@@ -114,9 +117,86 @@ pub(super) fn instead(what: &Expect, state: &State, c: &Connection, name: &str) 
         }
     }
     match why {
-        "" | "no diagnostic" => format!("{whose} {name} is {now}"),
-        why => format!("{whose} {name} is {now} ({why})"),
+        "" | "no diagnostic" => format!("{whose} {name} is {now}{refusal}"),
+        why => format!("{whose} {name} is {now} ({why}){refusal}"),
     }
+}
+
+/// That packets come and are not taken, if so, and why.
+fn refusal(view: Option<&BfdView>) -> String {
+    let why = view.and_then(|view| view.discarded.as_ref());
+    why.map_or_else(String::new, |why| {
+        format!(" (packets of its partner are discarded: {why})")
+    })
+}
+
+/// What to do about a session that is not up, at the router at its other end; `microsoft` is the address it must know.
+pub(super) fn remedy(
+    view: Option<&BfdView>,
+    name: &str,
+    c: &Connection,
+    microsoft: IpAddr,
+) -> String {
+    let router = &c.router;
+    let micro = c.micro_bfd.filter(|_| is_on_member(c, name));
+    let (table, timers) = match micro {
+        Some(micro) => ("micro-bfd", micro.microsoft.timers),
+        None => ("bfd", c.bfd.timers),
+    };
+    let never = view.is_none_or(|view| !view.was_up);
+    let is_not = if never { "never came" } else { "is not" };
+    if let Some(why) = view.and_then(|view| view.discarded.as_ref()) {
+        let remedy = if why.contains("authentication") || why.contains("password") {
+            let connection = &c.name;
+            format!(
+                "give {router} the type, key number and password that `{table}` of {connection} has, or none if it has none"
+            )
+        } else if why.contains("source address") {
+            format!("let {router} send them from the address that it has on the connection")
+        } else if why.contains("TTL") {
+            format!("let {router} send them with TTL 255, and nothing forward them on their way")
+        } else {
+            format!("{router} sends what RFC 5880, section 6.8.6, has discarded")
+        };
+        return format!(
+            "BFD {is_not} up on {name}: packets of {router} come and are discarded ({why}): {remedy}"
+        );
+    }
+    let unheard = |view: &BfdView| {
+        let says_down = view.heard.as_ref().is_some_and(|it| it.state == "down");
+        view.state == "init" && says_down
+    };
+    if view.is_some_and(unheard) {
+        return format!(
+            "BFD {is_not} up on {name}: packets of {router} come, but it takes none from {microsoft}: look at its authentication, filters and session addresses"
+        );
+    }
+    format!(
+        "BFD {is_not} up on {name}: configure BFD on {router} for {microsoft} (interval {}, multiplier {})",
+        words::duration(timers.interval),
+        timers.multiplier,
+    )
+}
+
+/// What the partner of BFD on a member does, where packets of it are seen and the session is not up; `None` if on no member.
+pub(super) fn remedy_on_members(state: &State, c: &Connection) -> Option<String> {
+    let microsoft = match c.micro_bfd?.family {
+        Family::Ipv6Unicast => IpAddr::V6(c.ipv6?.microsoft),
+        Family::Ipv4Unicast => IpAddr::V4(c.addresses.microsoft),
+    };
+    let members = state.members_in_service(&c.name, c.members.len());
+    let names = members.iter().map(|member| format!("{}/{member}", c.name));
+    let mut seen = names.filter_map(|name| Some((state.bfd(&c.edge, &name)?, name)));
+    let (view, name) = seen.find(|(view, _)| !["up", "off"].contains(&view.state.as_str()))?;
+    Some(remedy(Some(view), &name, c, microsoft))
+}
+
+/// Whether the session of that name is on a member of the connection: `ams-1/1`.
+fn is_on_member(c: &Connection, name: &str) -> bool {
+    let member = name
+        .strip_prefix(&*c.name)
+        .and_then(|it| it.strip_prefix('/'));
+    member.is_some_and(|member| member.parse::<u8>().is_ok())
 }
 
 /// A rhythm in words, for example `every 113 to 150 ms (150 ms negotiated), 3 of 64 outside of its jitter`.
@@ -138,7 +218,7 @@ pub fn rhythm(rhythm: &BfdRhythm) -> String {
 mod tests {
     use super::*;
     use crate::judge::condition;
-    use crate::record::{Fact, MicroBfd, Nanos};
+    use crate::record::{BfdDiscarded, Fact, InService, MicroBfd, Nanos};
     use crate::time::At;
 
     fn rhythm(interval: u64, shortest: u64, longest: u64) -> Fact {
@@ -195,6 +275,141 @@ mod tests {
             state.apply(At::ZERO, &told);
             let what = wanted(up_wanted, answers);
             assert_eq!(super::strays(&what, &state, c, "ams-1"), strays, "{told:?}");
+        }
+    }
+
+    /// What keeps a session down is told where it is known: packets that come and are discarded, or come and tell that ours do not.
+    #[test]
+    fn a_session_that_is_down_is_told_why() {
+        let path = std::path::Path::new("topologies/one-metro.toml");
+        let topology = crate::topology::load(path).expect("shipped");
+        let c = &topology.connections[0];
+        let (router, connection) = ("ams-edge-1".to_owned(), "ams-1".to_owned());
+        let discarded = |why: &str| {
+            Fact::BfdDiscarded(BfdDiscarded {
+                router: router.clone(),
+                connection: connection.clone(),
+                why: why.to_owned(),
+            })
+        };
+        let state_is = |state: &str| Fact::Bfd {
+            router: router.clone(),
+            connection: connection.clone(),
+            state: state.to_owned(),
+            diagnostic: String::new(),
+            last_received: None,
+            detection_time: None,
+        };
+        let heard = Fact::BfdHeard {
+            router: router.clone(),
+            connection: connection.clone(),
+            heard: crate::record::BfdHeard {
+                state: "down".to_owned(),
+                diagnostic: String::new(),
+                desired_min_tx: Nanos(1),
+                required_min_rx: Nanos(1),
+                multiplier: 3,
+                required_min_echo_rx: Nanos(0),
+                demand: false,
+                control_plane_independent: false,
+                authentication: None,
+                unasked: false,
+                detected_after: None,
+                detection_time: Nanos(3),
+            },
+        };
+        let digest = discarded("authentication digest is wrong");
+        let ttl = discarded("TTL is too low");
+        let source = discarded("source address 192.0.2.9 is not 192.0.2.0");
+        for (facts, says) in [
+            (vec![], "configure BFD on ams-pe-1 for 192.0.2.1"),
+            (vec![&digest], "the type, key number and password"),
+            (vec![&ttl], "with TTL 255"),
+            (vec![&source], "from the address"),
+            (vec![&digest, &heard, &state_is("init")], "it takes none"),
+            (vec![&digest, &state_is("down")], "configure BFD"),
+        ] {
+            let mut state = State::default();
+            facts.iter().for_each(|fact| state.apply(At::ZERO, fact));
+            let view = state.bfd(&c.edge, &c.name);
+            let microsoft = c.addresses.microsoft.into();
+            let remedy = remedy(view, "ams-1", c, microsoft);
+            assert!(remedy.contains(says), "{facts:?}: {remedy}");
+        }
+        let mut state = State::default();
+        state.apply(At::ZERO, &digest);
+        let what = Expect::Bfd {
+            sessions: vec![connection.clone()],
+            up: true,
+            diagnostic: None,
+            partner: false,
+            sends_every: None,
+            answers_poll: false,
+        };
+        assert_eq!(
+            instead(&what, &state, c, "ams-1"),
+            "bfd ams-1 was never seen (packets of its partner are discarded: authentication digest is wrong)"
+        );
+    }
+
+    /// A member that LACP would use, and whose packets of BFD are discarded, keeps a LAG down: LACP is not to blame.
+    #[test]
+    fn bfd_on_members_is_blamed_for_a_lag_that_is_down() {
+        let path = std::path::Path::new("topologies/one-metro-every-bfd.toml");
+        let topology = crate::topology::load(path).expect("shipped");
+        let c = &topology.connections[1];
+        let in_service = |members: &[u8]| {
+            Fact::InService(InService {
+                connection: c.name.clone(),
+                members: members.to_vec(),
+                bandwidth_mbps: 0,
+            })
+        };
+        let mut state = State::default();
+        assert_eq!(remedy_on_members(&state, c), None);
+        let discarded = Fact::BfdDiscarded(BfdDiscarded {
+            router: c.edge.clone(),
+            connection: "ams-2/2".to_owned(),
+            why: "authentication digest is wrong".to_owned(),
+        });
+        state.apply(At::ZERO, &discarded);
+        let blamed = remedy_on_members(&state, c).expect("it is down");
+        for says in ["on ams-2/2", "digest is wrong", "`micro-bfd` of ams-2"] {
+            assert!(blamed.contains(says), "{blamed}");
+        }
+        // A member that was taken out of the LAG is nobody's fault; one that was added may be.
+        for (members, is_blamed) in [(vec![1], false), (vec![1, 2], true)] {
+            state.apply(At::ZERO, &in_service(&members));
+            assert_eq!(remedy_on_members(&state, c).is_some(), is_blamed);
+        }
+        let mut added = State::default();
+        let mut packet = discarded.clone();
+        if let Fact::BfdDiscarded(packet) = &mut packet {
+            packet.connection = "ams-2/3".to_owned();
+        }
+        for fact in [in_service(&[1, 2, 3]), packet] {
+            added.apply(At::ZERO, &fact);
+        }
+        let blamed_third = remedy_on_members(&added, c).expect("it is down");
+        assert!(blamed_third.contains("on ams-2/3"), "{blamed_third}");
+        let session = crate::bgp::family::Family::Ipv4Unicast;
+        for (receive, blamed_is_bfd) in [("CURRENT", true), ("DEFAULTED", false)] {
+            let heard = Fact::Member {
+                router: c.edge.clone(),
+                connection: c.name.clone(),
+                member: 2,
+                receive: receive.to_owned(),
+                collecting: false,
+                distributing: false,
+                partner: "02:00:00:00:00:01".to_owned(),
+            };
+            state.apply(At::ZERO, &heard);
+            let remedy = condition::remedy(&state, &topology, c, session);
+            assert_eq!(
+                remedy.as_ref() == Some(&blamed),
+                blamed_is_bfd,
+                "{remedy:?}"
+            );
         }
     }
 

@@ -1,6 +1,7 @@
 //! Whether the state of a lab is as an expectation wants it, and words for how it is instead.
 
 use super::bfd;
+use super::detection;
 use super::lacp;
 use super::microsoft;
 use super::state::State;
@@ -132,6 +133,7 @@ pub fn holds(what: &Expect, state: &State, topology: &Topology) -> bool {
         | Expect::Peering { .. }
         | Expect::Connection { .. }
         | Expect::Event { .. } => microsoft::holds(what, state, topology),
+        Expect::Detected { .. } => detection::holds(what, state),
         Expect::Traffic { .. } | Expect::Quiet => false,
     }
 }
@@ -140,7 +142,8 @@ pub fn holds(what: &Expect, state: &State, topology: &Topology) -> bool {
 pub fn matters(fact: &Fact) -> bool {
     matches!(
         fact,
-        Fact::Lag { .. }
+        Fact::Light { .. }
+            | Fact::Lag { .. }
             | Fact::Member { .. }
             | Fact::LacpPartner { .. }
             | Fact::Bfd { .. }
@@ -160,15 +163,22 @@ pub fn matters(fact: &Fact) -> bool {
 }
 
 /// By how much single packets of a partner missed the rhythm that is expected of it: what delayed them is to blame, not the
-/// time until the rhythm was kept. `None` where no rhythm is expected, or another one is kept.
+/// time until the rhythm was kept. `None` where no rhythm is expected, or another one is kept. Of `detected`, by how much a layer
+/// noticed a failure before one that was to be first; `None` where the order is right, or one of them did not notice.
 pub fn strays(what: &Expect, state: &State, topology: &Topology) -> Option<Duration> {
-    let of_each = concerned(what, topology).map(|(c, name)| bfd::strays(what, state, c, name));
+    if let Expect::Detected { .. } = what {
+        return detection::strays(what, state);
+    }
+    let of_each = concerned(what, topology).map(|(c, name)| match what {
+        Expect::Member { .. } => lacp::strays(what, state, c),
+        _ => bfd::strays(what, state, c, name),
+    });
     let longest = of_each.collect::<Option<Vec<Duration>>>()?;
     let longest = longest.into_iter().max();
     longest.filter(|by| !by.is_zero())
 }
 
-/// How the state is instead, for each connection that is not as wanted.
+/// How the state is instead, for each connection that is not as wanted; empty where all are.
 pub fn instead(what: &Expect, state: &State, topology: &Topology) -> String {
     if let Expect::Path { to, prefix, .. } = what {
         let actual = path(state, topology, *prefix);
@@ -209,6 +219,9 @@ pub fn instead(what: &Expect, state: &State, topology: &Topology) -> String {
             false => format!("{routers} {verb} a route {prefix}"),
         };
     }
+    if let Expect::Detected { .. } = what {
+        return detection::instead(what, state);
+    }
     if let Some(instead) = microsoft::instead(what, state, topology) {
         return instead;
     }
@@ -219,7 +232,10 @@ pub fn instead(what: &Expect, state: &State, topology: &Topology) -> String {
         .filter(|(_, name)| !holds(&narrowed(what, name), state, topology))
         .map(|(c, name)| connection_words(what, state, topology, c, name))
         .collect();
-    words::list(&wrong)
+    match wrong.is_empty() {
+        true => String::new(),
+        false => words::list(&wrong),
+    }
 }
 
 /// What would obviously help when an expectation does not come true.
@@ -272,9 +288,9 @@ pub fn remedy(
     {
         return Some(format!("the device of {router} {device}"));
     }
-    let dark = (1..).take(c.members.len());
-    let dark: Vec<String> = dark
-        .filter(|member| state.light(&c.edge, name, *member) == Some(false))
+    let members = state.members_in_service(name, c.members.len());
+    let dark: Vec<String> = (members.iter())
+        .filter(|member| state.light(&c.edge, name, **member) == Some(false))
         .map(|member| format!("{name}/{member}"))
         .collect();
     if !dark.is_empty() {
@@ -284,14 +300,17 @@ pub fn remedy(
         ));
     }
     let faults = wiring::faults(state, topology);
-    if let Some(fault) = faults.iter().find(|fault| fault.keeps_out(name, None)) {
+    if let Some(fault) = faults.iter().find(|fault| fault.is_about(name, None)) {
         return Some(format!("{fault}: {}", fault.remedy()));
     }
     if !state.lag_up(&c.edge, name) {
-        let silent = (1..).take(c.members.len()).all(|member| {
-            let view = state.member(&c.edge, name, member);
+        let silent = members.iter().all(|member| {
+            let view = state.member(&c.edge, name, *member);
             view.is_none_or(|view| view.partner.is_empty() || view.receive == "DEFAULTED")
         });
+        if let Some(blamed) = bfd::remedy_on_members(state, c).filter(|_| !silent) {
+            return Some(blamed);
+        }
         let text = match silent {
             true => format!(
                 "no LACP partner was heard: make the members of {name} a LAG with LACP on {router}"
@@ -308,17 +327,9 @@ pub fn remedy(
         (Family::Ipv4Unicast | Family::Ipv6Unicast, _) => IpAddr::V4(c.addresses.microsoft),
     };
     let session = state.session(&c.edge, name);
-    let bfd = state.bfd(&c.edge, name);
-    if c.bfd.options.required && bfd.is_none_or(|bfd| bfd.state != "up") {
-        let timers = c.bfd.timers;
-        let never = bfd.is_none_or(|bfd| !bfd.was_up);
-        return Some(format!(
-            "BFD {} up on {name}: configure BFD on {router} for {} (interval {}, multiplier {})",
-            if never { "never came" } else { "is not" },
-            microsoft,
-            words::duration(timers.interval),
-            timers.multiplier,
-        ));
+    let bfd_view = state.bfd(&c.edge, name);
+    if c.bfd.options.required && bfd_view.is_none_or(|bfd| bfd.state != "up") {
+        return Some(bfd::remedy(bfd_view, name, c, microsoft));
     }
     match session {
         Some(session) if session.established() => None,
@@ -374,7 +385,9 @@ pub fn concerned<'a>(
         | Expect::Route { sessions, .. }
         | Expect::RouteStanding { sessions, .. }
         | Expect::RoutePolicy { sessions, .. } => sessions,
-        Expect::Lag { connections, .. } | Expect::Connection { connections, .. } => connections,
+        Expect::Lag { connections, .. }
+        | Expect::Connection { connections, .. }
+        | Expect::Detected { connections, .. } => connections,
         Expect::Member { connection, .. } => std::slice::from_ref(connection),
         Expect::Path { via, .. } => via,
         Expect::InternetRoute { .. }
@@ -445,6 +458,9 @@ pub(super) fn narrowed(what: &Expect, name: &str) -> Expect {
         connections: names, ..
     }
     | Expect::Connection {
+        connections: names, ..
+    }
+    | Expect::Detected {
         connections: names, ..
     } = &mut what
     {

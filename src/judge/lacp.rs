@@ -1,34 +1,45 @@
 //! What is expected of members of LAGs: of the edge's own end, and of the partner as its LACPDUs show it.
 
+mod says;
+
 use std::time::Duration;
 
-use super::state::{MemberView, State};
+use super::state::{Marker, MemberView, State};
 use super::{wiring, words};
 use crate::record::{LacpHeard, LacpRhythm};
-use crate::scenario::Expect;
+use crate::scenario::{Expect, Viewpoint};
 use crate::topology::{Connection, Topology};
+
+/// Its machines run every 100 ms and a tick of the kernel's clock later (`AD_TIMER_INTERVAL` in drivers/net/bonding).
+const SLOW_CLOCK: &str = "the kernel's bond counts in steps of 100 ms that each take a tick of its clock longer: its 30 s are up to 33 s, \
+     and the standard allows for 250 ms; give the peer's end `backend = \"ours\"` to have it exact";
+
+/// Beyond this it is not its clock.
+const MOST_STRAYED: Duration = Duration::from_secs(4);
 
 /// Whether the member is as it is wanted.
 pub(super) fn holds(what: &Expect, state: &State, topology: &Topology, c: &Connection) -> bool {
     let Expect::Member {
         member,
         up,
-        partner,
+        at,
         sends_every,
         answers_marker,
+        says,
         reason,
         ..
     } = what
     else {
         return false;
     };
-    let view = state.member(&c.edge, &c.name, *member);
-    works(view, *partner) == *up
+    let view = view(state, c, *at, *member);
+    works(view, *at) == *up
         && sends_every.is_none_or(|every| {
             let rhythm = view.and_then(|view| view.rhythm);
             rhythm.is_some_and(|rhythm| keeps(&rhythm, every))
         })
-        && (!answers_marker || view.is_some_and(|view| view.answered))
+        && answers(view, *answers_marker)
+        && says::differs(says, view).is_none()
         && reason.as_ref().is_none_or(|reason| {
             let wrong = cable(c, Some(*member), state, topology);
             wrong.is_some_and(|wrong| wrong.to_string().contains(reason.as_str()))
@@ -42,9 +53,10 @@ fn cable(
     state: &State,
     topology: &Topology,
 ) -> Option<wiring::Fault> {
-    let faults = wiring::faults(state, topology).into_iter();
-    let mut own = faults.filter(|fault| fault.keeps_out(&c.name, member));
-    own.next()
+    let mut faults = wiring::faults(state, topology);
+    let own = faults.iter().position(|it| it.is_about(&c.name, member));
+    let own = own.or_else(|| faults.iter().position(|it| it.tears(&c.name)));
+    own.map(|own| faults.swap_remove(own))
 }
 
 /// Two of the connections of an expectation that shall lead to distinct systems of the peer, and do not.
@@ -73,8 +85,8 @@ pub(super) fn not_distinct(
 
 /// Whether a partner is heard on some member.
 pub(super) fn is_heard(state: &State, c: &Connection) -> bool {
-    let mut members = (1..).take(c.members.len());
-    members.any(|member| {
+    let members = state.members_in_service(&c.name, c.members.len());
+    members.into_iter().any(|member| {
         let view = state.member(&c.edge, &c.name, member);
         view.is_some_and(|view| view.heard.is_some())
     })
@@ -92,14 +104,44 @@ pub(super) fn remedy(
         Expect::Lag { .. } => cable(c, None, state, topology),
         _ => None,
     };
-    wrong.map(|wrong| wrong.remedy())
+    let of_the_edge = matches!(
+        what,
+        Expect::Member {
+            at: Viewpoint::Peer,
+            ..
+        }
+    );
+    let slow_clock = || {
+        let strayed = strays(what, state, c).filter(|by| !by.is_zero())?;
+        let bond = !of_the_edge && state.peer_is_bond(c) && strayed < MOST_STRAYED;
+        bond.then(|| SLOW_CLOCK.to_owned())
+    };
+    wrong.map(|wrong| wrong.remedy()).or_else(slow_clock)
 }
 
-/// Whether the edge's end collects and distributes, or its partner says so.
-fn works(view: Option<&MemberView>, partner: bool) -> bool {
-    view.is_some_and(|view| match partner {
-        false => view.working,
-        true => view.heard.as_ref().is_some_and(forwards),
+/// The member as the end sees it from which it is looked at.
+fn view<'a>(state: &'a State, c: &Connection, at: Viewpoint, member: u8) -> Option<&'a MemberView> {
+    let router = match at {
+        Viewpoint::Edge | Viewpoint::Partner => &c.edge,
+        Viewpoint::Peer => &c.router,
+    };
+    state.member(router, &c.name, member)
+}
+
+/// Whether the end collects and distributes, or its partner says so.
+fn works(view: Option<&MemberView>, at: Viewpoint) -> bool {
+    view.is_some_and(|view| match at {
+        Viewpoint::Edge | Viewpoint::Peer => view.working,
+        Viewpoint::Partner => view.heard.as_ref().is_some_and(forwards),
+    })
+}
+
+/// Whether a marker was answered, or was sent and is not answered, as it is wanted.
+fn answers(view: Option<&MemberView>, wanted: Option<bool>) -> bool {
+    let marker = view.map(|view| &view.marker);
+    wanted.is_none_or(|wanted| match wanted {
+        true => marker == Some(&Marker::Answered),
+        false => marker == Some(&Marker::Unanswered),
     })
 }
 
@@ -112,6 +154,31 @@ fn keeps(rhythm: &LacpRhythm, every: Duration) -> bool {
     // One interval may have been disturbed, of many.
     let outside = rhythm.early.saturating_add(rhythm.late);
     Duration::from(rhythm.interval) == every && outside <= rhythm.intervals / 16
+}
+
+/// By how much single LACPDUs were too early or too late, if any, where nothing else is wrong.
+pub(super) fn strays(what: &Expect, state: &State, c: &Connection) -> Option<Duration> {
+    let Expect::Member {
+        member,
+        up,
+        at,
+        sends_every: Some(every),
+        answers_marker,
+        says,
+        ..
+    } = what
+    else {
+        return None;
+    };
+    let view = view(state, c, *at, *member)?;
+    let rhythm = view.rhythm?;
+    let late = Duration::from(rhythm.longest).saturating_sub(*every);
+    let early = every.saturating_sub(rhythm.shortest.into());
+    let else_well = works(Some(view), *at) == *up
+        && Duration::from(rhythm.interval) == *every
+        && answers(Some(view), *answers_marker)
+        && says::differs(says, Some(view)).is_none();
+    else_well.then_some(late.max(early))
 }
 
 /// How the member is instead.
@@ -144,19 +211,24 @@ fn member_instead(what: &Expect, state: &State, c: &Connection) -> String {
     let Expect::Member {
         member,
         up,
-        partner,
+        at,
         sends_every,
         answers_marker,
+        says,
+        reason,
         ..
     } = what
     else {
         return String::new();
     };
-    let name = format!("{}/{member}", c.name);
-    let Some(view) = state.member(&c.edge, &c.name, *member) else {
+    let name = match at {
+        Viewpoint::Edge | Viewpoint::Partner => format!("{}/{member}", c.name),
+        Viewpoint::Peer => format!("{}/{member} at the peer's end", c.name),
+    };
+    let Some(view) = view(state, c, *at, *member) else {
         return format!("member {name} was never seen");
     };
-    if works(Some(view), *partner) == *up {
+    if works(Some(view), *at) == *up {
         match (sends_every, view.rhythm) {
             (Some(_), None) => return format!("the LACPDUs on {name} were not measured yet"),
             (Some(every), Some(rhythm)) if !keeps(&rhythm, *every) => {
@@ -164,14 +236,29 @@ fn member_instead(what: &Expect, state: &State, c: &Connection) -> String {
             }
             _ => {}
         }
-        if *answers_marker && !view.answered {
-            return format!("no marker on {name} was answered");
+        if !answers(Some(view), *answers_marker) {
+            return match &view.marker {
+                Marker::Unasked => format!("no marker on {name} was sent"),
+                Marker::Unsent(why) => format!("no marker on {name} was sent: {why}"),
+                Marker::Unanswered => format!("no marker on {name} was answered"),
+                Marker::Answered => format!("a marker on {name} was answered"),
+            };
+        }
+        if let Some(differs) = says::differs(says, Some(view)) {
+            return format!("the partner of member {name} {differs}");
+        }
+        if reason.is_some() {
+            return format!(
+                "what is wrong with the cable of {name} is something else, if anything"
+            );
         }
     }
-    match (partner, &view.heard) {
-        (true, None) => format!("the partner of member {name} is not heard"),
-        (true, Some(heard)) => format!("the partner of member {name} says {}", heard.state),
-        (false, _) => format!(
+    match (at, &view.heard) {
+        (Viewpoint::Partner, None) => format!("the partner of member {name} is not heard"),
+        (Viewpoint::Partner, Some(heard)) => {
+            format!("the partner of member {name} says {}", heard.state)
+        }
+        (Viewpoint::Edge | Viewpoint::Peer, _) => format!(
             "member {name} is {} ({})",
             words::up_down(view.working),
             view.receive
@@ -197,12 +284,18 @@ pub fn rhythm(rhythm: &LacpRhythm) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{Fact, LacpSeen, Nanos};
+    use crate::record::{AutoBackend, Fact, LacpSeen, Nanos};
+    use crate::scenario::LacpSays;
     use crate::time::At;
+    use crate::topology::LagBackend;
 
     fn seen(state: &mut State, seen: LacpSeen) {
+        seen_at("ams-edge-1", state, seen);
+    }
+
+    fn seen_at(router: &str, state: &mut State, seen: LacpSeen) {
         let fact = Fact::LacpPartner {
-            router: "ams-edge-1".to_owned(),
+            router: router.to_owned(),
             connection: "ams-1".to_owned(),
             member: 1,
             seen,
@@ -243,13 +336,14 @@ mod tests {
         let topology = crate::topology::load(path).expect("shipped");
         let c = &topology.connections[0];
         let mut state = State::default();
-        let wanted = |up, sends_every: Option<u64>, answers_marker| Expect::Member {
+        let wanted = |up, sends_every: Option<u64>, answers_marker: bool| Expect::Member {
             connection: "ams-1".to_owned(),
             member: 1,
             up,
-            partner: true,
+            at: Viewpoint::Partner,
             sends_every: sends_every.map(Duration::from_secs),
-            answers_marker,
+            answers_marker: answers_marker.then_some(true),
+            says: LacpSays::default(),
             reason: None,
         };
         let check = |state: &State, what: &Expect| match holds(what, state, &topology, c) {
@@ -274,14 +368,90 @@ mod tests {
         seen(&mut state, rhythm(1, 8, 1));
         let said = "the LACPDUs on ams-1/1 come every 1 s to 1 s (1 s asked for), 1 of 8 off by more than 250 ms";
         assert_eq!(check(&state, &every), said);
+        let blamed = strays(&every, &state, c);
+        assert_eq!(blamed, Some(Duration::ZERO), "none of them was measured");
+        let mut bond = c.clone();
+        bond.backends.peer = LagBackend::Kernel;
+        let help = remedy(&every, &state, &topology, &bond);
+        assert_eq!(help, None, "its clock is not slow");
+        let mut limping = rhythm(1, 8, 1);
+        if let LacpSeen::Rhythm(rhythm) = &mut limping {
+            (rhythm.shortest, rhythm.longest) = (Nanos(900_000_000), Nanos(1_320_000_000));
+        }
+        seen(&mut state, limping);
+        let blamed = strays(&every, &state, c);
+        assert_eq!(blamed, Some(Duration::from_millis(320)));
+        let other = wanted(true, Some(30), false);
+        assert_eq!(strays(&other, &state, c), None, "another interval is kept");
+        assert_eq!(remedy(&every, &state, &topology, c), None);
+        let help = remedy(&every, &state, &topology, &bond);
+        assert_eq!(help.as_deref(), Some(SLOW_CLOCK));
+        bond.backends.peer = LagBackend::Auto;
+        for kernel in [false, true] {
+            let taken = AutoBackend {
+                router: c.router.clone(),
+                connection: c.name.clone(),
+                kernel,
+                why: String::new(),
+            };
+            state.apply(At::ZERO, &Fact::AutoBackend(taken));
+            let help = remedy(&every, &state, &topology, &bond);
+            assert_eq!(help.as_deref(), kernel.then_some(SLOW_CLOCK));
+        }
+        let down = wanted(false, Some(1), false);
+        assert_eq!(strays(&down, &state, c), None, "the state is wrong, too");
         seen(&mut state, rhythm(1, 16, 1));
         assert_eq!(check(&state, &every), "met");
 
         let asked = wanted(true, None, true);
+        assert_eq!(check(&state, &asked), "no marker on ams-1/1 was sent");
+        seen(&mut state, LacpSeen::NoMarker("it is dark".to_owned()));
+        let said = "no marker on ams-1/1 was sent: it is dark";
+        assert_eq!(check(&state, &asked), said);
+        seen(&mut state, LacpSeen::MarkerSent);
         assert_eq!(check(&state, &asked), "no marker on ams-1/1 was answered");
         seen(&mut state, LacpSeen::MarkerAnswered(Nanos(1)));
         assert_eq!(check(&state, &asked), "met");
         state.apply(At::ZERO, &Fact::StepStarted { step: 1 });
-        assert_eq!(check(&state, &asked), "no marker on ams-1/1 was answered");
+        assert_eq!(check(&state, &asked), "no marker on ams-1/1 was sent");
+    }
+
+    #[test]
+    fn the_peers_end_tells_what_becomes_of_its_markers() {
+        let path = std::path::Path::new("topologies/one-metro.toml");
+        let topology = crate::topology::load(path).expect("shipped");
+        let c = &topology.connections[0];
+        let mut state = State::default();
+        let wanted = |answers_marker| Expect::Member {
+            connection: "ams-1".to_owned(),
+            member: 1,
+            up: false,
+            at: Viewpoint::Peer,
+            sends_every: None,
+            answers_marker: Some(answers_marker),
+            says: LacpSays::default(),
+            reason: None,
+        };
+        let check = |state: &State, what: &Expect| match holds(what, state, &topology, c) {
+            true => "met".to_owned(),
+            false => instead(what, state, &topology, c),
+        };
+        let (answered, unanswered) = (wanted(true), wanted(false));
+        let said = "member ams-1/1 at the peer's end was never seen";
+        assert_eq!(check(&state, &unanswered), said);
+        seen(&mut state, LacpSeen::MarkerSent);
+        assert_eq!(check(&state, &unanswered), said, "that was the edge's end");
+        seen_at(&c.router, &mut state, says("active"));
+        let said = "no marker on ams-1/1 at the peer's end was sent";
+        assert_eq!(check(&state, &answered), said);
+        assert_eq!(check(&state, &unanswered), said, "there is none to answer");
+        seen_at(&c.router, &mut state, LacpSeen::MarkerSent);
+        assert_eq!(check(&state, &unanswered), "met");
+        let said = "no marker on ams-1/1 at the peer's end was answered";
+        assert_eq!(check(&state, &answered), said);
+        seen_at(&c.router, &mut state, LacpSeen::MarkerAnswered(Nanos(1)));
+        assert_eq!(check(&state, &answered), "met");
+        let said = "a marker on ams-1/1 at the peer's end was answered";
+        assert_eq!(check(&state, &unanswered), said);
     }
 }

@@ -36,6 +36,7 @@ pub mod belief;
 pub mod bfd;
 pub mod condition;
 pub mod decide;
+pub mod detection;
 mod finding;
 pub mod lacp;
 pub mod microsoft;

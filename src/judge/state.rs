@@ -8,11 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ipnet::IpNet;
 
+use super::detection::Detections;
 use super::microsoft::Microsoft;
 use crate::bgp::family::Family;
 use crate::measure;
 use crate::record::{BfdHeard, BfdRhythm, Fact, LacpHeard, LacpRhythm, LacpSeen, Nanos};
 use crate::time::At;
+use crate::topology::{Connection, LagBackend};
 
 /// A router and a connection or neighbour.
 type Key = (String, String);
@@ -24,12 +26,16 @@ pub struct State {
     bfd: BTreeMap<Key, BfdView>,
     lags: BTreeMap<Key, bool>,
     members: BTreeMap<(String, String, u8), MemberView>,
-    lights: BTreeMap<(String, String, u8), bool>,
+    /// Since when there is light.
+    lights: BTreeMap<(String, String, u8), Option<At>>,
     in_service: BTreeMap<String, Vec<u8>>,
+    /// Ends of LAGs that could be the kernel's or ours: whether they are the kernel's.
+    bonds: BTreeMap<Key, bool>,
     kernel: BTreeMap<(String, IpNet), Vec<String>>,
     probes: BTreeMap<(String, String), ProbeView>,
     devices: BTreeMap<String, String>,
     broken: BTreeSet<String>,
+    detections: Detections,
     microsoft: Microsoft,
 }
 
@@ -75,6 +81,8 @@ pub struct BfdView {
     pub rhythm: Option<BfdRhythm>,
     /// It answered a Poll since the step began.
     pub answered: bool,
+    /// Why packets of the other end are discarded, if any were since the state changed or one was taken that said something new.
+    pub discarded: Option<String>,
 }
 
 /// A LAG member as its router sees it.
@@ -90,8 +98,26 @@ pub struct MemberView {
     pub heard: Option<LacpHeard>,
     /// How its LACPDUs came lately.
     pub rhythm: Option<LacpRhythm>,
-    /// It answered a marker since the step began.
-    pub answered: bool,
+    /// What became of a marker, since the step began.
+    pub marker: Marker,
+    /// How long after light the partner was in sync.
+    pub in_sync: Option<Nanos>,
+    /// The partner said early that it distributes, since the step began; in the first step, since the lab began.
+    pub early: bool,
+}
+
+/// What became of the marker that was sent last to the partner of a member.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Marker {
+    /// None was asked for.
+    #[default]
+    Unasked,
+    /// It could not be sent, and why.
+    Unsent(String),
+    /// There is no answer so far.
+    Unanswered,
+    /// It was answered.
+    Answered,
 }
 
 /// Probe traffic of one direction.
@@ -120,7 +146,8 @@ impl State {
     /// Takes in one fact.
     pub fn apply(&mut self, at: At, fact: &Fact) {
         self.microsoft.apply(at, fact);
-        self.apply_link(fact);
+        self.detections.apply(at, fact);
+        self.apply_link(at, fact);
         self.apply_session(at, fact);
         self.apply_probe(fact);
         match fact {
@@ -156,7 +183,7 @@ impl State {
     }
 
     /// Light, LACP and BFD.
-    fn apply_link(&mut self, fact: &Fact) {
+    fn apply_link(&mut self, at: At, fact: &Fact) {
         match fact {
             Fact::Lag {
                 router,
@@ -172,8 +199,11 @@ impl State {
                 member,
                 up,
             } => {
-                self.lights
-                    .insert((router.clone(), connection.clone(), *member), *up);
+                let key = (router.clone(), connection.clone(), *member);
+                if let Some(view) = self.members.get_mut(&key) {
+                    view.in_sync = None;
+                }
+                self.lights.insert(key, up.then_some(at));
             }
             Fact::Member {
                 router,
@@ -198,17 +228,30 @@ impl State {
                 member,
                 seen,
             } => {
-                let view = self.member_mut(router, connection, *member);
+                let key = (router.clone(), connection.clone(), *member);
+                let lit = self.lights.get(&key).copied().flatten();
+                let view = self.members.entry(key).or_default();
                 match seen {
-                    LacpSeen::Says(heard) => view.heard = Some(heard.clone()),
+                    LacpSeen::Says(heard) => {
+                        view.early |= heard.early == Some(true);
+                        if view.in_sync.is_none() && heard.says("in-sync") {
+                            view.in_sync = lit.map(|lit| at.since(lit).into());
+                        }
+                        view.heard = Some(heard.clone());
+                    }
                     LacpSeen::Rhythm(rhythm) => view.rhythm = Some(*rhythm),
-                    LacpSeen::MarkerAnswered(_) => view.answered = true,
-                    LacpSeen::NoMarker(_) => {}
+                    LacpSeen::MarkerSent => view.marker = Marker::Unanswered,
+                    LacpSeen::MarkerAnswered(_) => view.marker = Marker::Answered,
+                    LacpSeen::NoMarker(why) => view.marker = Marker::Unsent(why.clone()),
                 }
             }
             Fact::InService(now) => {
                 self.in_service
                     .insert(now.connection.clone(), now.members.clone());
+            }
+            Fact::AutoBackend(taken) => {
+                let key = key(&taken.router, &taken.connection);
+                self.bonds.insert(key, taken.kernel);
             }
             Fact::Bfd {
                 router,
@@ -221,6 +264,7 @@ impl State {
                 view.state.clone_from(state);
                 view.diagnostic.clone_from(diagnostic);
                 view.was_up |= state == "up";
+                view.discarded = None;
             }
             Fact::MicroBfd {
                 router,
@@ -233,6 +277,7 @@ impl State {
                 view.state.clone_from(&now.state);
                 view.diagnostic.clone_from(&now.diagnostic);
                 view.was_up |= now.state == "up";
+                view.discarded = None;
             }
             Fact::BfdHeard {
                 router,
@@ -241,6 +286,12 @@ impl State {
             } => {
                 let view = self.bfd.entry(key(router, connection)).or_default();
                 view.heard = Some(heard.clone());
+                view.discarded = None;
+            }
+            Fact::BfdDiscarded(packet) => {
+                let key = key(&packet.router, &packet.connection);
+                let view = self.bfd.entry(key).or_default();
+                view.discarded = Some(packet.why.clone());
             }
             Fact::BfdRhythm {
                 router,
@@ -256,12 +307,15 @@ impl State {
                 let view = self.bfd.entry(key(router, connection)).or_default();
                 view.answered = true;
             }
-            Fact::StepStarted { .. } => {
+            Fact::StepStarted { step } => {
                 for view in self.bfd.values_mut() {
                     view.answered = false;
                 }
                 for view in self.members.values_mut() {
-                    view.answered = false;
+                    view.marker = Marker::Unasked;
+                    // What happened before the first step belongs to it.
+                    let early = view.heard.as_ref().and_then(|heard| heard.early);
+                    view.early &= *step == 0 || early == Some(true);
                 }
             }
             _ => {}
@@ -382,6 +436,11 @@ impl State {
         }
     }
 
+    /// Which layers noticed a failure since the step began.
+    pub fn detections(&self) -> &Detections {
+        &self.detections
+    }
+
     /// What the Microsoft side has concluded.
     pub fn microsoft(&self) -> &Microsoft {
         &self.microsoft
@@ -425,11 +484,20 @@ impl State {
         told.unwrap_or_else(|| (1..).take(declared).collect())
     }
 
+    /// Whether the peer's end of a connection's LAG is the kernel's bond; where it could be either, as was told.
+    pub fn peer_is_bond(&self, c: &Connection) -> bool {
+        match c.backends.peer {
+            LagBackend::Ours => false,
+            LagBackend::Kernel => true,
+            LagBackend::Auto => self.bonds.get(&key(&c.router, &c.name)) == Some(&true),
+        }
+    }
+
     /// Light of a member at a router, if anything was told of it.
     pub fn light(&self, router: &str, connection: &str, member: u8) -> Option<bool> {
         self.lights
             .get(&(router.to_owned(), connection.to_owned(), member))
-            .copied()
+            .map(Option::is_some)
     }
 
     /// The interfaces of each watched kernel route of a router.

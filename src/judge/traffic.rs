@@ -171,10 +171,10 @@ pub fn judge(
         limit: lost_at_most.map(Quantity::Packets),
     });
 
-    // Each fault with the doubt in it; going elsewhere is no matter of time.
+    // Each fault with the doubt in it; going elsewhere is no matter of time, but sessions that fell by themselves are.
     let mut faults: Vec<(String, Option<String>)> = Vec::new();
     let mut doubt_of_success = None;
-    let doubt = |claim| belief::doubt(claim, lateness, bfd);
+    let doubt = |claim| belief::doubt(claim, Some(&expect.what), lateness, bfd);
     if let Some(limit) = *interrupted_at_most {
         let interrupted = worst.interruption();
         match interrupted.checked_sub(limit).filter(|by| !by.is_zero()) {
@@ -210,7 +210,7 @@ pub fn judge(
             let to_the_member = via.iter().flatten().any(|way| way.contains('/'));
             let ways = ways(state, traffic, to_the_member);
             let fault = format!("{} goes over {ways}", name(traffic));
-            faults.push((fault, None));
+            faults.push((fault, doubt(belief::Claim::Disturbed)));
         }
     }
     for traffic in &measured {
@@ -305,7 +305,7 @@ fn quality_faults(
         (
             quality.reordered_at_least,
             traffic.reordered,
-            "were reordered",
+            "came out of order",
         ),
     ] {
         if few(least, share(part)) {
@@ -328,7 +328,12 @@ fn elsewhere(confined: &Confined, traffic: &Traffic, by_member: &ByMember) -> Ve
             faults.push(format!("{} lost {lost} on {member}", name(traffic)));
         }
         if *moved > 0 && others(&confined.moved_only_from, member) {
-            let moved = format!("{moved} of {}", words::counted((*flows).into(), "flow"));
+            let flow = |count: u16| words::counted(count.into(), "flow");
+            // Of those that came to it later, more may move on than there were.
+            let moved = match moved <= flows {
+                true => format!("{moved} of {}", flow(*flows)),
+                false => flow(*moved),
+            };
             faults.push(format!("{moved} of {} moved from {member}", name(traffic)));
         }
     }
@@ -505,5 +510,24 @@ mod tests {
             let found = found.first().map(|(_, by)| *by);
             assert_eq!(found, by, "{quality:?}");
         }
+    }
+
+    #[test]
+    fn flows_that_moved_are_told_of_those_that_were_there() {
+        let confined = Confined {
+            lost_only_on: None,
+            moved_only_from: Some(vec!["a/1".to_owned()]),
+        };
+        let moved = |flows, moved| {
+            let of = OfMember {
+                flows,
+                lost: 0,
+                moved,
+            };
+            let members = ["a/1", "a/2"].map(|name| (name.to_owned(), of));
+            elsewhere(&confined, &measured(), &members.into())
+        };
+        assert_eq!(moved(3, 2), ["2 of 3 flows of teams -> sbc moved from a/2"]);
+        assert_eq!(moved(0, 49), ["49 flows of teams -> sbc moved from a/2"]);
     }
 }

@@ -1,7 +1,7 @@
 //! Where cables lead, from what LACP hears on each: members that lead elsewhere, and connections that end together.
 //!
-//! A connection leads to the partner (system and key) that most of its members lead to; of two that are even, to that of the
-//! lowest member.
+//! A connection leads to the LAG at its router of the peer, by system and key, if one of its members does; else to where most of its
+//! members lead, of two that are even to where the lowest does.
 
 use std::fmt;
 
@@ -16,16 +16,21 @@ pub struct Fault {
     pub connections: Vec<String>,
     what: What,
     routers: Vec<String>,
+    /// Those of which half of the members or more lead elsewhere, so that the others may be kept out for it.
+    torn: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum What {
     /// Each of two members leads to where the other's connection leads.
-    Crossed {
-        one: String,
+    Crossed { one: String, other: String },
+    /// Each of two connections leads to where the other should.
+    Exchanged { one: String, other: String },
+    /// A connection leads to where another should.
+    Astray {
+        connection: String,
         other: String,
-        /// As well it may be those: each connection leads to both places with as many members.
-        or: Option<(String, String)>,
+        router: String,
     },
     /// A member leads to where another connection leads.
     Moved {
@@ -56,14 +61,45 @@ struct Lead<'a> {
 /// A connection, where its members lead, and where it leads itself.
 struct Way<'a> {
     connection: &'a Connection,
+    /// Where it should lead.
+    place: &'a Place<'a>,
     leads: Vec<Lead<'a>>,
     home: &'a LacpHeard,
 }
 
+/// The LAG at the peer's router that a connection should lead to.
+struct Place<'a> {
+    connection: &'a Connection,
+    system: String,
+    key: u16,
+    /// A bond of the kernel's puts speed and duplex behind the key.
+    bond: bool,
+}
+
+impl<'a> Place<'a> {
+    fn of(connection: &'a Connection, state: &State, topology: &Topology) -> Place<'a> {
+        let (system, key) = topology.peer_lag(connection);
+        let system = system.map(|byte| format!("{byte:02x}")).join(":");
+        let bond = state.peer_is_bond(connection);
+        Place {
+            connection,
+            system,
+            key,
+            bond,
+        }
+    }
+
+    fn is(&self, heard: &LacpHeard) -> bool {
+        let key = heard.key == self.key || (self.bond && heard.key >> 6 == self.key);
+        heard.system == self.system && key
+    }
+}
+
 impl<'a> Way<'a> {
-    fn of(connection: &'a Connection, state: &'a State) -> Option<Way<'a>> {
-        let members = (1..).take(connection.members.len());
-        let leads: Vec<Lead<'_>> = members
+    fn of(place: &'a Place<'a>, state: &'a State) -> Option<Way<'a>> {
+        let connection = place.connection;
+        let members = state.members_in_service(&connection.name, connection.members.len());
+        let leads: Vec<Lead<'_>> = (members.into_iter())
             .filter_map(|member| {
                 let view = state.member(&connection.edge, &connection.name, member)?;
                 let heard = view.heard.as_ref()?;
@@ -76,11 +112,13 @@ impl<'a> Way<'a> {
                 .filter(|lead| together(lead.heard, heard))
                 .count()
         };
-        // The first of those that are even, as the LAG itself chooses.
+        let right = leads.iter().find(|lead| place.is(lead.heard));
         let most = leads.iter().map(|lead| number(lead.heard)).max()?;
-        let home = leads.iter().find(|lead| number(lead.heard) == most)?.heard;
+        let mut even = leads.iter().filter(|lead| number(lead.heard) == most);
+        let home = right.or_else(|| even.next())?.heard;
         Some(Way {
             connection,
+            place,
             leads,
             home,
         })
@@ -95,9 +133,8 @@ impl<'a> Way<'a> {
         format!("{}/{member}", self.connection.name)
     }
 
-    /// Half of its members lead home: it may as well be the others that do.
-    fn is_even(&self) -> bool {
-        self.strays().count() * 2 == self.leads.len()
+    fn is_torn(&self) -> bool {
+        self.strays().count() * 2 >= self.leads.len()
     }
 }
 
@@ -116,11 +153,15 @@ fn one_system(one: &LacpHeard, other: &LacpHeard) -> bool {
 /// All that is wrong with the cables, by what is heard now.
 pub fn faults(state: &State, topology: &Topology) -> Vec<Fault> {
     let connections = topology.connections.iter();
-    let ways: Vec<Way<'_>> = connections.filter_map(|c| Way::of(c, state)).collect();
+    let places = connections.map(|c| Place::of(c, state, topology));
+    let places: Vec<Place<'_>> = places.collect();
+    let ways = places.iter().filter_map(|place| Way::of(place, state));
+    let ways: Vec<Way<'_>> = ways.collect();
     let mut faults: Vec<Fault> = Vec::new();
     for way in &ways {
-        for stray in way.strays() {
-            let fault = stray_fault(way, stray, &ways);
+        let strays = way.strays();
+        let strays = strays.map(|stray| stray_fault(way, stray, &ways, &places));
+        for fault in strays.chain(astray(way, &ways, &places)) {
             if !faults.contains(&fault) {
                 faults.push(fault);
             }
@@ -155,26 +196,68 @@ pub fn faults(state: &State, topology: &Topology) -> Vec<Fault> {
 fn fault(what: What, ways: &[&Way<'_>]) -> Fault {
     let mut routers: Vec<String> = ways.iter().map(|w| w.connection.router.clone()).collect();
     routers.dedup();
+    let names = |ways: &[&Way<'_>]| ways.iter().map(|w| w.connection.name.clone()).collect();
+    let torn: Vec<&Way<'_>> = ways.iter().copied().filter(|w| w.is_torn()).collect();
     Fault {
-        connections: ways.iter().map(|w| w.connection.name.clone()).collect(),
+        connections: names(ways),
         what,
         routers,
+        torn: names(&torn),
     }
 }
 
-fn stray_fault(way: &Way<'_>, stray: &Lead<'_>, ways: &[Way<'_>]) -> Fault {
+/// The connection that should lead where this was heard.
+fn belongs<'a>(heard: &LacpHeard, places: &[Place<'a>]) -> Option<&'a Connection> {
+    let place = places.iter().find(|place| place.is(heard))?;
+    Some(place.connection)
+}
+
+/// A connection that leads to where another should, with all members that are heard.
+fn astray(way: &Way<'_>, ways: &[Way<'_>], places: &[Place<'_>]) -> Option<Fault> {
+    let own = way.place;
+    let other = belongs(way.home, places).filter(|_| !own.is(way.home))?;
+    let position = |name: &String| ways.iter().position(|w| w.connection.name == *name);
+    let this = position(&way.connection.name)?;
+    let back = position(&other.name).filter(|&n| own.is(ways[n].home));
+    Some(match back {
+        // Told once, from the connection that stands first in the file.
+        Some(back) => {
+            let [one, other] = [&ways[this.min(back)], &ways[this.max(back)]];
+            let what = What::Exchanged {
+                one: one.connection.name.clone(),
+                other: other.connection.name.clone(),
+            };
+            fault(what, &[one, other])
+        }
+        None => {
+            let what = What::Astray {
+                connection: way.connection.name.clone(),
+                other: other.name.clone(),
+                router: other.router.clone(),
+            };
+            fault(what, &[way])
+        }
+    })
+}
+
+fn stray_fault(way: &Way<'_>, stray: &Lead<'_>, ways: &[Way<'_>], places: &[Place<'_>]) -> Fault {
     let member = way.name(stray.member);
     let mut others = ways
         .iter()
         .filter(|other| other.connection.name != way.connection.name);
     let Some(other) = others.find(|other| together(other.home, stray.heard)) else {
-        let what = match one_system(way.home, stray.heard) {
-            true => What::OtherKey {
+        let what = match belongs(stray.heard, places) {
+            Some(to) if to.name != way.connection.name => What::Moved {
+                member,
+                to: to.name.clone(),
+                port: stray.heard.port,
+            },
+            _ if one_system(way.home, stray.heard) => What::OtherKey {
                 member,
                 key: stray.heard.key,
                 not: way.home.key,
             },
-            false => What::Elsewhere {
+            _ => What::Elsewhere {
                 member,
                 system: stray.heard.system.clone(),
             },
@@ -204,37 +287,38 @@ fn stray_fault(way: &Way<'_>, stray: &Lead<'_>, ways: &[Way<'_>]) -> Fault {
         true => ((way, stray.member), (other, back.member)),
         false => ((other, back.member), (way, stray.member)),
     };
-    let home = |way: &Way<'_>| {
-        let lead = way.leads.iter().find(|lead| together(lead.heard, way.home));
-        lead.map(|lead| way.name(lead.member))
-    };
-    let even = first.is_even() && second.is_even();
     let what = What::Crossed {
         one: first.name(first_member),
         other: second.name(second_member),
-        or: home(first).zip(home(second)).filter(|_| even),
     };
     fault(what, &[first, second])
 }
 
 impl Fault {
-    /// Whether it is why this member, or some member of this connection, is not in its LAG.
-    pub fn keeps_out(&self, connection: &str, member: Option<u8>) -> bool {
+    /// Whether it is about the cable of this member, or that of some member of this connection.
+    pub fn is_about(&self, connection: &str, member: Option<u8>) -> bool {
         let is_it = |name: &String| match member {
             Some(member) => *name == format!("{connection}/{member}"),
             None => name.split('/').next() == Some(connection),
         };
         match &self.what {
-            What::Crossed { one, other, or } => {
-                let or = or.iter().flat_map(|(one, other)| [one, other]);
-                [one, other].into_iter().chain(or).any(is_it)
-            }
+            What::Crossed { one, other } => is_it(one) || is_it(other),
             What::Moved { member, .. }
             | What::OtherKey { member, .. }
             | What::Elsewhere { member, .. } => is_it(member),
-            What::OneLag { one, other } => one == connection || other == connection,
+            What::OneLag { one, other } | What::Exchanged { one, other } => {
+                one == connection || other == connection
+            }
+            What::Astray {
+                connection: astray, ..
+            } => astray == connection,
             What::OneSystem { .. } => false,
         }
+    }
+
+    /// Whether members of this connection may be out of their LAG for it whose own cables are right.
+    pub fn tears(&self, connection: &str) -> bool {
+        self.torn.iter().any(|torn| torn == connection)
     }
 
     /// Whether two connections end on one system.
@@ -246,8 +330,11 @@ impl Fault {
     pub fn remedy(&self) -> String {
         let routers = self.routers.join(" and ");
         match &self.what {
-            What::Crossed { one, other, .. } => {
+            What::Crossed { one, other } | What::Exchanged { one, other } => {
                 format!("exchange the plugs of {one} and {other} at {routers}")
+            }
+            What::Astray { connection, .. } => {
+                format!("plug the cables of {connection} into {routers}")
             }
             What::Moved { member, .. } | What::Elsewhere { member, .. } => {
                 let router = self.routers.first().map_or("", String::as_str);
@@ -273,13 +360,17 @@ impl Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.what {
-            What::Crossed { one, other, or } => {
-                write!(f, "the cables of {one} and {other} are crossed")?;
-                match or {
-                    Some((one, other)) => write!(f, ", or those of {one} and {other}"),
-                    None => Ok(()),
-                }
+            What::Crossed { one, other } => {
+                write!(f, "the cables of {one} and {other} are crossed")
             }
+            What::Exchanged { one, other } => {
+                write!(f, "all cables of {one} and {other} are crossed")
+            }
+            What::Astray {
+                connection,
+                other,
+                router,
+            } => write!(f, "{connection} leads to {router}, to where {other} should"),
             What::Moved { member, to, port } => {
                 write!(
                     f,
@@ -306,19 +397,25 @@ impl fmt::Display for Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{Fact, LacpSeen};
+    use crate::bgp::family::Family;
+    use crate::judge::condition;
+    use crate::record::{AutoBackend, Fact, InService, LacpSeen};
     use crate::time::At;
+    use crate::topology::LagBackend;
 
-    /// The first two connections of a metro with members that lead to (system, key).
-    fn said(leads: [&[(u8, u16)]; 2]) -> Vec<String> {
-        let path = std::path::Path::new("topologies/one-metro.toml");
+    /// The first two connections of a metro with members that lead to (system, key); 101 and 102 are where they should.
+    fn heard(leads: [&[(u8, u16)]; 2]) -> (State, Topology) {
+        let path = std::path::Path::new("topologies/one-metro-four-members.toml");
         let topology = crate::topology::load(path).expect("shipped");
         let mut state = State::default();
         for (c, members) in topology.connections.iter().zip(leads) {
             for ((system, key), member) in members.iter().zip(1..) {
                 let heard = LacpHeard {
                     system_priority: 32768,
-                    system: format!("02:00:00:00:00:{system:02x}"),
+                    system: match system.checked_sub(101) {
+                        Some(router) => format!("02:40:00:{router:02x}:ff:00"),
+                        None => format!("02:00:00:00:00:{system:02x}"),
+                    },
                     key: *key,
                     port_priority: 32768,
                     port: u16::from(member),
@@ -336,9 +433,17 @@ mod tests {
                 state.apply(At::ZERO, &fact);
             }
         }
-        let all = faults(&state, &topology);
-        all.iter()
-            .map(|fault| format!("{fault} -> {}", fault.remedy()))
+        (state, topology)
+    }
+
+    fn said(leads: [&[(u8, u16)]; 2]) -> Vec<String> {
+        let (state, topology) = heard(leads);
+        told(&state, &topology)
+    }
+
+    fn told(state: &State, topology: &Topology) -> Vec<String> {
+        let all = faults(state, topology).into_iter();
+        all.map(|fault| format!("{fault} -> {}", fault.remedy()))
             .collect()
     }
 
@@ -350,7 +455,7 @@ mod tests {
         assert_eq!(
             said([&[(1, 1), (2, 2)], &[(2, 2), (1, 1)]]),
             [
-                "the cables of ams-1/2 and ams-2/2 are crossed, or those of ams-1/1 and ams-2/1 -> exchange the plugs of ams-1/2 and ams-2/2 at ams-pe-1 and ams-pe-2"
+                "the cables of ams-1/2 and ams-2/2 are crossed -> exchange the plugs of ams-1/2 and ams-2/2 at ams-pe-1 and ams-pe-2"
             ]
         );
         assert_eq!(
@@ -383,5 +488,95 @@ mod tests {
                 "ams-1 and ams-2 lead to one system, 02:00:00:00:00:01 -> end them on two routers (RED-03); of a pair that shares its system (MLAG), show that it is two: ams-pe-1 and ams-pe-2"
             ]
         );
+    }
+
+    #[test]
+    fn where_connections_should_lead_is_known() {
+        let (one, two) = ((101, 1), (102, 2));
+        let crossed = |a, b| {
+            format!(
+                "the cables of {a} and {b} are crossed -> exchange the plugs of {a} and {b} at ams-pe-1 and ams-pe-2"
+            )
+        };
+        let even = said([&[two, one], &[one, two]]);
+        assert_eq!(even, [crossed("ams-1/1", "ams-2/1")]);
+        let most = said([&[two, two, one], &[one, one, two]]);
+        let both = [crossed("ams-1/1", "ams-2/1"), crossed("ams-1/2", "ams-2/2")];
+        assert_eq!(most, both);
+        assert_eq!(
+            said([&[two, two], &[one, one]]),
+            [
+                "all cables of ams-1 and ams-2 are crossed -> exchange the plugs of ams-1 and ams-2 at ams-pe-1 and ams-pe-2"
+            ]
+        );
+        assert_eq!(
+            said([&[two, two], &[]]),
+            [
+                "ams-1 leads to ams-pe-2, to where ams-2 should -> plug the cables of ams-1 into ams-pe-1"
+            ]
+        );
+        assert_eq!(
+            said([&[one, two], &[]]),
+            [
+                "the cable of ams-1/2 leads to port 2 of the router of ams-2 -> plug the cable of ams-1/2 into ams-pe-1"
+            ]
+        );
+    }
+
+    /// A bond puts speed and duplex behind its key; who may be one or ours has told what it is.
+    #[test]
+    fn a_key_is_that_of_the_backend_that_was_taken() {
+        let (two, bonds) = ((102, 2), (101, 1 << 6));
+        for (taken, expected) in [(None, 1), (Some(false), 1), (Some(true), 0)] {
+            // Two lead to the key of a bond, one to another LAG of the same system, where it should be.
+            let (mut state, mut topology) = heard([&[(101, 7), (101, 7), bonds], &[two]]);
+            topology.connections[0].backends.peer = LagBackend::Auto;
+            let c = &topology.connections[0];
+            if let Some(kernel) = taken {
+                let taken = AutoBackend {
+                    router: c.router.clone(),
+                    connection: c.name.clone(),
+                    kernel,
+                    why: String::new(),
+                };
+                state.apply(At::ZERO, &Fact::AutoBackend(taken));
+            }
+            let of_the_bond = told(&state, &topology)
+                .iter()
+                .filter(|told| told.starts_with("ams-1/3"))
+                .count();
+            assert_eq!(of_the_bond, expected, "{taken:?}");
+        }
+    }
+
+    #[test]
+    fn members_that_come_are_looked_at_and_those_that_went_are_not() {
+        let (one, two, other): (_, _, (u8, u16)) = ((101, 1), (102, 2), (9, 9));
+        let (mut state, topology) = heard([&[one, one, one, two], &[two, two, two, two, other]]);
+        let in_service = |connection: &str, members| {
+            Fact::InService(InService {
+                connection: connection.to_owned(),
+                members,
+                bandwidth_mbps: 0,
+            })
+        };
+        let moved = "the cable of ams-1/4 leads to port 4 of the router of ams-2 -> plug the cable of ams-1/4 into ams-pe-1";
+        assert_eq!(told(&state, &topology), [moved]);
+        state.apply(At::ZERO, &in_service("ams-1", vec![1, 2, 3]));
+        state.apply(At::ZERO, &in_service("ams-2", vec![1, 2, 3, 4, 5]));
+        let elsewhere = "the cable of ams-2/5 leads to another system, 02:00:00:00:00:09 -> plug the cable of ams-2/5 into ams-pe-2";
+        assert_eq!(told(&state, &topology), [elsewhere]);
+        // Its light went with it, which is nobody's fault.
+        let c = &topology.connections[0];
+        let dark = Fact::Light {
+            router: c.edge.clone(),
+            connection: c.name.clone(),
+            member: 4,
+            up: false,
+        };
+        state.apply(At::ZERO, &dark);
+        let remedy =
+            condition::remedy(&state, &topology, c, Family::Ipv4Unicast).expect("its LAG is down");
+        assert!(!remedy.contains("light"), "{remedy}");
     }
 }

@@ -9,7 +9,7 @@ pub use fact::fact;
 
 use crate::scenario::{
     Act, Announcement, Expect, Expectation, FaultKind, PrefixExpected, PrefixObject, Restart,
-    RouteDirection, SessionOrder, Speaker, Standing, Step, Target, bfd_order,
+    RouteDirection, SessionOrder, Speaker, Standing, Step, Target, Viewpoint, bfd_order,
 };
 
 /// A duration as people say it: three digits at most, and the unit.
@@ -194,21 +194,27 @@ fn expect(what: &Expect) -> String {
             connection,
             member,
             up,
-            partner,
+            at,
             sends_every,
             answers_marker,
+            says,
             reason,
         } => {
             let mut words = format!("member {connection}/{member} {}", up_down(*up));
-            if *partner {
-                words.push_str(" at the partner");
-            }
+            words.push_str(match at {
+                Viewpoint::Edge => "",
+                Viewpoint::Partner => " at the partner",
+                Viewpoint::Peer => " at the peer's end",
+            });
             if let Some(every) = sends_every {
                 words.push_str(&format!(", LACPDUs every {}", duration(*every)));
             }
-            if *answers_marker {
-                words.push_str(", a marker answered");
-            }
+            words.push_str(match answers_marker {
+                None => "",
+                Some(true) => ", a marker answered",
+                Some(false) => ", a marker not answered",
+            });
+            words.push_str(&says.to_string());
             if let Some(reason) = reason {
                 words.push_str(&format!(" ({reason})"));
             }
@@ -362,6 +368,9 @@ fn expect(what: &Expect) -> String {
                 None => "",
             };
             format!("{no}route {prefix}{from} at the internet")
+        }
+        Expect::Detected { connections, by } => {
+            format!("{} detected by {}", list(connections), by.join(", then "))
         }
         Expect::Quiet => "quiet".to_owned(),
     }

@@ -297,11 +297,16 @@ impl Known {
         session: Option<&str>,
     ) -> Result<Vec<view::Bfd>, Absent> {
         let mut sessions = Vec::new();
-        let ends = self.ends(router)?;
+        let over_links = self.ends(router);
         if let Some(device) = router.and_then(|router| self.played_by(router, asked_for_bfd)) {
             return Err(device);
         }
-        for link in ends {
+        for link in over_links
+            .iter()
+            .flatten()
+            .cloned()
+            .chain(self.inside(router))
+        {
             let over_the_lag = Family::ALL.map(|family| End {
                 connection: session_name(&link.connection, family),
                 ..link.clone()
@@ -316,6 +321,9 @@ impl Known {
                 }
             }
         }
+        if sessions.is_empty() {
+            over_links?;
+        }
         let (Some(router), Some(wanted)) = (router, session) else {
             return Ok(sessions);
         };
@@ -326,6 +334,20 @@ impl Known {
             return Err(absent("BFD session", &place, wanted, &names));
         };
         Ok(vec![sessions.swap_remove(place)])
+    }
+
+    /// The ends of iBGP inside both networks, or of that at a router, which BFD over several hops may guard (RFC 5883).
+    fn inside(&self, router: Option<&str>) -> impl Iterator<Item = End> {
+        let layout = &self.window.layout;
+        let edges = layout.edges.iter().map(|edge| ("wan", &edge.name));
+        let peers = layout.peers.iter().map(|peer| ("core", &peer.name));
+        let ends = edges.chain(peers).flat_map(|(hub, border)| {
+            [(hub, border.as_str()), (border.as_str(), hub)].map(|(router, connection)| End {
+                router: router.to_owned(),
+                connection: connection.to_owned(),
+            })
+        });
+        ends.filter(move |end| router.is_none_or(|router| end.router == router))
     }
 
     /// The ends of all connections, or of those at a router, Microsoft's first.

@@ -273,6 +273,7 @@ fn preference(pattern: Pattern) -> u16 {
         Pattern::Bfd => 3,
         Pattern::Bgp => 4,
         Pattern::Random(_) => 5,
+        Pattern::OwnLacp => 6,
     }
 }
 

@@ -298,6 +298,22 @@ impl Socket {
     /// # Errors
     /// What recvmsg(2) says. That a link went down is none: its frames come again when it is up.
     pub fn receive(&self, clock: &Clock, buffer: &mut [u8]) -> io::Result<Option<Received>> {
+        let at = |stamp: Option<(i64, i64)>| match stamp {
+            Some((seconds, nanos)) => clock.at_realtime(seconds, nanos),
+            None => clock.now(),
+        };
+        self.receive_with(at, buffer)
+    }
+
+    /// The same, for who reads many packets at once and has his own way from timestamps (seconds and nanoseconds) to moments.
+    ///
+    /// # Errors
+    /// As [`Socket::receive`].
+    pub fn receive_with(
+        &self,
+        moment: impl Fn(Option<(i64, i64)>) -> At,
+        buffer: &mut [u8],
+    ) -> io::Result<Option<Received>> {
         let mut control = nix::cmsg_space!(TimeSpec, libc::c_int, Timestamps);
         loop {
             let mut iov = [IoSliceMut::new(buffer)];
@@ -312,11 +328,11 @@ impl Socket {
                 Err(Errno::EINTR | Errno::ENETDOWN) => continue,
                 Err(errno) => return Err(errno.into()),
             };
-            let (mut at, mut ttl) = (None, None);
+            let (mut stamped, mut ttl) = (None, None);
             for control in message.cmsgs()? {
                 match control {
                     ControlMessageOwned::ScmTimestampns(stamp) => {
-                        at = Some(clock.at_realtime(stamp.tv_sec(), stamp.tv_nsec()));
+                        stamped = Some((stamp.tv_sec(), stamp.tv_nsec()));
                     }
                     ControlMessageOwned::Ipv4Ttl(hops)
                     | ControlMessageOwned::Ipv6HopLimit(hops) => {
@@ -335,7 +351,7 @@ impl Socket {
             return Ok(Some(Received {
                 length: message.bytes,
                 // The kernel begins to stamp a moment after the first socket asks for it.
-                at: at.unwrap_or_else(|| clock.now()),
+                at: moment(stamped),
                 ttl,
                 from,
                 outgoing,

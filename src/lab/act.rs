@@ -23,6 +23,23 @@ impl Lab {
     /// The kernel refused; the lab is in an unknown state then.
     pub async fn act(&mut self, act: &Act) -> Result<Acted, LabError> {
         tracing::debug!(?act, "a step");
+        let told = self.recorder.clock().now();
+        match (self.perform(act).await?, act) {
+            // What follows from a word may be over before this thread goes on.
+            (
+                Acted::Done,
+                Act::Announce(_)
+                | Act::Withdraw { .. }
+                | Act::Bfd { .. }
+                | Act::Lacp { .. }
+                | Act::Policy(_)
+                | Act::Set(Setting::MicrosoftRoutes(_)),
+            ) => Ok(Acted::DoneAt(told)),
+            (acted, _) => Ok(acted),
+        }
+    }
+
+    async fn perform(&mut self, act: &Act) -> Result<Acted, LabError> {
         match act {
             // What settling waits for comes by itself.
             Act::Settle { .. } | Act::Hold { .. } => Ok(Acted::Done),
@@ -82,7 +99,7 @@ impl Lab {
                 self.order_bfd(*order, sessions);
                 Ok(Acted::Done)
             }
-            Act::Lacp { order, on } => Ok(self.order_lacp(order, on)),
+            Act::Lacp { order, on } => self.order_lacp(order, on),
             Act::Sessions { order, sessions } => self.order_sessions(order, sessions).await,
             Act::Request(request) => {
                 self.request(request)?;
@@ -269,16 +286,16 @@ impl Lab {
                 fault: told.clone(),
             });
         }
+        if let Some(repaired) = repaired {
+            let cables: Vec<_> = concerned.iter().map(|layout| (*layout, None)).collect();
+            self.happened(told, &cables, repaired);
+        }
         for (name, layout) in sessions.iter().zip(&concerned) {
             let end = End {
                 router: layout.edge.router.clone(),
                 connection: name.clone(),
             };
             self.line.bfd(end, order);
-        }
-        if let Some(repaired) = repaired {
-            let cables: Vec<_> = concerned.into_iter().map(|layout| (layout, None)).collect();
-            self.happened(told, &cables, repaired);
         }
     }
 

@@ -53,7 +53,7 @@ impl CableFault {
     }
 }
 
-/// The patterns a repair clears; random loss is an impairment's.
+/// The patterns a repair clears; random loss is an impairment's, silence of an end's own LACP is an order's.
 const PATTERNS: [Pattern; 4] = [
     Pattern::Everything,
     Pattern::Lacp,
@@ -143,6 +143,31 @@ impl Cables {
         }
     }
 
+    /// Drops what our end says in LACP on a member, or on all members of a connection, or lets it pass again: so a bond of the
+    /// kernel's is silent.
+    pub fn mute_lacp(
+        &mut self,
+        connection: &ConnectionLayout,
+        member: Option<u8>,
+        mute: bool,
+    ) -> Result<(), NetlinkError> {
+        let Some(netlink) = self.line_cards.get_mut(&connection.edge.router) else {
+            return Ok(());
+        };
+        let losses = members(connection, member).into_iter();
+        let losses: Vec<Loss> = losses
+            .map(|(_, member)| Loss {
+                member,
+                direction: Direction::Out,
+                pattern: Pattern::OwnLacp,
+            })
+            .collect();
+        match mute {
+            true => filter::set_faults(netlink, &losses),
+            false => filter::clear_faults(netlink, &losses),
+        }
+    }
+
     /// Undoes every fault and impairment on a member, or on all members of a connection.
     pub fn repair(
         &mut self,
@@ -153,16 +178,7 @@ impl Cables {
             return Ok(());
         };
         let links = members(connection, member);
-        let losses = links.iter().flat_map(|(_, member)| {
-            PATTERNS.iter().flat_map(|pattern| {
-                [Direction::In, Direction::Out].map(|direction| Loss {
-                    member: *member,
-                    direction,
-                    pattern: *pattern,
-                })
-            })
-        });
-        filter::clear_faults(netlink, &losses.collect::<Vec<_>>())?;
+        filter::clear_faults(netlink, &faults(&links))?;
         for (name, _) in &links {
             self.cut.remove(name);
         }
@@ -227,6 +243,21 @@ impl Cables {
     }
 }
 
+/// Every fault of a cable that these members may have.
+fn faults(links: &[(String, u32)]) -> Vec<Loss> {
+    let both = [Direction::In, Direction::Out];
+    let one = |member, direction| {
+        PATTERNS.map(|pattern| Loss {
+            member,
+            direction,
+            pattern,
+        })
+    };
+    let members = links.iter().map(|(_, member)| *member);
+    let all = members.flat_map(|member| both.map(|direction| one(member, direction)));
+    all.flatten().collect()
+}
+
 /// Names and indexes of the chosen members on the Microsoft side.
 pub(super) fn members(connection: &ConnectionLayout, member: Option<u8>) -> Vec<(String, u32)> {
     let all = connection.edge.members.iter().enumerate();
@@ -279,5 +310,32 @@ pub fn touched<'a>(
             layout.connections.iter().map(|c| (c, None)).collect(),
             layout.edges.iter().map(|edge| edge.name.as_str()).collect(),
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A repair mends every way in which a cable fails, and leaves an end silent that was told to be.
+    #[test]
+    fn a_repair_mends_cables_and_leaves_ends_as_they_are_told() {
+        let repaired = faults(&[("ams-1.1".to_owned(), 7)]);
+        for kind in [
+            FaultKind::Silent,
+            FaultKind::OneWayIn,
+            FaultKind::OneWayOut,
+            FaultKind::Lacp,
+            FaultKind::Bfd,
+            FaultKind::Bgp,
+        ] {
+            let CableFault::Lossy { frames, .. } = CableFault::of(kind) else {
+                panic!("{kind:?} leaves light");
+            };
+            let directions = (repaired.iter()).filter(|loss| loss.pattern == frames);
+            assert_eq!(directions.count(), 2, "{kind:?}, both ways");
+        }
+        let silent = |loss: &Loss| loss.pattern == Pattern::OwnLacp;
+        assert!(!repaired.iter().any(silent));
     }
 }

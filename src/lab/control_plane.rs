@@ -22,6 +22,7 @@ use crate::bfd::State;
 use crate::kernel::namespace::Namespace;
 use crate::kernel::priority;
 use crate::kernel::watch::Carrier;
+use crate::lab::lateness;
 use crate::line::LineEvent;
 use crate::record::Recorder;
 use crate::router::RouterConfig;
@@ -62,6 +63,11 @@ impl ControlPlane {
             end: Some(end),
             thread: Some(thread),
         })
+    }
+
+    /// Tells how late the routers' thread wakes up, as `routers`.
+    pub fn tell_lateness(&self, recorder: Recorder) {
+        self.runtime.spawn(lateness::tell(recorder, "routers"));
     }
 
     /// Starts a router in its namespace. It boots with the interfaces `dark` down.

@@ -212,3 +212,57 @@ fn numbers(connection: &ConnectionLayout, member: Option<u8>) -> impl Iterator<I
     let all = (1..).take(connection.edge.members.len());
     all.filter(move |number| member.is_none_or(|member| member == *number))
 }
+
+#[cfg(test)]
+mod tests {
+    use nix::errno::Errno;
+
+    use super::*;
+    use crate::kernel::netlink::Refusal;
+
+    /// Kernels without netem are met; one without tbf, which a rate needs, is not found so easily.
+    #[test]
+    fn what_the_kernel_lacks_is_told_with_the_remedy() {
+        let rate = Impaired {
+            connections: vec!["ams-1".to_owned()],
+            member: None,
+            towards: Towards::Both,
+            how: Impairment {
+                rate_mbps: Some(100),
+                ..Impairment::default()
+            },
+        };
+        let says = |operation: &str, errno| {
+            let refusal = Refusal {
+                operation: operation.to_owned(),
+                errno,
+                sentence: None,
+            };
+            let error = refused(&rate, NetlinkError::Refused(vec![refusal]));
+            (error.is_lack(), error.to_string())
+        };
+        for (kind, option) in [
+            ("tbf", "CONFIG_NET_SCH_TBF"),
+            ("netem", "CONFIG_NET_SCH_NETEM"),
+        ] {
+            let (lack, text) = says(&format!("add {kind} to link 3"), Errno::ENOENT);
+            assert!(lack, "{text}");
+            let begin = format!("impair {rate}: this kernel has no {kind}; it needs {option} ");
+            assert!(text.starts_with(&begin), "{text}");
+            assert!(text.ends_with("`peerlab run --kernel uml`"), "{text}");
+        }
+        // What is refused for another reason is an error of the lab's.
+        assert!(!says("add tbf to link 3", Errno::EINVAL).0);
+        assert!(!says("set link 3 up", Errno::ENOENT).0);
+        // A rate asks for tbf and for nothing else.
+        let queue = queue(&rate.how);
+        assert_eq!(queue.rate, Some(12_500_000));
+        assert_eq!(
+            Queue {
+                rate: None,
+                ..queue
+            },
+            Queue::default()
+        );
+    }
+}

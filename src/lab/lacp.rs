@@ -1,6 +1,6 @@
-//! What a step orders of LACP, at the edges' ends.
+//! What a step orders of LACP, at the edges' ends; the peer's may be told to send markers.
 
-use super::{Acted, Lab};
+use super::{Acted, Lab, LabError};
 use crate::lacp::{Admin, Identity, Misbehaviour};
 use crate::line::End;
 use crate::plan::of_topology::ConnectionLayout;
@@ -8,33 +8,37 @@ use crate::record::Fact;
 use crate::scenario::{LacpOrder, LagPart};
 
 impl Lab {
-    /// Tells the edges' ends of LAGs what to do.
-    pub(super) fn order_lacp(&self, order: &LacpOrder, on: &[LagPart]) -> Acted {
+    /// Tells the ends of LAGs what to do: the edges', but for markers that the peer's send.
+    pub(super) fn order_lacp(
+        &mut self,
+        order: &LacpOrder,
+        on: &[LagPart],
+    ) -> Result<Acted, LabError> {
+        let layout = self.layout.clone();
         let concerned: Vec<(&ConnectionLayout, Option<u8>)> = on
             .iter()
-            .filter_map(|part| Some((self.layout.connection(&part.connection)?, part.member)))
+            .filter_map(|part| Some((layout.connection(&part.connection)?, part.member)))
             .collect();
-        if let Some(part) = on.iter().find(|part| self.bonds.contains(&part.connection)) {
+        let bond = on.iter().find(|part| self.bonds.contains(&part.connection));
+        if let Some(part) = bond.filter(|_| !order.is_for_bonds()) {
             let connection = &part.connection;
-            return Acted::Impossible(format!(
+            return Ok(Acted::Impossible(format!(
                 "the LAG of `{connection}` is a bond of the kernel's, which cannot be told: give it `backend = \"ours\"`"
-            ));
+            )));
         }
         let how = match order {
             LacpOrder::Misbehave(how) => Some(*how),
             LacpOrder::MoveTo { connection, member } => {
-                self.layout
-                    .connection(connection)
-                    .map(|other| Misbehaviour {
-                        identity: Identity {
-                            system: Some(other.edge.system),
-                            key: Some(other.edge.key),
-                            port: Some(u16::from(*member)),
-                        },
-                        ..Misbehaviour::default()
-                    })
+                layout.connection(connection).map(|other| Misbehaviour {
+                    identity: Identity {
+                        system: Some(other.edge.system),
+                        key: Some(other.edge.key),
+                        port: Some(u16::from(*member)),
+                    },
+                    ..Misbehaviour::default()
+                })
             }
-            LacpOrder::Fast(_) | LacpOrder::Active(_) | LacpOrder::SendMarker => None,
+            LacpOrder::Fast(_) | LacpOrder::Active(_) | LacpOrder::SendMarker { .. } => None,
         };
         let repaired = match how {
             Some(how) if how == Misbehaviour::default() => Some(true),
@@ -47,11 +51,22 @@ impl Lab {
             let fault = told.clone();
             self.recorder.now(Fact::FaultAsked { fault });
         }
+        if let Some(repaired) = repaired {
+            self.happened(told, &concerned, repaired);
+        }
         for (layout, member) in &concerned {
+            let by_peer = *order == LacpOrder::SendMarker { by_peer: true };
+            let router = match by_peer {
+                true => &layout.peer.router,
+                false => &layout.edge.router,
+            };
             let end = End {
-                router: layout.edge.router.clone(),
+                router: router.clone(),
                 connection: layout.name.clone(),
             };
+            if let (Some(how), true) = (how, self.bonds.contains(&layout.name)) {
+                self.cables.mute_lacp(layout, *member, how.silent)?;
+            }
             let port = member.map(|member| usize::from(member) - 1);
             let command = match (order, how) {
                 (LacpOrder::Fast(fast), _) => Admin::Fast(*fast),
@@ -61,9 +76,6 @@ impl Lab {
             };
             self.line.lag(end, command);
         }
-        if let Some(repaired) = repaired {
-            self.happened(told, &concerned, repaired);
-        }
-        Acted::Done
+        Ok(Acted::Done)
     }
 }

@@ -12,7 +12,7 @@ use crate::kernel::apply::Network;
 use crate::kernel::bond::{self, BondOptions};
 use crate::kernel::sysctl::{NEIGHBOUR_AGAIN, ask_neighbours_again};
 use crate::lacp::{AGGREGATE_WAIT, LagConfig, PortConfig};
-use crate::line::{BfdPort, BfdSpec, BondLag, End, LagPort, Line, LineError, Reach};
+use crate::line::{BfdSpec, BondLag, End, LagPort, Line, LineError, Reach};
 use crate::plan::of_topology::{ConnectionLayout, Ipv6Link, LagEnd, Layout};
 use crate::record::{AutoBackend, Fact, Recorder};
 use crate::topology::{BfdSettings, HashPolicy, LagBackend, MicroBfd, Topology, session_name};
@@ -50,10 +50,11 @@ pub fn start(
             let of = |side| bfd_config(topology, number, session.family, side);
             let (edge, peer) = (&connection.edge, &connection.peer);
             let config = of(Side::Microsoft);
-            line.add_bfd(bfd(network, connection, edge, &session, config)?);
+            add_bfd(line, network, bfd(connection, edge, &session, config))?;
             let session = session.at_the_peer();
             if simulated && !without_bfd.contains(&connection.name) {
-                line.add_bfd(bfd(network, connection, peer, &session, of(Side::Peer))?);
+                let spec = bfd(connection, peer, &session, of(Side::Peer));
+                add_bfd(line, network, spec)?;
             } else {
                 let (name, near) = (&connection.name, session.near);
                 let place = namespace(network, &peer.router)?;
@@ -75,8 +76,7 @@ pub fn start(
     }
     let simulated = |router: &str| *binding.device(router) == Device::Simulated;
     for spec in inside(topology, layout, simulated) {
-        let place = namespace(network, &spec.end.router)?;
-        line.add_bfd(BfdPort::open(place, spec)?);
+        add_bfd(line, network, spec)?;
     }
     Ok(bonds)
 }
@@ -221,14 +221,18 @@ pub fn bfd_config(topology: &Topology, place: usize, family: Family, side: Side)
     // Spread, so that a packet of one session is never taken for another's by being off by one.
     let discriminator = NonZeroU32::MIN.saturating_add(number.wrapping_mul(0x0101_0107));
     let settings = bfd_settings(topology, place, side);
-    let timers = settings.timers;
+    configured(settings, discriminator, u64::from(number))
+}
+
+/// A session over one link, or on one member, as a file has it.
+fn configured(settings: BfdSettings, discriminator: NonZeroU32, jitter_seed: u64) -> Config {
+    let BfdSettings { timers, options } = settings;
     let timers = Timers::symmetric(timers.interval, timers.multiplier);
-    let echo = settings.options.echo;
     Config {
-        required_min_echo_rx: echo.map_or(Micros(0), Micros::from),
-        authentication: settings.options.authentication,
-        control_plane_independent: settings.options.control_plane_independent,
-        ..Config::single_hop(discriminator, timers, u64::from(number))
+        required_min_echo_rx: options.echo.map_or(Micros(0), Micros::from),
+        authentication: options.authentication,
+        control_plane_independent: options.control_plane_independent,
+        ..Config::single_hop(discriminator, timers, jitter_seed)
     }
 }
 
@@ -319,27 +323,28 @@ fn micro_bfd(
     side: Side,
 ) -> Vec<MicroConfig> {
     let micro = topology.connections.get(place).and_then(|c| c.micro_bfd);
-    let Some(MicroBfd { timers, family }) = micro else {
+    let Some(MicroBfd {
+        microsoft,
+        peer,
+        family,
+    }) = micro
+    else {
         return Vec::new();
     };
     let of_family = |session: &BfdSession| session.family == family;
     let Some(session) = bfd_sessions(connection).find(of_family) else {
         return Vec::new();
     };
-    let (session, (near, number)) = match side {
-        Side::Microsoft => (session, (&connection.edge, 0)),
-        Side::Peer => (session.at_the_peer(), (&connection.peer, 1)),
+    let (session, settings, (near, number)) = match side {
+        Side::Microsoft => (session, microsoft, (&connection.edge, 0)),
+        Side::Peer => (session.at_the_peer(), peer, (&connection.peer, 1)),
     };
     let members = near.members.iter().zip(0_u32..);
     let configs = members.map(|((_, mac), member)| {
         let number = MICRO_DISCRIMINATORS + 16 * (2 * place as u32 + number) + member;
         let discriminator = NonZeroU32::MIN.saturating_add(number);
-        let timers = Timers::symmetric(timers.interval, timers.multiplier);
         MicroConfig {
-            session: Config {
-                control_plane_independent: true,
-                ..Config::single_hop(discriminator, timers, u64::from(number))
-            },
+            session: configured(settings, discriminator, u64::from(number)),
             mac: *mac,
             local: session.near,
             remote: session.far,
@@ -349,14 +354,14 @@ fn micro_bfd(
     configs.collect()
 }
 
+/// BFD over the LAG, at one end.
 fn bfd(
-    network: &Network,
     connection: &ConnectionLayout,
     end: &LagEnd,
     session: &BfdSession,
     config: Config,
-) -> Result<BfdPort, LabError> {
-    let spec = BfdSpec {
+) -> BfdSpec {
+    BfdSpec {
         end: End {
             router: end.router.clone(),
             connection: session_name(&connection.name, session.family),
@@ -368,6 +373,9 @@ fn bfd(
         local: session.near,
         remote: session.far,
         config,
-    };
-    Ok(BfdPort::open(namespace(network, &end.router)?, spec)?)
+    }
+}
+
+fn add_bfd(line: &Line, network: &Network, spec: BfdSpec) -> Result<(), LabError> {
+    Ok(line.add_bfd(namespace(network, &spec.end.router)?, spec)?)
 }

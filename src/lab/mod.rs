@@ -15,6 +15,7 @@ mod devices;
 mod error;
 mod impairment;
 mod lacp;
+pub mod lateness;
 pub mod line_cards;
 mod microsoft;
 pub mod microsoft_routes;
@@ -170,6 +171,7 @@ impl Lab {
         let (events_in, events) = unbounded_channel();
         let line = Line::start(recorder.clone(), events_in)?;
         let control_plane = ControlPlane::start().map_err(LabError::ControlPlane)?;
+        control_plane.tell_lateness(recorder.clone());
         let mut routers = BTreeMap::new();
         let answers = registries.answers();
         let without_bfd = &scenario.without_bfd;

@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
+use tokio::time::timeout;
+
 use super::{Acted, Lab, LabError};
 use crate::bgp::family::{Families, Family};
-use crate::bgp::session::State;
 use crate::record::Fact;
 use crate::router::SessionIndex;
 use crate::router::driver::RouterHandle;
@@ -49,18 +50,14 @@ impl Lab {
     /// Waits until the simulated neighbours of a router have heard from its kernel that its BGP is gone, but not long for one that
     /// hears nothing, and says when the last of them lost it.
     async fn missed(&self, router: &str, told: At) -> Acted {
-        let limit = told + UNHEARD;
-        let neighbours: Vec<(&RouterHandle, SessionIndex)> = self.neighbours(router).collect();
-        for &(neighbour, session) in &neighbours {
-            let up = async || neighbour.inspect(move |n, _| n.state(session)).await;
-            while up().await == Some(State::Established) && self.recorder.clock().now() < limit {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-        }
+        // All are asked, and their time begins, before one is waited for.
+        let losses: Vec<_> = self
+            .neighbours(router)
+            .map(|(neighbour, session)| timeout(UNHEARD, neighbour.lost(session, told)))
+            .collect();
         let mut last = told;
-        for (neighbour, session) in neighbours {
-            let lost = neighbour.inspect(move |n, _| n.session_status(session)?.lost_at);
-            last = last.max(lost.await.flatten().unwrap_or(told));
+        for loss in losses {
+            last = last.max(loss.await.ok().flatten().unwrap_or(told));
         }
         Acted::DoneAt(last)
     }

@@ -55,8 +55,8 @@ impl Lab {
                 Ok(Acted::Done)
             }
             Err(found) => Ok(Acted::Impossible(format!(
-                "of {} flows from {} to {} only {found} go over {connection}/{member}: does it distribute, and does the \
-                 route use {connection}?",
+                "of {} flows from {} to {} only {found} go over {connection}/{member}: does it distribute, does the \
+                 route use {connection}, and does a bond's `hash-policy` there look at ports?",
                 TRIES * TRIED,
                 from.name,
                 to.name

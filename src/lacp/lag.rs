@@ -290,7 +290,7 @@ impl Lag {
 
     /// How the partner of a port has kept time so far.
     pub fn rhythm(&self, port: usize) -> Option<Rhythm> {
-        self.ports.get(port)?.observer.rhythm()
+        self.ports.get(port)?.observer.meter.rhythm()
     }
 
     /// Frames of a port so far.
@@ -432,7 +432,7 @@ impl Lag {
     /// Tells what was measured and not told yet, because nothing more will be.
     pub fn finish(&mut self) {
         for (index, port) in self.ports.iter_mut().enumerate() {
-            let untold = port.observer.untold();
+            let untold = port.observer.meter.untold();
             self.outputs.extend(untold.map(|rhythm| Output::Rhythm {
                 port: index,
                 rhythm,
@@ -458,10 +458,14 @@ impl Lag {
                     heard,
                     skipped,
                 });
-            let rhythm = port.observer.summary(now).map(|rhythm| Output::Rhythm {
-                port: index,
-                rhythm,
-            });
+            let rhythm = port
+                .observer
+                .meter
+                .summary(now)
+                .map(|rhythm| Output::Rhythm {
+                    port: index,
+                    rhythm,
+                });
             let answered = port.marker_answered.take();
             let answered = answered.map(|after| Output::MarkerAnswered { port: index, after });
             self.outputs

@@ -42,6 +42,14 @@ pub struct Misbehaviour {
 }
 
 impl Misbehaviour {
+    /// Sends nothing, and is else right; or is right altogether.
+    pub fn silent(silent: bool) -> Misbehaviour {
+        Misbehaviour {
+            silent,
+            ..Misbehaviour::default()
+        }
+    }
+
     /// Whether a right end can go on as if nothing were the matter: also one with the short timeout always hears in time.
     pub fn is_harmless(&self) -> bool {
         // Two of which one is dropped, or which leave together, leave 2 s; the first that is late comes after its delay more.
@@ -56,6 +64,12 @@ impl Misbehaviour {
             && !self.other_partner
             && self.drops <= 50
             && gap + self.delay < SHORT_TIMEOUT_TIME
+    }
+
+    /// Whether LACPDUs are the same, and leave in the same way.
+    pub(super) fn says_as(&self, other: &Misbehaviour) -> bool {
+        let markers = self.markers;
+        *self == Misbehaviour { markers, ..*other }
     }
 
     /// Makes a LACPDU, the so manieth, wrong.

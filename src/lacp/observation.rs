@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::news::News;
 use super::pdu::{Lacpdu, PortInfo, State};
+use super::periodic::FAST_PERIODIC_TIME;
 use super::transmit::Sent;
 use crate::time::At;
 
@@ -45,11 +46,17 @@ pub struct Rhythm {
     pub late: u32,
 }
 
-/// What is being measured.
+/// What is being observed.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Observer {
-    interval: Duration,
     news: News<Heard>,
+    pub meter: Meter,
+}
+
+/// The rhythm that is being measured.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Meter {
+    interval: Duration,
     rhythm: Option<Rhythm>,
     /// The rhythm so far is to be told.
     due: bool,
@@ -59,8 +66,10 @@ pub(crate) struct Observer {
     ended: Option<Rhythm>,
     rhythm_told: Sent,
     last_intervals: Vec<Duration>,
-    /// The last LACPDU and its arrival, unless something happened since after which the next says nothing.
-    last: Option<(At, Lacpdu)>,
+    /// When the last LACPDU came, if an interval begins with it.
+    last: Option<At>,
+    /// Until then LACPDUs may tell something new.
+    unsettled: At,
     /// Told after so many intervals.
     next_summary: u32,
 }
@@ -74,31 +83,65 @@ impl Observer {
             early: pdu.actor.state.has(State::DISTRIBUTING)
                 && !pdu.partner.state.has(State::COLLECTING),
         };
+        let is_news = self.news.said().is_some_and(|said| *said != heard);
         self.news.says(heard, 0);
+        self.meter.heard(at, is_news, interval);
+    }
+
+    /// The other end is no longer there.
+    pub fn lost(&mut self) {
+        self.meter.lost();
+        self.news.lost();
+    }
+
+    /// What it says, when that is new and may be told now, and how many things it said before that were not told: in a second
+    /// three at most are.
+    pub fn news(&mut self, now: At) -> Option<(Heard, u32)> {
+        self.news.take(now)
+    }
+
+    /// When there will be something to tell that may not be told yet.
+    pub fn deadline(&self) -> Option<At> {
+        let rhythm = self.meter.deadline();
+        self.news.deadline().into_iter().chain(rhythm).min()
+    }
+
+    /// What it said last.
+    pub fn said(&self) -> Option<Heard> {
+        self.news.said().copied()
+    }
+}
+
+impl Meter {
+    /// A LACPDU came at `at`, which says something new or not. `interval` is what we ask for.
+    pub fn heard(&mut self, at: At, is_news: bool, interval: Duration) {
         if self.interval != interval {
             self.interval = interval;
             self.restart();
         }
-        // One that says something new did not wait for its time, nor did its interval begin with it.
-        if let Some((before, _)) = self.last.filter(|(_, last)| last == pdu) {
+        if is_news {
+            self.skip(at);
+        }
+        if at < self.unsettled {
+            return;
+        }
+        if let Some(before) = self.last.replace(at) {
             self.count(at.since(before));
         }
-        self.last = match self.last {
-            Some((_, last)) if last != *pdu => None,
-            _ => Some((at, *pdu)),
-        };
     }
 
-    /// The next LACPDU says nothing about an interval: we have something new to say, which the other end may answer.
-    pub fn skip(&mut self) {
+    /// From `at` on an end has something new to say. What it sends, and what is answered, leaves as soon as it may, several times if
+    /// the answer is new, too, and says nothing about an interval.
+    pub fn skip(&mut self, at: At) {
         self.last = None;
+        self.unsettled = at + FAST_PERIODIC_TIME;
     }
 
     /// Measures the rhythm anew: we behave otherwise from now on.
     pub fn restart(&mut self) {
         let ended = self.untold().or(self.ended);
         let before = std::mem::take(self);
-        *self = Observer {
+        *self = Meter {
             rhythm: None,
             due: false,
             intervals_told: 0,
@@ -113,13 +156,6 @@ impl Observer {
     /// The other end is no longer there.
     pub fn lost(&mut self) {
         self.last = None;
-        self.news.lost();
-    }
-
-    /// What it says, when that is new and may be told now, and how many things it said before that were not told: in a second
-    /// three at most are.
-    pub fn news(&mut self, now: At) -> Option<(Heard, u32)> {
-        self.news.take(now)
     }
 
     /// The rhythm, when there is enough to tell: after 1 interval, 2, 4, 8 …, when one was early or late, and when it ends.
@@ -143,13 +179,7 @@ impl Observer {
 
     /// When there will be something to tell that may not be told yet.
     pub fn deadline(&self) -> Option<At> {
-        let rhythm = self.due.then(|| self.rhythm_told.free_at());
-        self.news.deadline().into_iter().chain(rhythm).min()
-    }
-
-    /// What it said last.
-    pub fn said(&self) -> Option<Heard> {
-        self.news.said().copied()
+        self.due.then(|| self.rhythm_told.free_at())
     }
 
     /// What was measured so far.
@@ -223,7 +253,7 @@ mod tests {
             &[0, 0, 900, 1000, 1300, 700, 1000],
             State::ACTIVITY,
         );
-        let rhythm = observer.rhythm().unwrap();
+        let rhythm = observer.meter.rhythm().unwrap();
         assert_eq!(rhythm.intervals, 6);
         assert_eq!((rhythm.early, rhythm.late), (2, 1));
         assert_eq!(rhythm.median, Duration::from_millis(900));
@@ -235,12 +265,26 @@ mod tests {
         let (mut observer, mut at) = (Observer::default(), At::ZERO);
         hear(&mut observer, &mut at, &[0, 1000], State::ACTIVITY);
         hear(&mut observer, &mut at, &[300], State::SYNCHRONIZATION);
-        hear(&mut observer, &mut at, &[700, 1000], State::SYNCHRONIZATION);
-        let rhythm = observer.rhythm().unwrap();
+        // Two more that say the same, since the answer of the other end was new.
+        hear(
+            &mut observer,
+            &mut at,
+            &[1, 2, 1000, 1000],
+            State::SYNCHRONIZATION,
+        );
+        let rhythm = observer.meter.rhythm().unwrap();
         assert_eq!((rhythm.intervals, rhythm.early), (2, 0));
-        observer.skip();
-        hear(&mut observer, &mut at, &[200, 800], State::SYNCHRONIZATION);
-        assert_eq!(observer.rhythm().unwrap().intervals, 3);
+        observer.meter.skip(at);
+        hear(
+            &mut observer,
+            &mut at,
+            &[200, 1000, 1000],
+            State::SYNCHRONIZATION,
+        );
+        assert_eq!(observer.meter.rhythm().unwrap().intervals, 3);
+        // One that is restless without a reason is not excused.
+        hear(&mut observer, &mut at, &[100; 3], State::SYNCHRONIZATION);
+        assert_eq!(observer.meter.rhythm().unwrap().early, 3);
     }
 
     #[test]
@@ -249,7 +293,7 @@ mod tests {
         let (mut summaries, mut news) = (Vec::new(), 0);
         for _ in 0..40 {
             hear(&mut observer, &mut at, &[1000], State::ACTIVITY);
-            summaries.extend(observer.summary(at).map(|rhythm| rhythm.intervals));
+            summaries.extend(observer.meter.summary(at).map(|rhythm| rhythm.intervals));
             news += u32::from(observer.news(at).is_some());
         }
         assert_eq!(summaries, [1, 2, 4, 8, 16, 32]);
@@ -264,23 +308,27 @@ mod tests {
     fn what_is_late_is_told_at_once_and_what_ends_before_it_ends() {
         let (mut observer, mut at) = (Observer::default(), At::ZERO);
         hear(&mut observer, &mut at, &[1000; 40], State::ACTIVITY);
-        assert!(observer.summary(at).is_some());
+        assert!(observer.meter.summary(at).is_some());
         hear(&mut observer, &mut at, &[1000], State::ACTIVITY);
-        assert_eq!(observer.summary(at), None);
+        assert_eq!(observer.meter.summary(at), None);
         hear(&mut observer, &mut at, &[1300], State::ACTIVITY);
-        let told = observer.summary(at).unwrap();
+        let told = observer.meter.summary(at).unwrap();
         assert_eq!((told.intervals, told.late), (41, 1));
         hear(&mut observer, &mut at, &[1000], State::ACTIVITY);
-        assert_eq!(observer.summary(at), None);
-        observer.restart();
-        assert_eq!(observer.summary(at).unwrap().intervals, 42);
-        observer.restart();
-        assert_eq!(observer.summary(at), None, "nothing was measured since");
+        assert_eq!(observer.meter.summary(at), None);
+        observer.meter.restart();
+        assert_eq!(observer.meter.summary(at).unwrap().intervals, 42);
+        observer.meter.restart();
+        assert_eq!(
+            observer.meter.summary(at),
+            None,
+            "nothing was measured since"
+        );
         hear(&mut observer, &mut at, &[1000; 4], State::ACTIVITY);
-        assert_eq!(observer.summary(at).unwrap().intervals, 3);
+        assert_eq!(observer.meter.summary(at).unwrap().intervals, 3);
         hear(&mut observer, &mut at, &[1000], State::ACTIVITY);
-        assert_eq!(observer.untold().unwrap().intervals, 4);
-        assert_eq!(observer.untold(), None);
+        assert_eq!(observer.meter.untold().unwrap().intervals, 4);
+        assert_eq!(observer.meter.untold(), None);
     }
 
     #[test]
@@ -323,7 +371,7 @@ mod tests {
             at = at + slow;
             observer.heard(at, &pdu(State::ACTIVITY), slow, &PortInfo::default());
         }
-        let rhythm = observer.rhythm().unwrap();
+        let rhythm = observer.meter.rhythm().unwrap();
         assert_eq!((rhythm.interval, rhythm.intervals), (slow, 1));
         assert_eq!((rhythm.early, rhythm.late), (0, 0));
     }

@@ -282,15 +282,17 @@ impl Port {
     }
 
     /// Misbehaves in this way, and in no other. A new identity makes the port leave the Aggregator first, because its
-    /// partner will do the same. What is said from now on is said at once.
+    /// partner will do the same. What is said from now on is said at once; what becomes of markers is said in no LACPDU.
     pub fn misbehave(&mut self, how: Misbehaviour) {
-        self.how = how;
+        let before = std::mem::replace(&mut self.how, how);
+        // What is on its way stays there.
+        if before.says_as(&how) {
+            return;
+        }
         self.outbox.clear();
-        self.observer.restart();
-        let actor = PortInfo {
-            state: self.actor.state,
-            ..how.identity.of(self.own)
-        };
+        self.observer.meter.restart();
+        let state = self.actor.state;
+        let actor = how.identity.of(PortInfo { state, ..self.own });
         if actor != self.actor {
             self.actor = actor;
             self.unselect();
@@ -549,7 +551,7 @@ impl Port {
         // One that says something new, or names another partner, may be answered.
         if self.said != Some(pdu) || self.how.other_partner {
             self.said = Some(pdu);
-            self.observer.skip();
+            self.observer.meter.skip(now);
         }
         let frame = pdu::encode(&Pdu::Lacp(pdu), self.mac);
         let leaving = match self.how.reorders {

@@ -123,10 +123,11 @@ impl AnyLine {
         }
     }
 
-    /// Tells what was measured and not told yet; of the kernel's bond nothing is measured.
+    /// Tells what was measured and not told yet.
     pub fn finish(&mut self, around: &mut Surroundings) {
-        if let AnyLine::Ours(lag) = self {
-            lag.finish(around);
+        match self {
+            AnyLine::Ours(lag) => lag.finish(around),
+            AnyLine::Kernel(lag) => lag.finish(around),
         }
     }
 

@@ -1,11 +1,14 @@
 //! A BFD session with its sockets: one to receive, bound to the session's address, one to send. Over one hop (RFC 5881)
-//! they are bound to the interface, too, whose carrier is watched; over several (RFC 5883) they are not.
+//! they are bound to the interface, too, whose carrier is watched; over several (RFC 5883) they are not, and all sessions at an
+//! address receive with one socket (`multihop.rs`).
 
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::multihop::Receivers;
 use super::punctuality::Protocol;
 use super::thread::{Source, Surroundings};
 use super::{End, LineError, LineEvent};
@@ -15,9 +18,9 @@ use crate::bfd::{
 };
 use crate::kernel::carrier::CarrierEvents;
 use crate::kernel::namespace::Namespace;
-use crate::kernel::socket::{BFD_MULTIHOP_PORT, BFD_PORT, Socket};
+use crate::kernel::socket::{BFD_MULTIHOP_PORT, BFD_PORT, Received, Socket};
 use crate::kernel::sysctl::{NEIGHBOUR_AGAIN, ask_neighbours_again};
-use crate::record::{BfdHeard, BfdRhythm, Fact};
+use crate::record::{BfdDiscarded, BfdHeard, BfdRhythm, Fact};
 use crate::time::At;
 
 /// Packets read at once before a loss may be declared.
@@ -48,26 +51,39 @@ pub enum Reach {
         /// Its index.
         link: u32,
     },
-    /// As routes have it: port 4784, on which a local address has one session.
+    /// As routes have it: port 4784. Sessions at one local address have remotes of their own (RFC 5883, section 4).
     Routed,
 }
 
 /// A BFD session ready to be run: its sockets are open.
 #[derive(Debug)]
-pub struct BfdPort {
-    spec: BfdSpec,
-    receive: Socket,
+pub(super) struct BfdPort {
+    pub spec: BfdSpec,
+    receive: Receive,
     send: Socket,
     /// Of the interface, if there is only one.
     carrier: Option<CarrierEvents>,
+}
+
+/// The socket that a session receives with.
+#[derive(Debug)]
+enum Receive {
+    /// Its own.
+    Own(Socket),
+    /// That of all sessions over several hops at its address.
+    Shared(Arc<Socket>),
 }
 
 impl BfdPort {
     /// Opens the sockets in the router's namespace.
     ///
     /// # Errors
-    /// What the kernel refused; the address must be configured and its port 3784, or 4784, free.
-    pub fn open(namespace: &Namespace, spec: BfdSpec) -> Result<BfdPort, LineError> {
+    /// What the kernel refused.
+    pub fn open(
+        namespace: &Namespace,
+        spec: BfdSpec,
+        receivers: &Receivers,
+    ) -> Result<BfdPort, LineError> {
         namespace.run(|| {
             let link = match &spec.reach {
                 Reach::OneHop { device, link } => Some((device.as_str(), *link)),
@@ -78,7 +94,10 @@ impl BfdPort {
                 let _ = ask_neighbours_again(device, spec.local, NEIGHBOUR_AGAIN);
             }
             let device = link.map(|(device, _)| device);
-            let receive = Socket::bfd_receive(spec.local, device)?;
+            let receive = match device {
+                Some(_) => Receive::Own(Socket::bfd_receive(spec.local, device)?),
+                None => Receive::Shared(receivers.at(&spec.end.router, spec.local)?),
+            };
             // Spread over the range, so that two sessions of one address do not try the same ports.
             let first = spec.config.my_discriminator.get() as u16;
             let send = Socket::bfd_send(spec.local, device, first)?;
@@ -96,9 +115,12 @@ impl BfdPort {
         })?
     }
 
-    /// What it is known by.
-    pub fn end(&self) -> &End {
-        &self.spec.end
+    /// The socket that it shares with other sessions at its address, if it does.
+    pub fn shared(&self) -> Option<&Arc<Socket>> {
+        match &self.receive {
+            Receive::Own(_) => None,
+            Receive::Shared(socket) => Some(socket),
+        }
     }
 }
 
@@ -140,7 +162,7 @@ pub struct BfdStatus {
     pub detection_time: Option<Duration>,
     /// Packets of the session.
     pub counters: Counters,
-    /// Packets from another address than the remote's.
+    /// Packets from another address than the remote's; over several hops those to our address that are for no session there.
     pub foreign: u64,
     /// Packets the kernel did not take, for example while the interface was down.
     pub unsent: u64,
@@ -182,8 +204,10 @@ impl BfdStatus {
 pub(super) struct BfdLine {
     end: End,
     session: Session,
-    /// `None` when the session is only saying farewell.
+    /// `None` when the session is only saying farewell, or shares a socket.
     receive: Option<Socket>,
+    /// The slot of the socket that it shares.
+    address: Option<u32>,
     send: Socket,
     /// The sending socket knows its remote.
     connected: bool,
@@ -196,15 +220,22 @@ pub(super) struct BfdLine {
     /// When the farewell is over.
     over: Option<At>,
     foreign: u64,
+    /// One of them was told since the state last changed.
+    told_foreign: bool,
     unsent: u64,
 }
 
 impl BfdLine {
-    pub fn new(port: BfdPort, around: &mut Surroundings) -> BfdLine {
+    /// A session whose sockets are open; `address` is the slot of the one that it shares, if it does.
+    pub fn new(port: BfdPort, address: Option<u32>, around: &mut Surroundings) -> BfdLine {
         let mut line = BfdLine {
             session: Session::new(port.spec.config, around.clock.now()),
             end: port.spec.end,
-            receive: Some(port.receive),
+            receive: match port.receive {
+                Receive::Own(socket) => Some(socket),
+                Receive::Shared(_) => None,
+            },
+            address,
             send: port.send,
             connected: false,
             local: port.spec.local,
@@ -220,16 +251,13 @@ impl BfdLine {
             ttl: SINGLE_HOP,
             over: None,
             foreign: 0,
+            told_foreign: false,
             unsent: 0,
         };
         // The first packet goes now if there is carrier, else when it comes.
         line.read_carrier(around);
         line.act(around);
         line
-    }
-
-    pub fn end(&self) -> &End {
-        &self.end
     }
 
     /// The descriptors to wait on.
@@ -250,12 +278,30 @@ impl BfdLine {
         self.act(around);
     }
 
-    /// Lets the timers run, a loss only after the packets that came before it.
-    pub fn timer(&mut self, around: &mut Surroundings) {
-        let now = around.clock.now();
-        let drained = match self.session.detection_deadline() {
-            Some(due) if due <= now => self.drain(now, around),
-            Some(_) | None => At::ZERO,
+    /// Takes a packet that came in where it shares a socket.
+    pub fn take(&mut self, received: &Received, around: &mut Surroundings) {
+        self.hear(received, around);
+        self.act(around);
+    }
+
+    /// The slot of the socket that it shares, if it does.
+    pub fn address(&self) -> Option<u32> {
+        self.address
+    }
+
+    /// Whether it would detect a loss now.
+    pub fn may_detect(&self, now: At) -> bool {
+        let due = self.session.detection_deadline();
+        due.is_some_and(|due| due <= now)
+    }
+
+    /// Lets the timers run, a loss only after the packets that came before it; where it shares a socket, everything received
+    /// before `drained` was taken.
+    pub fn timer(&mut self, now: At, drained: Option<At>, around: &mut Surroundings) {
+        let drained = match drained {
+            Some(drained) => drained,
+            None if self.may_detect(now) => drain(now, || self.read_packet(around)),
+            None => At::ZERO,
         };
         // Answers to what was read were not due.
         self.act(around);
@@ -270,9 +316,10 @@ impl BfdLine {
         self.act(around);
     }
 
-    /// Closes the receiving socket and begins to say farewell.
+    /// Closes the receiving socket, or has nothing to do with it any more, and begins to say farewell.
     pub fn leave(&mut self, around: &mut Surroundings) {
         self.receive = None;
+        self.address = None;
         self.order(Order::Disable, around);
         self.over = Some(around.clock.now() + self.session.remote_detection_time());
     }
@@ -297,19 +344,6 @@ impl BfdLine {
         }
     }
 
-    /// Reads what came before `now`; returns the moment up to which everything was read.
-    fn drain(&mut self, now: At, around: &mut Surroundings) -> At {
-        let mut last = At::ZERO;
-        for _ in 0..MOST_AT_ONCE {
-            match self.read_packet(around) {
-                Some(at) => last = at,
-                None => return now,
-            }
-        }
-        // A flood: the rest has its turn later, and counts as unread.
-        last
-    }
-
     /// Reads one packet; returns when the kernel received it.
     fn read_packet(&mut self, around: &mut Surroundings) -> Option<At> {
         // An error is one of an earlier packet, and taken away by having been told.
@@ -319,16 +353,25 @@ impl BfdLine {
             .receive(&around.clock, around.buffer)
             .ok()??;
         if received.from.map(|from| from.ip()) == Some(self.remote.ip()) {
-            let input = Input::Packet {
-                bytes: &around.buffer[..received.length],
-                ttl: received.ttl.unwrap_or(0),
-                at: received.at,
-            };
-            self.session.handle(around.clock.now(), input);
+            self.hear(&received, around);
         } else {
             self.foreign += 1;
+            if let Some(from) = received.from.filter(|_| !self.told_foreign) {
+                self.told_foreign = true;
+                let why = format!("source address {} is not {}", from.ip(), self.remote.ip());
+                around.recorder.now(discarded(&self.end, why));
+            }
         }
         Some(received.at)
+    }
+
+    fn hear(&mut self, received: &Received, around: &mut Surroundings) {
+        let input = Input::Packet {
+            bytes: &around.buffer[..received.length],
+            ttl: received.ttl.unwrap_or(0),
+            at: received.at,
+        };
+        self.session.handle(around.clock.now(), input);
     }
 
     fn read_carrier(&mut self, around: &mut Surroundings) {
@@ -348,12 +391,18 @@ impl BfdLine {
         while let Some(output) = self.session.poll() {
             match output {
                 Output::Send(packet) => self.send(&packet, around),
-                Output::State(change) => self.tell(change, around),
+                Output::State(change) => {
+                    self.told_foreign = false;
+                    self.tell(change, around);
+                }
                 Output::Disabled(disabled) => {
                     let end = self.end.clone();
                     around.tell(LineEvent::BfdDisabled { end, disabled });
                 }
-                seen @ (Output::Heard(_) | Output::Rhythm(_) | Output::Answered(_)) => {
+                seen @ (Output::Heard(_)
+                | Output::Rhythm(_)
+                | Output::Answered(_)
+                | Output::Discarded(_)) => {
                     self::seen(&self.end, &seen, around);
                 }
             }
@@ -405,6 +454,19 @@ impl BfdLine {
     }
 }
 
+/// Reads what came before `now`, packet by packet; returns the moment up to which everything was read.
+pub(super) fn drain(now: At, mut read: impl FnMut() -> Option<At>) -> At {
+    let mut last = At::ZERO;
+    for _ in 0..MOST_AT_ONCE {
+        match read() {
+            Some(at) => last = at,
+            None => return now,
+        }
+    }
+    // A flood: the rest has its turn later, and counts as unread.
+    last
+}
+
 /// Records what a session has seen of its remote.
 pub(super) fn seen(end: &End, what: &Output, around: &mut Surroundings) {
     let (router, connection) = (end.router.clone(), end.connection.clone());
@@ -424,9 +486,19 @@ pub(super) fn seen(end: &End, what: &Output, around: &mut Surroundings) {
             connection,
             after: (*after).into(),
         },
+        Output::Discarded(why) => discarded(end, why.to_string()),
         Output::Send(_) | Output::State(_) | Output::Disabled(_) => return,
     };
     around.recorder.now(fact);
+}
+
+/// A packet for the session was not taken.
+fn discarded(end: &End, why: String) -> Fact {
+    Fact::BfdDiscarded(BfdDiscarded {
+        router: end.router.clone(),
+        connection: end.connection.clone(),
+        why,
+    })
 }
 
 fn heard_fact(heard: &Heard) -> BfdHeard {

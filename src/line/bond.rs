@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use self::copies::Copies;
 use self::looks::Looks;
-use super::lag::{LagStatus, fail, heard_fact, member, set_carrier};
+use super::lag::{LagStatus, fail, heard_fact, member, rhythm_fact, set_carrier};
 use super::thread::{Source, Surroundings};
 use super::{End, LineError};
 use crate::kernel::bond::{self, Bond, BondOptions, BondPort, BondStatus, SlowFrames};
@@ -20,9 +20,10 @@ use crate::kernel::filter::{DataPath, queue_clsact};
 use crate::kernel::namespace::Namespace;
 use crate::kernel::netlink::{Netlink, NetlinkError};
 use crate::lacp::news::News;
+use crate::lacp::periodic::{FAST_PERIODIC_TIME, SLOW_PERIODIC_TIME};
 use crate::lacp::{
-    Admin, Counters, Heard, Lacpdu, LagConfig, MuxState, Obstacle, PortInfo, PortStatus,
-    ReceiveState, Selected, State,
+    Admin, Counters, Heard, Lacpdu, LagConfig, Misbehaviour, MuxState, NoMarker, Obstacle,
+    PortInfo, PortStatus, ReceiveState, Selected, State,
 };
 use crate::record::{Fact, LacpHeard, LacpSeen};
 use crate::time::At;
@@ -86,7 +87,11 @@ impl BondLag {
             netlink.commit()?;
             let mut path = DataPath::close(&mut netlink, hidden, &[bond.index])?;
             path.set(&mut netlink, &[bond.index], &[bond.index])?;
-            let copies = Copies::open(links)?;
+            let interval = match bond.fast {
+                true => FAST_PERIODIC_TIME,
+                false => SLOW_PERIODIC_TIME,
+            };
+            let copies = Copies::open(links, interval)?;
             let mut watched = links.to_vec();
             watched.push(bond.index);
             let carrier = match CarrierEvents::open(&watched) {
@@ -118,6 +123,8 @@ pub(super) struct BondLine {
     up: bool,
     /// What the last fact about each port said.
     told: Vec<Option<Fact>>,
+    /// Ports that were told to be silent: what they send in LACP is dropped behind them.
+    muted: Vec<bool>,
     /// What its partner says.
     partners: Vec<News<LacpHeard>>,
     looks: Looks,
@@ -134,6 +141,7 @@ impl BondLine {
             },
             up: false,
             told: vec![None; ports],
+            muted: vec![false; ports],
             partners: vec![News::default(); ports],
             looks: Looks::new(around.clock.now()),
         };
@@ -182,22 +190,57 @@ impl BondLine {
             self.looks.looked(around.clock.now(), changed);
         }
         self.tell_partners(around);
+        self.tell_measured(false, around);
     }
 
     pub fn deadline(&self) -> Option<At> {
         let news = self.partners.iter().filter_map(News::deadline);
-        news.chain([self.looks.next()]).min()
+        let measured = self.lag.copies.deadline();
+        news.chain(measured).chain([self.looks.next()]).min()
     }
 
-    /// The kernel's LACP cannot be told to misbehave.
+    /// Sends markers, and remembers who is silent; the kernel's LACP cannot be told to misbehave otherwise.
     pub fn command(&mut self, command: Admin, around: &mut Surroundings) {
+        let (Admin::AskMarker { port: of } | Admin::Misbehave { port: of, .. }) = command else {
+            return self.cannot(command, around);
+        };
+        let ports = (0..self.lag.bond.ports.len()).filter(|port| of.is_none_or(|of| of == *port));
+        match command {
+            Admin::Misbehave { how, .. } if how == Misbehaviour::silent(how.silent) => {
+                ports.for_each(|port| self.muted[port] = how.silent);
+            }
+            Admin::AskMarker { .. } => ports.for_each(|port| self.ask_marker(port, around)),
+            _ => self.cannot(command, around),
+        }
+    }
+
+    fn cannot(&self, command: Admin, around: &mut Surroundings) {
         let end = &self.lag.end;
         let text = format!("LAG {end}: the kernel's bond cannot be told {command:?}");
         around.recorder.now(Fact::Errored { text });
     }
 
+    fn ask_marker(&mut self, port: usize, around: &mut Surroundings) {
+        let light = self.status.ports[port].is_some_and(|port| port.light);
+        let asked = match mute(light, self.muted[port]) {
+            None => self.lag.copies.ask_marker(port, around.clock.now()),
+            Some(why) => Err(why.to_string()),
+        };
+        let seen = match asked {
+            Ok(()) => LacpSeen::MarkerSent,
+            Err(why) => LacpSeen::NoMarker(why),
+        };
+        self.saw(port, seen, around);
+    }
+
+    /// Tells what was measured and not told yet.
+    pub fn finish(&mut self, around: &mut Surroundings) {
+        self.tell_measured(true, around);
+    }
+
     /// Takes the bond away, and with it the light of its ports.
     pub fn leave(mut self, around: &mut Surroundings) {
+        self.finish(around);
         self.set_carrier(false, 0, around);
         let BondLag {
             bond, netlink, end, ..
@@ -232,7 +275,7 @@ impl BondLine {
                 .collect(),
             actors: ports.clone().enumerate().map(actor).collect(),
             micro: ports.clone().map(|_| None).collect(),
-            rhythms: ports.clone().map(|_| None).collect(),
+            rhythms: (0..bond.ports.len()).map(|n| copies.rhythm(n)).collect(),
             unsent: 0,
             control: ports.map(|_| None).collect(),
         }
@@ -314,6 +357,29 @@ impl BondLine {
         }
     }
 
+    /// Records what was measured of the partners, as often as it may be told; all of it the last time.
+    fn tell_measured(&mut self, last: bool, around: &mut Surroundings) {
+        let now = around.clock.now();
+        for port in 0..self.lag.bond.ports.len() {
+            if let Some(rhythm) = self.lag.copies.summary(port, now, last) {
+                self.saw(port, LacpSeen::Rhythm(rhythm_fact(&rhythm)), around);
+            }
+            if let Some(after) = self.lag.copies.answered(port) {
+                self.saw(port, LacpSeen::MarkerAnswered(after.into()), around);
+            }
+        }
+    }
+
+    /// Records what was seen of the partner.
+    fn saw(&self, port: usize, seen: LacpSeen, around: &mut Surroundings) {
+        around.recorder.now(Fact::LacpPartner {
+            router: self.lag.end.router.clone(),
+            connection: self.lag.end.connection.clone(),
+            member: port as u8 + 1,
+            seen,
+        });
+    }
+
     fn set_carrier(&mut self, up: bool, distributing: u8, around: &mut Surroundings) {
         self.up = up;
         let BondLag {
@@ -334,6 +400,15 @@ impl BondLine {
 fn distributes(port: &BondPort) -> bool {
     let state = State(port.actor);
     port.light && port.active && state.has(State::DISTRIBUTING) && !state.has(State::DEFAULTED)
+}
+
+/// Why a marker would not reach the partner, so that nobody waits for its answer, as at an end of ours.
+fn mute(light: bool, muted: bool) -> Option<NoMarker> {
+    match (light, muted) {
+        (false, _) => Some(NoMarker::Dark),
+        (true, true) => Some(NoMarker::Silent),
+        (true, false) => None,
+    }
 }
 
 fn counters(frames: SlowFrames) -> Counters {
@@ -415,5 +490,17 @@ fn port_status(
             state: State(port.map_or(0, |port| port.partner)),
             ..info
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_marker_that_would_not_arrive_is_not_sent() {
+        assert_eq!(mute(true, false), None);
+        assert_eq!(mute(true, true), Some(NoMarker::Silent));
+        assert_eq!(mute(false, true), Some(NoMarker::Dark));
     }
 }

@@ -386,11 +386,13 @@ impl LagLine {
                     around.send(Protocol::Lacp, &member.socket, |socket| socket.send(&frame));
                 around.due = None;
                 member.slow.0 += u64::from(sent.is_ok());
-                if let Err(error) = sent {
-                    self.unsent += 1;
-                    if let Ok(Pdu::Marker(_)) = pdu::decode(&frame) {
-                        self.saw(port, LacpSeen::NoMarker(error.to_string()), around);
-                    }
+                self.unsent += u64::from(sent.is_err());
+                if let Ok(Pdu::Marker(_)) = pdu::decode(&frame) {
+                    let seen = match sent {
+                        Ok(_) => LacpSeen::MarkerSent,
+                        Err(error) => LacpSeen::NoMarker(error.to_string()),
+                    };
+                    self.saw(port, seen, around);
                 }
             }
             Output::PortChanged { port, .. } => self.tell_member(port, around),
@@ -551,7 +553,8 @@ pub(super) fn heard_fact(heard: &Heard) -> LacpHeard {
     }
 }
 
-fn rhythm_fact(rhythm: &Rhythm) -> LacpRhythm {
+/// A rhythm, as it is recorded.
+pub(super) fn rhythm_fact(rhythm: &Rhythm) -> LacpRhythm {
     LacpRhythm {
         interval: rhythm.interval.into(),
         intervals: rhythm.intervals,

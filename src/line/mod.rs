@@ -4,7 +4,7 @@
 //! of all deadlines (a `timerfd` with an absolute time) and for commands, and feeds the cores in [`crate::lacp`] and
 //! [`crate::bfd`]. It runs before ordinary threads when the system allows it, and says so when it woke up late.
 //!
-//! What is slow or may fail, such as making sockets, is done by the caller: [`LagPort::open`] and [`BfdPort::open`].
+//! What is slow or may fail, such as making sockets, is done by the caller: in [`LagPort::open`] and [`Line::add_bfd`].
 //!
 //! **Invariant:** one wake-up costs work for the sockets and deadlines that are due, whatever the number of the others;
 //! a socket gets one packet per turn, so a flood on one disturbs none of the others; no timer that could
@@ -16,6 +16,7 @@ mod bond;
 mod gate;
 mod lag;
 mod micro;
+mod multihop;
 mod punctuality;
 mod schedule;
 mod thread;
@@ -30,11 +31,13 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 
 pub use self::backend::AnyLag;
-pub use self::bfd::{BfdPort, BfdSpec, BfdStatus, Farewell, Reach};
+use self::bfd::BfdPort;
+pub use self::bfd::{BfdSpec, BfdStatus, Farewell, Reach};
 pub use self::bond::BondLag;
 pub use self::lag::{LagPort, LagStatus};
+use self::multihop::Receivers;
 use crate::bfd::{Order, StateChange};
-use crate::kernel::namespace::NamespaceError;
+use crate::kernel::namespace::{Namespace, NamespaceError};
 use crate::kernel::netlink::NetlinkError;
 use crate::kernel::socket::SocketError;
 use crate::lacp;
@@ -181,6 +184,7 @@ enum Command {
 #[derive(Debug)]
 pub struct Line {
     asker: Asker,
+    receivers: Receivers,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -232,6 +236,7 @@ impl Line {
             thread::start(recorder, events, orders, Arc::clone(&wake)).map_err(LineError::Start)?;
         Ok(Line {
             asker: Asker { commands, wake },
+            receivers: Receivers::default(),
             thread: Some(thread),
         })
     }
@@ -262,12 +267,17 @@ impl Line {
         self.asker.inspect_lag(end)
     }
 
-    /// Runs a BFD session from now on. It replaces one at the same end.
-    pub fn add_bfd(&self, port: BfdPort) {
+    /// Opens the sockets of a BFD session in its router's namespace, and runs it from now on. It replaces one at the same end.
+    ///
+    /// # Errors
+    /// What the kernel refused; the address must be configured and its port 3784, or 4784, not be another program's.
+    pub fn add_bfd(&self, namespace: &Namespace, spec: BfdSpec) -> Result<(), LineError> {
+        let port = BfdPort::open(namespace, spec, &self.receivers)?;
         self.asker.tell(Command::AddBfd(Box::new(port)));
+        Ok(())
     }
 
-    /// Ends a BFD session. The answer comes when its address and port are free again.
+    /// Ends a BFD session. The answer comes when it has its address and port no longer.
     pub fn remove_bfd(&self, end: End, farewell: Farewell) -> oneshot::Receiver<()> {
         self.asker
             .ask(|answer| Command::RemoveBfd(end, farewell, answer))

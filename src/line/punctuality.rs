@@ -37,15 +37,13 @@ impl Punctuality {
         latenesses.kernel_stamped += u64::from(kernel_stamped);
     }
 
-    /// Tells all that was counted.
+    /// Tells all that was counted, also that nothing was.
     pub fn tell(&self, recorder: &Recorder) {
         for (protocol, of) in [("lacp", &self.lacp), ("bfd", &self.bfd)] {
-            if of.packets > 0 {
-                recorder.now(Fact::Punctuality {
-                    protocol: protocol.to_owned(),
-                    figures: of.figures(),
-                });
-            }
+            recorder.now(Fact::Punctuality {
+                protocol: protocol.to_owned(),
+                figures: of.figures(),
+            });
         }
     }
 }
@@ -128,6 +126,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::record::Nanos;
+    use crate::time::Clock;
 
     proptest! {
         #[test]
@@ -136,6 +136,32 @@ mod tests {
             prop_assert!(bound >= u64::from(micros));
             prop_assert!(bound - u64::from(micros) <= u64::from(micros) / STEPS as u64);
         }
+    }
+
+    /// As when a run is short, or the kernel's bonds speak LACP.
+    #[test]
+    fn where_nothing_left_that_is_told() {
+        let (recorder, mut told) = Recorder::new(Clock::start());
+        let mut punctuality = Punctuality::default();
+        punctuality.count(Protocol::Bfd, Duration::from_micros(3), true);
+        punctuality.tell(&recorder);
+        let told = std::iter::from_fn(|| told.try_recv().ok());
+        let told: Vec<_> = told.map(|noted| noted.fact.clone()).collect();
+        let of = |protocol: &str, packets| {
+            let late = Nanos(packets * 3_000);
+            Fact::Punctuality {
+                protocol: protocol.to_owned(),
+                figures: record::Punctuality {
+                    packets,
+                    kernel_stamped: packets,
+                    p50: late,
+                    p99: late,
+                    p999: late,
+                    longest: late,
+                },
+            }
+        };
+        assert_eq!(told, [of("lacp", 0), of("bfd", 1)]);
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! The loop: wait, read, let timers run, obey.
 
+mod sessions;
+
 use std::collections::HashMap;
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
@@ -16,9 +19,10 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::backend::AnyLine;
 use super::bfd::BfdLine;
+use super::multihop::Address;
 use super::punctuality::{Protocol, Punctuality};
 use super::schedule::Schedule;
-use super::{Command, End, Farewell, LineEvent};
+use super::{Command, End, LineEvent};
 use crate::kernel::priority;
 use crate::kernel::socket::Socket;
 use crate::record::{Fact, Recorder};
@@ -124,6 +128,8 @@ impl Token {
 enum Occupant {
     Bfd(Box<BfdLine>),
     Lag(Box<AnyLine>),
+    /// Where BFD sessions over several hops receive.
+    Address(Box<Address>),
 }
 
 /// Starts the thread.
@@ -150,6 +156,7 @@ pub(super) fn start(
         slots: Vec::new(),
         lags: HashMap::new(),
         bfds: HashMap::new(),
+        addresses: HashMap::new(),
         buffer: Box::new([0; BUFFER]),
         punctuality: Punctuality::default(),
     };
@@ -164,7 +171,7 @@ pub(super) fn start(
     std::thread::Builder::new()
         .name("line".into())
         .spawn(move || {
-            if let Err(errno) = priority::real_time(priority::TIMERS) {
+            if let Err(errno) = priority::real_time(priority::LINE) {
                 tracing::debug!(%errno, "the line thread has no real-time priority");
             }
             line.run();
@@ -187,6 +194,8 @@ struct Thread {
     slots: Vec<Option<Occupant>>,
     lags: HashMap<End, u32>,
     bfds: HashMap<End, u32>,
+    /// By router and address.
+    addresses: HashMap<(String, IpAddr), u32>,
     buffer: Box<[u8; BUFFER]>,
     punctuality: Punctuality,
 }
@@ -254,7 +263,7 @@ impl Thread {
         let now = clock.now();
         let socket = match self.occupant(slot) {
             Some(Occupant::Lag(lag)) => lag.socket(source),
-            Some(Occupant::Bfd(_)) | None => None,
+            Some(Occupant::Bfd(_) | Occupant::Address(_)) | None => None,
         };
         if let Some(socket) = socket {
             socket.sent_at(now, &clock);
@@ -262,6 +271,10 @@ impl Thread {
     }
 
     fn ready(&mut self, slot: u32, source: Source) {
+        if let Some(Occupant::Address(_)) = self.occupant(slot) {
+            self.read_address(slot);
+            return;
+        }
         let (occupant, mut around) = self.parts(slot);
         let deadline = match occupant {
             Some(Occupant::Bfd(bfd)) => {
@@ -272,7 +285,7 @@ impl Thread {
                 lag.ready(source, &mut around);
                 lag.deadline()
             }
-            None => None,
+            Some(Occupant::Address(_)) | None => None,
         };
         self.schedule.set(slot, deadline);
     }
@@ -297,23 +310,15 @@ impl Thread {
     }
 
     fn run_timer(&mut self, slot: u32) {
-        let (occupant, mut around) = self.parts(slot);
-        let deadline = match occupant {
-            Some(Occupant::Bfd(bfd)) => {
-                bfd.timer(&mut around);
-                if bfd.is_over(around.clock.now()) {
-                    self.vacate(slot);
-                    return;
-                }
-                bfd.deadline()
-            }
-            Some(Occupant::Lag(lag)) => {
+        match self.parts(slot) {
+            (Some(Occupant::Bfd(_)), _) => self.run_bfd(slot),
+            (Some(Occupant::Lag(lag)), mut around) => {
                 lag.timer(&mut around);
-                lag.deadline()
+                let deadline = lag.deadline();
+                self.schedule.set(slot, deadline);
             }
-            None => None,
-        };
-        self.schedule.set(slot, deadline);
+            (Some(Occupant::Address(_)) | None, _) => self.schedule.set(slot, None),
+        }
     }
 
     /// Does all that was ordered; `false` to end.
@@ -354,13 +359,7 @@ impl Thread {
                         let _ = answer.send(lag.status());
                     }
                 }
-                Command::AddBfd(port) => {
-                    self.remove_bfd(port.end(), Farewell::Silent);
-                    let bfd = BfdLine::new(*port, &mut self.around());
-                    let end = bfd.end().clone();
-                    let slot = self.occupy(Occupant::Bfd(Box::new(bfd)), &end);
-                    self.bfds.insert(end, slot);
-                }
+                Command::AddBfd(port) => self.add_bfd(*port),
                 Command::RemoveBfd(end, farewell, answer) => {
                     self.remove_bfd(&end, farewell);
                     let _ = answer.send(());
@@ -386,7 +385,7 @@ impl Thread {
                     let place = self.slot_of_bfd(&end);
                     let found =
                         place.and_then(|(slot, member)| match (self.occupant(slot)?, member) {
-                            (Occupant::Bfd(bfd), None) => Some(bfd.status()),
+                            (Occupant::Bfd(bfd), None) => Some(self.bfd_status(bfd)),
                             (Occupant::Lag(lag), Some(member)) => lag.bfd_status(member),
                             _ => None,
                         });
@@ -437,23 +436,6 @@ impl Thread {
         }
     }
 
-    fn remove_bfd(&mut self, end: &End, farewell: Farewell) {
-        let Some(slot) = self.bfds.remove(end) else {
-            return;
-        };
-        match farewell {
-            Farewell::Silent => drop(self.vacate(slot)),
-            Farewell::AdminDown => {
-                let (occupant, mut around) = self.parts(slot);
-                if let Some(Occupant::Bfd(bfd)) = occupant {
-                    bfd.leave(&mut around);
-                    let deadline = bfd.deadline();
-                    self.schedule.set(slot, deadline);
-                }
-            }
-        }
-    }
-
     /// Gives an occupant a slot, and waits on its descriptors from now on.
     fn occupy(&mut self, occupant: Occupant, end: &End) -> u32 {
         let free = self.slots.iter().position(Option::is_none);
@@ -469,6 +451,7 @@ impl Thread {
                 lag.sources().into_iter().try_for_each(watch),
                 lag.deadline(),
             ),
+            Occupant::Address(address) => (watch((Source::Member(0), address.as_fd())), None),
         };
         if let Err(errno) = watched {
             let text = format!("{end}: wait on its sockets: {errno}");

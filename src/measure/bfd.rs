@@ -2,10 +2,11 @@
 //! whether BGP followed BFD.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::record::{BfdHeard, BfdRhythm, Entry, Fact, Nanos};
+use crate::record::{BfdDiscarded, BfdHeard, BfdRhythm, Entry, Fact, Nanos};
 use crate::time::At;
 
 /// The other end of a BFD session in one run, as one router saw it.
@@ -29,9 +30,13 @@ pub struct BfdPartner {
     /// It asked for Demand mode (the D bit).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub demanded: bool,
+    /// Why packets of it were discarded, each reason once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub discarded: Vec<String>,
     /// Its detections of our silence: how long after our last packet it told, and its Detection Time.
     pub detected: Vec<(Nanos, Nanos)>,
-    /// Losses of the session at this router: how long after each its BGP session was lost; none if it was not.
+    /// Losses of the session at this router, unless an end disabled it, of which nothing follows (RFC 5882, section 4.2): how long
+    /// after each its BGP session was lost for it; none if it was not.
     pub bgp_followed: Vec<Option<Nanos>>,
 }
 
@@ -41,8 +46,8 @@ struct Walk {
     partner: BfdPartner,
     up: bool,
     established: bool,
-    /// When BFD was lost, if BGP has yet to follow.
-    lost: Option<At>,
+    /// When BFD was lost, where BGP has yet to follow: the last losses. A session may be back before BGP has followed.
+    lost: Vec<At>,
 }
 
 /// What each router saw of the other ends of its BFD sessions.
@@ -61,7 +66,10 @@ pub fn bfd_partners<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Vec<Bfd
             }
             | Fact::BfdAnswered {
                 router, connection, ..
-            } => (router, connection),
+            }
+            | Fact::BfdDiscarded(BfdDiscarded {
+                router, connection, ..
+            }) => (router, connection),
             Fact::Bgp {
                 router, session, ..
             } => (router, session),
@@ -71,7 +79,8 @@ pub fn bfd_partners<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Vec<Bfd
         walk.or_default().take(entry);
     }
     let with_bfd = walks.into_iter().filter_map(|((router, session), walk)| {
-        walk.partner.said.is_some().then_some(BfdPartner {
+        let seen = walk.partner.said.is_some() || !walk.partner.discarded.is_empty();
+        seen.then_some(BfdPartner {
             router,
             session,
             ..walk.partner
@@ -85,20 +94,23 @@ impl Walk {
         let partner = &mut self.partner;
         match &entry.fact {
             Fact::Bfd { state, .. } => {
-                if self.up && state != "up" && self.established {
+                let said = partner.said.as_ref();
+                let disabled =
+                    state == "admin-down" || said.is_some_and(|it| it.state == "admin-down");
+                if self.up && state != "up" && self.established && !disabled {
                     partner.bgp_followed.push(None);
-                    self.lost = Some(entry.at);
+                    self.lost.push(entry.at);
                 }
                 self.up = state == "up";
             }
-            Fact::Bgp { state, .. } => {
+            Fact::Bgp { state, why, .. } => {
                 let established = state == "Established";
-                if self.established
-                    && !established
-                    && let Some(lost) = self.lost.take()
-                    && let Some(last) = partner.bgp_followed.last_mut()
-                {
-                    *last = Some(entry.at.since(lost).into());
+                if self.established && !established {
+                    let last = partner.bgp_followed.iter_mut().rev();
+                    for (followed, lost) in last.zip(self.lost.drain(..).rev()) {
+                        let after = entry.at.since(lost);
+                        *followed = follows(why, after).then(|| after.into());
+                    }
                 }
                 self.established = established;
             }
@@ -124,9 +136,21 @@ impl Walk {
                 partner.answered += 1;
                 partner.slowest_answer = partner.slowest_answer.max(*after);
             }
+            Fact::BfdDiscarded(BfdDiscarded { why, .. }) if !partner.discarded.contains(why) => {
+                partner.discarded.push(why.clone());
+            }
             _ => {}
         }
     }
+}
+
+/// So soon after a loss of BFD a Cease that says no more is taken to be for it.
+const FOLLOWS: Duration = Duration::from_secs(1);
+
+/// Whether BGP was lost for BFD, so long after it: an end's own BFD was down, or the other end's. Who does not know RFC 9384 does
+/// not tell why it ceases.
+fn follows(why: &str, after: Duration) -> bool {
+    why.contains("BFD down") || (why == "received Cease" && after <= FOLLOWS)
 }
 
 #[cfg(test)]
@@ -156,8 +180,17 @@ mod tests {
     }
 
     fn bgp(millis: u64, state: &str) -> Entry {
+        let why = if state == "Established" {
+            ""
+        } else {
+            "BFD down"
+        };
+        bgp_for(millis, state, why)
+    }
+
+    fn bgp_for(millis: u64, state: &str, why: &str) -> Entry {
         let ((router, session), state) = (names(), state.to_owned());
-        let why = String::new();
+        let why = why.to_owned();
         at(
             millis,
             Fact::Bgp {
@@ -258,6 +291,88 @@ mod tests {
         assert_eq!(partner.slowest_answer, Nanos(7));
         // The second loss BGP did not follow.
         assert_eq!(partner.bgp_followed, [Some(Nanos(4_000_000)), None]);
+    }
+
+    /// Who is disabled says so, and what of it is discarded is told, though nothing else is known of it.
+    #[test]
+    fn bgp_has_not_to_follow_where_an_end_is_disabled() {
+        let mut admin_down = heard(4, None, false);
+        if let Fact::BfdHeard { heard, .. } = &mut admin_down.fact {
+            heard.state = "admin-down".to_owned();
+        }
+        let entries = [
+            heard(1, None, false),
+            bfd(1, "up"),
+            bgp(2, "Established"),
+            bfd(3, "admin-down"),
+            bfd(4, "up"),
+            admin_down,
+            bfd(4, "down"),
+        ];
+        assert!(bfd_partners(&entries)[0].bgp_followed.is_empty());
+    }
+
+    #[test]
+    fn why_packets_were_discarded_is_known_of_a_session_that_never_came_up() {
+        let discarded = |millis, why: &str| {
+            let ((router, connection), why) = (names(), why.to_owned());
+            let fact = Fact::BfdDiscarded(BfdDiscarded {
+                router,
+                connection,
+                why,
+            });
+            at(millis, fact)
+        };
+        let (ttl, digest) = ("TTL is too low", "authentication digest is wrong");
+        let entries = [discarded(1, ttl), discarded(2, digest), discarded(3, ttl)];
+        let partners = bfd_partners(&entries);
+        assert_eq!(partners[0].discarded, [ttl, digest]);
+        assert_eq!(partners[0].said, None);
+    }
+
+    #[test]
+    fn bgp_follows_several_losses_at_once() {
+        let entries = [
+            heard(1, None, false),
+            bfd(1, "up"),
+            bgp(2, "Established"),
+            bfd(10, "down"),
+            bfd(11, "up"),
+            bfd(12, "down"),
+            bgp(13, "Idle"),
+        ];
+        let followed = &bfd_partners(&entries)[0].bgp_followed;
+        assert_eq!(*followed, [Some(Nanos(3_000_000)), Some(Nanos(1_000_000))]);
+    }
+
+    /// What BGP was lost for minutes later is nothing that BFD did.
+    #[test]
+    fn bgp_that_is_lost_for_another_reason_does_not_follow() {
+        let after = |millis: u64| Some(Nanos(millis * 1_000_000));
+        for (why, lost_at, followed) in [
+            ("received Cease/administrative shutdown", 13, None),
+            ("hold timer expired", 13, None),
+            ("received Cease/BFD down", 13, after(3)),
+            ("BFD down", 13, after(3)),
+            // BIRD does not say why; that it comes at once does.
+            ("received Cease", 13, after(3)),
+            ("received Cease", 1011, None),
+            ("BFD down", 1011, after(1001)),
+        ] {
+            let entries = [
+                heard(1, None, false),
+                bfd(1, "up"),
+                bgp(2, "Established"),
+                bfd(10, "down"),
+                bgp_for(lost_at, "Idle", why),
+                bfd(2000, "up"),
+                bgp(2001, "Established"),
+                bfd(2010, "down"),
+                bgp(2013, "Idle"),
+            ];
+            let partner = &bfd_partners(&entries)[0];
+            assert_eq!(partner.bgp_followed, [followed, after(3)], "{why}");
+        }
     }
 
     #[test]

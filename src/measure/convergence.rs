@@ -6,9 +6,10 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use crate::record::{Entry, Fact, Nanos};
+use super::detection::{FirstOfEach, Layers};
+use crate::record::{Entry, Fact, MicroBfd, Nanos};
 use crate::time::At;
-use crate::topology::Topology;
+use crate::topology::{Topology, connection_of};
 
 /// How a network got over one fault. Times are counted from the moment the fault was observed to have happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -82,9 +83,9 @@ pub fn convergence<'a>(
         kernel: BTreeMap::new(),
         via: BTreeMap::new(),
         found: Vec::new(),
-        dead_members: BTreeSet::new(),
-        dark_members: BTreeSet::new(),
-        impairments: BTreeSet::new(),
+        layers: Layers::default(),
+        noticed: FirstOfEach::default(),
+        harmless: BTreeSet::new(),
         open: false,
     };
     for entry in entries {
@@ -99,10 +100,10 @@ pub fn convergence<'a>(
             event.moved.clear();
         }
     }
-    let impairments = walk.impairments;
+    let harmless = walk.harmless;
     let numbered = walk.found.into_iter().enumerate();
     // Nothing converges where nothing was noticed, nor has to.
-    let told = numbered.filter(|(n, event)| event.detected.is_some() || !impairments.contains(n));
+    let told = numbered.filter(|(n, event)| event.detected.is_some() || !harmless.contains(n));
     told.map(|(_, event)| event).collect()
 }
 
@@ -117,12 +118,11 @@ struct Walk<'t> {
     kernel: BTreeMap<IpNet, Vec<String>>,
     via: BTreeMap<(String, String, u16), String>,
     found: Vec<Convergence>,
-    /// Members whose BFD is down, by router and connection.
-    dead_members: BTreeSet<(String, String, u8)>,
-    /// Members whose light went, and whose partner LACP has not heard since.
-    dark_members: BTreeSet<(String, String, u8)>,
-    /// Those of `found` that are no failures: cables only carry badly.
-    impairments: BTreeSet<usize>,
+    layers: Layers,
+    /// What noticed the last of `found`.
+    noticed: FirstOfEach,
+    /// Those of `found` that are no failures: cables only carry badly, or an end disabled its BFD.
+    harmless: BTreeSet<usize>,
     /// Whether the step of the last fault is still being played.
     open: bool,
 }
@@ -149,7 +149,7 @@ impl Walk<'_> {
                 if !repaired {
                     self.begin(entry.at, fault, connections);
                     if *impairment {
-                        self.impairments.insert(self.found.len() - 1);
+                        self.harmless.insert(self.found.len() - 1);
                     }
                 }
                 self.flush(!repaired);
@@ -195,64 +195,29 @@ impl Walk<'_> {
             moved: Vec::new(),
             bfd_overhead: None,
         });
+        self.noticed = FirstOfEach::default();
         self.open = true;
     }
 
     /// Puts an entry into the stage it completes, if it does.
     fn stage(&mut self, entry: &Entry) {
-        let follows = self.follows(&entry.fact);
+        let number = self.found.len();
         let Some(event) = self.found.last_mut() else {
             return;
         };
-        let touched = |connection: &String| event.connections.contains(connection);
-        let stage = |layer: &str, router: &str, subject: &str| Stage {
-            after: Nanos::from(entry.at.since(event.happened)),
+        // Of a session such as `ams-1/ipv6`, too.
+        let touched = |name: &str| event.connections.iter().any(|c| c == connection_of(name));
+        let happened = event.happened;
+        let stage_at = |at: At, layer: &str, router: &str, subject: &str| Stage {
+            after: Nanos::from(at.since(happened)),
             layer: layer.to_owned(),
             router: router.to_owned(),
             subject: subject.to_owned(),
         };
-        let detected = match &entry.fact {
-            Fact::Light {
-                router,
-                connection,
-                up: false,
-                ..
-            } if touched(connection) => Some(stage("light", router, connection)),
-            Fact::Member { .. } if follows => None,
-            Fact::Member {
-                router,
-                connection,
-                distributing: false,
-                ..
-            } if touched(connection) => Some(stage("lacp", router, connection)),
-            Fact::Lag {
-                router,
-                connection,
-                up: false,
-                ..
-            } if touched(connection) => Some(stage("lag", router, connection)),
-            Fact::Bfd {
-                router,
-                connection,
-                state,
-                ..
-            } if touched(connection) && state != "up" => Some(stage("bfd", router, connection)),
-            Fact::MicroBfd {
-                router,
-                connection,
-                now,
-                ..
-            } if touched(connection) && now.state == "down" => {
-                Some(stage("micro-bfd", router, connection))
-            }
-            Fact::Bgp {
-                router,
-                session,
-                state,
-                ..
-            } if touched(session) && state != "Established" => Some(stage("bgp", router, session)),
-            _ => None,
-        };
+        let stage =
+            |layer: &str, router: &str, subject: &str| stage_at(entry.at, layer, router, subject);
+        let detection = self.layers.detection(&entry.fact);
+        let detection = detection.filter(|it| touched(it.session));
         match &entry.fact {
             Fact::RouteWithdrawn {
                 router,
@@ -299,6 +264,16 @@ impl Walk<'_> {
                     event.bfd_overhead.get_or_insert(overhead);
                 }
             }
+            Fact::Bfd {
+                connection, state, ..
+            }
+            | Fact::MicroBfd {
+                connection,
+                now: MicroBfd { state, .. },
+                ..
+            } if touched(connection) && state == "admin-down" => {
+                self.harmless.insert(number - 1);
+            }
             Fact::ProbeVia {
                 from,
                 to,
@@ -307,17 +282,19 @@ impl Walk<'_> {
                 ..
             } => {
                 let before = self.via.get(&(from.clone(), to.clone(), *flow));
-                if before.is_some_and(touched) && !touched(via) {
+                if before.is_some_and(|before| touched(before)) && !touched(via) {
                     let after = Nanos::from(entry.at.since(event.happened));
                     note_moved(&mut event.moved, from, to, after);
                 }
             }
             _ => {}
         }
-        if let Some(detected) = detected.as_ref().filter(|_| is_own(&entry.fact)) {
-            note_layer(&mut event.layers, detected);
-        }
-        if let Some(detected) = detected {
+        if let Some(it) = detection {
+            let detected = stage(it.layer, it.router, it.session);
+            self.noticed.note(entry.at, &it);
+            let layers = self.noticed.as_slice().iter();
+            let layers = layers.map(|n| stage_at(n.at, n.layer, &n.router, &n.session));
+            event.layers = layers.collect();
             // Threads hand in facts slightly out of order: the earliest counts.
             match &event.detected {
                 Some(known) if known.after <= detected.after => {}
@@ -326,28 +303,8 @@ impl Walk<'_> {
         }
     }
 
-    /// Whether LACP of a member did not notice by itself: its light went, and its partner was not heard since, or BFD on the member
-    /// noticed while LACP still hears its partner.
-    fn follows(&self, fact: &Fact) -> bool {
-        let Fact::Member {
-            router,
-            connection,
-            member,
-            receive,
-            ..
-        } = fact
-        else {
-            return false;
-        };
-        let member = (router.clone(), connection.clone(), *member);
-        match receive.as_str() {
-            "PORT_DISABLED" => true,
-            "CURRENT" => self.dead_members.contains(&member),
-            _ => self.dark_members.contains(&member),
-        }
-    }
-
     fn remember(&mut self, entry: &Entry) {
+        self.layers.remember(&entry.fact);
         match &entry.fact {
             Fact::KernelRoute {
                 router,
@@ -355,32 +312,6 @@ impl Walk<'_> {
                 via,
             } if router == "wan" => {
                 self.kernel.insert(*prefix, via.clone());
-            }
-            Fact::Member {
-                router,
-                connection,
-                member,
-                receive,
-                ..
-            } => {
-                let member = (router.clone(), connection.clone(), *member);
-                match receive.as_str() {
-                    "PORT_DISABLED" => self.dark_members.insert(member),
-                    "CURRENT" => self.dark_members.remove(&member),
-                    _ => false,
-                };
-            }
-            Fact::MicroBfd {
-                router,
-                connection,
-                member,
-                now,
-            } => {
-                let member = (router.clone(), connection.clone(), *member);
-                match now.state == "down" {
-                    true => self.dead_members.insert(member),
-                    false => self.dead_members.remove(&member),
-                };
             }
             Fact::ProbeVia {
                 from,
@@ -395,28 +326,6 @@ impl Walk<'_> {
             _ => {}
         }
     }
-}
-
-/// Whether a layer noticed by itself, and did not follow another.
-fn is_own(fact: &Fact) -> bool {
-    match fact {
-        Fact::Lag { .. } => false,
-        Fact::Bgp { why, .. } => why.contains("hold timer expired"),
-        _ => true,
-    }
-}
-
-/// Threads hand in facts slightly out of order: the earliest of a layer counts.
-fn note_layer(layers: &mut Vec<Stage>, detected: &Stage) {
-    match layers
-        .iter_mut()
-        .find(|known| known.layer == detected.layer)
-    {
-        Some(known) if known.after <= detected.after => {}
-        Some(known) => known.clone_from(detected),
-        None => layers.push(detected.clone()),
-    }
-    layers.sort_by_key(|layer| layer.after);
 }
 
 fn note_moved(moved: &mut Vec<Moved>, from: &str, to: &str, after: Nanos) {
@@ -436,10 +345,61 @@ fn note_moved(moved: &mut Vec<Moved>, from: &str, to: &str, after: Nanos) {
     }
 }
 
-/// Whether `edge` is the Microsoft edge of one of these connections. Inside the WAN, sessions and interfaces are named after edges.
-fn is_edge_of(topology: &Topology, edge: &str, connections: &[String]) -> bool {
+/// Whether a session or an interface inside the WAN, which is named after an edge, is that of an edge of one of these connections.
+fn is_edge_of(topology: &Topology, session: &str, connections: &[String]) -> bool {
     topology
         .connections
         .iter()
-        .any(|known| known.edge == edge && connections.contains(&known.name))
+        .any(|known| known.edge == connection_of(session) && connections.contains(&known.name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A BFD session that an end disables is no failure: nobody has to notice it, and nothing converges. One that is cut off is.
+    #[test]
+    fn a_disabled_session_is_no_failure() {
+        let file = std::path::Path::new("tests/fixtures/judge/one-metro.toml");
+        let topology = crate::topology::load(file).expect("a topology");
+        let fact = |at, fact| Entry {
+            at: At::from_millis(at),
+            fact,
+        };
+        let fault = Fact::FaultHappened {
+            fault: "BFD ams-1: disabled".to_owned(),
+            connections: vec!["ams-1".to_owned()],
+            repaired: false,
+            impairment: false,
+        };
+        let bfd = |state: &str, diagnostic: &str| Fact::Bfd {
+            router: "ams-edge-1".to_owned(),
+            connection: "ams-1".to_owned(),
+            state: state.to_owned(),
+            diagnostic: diagnostic.to_owned(),
+            last_received: None,
+            detection_time: None,
+        };
+        for (state, diagnostic, layers) in [
+            ("admin-down", "administratively down", None),
+            (
+                "down",
+                "control detection time expired",
+                Some(vec!["bfd".to_owned()]),
+            ),
+        ] {
+            let entries = [
+                fact(1, Fact::StepStarted { step: 0 }),
+                fact(10, fault.clone()),
+                fact(11, bfd(state, diagnostic)),
+                fact(20, Fact::StepEnded { step: 0 }),
+            ];
+            let found = convergence(&entries, &topology);
+            let first = found.first().map(|event| {
+                let layers = event.layers.iter();
+                layers.map(|layer| layer.layer.clone()).collect::<Vec<_>>()
+            });
+            assert_eq!(first, layers, "{state}");
+        }
+    }
 }

@@ -21,13 +21,15 @@ pub struct LacpPartner {
     pub said: Option<LacpHeard>,
     /// Its rhythm for each interval it was asked for, the longest measurement.
     pub rhythms: Vec<LacpRhythm>,
+    /// Markers sent to it.
+    pub asked: u32,
     /// Markers it answered.
     pub answered: u32,
     /// The longest it took to answer one.
     pub slowest_answer: Nanos,
     /// After each light: how long until it was first heard, said that it was in sync, and that it distributed.
     pub came_up: Vec<ComingUp>,
-    /// So often it began to distribute before it had heard that this end collects.
+    /// So often it began to say that it distributes before it had heard that this end collects.
     pub distributed_early: u32,
 }
 
@@ -129,6 +131,7 @@ impl Walk {
                         None => partner.rhythms.push(*rhythm),
                     }
                 }
+                LacpSeen::MarkerSent => partner.asked += 1,
                 LacpSeen::MarkerAnswered(after) => {
                     partner.answered += 1;
                     partner.slowest_answer = partner.slowest_answer.max(*after);
@@ -226,7 +229,9 @@ mod tests {
             member(15, true),
             seen(20, rhythm(2)),
             seen(30, rhythm(4)),
+            seen(30, LacpSeen::MarkerSent),
             seen(31, LacpSeen::MarkerAnswered(Nanos(7))),
+            seen(32, LacpSeen::MarkerSent),
             light(40, false),
             member(40, false),
             light(50, true),
@@ -241,7 +246,8 @@ mod tests {
         };
         let ms = |millis: u64| Some(Nanos(millis * 1_000_000));
         assert_eq!(partner.rhythms.len(), 1);
-        assert_eq!((partner.answered, partner.slowest_answer), (1, Nanos(7)));
+        assert_eq!((partner.asked, partner.answered), (2, 1));
+        assert_eq!(partner.slowest_answer, Nanos(7));
         let first = partner.came_up[0];
         assert_eq!((first.heard, first.in_sync), (ms(1), ms(2)));
         assert_eq!((first.distributing, first.we_distribute), (ms(4), ms(5)));

@@ -85,7 +85,7 @@ where
 }
 
 impl Lateness {
-    /// The latest of any thread and of the probe sender, and which it was (`line`, `probe`, `run`, or `the probe
+    /// The latest of any thread and of the probe sender, and which it was (`line`, `routers`, `probe`, `run`, or `the probe
     /// sender`): by so much the measured time of an interruption may be wrong.
     pub fn worst(&self) -> (&str, Duration) {
         let sender = ("the probe sender", Duration::from(self.send));
@@ -98,14 +98,10 @@ impl Lateness {
             )
     }
 
-    /// The latest of the threads that play protocols and note states: by so much the time of a state may be wrong.
-    pub fn of_states(&self) -> (&str, Duration) {
-        let (line, run) = (self.of("line"), self.of("run"));
-        if line >= run {
-            ("line", line)
-        } else {
-            ("run", run)
-        }
+    /// The latest of these threads, and which it was: by so much the time of a state that they note may be wrong.
+    pub fn of_any<'a>(&self, threads: &[&'a str]) -> (&'a str, Duration) {
+        let threads = threads.iter().map(|thread| (*thread, self.of(thread)));
+        threads.max_by_key(|(_, by)| *by).unwrap_or_default()
     }
 
     /// The latest of one thread.
@@ -180,7 +176,9 @@ mod tests {
         };
         let lateness = lateness(&entries, window);
         assert_eq!(lateness.worst(), ("probe", Duration::from_millis(40)));
-        assert_eq!(lateness.of_states(), ("run", Duration::from_millis(30)));
+        let ms = Duration::from_millis;
+        assert_eq!(lateness.of_any(&["run", "line"]), ("run", ms(30)));
+        assert_eq!(lateness.of_any(&["line"]), ("line", ms(20)));
         assert_eq!(lateness.of("line"), Duration::from_millis(20));
     }
 

@@ -4,6 +4,7 @@
 
 mod bfd;
 mod convergence;
+mod detection;
 mod lacp;
 mod lateness;
 mod members;
@@ -13,6 +14,7 @@ mod traffic;
 
 pub use bfd::{BfdPartner, bfd_partners};
 pub use convergence::{Convergence, Moved, Stage, convergence};
+pub use detection::{Detection, FirstOfEach, Layers, Noticed};
 pub use lacp::{ComingUp, LacpPartner, lacp_partners};
 pub use lateness::{Lateness, lateness};
 pub use members::{MemberTraffic, OfMember, by_member, member_traffic, place};

@@ -423,6 +423,50 @@ fn the_layer_that_was_first_is_named() {
     assert_eq!(layers, all);
 }
 
+/// The session of the other family of a connection detects its loss, too.
+#[test]
+fn sessions_of_both_families_notice() {
+    let file = std::path::Path::new("tests/fixtures/judge/one-metro.toml");
+    let topology = crate::topology::load(file).expect("a topology");
+    let fact = |at, fact| Entry {
+        at: At::from_millis(at),
+        fact,
+    };
+    let fault = Fact::FaultHappened {
+        fault: "BFD ams-1/ipv6: sends nothing".to_owned(),
+        connections: vec!["ams-1".to_owned()],
+        repaired: false,
+        impairment: false,
+    };
+    let bfd = |connection: &str| Fact::Bfd {
+        router: "ams-pe-1".to_owned(),
+        connection: connection.to_owned(),
+        state: "down".to_owned(),
+        diagnostic: String::new(),
+        last_received: None,
+        detection_time: None,
+    };
+    let withdrawn = Fact::RouteWithdrawn {
+        router: "wan".to_owned(),
+        session: "ams-edge-1/ipv6".to_owned(),
+        prefix: "2001:db8:5bc::/48".parse().expect("a prefix"),
+        why: "withdrawn by the peer".to_owned(),
+    };
+    let entries = [
+        fact(1, Fact::StepStarted { step: 0 }),
+        fact(10, fault),
+        fact(30, bfd("ams-2/ipv6")),
+        fact(40, bfd("ams-1/ipv6")),
+        fact(43, withdrawn),
+    ];
+    let found = &super::convergence(&entries, &topology)[0];
+    let after = |stage: &Option<super::Stage>| stage.as_ref().map(|stage| stage.after.0 / MS);
+    assert_eq!(
+        (after(&found.detected), after(&found.withdrawn)),
+        (Some(30), Some(33))
+    );
+}
+
 /// A cut is noticed by light. That LACP has no port without it, and hears nobody when it is back, is no detection of its own.
 #[test]
 fn what_lacp_says_without_light_follows_from_light() {

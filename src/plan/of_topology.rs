@@ -9,7 +9,8 @@ use ipnet::{Ipv4Net, Ipv6Net};
 use super::draft::Draft;
 use super::{LinkEnd, Plan};
 use crate::topology::{
-    Connection, Crossed, EndpointIpv6, LacpEnd, Member, SessionAddresses, Topology,
+    Connection, Crossed, EDGE_TAG, EndpointIpv6, LacpEnd, Member, PEER_TAG, SessionAddresses,
+    Topology,
 };
 
 /// Microsoft's lab routes lie in the benchmarking range of RFC 2544: 512 prefixes of length 24.
@@ -527,11 +528,13 @@ fn lag_end(
     let (router, address, tag, lacp) = match side {
         Side::Microsoft => {
             let address = connection.addresses.microsoft;
-            (&connection.edge, address, 0x80, connection.lacp.microsoft)
+            let tag = EDGE_TAG;
+            (&connection.edge, address, tag, connection.lacp.microsoft)
         }
         Side::Peer => {
             let address = connection.addresses.peer;
-            (&connection.router, address, 0x40, connection.lacp.peer)
+            let tag = PEER_TAG;
+            (&connection.router, address, tag, connection.lacp.peer)
         }
     };
     let mut index = || {
@@ -559,8 +562,8 @@ fn lag_end(
         members: (1..=connection.members.len() + usize::from(connection.spare))
             .map(|member| (index(), mac(member)))
             .collect(),
-        system: (lacp.system).unwrap_or([0x02, tag, router_high, router_low, 0xff, 0]),
-        key: lacp.key.unwrap_or(connection_number as u16 + 1),
+        system: lacp.system_of(tag, router_number),
+        key: lacp.key_of(connection_number),
         lacp,
     }
 }

@@ -1,7 +1,8 @@
 //! The probe thread: sends on time, reads sockets in batches, and turns what [`Account`] tells into facts.
 //!
 //! Packets wait in their sockets with the kernel's receive times, so the thread need not wake for each: it wakes to
-//! send, and reads every 10 ms.
+//! send, and reads every 10 ms, also while it makes up for being late: sockets hold no more than half a second of packets. Then it
+//! rests as long as it works, since those it measures, and the kernel that carries the packets, may have no other CPU.
 //!
 //! **Invariant:** deadlines are absolute; being late never changes how many packets are sent, only when.
 
@@ -22,10 +23,12 @@ use super::trial::{Trial, Way};
 use crate::kernel::priority;
 use crate::kernel::socket::Socket;
 use crate::record::{Fact, Recorder};
-use crate::time::{At, Clock};
+use crate::time::{At, Clock, Reading};
 
 /// How often sockets are read.
 const READ_EVERY: Duration = Duration::from_millis(10);
+/// Packets sent before sockets are read: half of what one holds.
+const MOST_AT_ONCE: usize = 256;
 /// How often they are read while somebody waits for the packets on their way.
 const READ_SOON: Duration = Duration::from_millis(1);
 /// How often counts are recorded.
@@ -117,12 +120,13 @@ impl Loop {
 
     /// Works until told to end.
     pub(super) fn run(mut self) {
-        if let Err(errno) = priority::real_time(priority::TIMERS) {
+        if let Err(errno) = priority::real_time(priority::PROBES) {
             tracing::debug!(%errno, "the probe thread has no real-time priority");
         }
+        let mut rest = Duration::ZERO;
         loop {
             let deadline = self.deadline();
-            self.wait(deadline);
+            self.wait(deadline, rest);
             let woke = self.clock.now();
             let late = deadline.map_or(Duration::ZERO, |deadline| woke.since(deadline));
             if late > LATE {
@@ -138,9 +142,12 @@ impl Loop {
             if self.obey().is_err() {
                 break;
             }
-            self.send_due();
-            let now = self.clock.now();
-            if now >= self.next_read || !self.waiting.is_empty() || !self.trials.is_empty() {
+            let (behind, now) = self.send_due(woke);
+            if behind
+                || now >= self.next_read
+                || !self.waiting.is_empty()
+                || !self.trials.is_empty()
+            {
                 self.next_read = next_multiple(now, READ_EVERY);
                 self.read();
             }
@@ -154,6 +161,10 @@ impl Loop {
             for trial in self.trials.extract_if(.., |trial| trial.is_over(now)) {
                 trial.answer(&self.taps);
             }
+            rest = match behind {
+                true => self.clock.now().since(woke),
+                false => Duration::ZERO,
+            };
         }
         // Nobody waits for the last packets: what is missing by now is lost.
         let now = self.clock.now();
@@ -179,8 +190,10 @@ impl Loop {
         due.chain(give_up).chain(now_and_then).chain(soon).min()
     }
 
-    fn wait(&self, deadline: Option<At>) {
-        let timeout = deadline.map(|at| TimeSpec::from_duration(at.since(self.clock.now())));
+    /// Waits until the deadline, `rest` at least, or for a command.
+    fn wait(&self, deadline: Option<At>, rest: Duration) {
+        let timeout = deadline.map(|at| at.since(self.clock.now()).max(rest));
+        let timeout = timeout.map(TimeSpec::from_duration);
         let mut ready = [PollFd::new(self.wake.as_fd(), PollFlags::POLLIN)];
         // Interrupted or not, the loop looks at what is due.
         if ppoll(&mut ready, timeout, None).is_ok_and(|ready| ready > 0) {
@@ -235,25 +248,36 @@ impl Loop {
         });
     }
 
-    /// Sends all packets that are due.
-    fn send_due(&mut self) {
-        for running in &mut self.streams {
-            while let Some(due) = running.due {
-                let now = self.clock.now();
-                if now < due {
-                    break;
-                }
-                running.due = Some(due + running.stream.every);
-                running.send(due, now);
+    /// Sends packets that are due, the earliest first, from `woke` on; whether more are due than may be sent before sockets are
+    /// read, and the present moment.
+    fn send_due(&mut self, woke: At) -> (bool, At) {
+        let enough = woke + READ_EVERY;
+        let mut now = woke;
+        for _ in 0..MOST_AT_ONCE {
+            let streams = self.streams.iter_mut();
+            let earliest = streams.filter_map(|running| Some((running.due?, running)));
+            let Some((due, running)) = earliest.min_by_key(|(due, _)| *due) else {
+                return (false, now);
+            };
+            if now < due {
+                return (false, now);
             }
+            if now >= enough {
+                break;
+            }
+            running.due = Some(due + running.stream.every);
+            running.send(due, now);
+            now = self.clock.now();
         }
+        (true, now)
     }
 
     /// Reads all sockets: taps first, so that a packet's way is mostly known when it arrives.
     fn read(&mut self) {
         let mut buffer = [0; FRAME_LENGTH];
+        let reading = self.clock.reading();
         for (via, tap) in (0..).zip(&self.taps) {
-            let outcome = read_all(&tap.socket, &self.clock, &mut buffer, |frame, _| {
+            let outcome = read_all(&tap.socket, reading, &mut buffer, |frame, _| {
                 let Some(packet) = Packet::in_frame(frame) else {
                     return;
                 };
@@ -273,7 +297,7 @@ impl Loop {
             // A packet is accounted to the stream it names, which is this one unless somebody forged it.
             let mut arrivals = Vec::new();
             let receiver = &self.streams[index].stream.receiver;
-            let outcome = read_all(receiver, &self.clock, &mut buffer, |payload, at| {
+            let outcome = read_all(receiver, reading, &mut buffer, |payload, at| {
                 arrivals.extend(Packet::decode(payload).map(|packet| (packet, at)));
             });
             if let Err(error) = outcome {
@@ -328,11 +352,11 @@ fn running(streams: &mut [Running], id: u32) -> Option<&mut Running> {
 /// Reads a socket empty.
 fn read_all(
     socket: &Socket,
-    clock: &Clock,
+    reading: Reading,
     buffer: &mut [u8],
     mut each: impl FnMut(&[u8], At),
 ) -> std::io::Result<()> {
-    while let Some(received) = socket.receive(clock, buffer)? {
+    while let Some(received) = socket.receive_with(|stamp| reading.at(stamp), buffer)? {
         each(&buffer[..received.length], received.at);
     }
     Ok(())

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::common::Common;
 use super::parts::{
-    AutoBackend, BfdHeard, BfdRhythm, Failure, InService, LacpSeen, MalformedUpdate,
+    AutoBackend, BfdDiscarded, BfdHeard, BfdRhythm, Failure, InService, LacpSeen, MalformedUpdate,
     MemberCounters, Message, MicroBfd, Nanos, Punctuality, Refused, SourceText,
 };
 use crate::time::At;
@@ -179,6 +179,8 @@ pub enum Fact {
         /// After the first packet that asked.
         after: Nanos,
     },
+    /// A packet of the other end of a BFD session was discarded.
+    BfdDiscarded(BfdDiscarded),
     /// A BGP session changed its state.
     Bgp {
         /// Router.
@@ -250,14 +252,13 @@ pub enum Fact {
         /// How many it may bring.
         limit: u32,
     },
-    /// A session told of its routes faster than this could be written, or brought more than the Microsoft side keeps: no fact of a
-    /// single route is told until a [`Fact::RouteCount`] says that it has none. Told again whenever the number has doubled.
+    /// More routes of a session came than could be written, or are kept: none is told by itself until a [`Fact::RouteCount`] of none.
     RoutesLeftOut {
         /// Router.
         router: String,
         /// Session as in [`Fact::Bgp`].
         session: String,
-        /// Facts that were left out until now.
+        /// Facts that were left out until now; told whenever it has doubled.
         count: u64,
     },
     /// A route entered or changed in an Adj-RIB-In of the Microsoft side (edges and WAN) or of the internet.
@@ -433,7 +434,7 @@ pub enum Fact {
     },
     /// A thread of peerlab woke up later than it asked for, by more than a millisecond.
     Late {
-        /// `line`, `probe`, `run`.
+        /// `line`, `probe`, `routers`, `run`.
         thread: String,
         /// How much.
         by: Nanos,

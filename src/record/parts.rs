@@ -21,6 +21,19 @@ pub struct MicroBfd {
     pub detection_time: Option<Nanos>,
 }
 
+/// A packet that came for a BFD session was discarded (RFC 5880, section 6.8.6, or because somebody else than the other end sent it), for a
+/// reason that was not told since the session last changed its state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct BfdDiscarded {
+    /// Router.
+    pub router: String,
+    /// As in [`Fact::Bfd`](super::Fact::Bfd).
+    pub connection: String,
+    /// Why, for example `authentication digest is wrong`.
+    pub why: String,
+}
+
 /// What was wrong with an UPDATE, and how it was treated (RFC 7606).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -156,6 +169,8 @@ pub enum LacpSeen {
     /// The rhythm of its LACPDUs, as far as it was measured since the rate changed, or since we were told to behave
     /// otherwise. Told after 1 interval, 2, 4, 8 …, after one that was early or late, and when the measurement ends.
     Rhythm(LacpRhythm),
+    /// A marker was sent to it, which it must answer.
+    MarkerSent,
     /// It answered a marker after so long.
     MarkerAnswered(Nanos),
     /// A marker could not be sent to it, and why.

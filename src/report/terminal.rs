@@ -234,8 +234,8 @@ impl<W: Write> Terminal<W> {
         for partner in &played.findings.bfd {
             self.dimmed(2, &summary::bfd(partner));
         }
-        for partner in &played.findings.lacp {
-            self.dimmed(2, &summary::lacp(partner));
+        for partners in summary::lacp(&played.findings.lacp) {
+            self.dimmed(2, &partners);
         }
         for member in summary::bad_members(&played.findings.traffic) {
             let style = style(Verdict::Inconclusive);

@@ -69,7 +69,7 @@ fn a_record_of_several_scenarios_is_judged_again() {
     assert_eq!(proven("BFD-05").scenarios.len(), 2);
     assert_eq!(proven("RED-01").verdict, Some(Missed));
     assert_eq!(proven("ASN-02").verdict, None);
-    assert!(drawn.contains("23 expectations in 4 scenarios"), "{drawn}");
+    assert!(drawn.contains("25 expectations in 4 scenarios"), "{drawn}");
     // Lines of the second run are lines of the whole record.
     let text = fs::read_to_string(directory.path().join(RECORD)).expect("the record");
     let lines: Vec<&str> = text.lines().collect();
@@ -109,6 +109,34 @@ fn the_json_says_what_the_terminal_says() {
     assert_eq!(late["traffic"][0]["traffic"]["direction"]["from"], "sbc");
     assert_eq!(json["requirements"][0]["id"], "ASN-01");
     assert!(json["requirements"][0]["verdict"].is_null());
+}
+
+/// The host certificate: how late packets left is told of every run that sent any.
+#[test]
+fn how_late_packets_left_is_drawn() {
+    let directory = directory(&["all-met"]);
+    let (_, drawn) = report(directory.path());
+    assert!(!drawn.contains("p99.9"), "{drawn}");
+    let record = directory.path().join(RECORD);
+    let mut text = fs::read_to_string(&record).expect("the record");
+    for (protocol, p99) in [("bfd", 290_000), ("lacp", 1_500_000)] {
+        text += &format!(
+            r#"{{"at":5413000000,"fact":"punctuality","protocol":"{protocol}","figures":{{"packets":200,"kernel-stamped":198,"p50":143000,"p99":{p99},"p999":2000000,"longest":2000000}}}}"#
+        );
+        text += "\n";
+    }
+    text += r#"{"at":5413000000,"fact":"punctuality","protocol":"none","figures":{"packets":0,"kernel-stamped":0,"p50":0,"p99":0,"p999":0,"longest":0}}"#;
+    text += "\n";
+    fs::write(&record, text).expect("written");
+    let (report, drawn) = report(directory.path());
+    assert_eq!(report.scenarios[0].findings.lateness.packets.len(), 3);
+    for words in [
+        "bfd   0.14 ms (p50), 0.29 ms (p99), 2 ms (p99.9) late, of 200; 99 % stamped by the kernel",
+        "none  none of ours was due",
+        "lacp  0.14 ms (p50), 1.5 ms (p99), 2 ms (p99.9) late",
+    ] {
+        assert!(drawn.contains(words), "{drawn}");
+    }
 }
 
 #[test]
@@ -157,7 +185,7 @@ fn the_junit_file_is_accepted_by_a_schema() {
     let path = directory.path().join("junit.xml");
     let text = fs::read_to_string(&path).expect("junit.xml");
     for part in [
-        r#"<testsuites name="peerlab" tests="31" failures="4" errors="4" time="#,
+        r#"<testsuites name="peerlab" tests="33" failures="5" errors="4" time="#,
         r#"<property name="requirement" value="BFD-01"/>"#,
         r#"type="missed""#,
         "late-and-never/scenario.toml:14: after 1.18 s, late by 680 ms",

@@ -43,8 +43,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use self::alarm::Alarm;
 use self::connection::{Connection, Lingering, Stage};
-use self::handle::Event;
 pub use self::handle::RouterHandle;
+use self::handle::{Event, Loss};
 use self::listening::{listen, watch};
 use self::tap::Tap;
 pub use self::tap::Tapped;
@@ -124,6 +124,8 @@ pub struct Driver {
     tap: Option<Tap>,
     /// A loss that the kernel's routes know of already, and the router not yet.
     put_off: Option<Event>,
+    /// Who waits for sessions to be lost.
+    losses: Vec<Loss>,
     ending: Ending,
 }
 
@@ -164,6 +166,7 @@ impl Driver {
             outputs: Vec::new(),
             tap: None,
             put_off: None,
+            losses: Vec::new(),
             ending: Ending::No,
         };
         Ok((driver, handle))
@@ -199,6 +202,7 @@ impl Driver {
             busy |= self.poll_accept(cx);
             busy |= self.poll_connections(cx);
             busy |= self.poll_lingering(cx);
+            self.tell_losses();
             if self.is_over() {
                 return Poll::Ready(());
             }
@@ -211,6 +215,23 @@ impl Driver {
         }
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// Answers who waits for the loss of a session that was lost, and no longer keeps who waits for one that is not up.
+    fn tell_losses(&mut self) {
+        for loss in std::mem::take(&mut self.losses) {
+            let Some(status) = self.router.session_status(loss.session) else {
+                continue;
+            };
+            match status.lost_at.filter(|at| *at >= loss.since) {
+                // Who asked may have given up.
+                Some(at) => drop(loss.heard.send(at)),
+                None if status.state == State::Established && !loss.heard.is_closed() => {
+                    self.losses.push(loss);
+                }
+                None => {}
+            }
+        }
     }
 
     fn is_over(&self) -> bool {
@@ -353,6 +374,7 @@ impl Driver {
                 }
             }
             Event::Inspect(question) => question(&self.router, &self.fib),
+            Event::AwaitLoss(loss) => self.losses.push(loss),
             Event::Shutdown { reason, done } => self.shut_down(&reason, done),
         }
     }

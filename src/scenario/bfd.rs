@@ -24,9 +24,13 @@ pub fn bfd_order(order: Order) -> String {
 }
 
 fn misbehaviour(how: &Misbehaviour) -> String {
-    let late = (!how.delay.is_zero()).then(|| format!("packets {} late", in_words(how.delay)));
-    let jitter =
-        (!how.jitter.is_zero()).then(|| format!("packets up to {} late", in_words(how.jitter)));
+    let [delay, latest] = [how.delay, how.delay + how.jitter].map(in_words);
+    let late = match (how.delay.is_zero(), how.jitter.is_zero()) {
+        (true, true) => None,
+        (false, true) => Some(format!("packets {delay} late")),
+        (true, false) => Some(format!("packets up to {latest} late")),
+        (false, false) => Some(format!("packets {delay} to {latest} late")),
+    };
     let pace = how
         .pace
         .map(|pace| format!("sends every {}", in_words(pace.duration())));
@@ -36,12 +40,34 @@ fn misbehaviour(how: &Misbehaviour) -> String {
         .map(|wrong| format!("wrong packets ({})", wrong.name()));
     let silent = how.silent.then(|| "sends nothing".to_owned());
     let demand = how.demand.then(|| "asks for Demand mode".to_owned());
-    let all: Vec<String> = [silent, late, jitter, pace, ttl, wrong, demand]
+    let all: Vec<String> = [silent, late, pace, ttl, wrong, demand]
         .into_iter()
         .flatten()
         .collect();
     match all.is_empty() {
         true => "behaves".to_owned(),
         false => all.join(", "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn how_late_packets_are() {
+        let order = |delay, jitter| {
+            bfd_order(Order::Misbehave(Misbehaviour {
+                delay: Duration::from_millis(delay),
+                jitter: Duration::from_millis(jitter),
+                ..Misbehaviour::default()
+            }))
+        };
+        assert_eq!(order(0, 0), "behaves");
+        assert_eq!(order(50, 0), "packets 50ms late");
+        assert_eq!(order(0, 20), "packets up to 20ms late");
+        assert_eq!(order(50, 20), "packets 50ms to 70ms late");
     }
 }

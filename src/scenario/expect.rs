@@ -1,5 +1,7 @@
 //! What must follow from a step: one subject, and the keys that go with it.
 
+mod detected;
+mod member;
 mod microsoft;
 mod route;
 
@@ -8,8 +10,7 @@ use std::time::Duration;
 use super::raw::{RawExpect, SUBJECTS};
 use super::stage::Stage;
 use super::{Confined, Expect, Expectation, Quality};
-use crate::lacp::periodic::{FAST_PERIODIC_TIME, SLOW_PERIODIC_TIME};
-use crate::source::{Duration as RawDuration, Located, Mistakes, Names, Span, list};
+use crate::source::{Located, Mistakes, Names, Span, list};
 
 /// Time in which an expectation comes true, unless the file says otherwise.
 const WITHIN: Duration = Duration::from_secs(5);
@@ -42,13 +43,14 @@ fn expectation(
     let what = match subject {
         "session" | "lag" | "bfd" => layer(raw, subject, table, stage, mistakes)?,
         "maximum-prefixes" => maximum_prefixes(raw, table, stage, mistakes)?,
-        "member" => member(raw, table, stage, mistakes)?,
+        "member" => member::parse(raw, table, stage, mistakes)?,
         "route" => route::route(raw, table, stage, mistakes)?,
         "path" => route::path(raw, table, stage, mistakes)?,
         "traffic" => {
             stays = raw.r#for.map_or(WATCHED, |stays| stays.value.0);
             traffic(raw, table, stage, mistakes)?
         }
+        "detected" => detected::parse(raw, table, stage, mistakes)?,
         "quiet" => {
             stays = raw.quiet?.value.0;
             within = Duration::ZERO;
@@ -110,7 +112,7 @@ fn layer(
                 None => None,
             },
             partner: match &raw.at {
-                Some(at) => partner(at, "BFD", mistakes)?,
+                Some(at) => partner(at, mistakes)?,
                 None => false,
             },
             sends_every: raw.sends_every.map(|interval| interval.value.0),
@@ -164,11 +166,11 @@ fn router_of(
     }
 }
 
-/// BFD or a member is looked at as the edge sees it, or as the partner's packets say.
-fn partner(at: &Located<Names>, what: &str, mistakes: &mut Mistakes) -> Option<bool> {
+/// BFD is looked at as the edge sees it, or as the partner's packets say.
+fn partner(at: &Located<Names>, mistakes: &mut Mistakes) -> Option<bool> {
     let is_partner = at.value == Names::One("partner".to_owned());
     if !is_partner {
-        let message = format!("{what} is looked at from the edge, or as its partner's packets say");
+        let message = "BFD is looked at from the edge, or as its partner's packets say";
         mistakes.push(mistakes.error(at.span, message, "`partner`, or leave it out"));
     }
     is_partner.then_some(true)
@@ -184,45 +186,6 @@ fn words(text: &Located<Names>, mistakes: &mut Mistakes) -> Option<String> {
             None
         }
     }
-}
-
-fn member(
-    raw: &RawExpect,
-    table: Span,
-    stage: &Stage<'_>,
-    mistakes: &mut Mistakes,
-) -> Option<Expect> {
-    let named = stage.member(raw.member.as_ref()?, mistakes);
-    let state = state(raw, table, "member", &["distributing", "down"], mistakes)?;
-    let (connection, member) = named?;
-    Some(Expect::Member {
-        connection,
-        member,
-        up: state == "distributing",
-        partner: match &raw.at {
-            Some(at) => partner(at, "a member", mistakes)?,
-            None => false,
-        },
-        sends_every: match raw.sends_every {
-            Some(every) => Some(periodic(every, mistakes)?),
-            None => None,
-        },
-        answers_marker: raw.answers_marker.is_some_and(|answers| answers.value),
-        reason: match &raw.reason {
-            Some(reason) => Some(words(reason, mistakes)?),
-            None => None,
-        },
-    })
-}
-
-/// One of the two intervals of LACPDUs (IEEE 802.1AX, 6.4.4).
-fn periodic(every: Located<RawDuration>, mistakes: &mut Mistakes) -> Option<Duration> {
-    let right = [FAST_PERIODIC_TIME, SLOW_PERIODIC_TIME].contains(&every.value.0);
-    if !right {
-        let message = "LACPDUs come every second or every 30 s";
-        mistakes.push(mistakes.error(every.span, message, "\"1s\" or \"30s\""));
-    }
-    right.then_some(every.value.0)
 }
 
 /// The one subject of an expectation and its place.
@@ -283,6 +246,7 @@ fn keys(raw: &RawExpect) -> Vec<(&'static str, Span)> {
         key("peering", raw.peering.as_ref().map(|v| v.span)),
         key("connection", raw.connection.as_ref().map(|v| v.span)),
         key("event", raw.event.as_ref().map(|v| v.span)),
+        key("detected", raw.detected.as_ref().map(|v| v.span)),
         key("quiet", raw.quiet.map(|v| v.span)),
         key("state", raw.state.as_ref().map(|v| v.span)),
         key("session-state", raw.session_state.as_ref().map(|v| v.span)),
@@ -290,6 +254,7 @@ fn keys(raw: &RawExpect) -> Vec<(&'static str, Span)> {
         key("reason", raw.reason.as_ref().map(|v| v.span)),
         key("message", raw.message.as_ref().map(|v| v.span)),
         key("at", raw.at.as_ref().map(|v| v.span)),
+        key("by", raw.by.as_ref().map(|v| v.span)),
         key("of", raw.of.as_ref().map(|v| v.span)),
         key("level", raw.level.as_ref().map(|v| v.span)),
         key("from", raw.from.as_ref().map(|v| v.span)),
@@ -314,6 +279,13 @@ fn keys(raw: &RawExpect) -> Vec<(&'static str, Span)> {
         key("reordered-at-least", raw.reordered_at_least.map(|v| v.span)),
         key("distinct-systems", raw.distinct_systems.map(|v| v.span)),
         key("answers-marker", raw.answers_marker.map(|v| v.span)),
+        key("active", raw.active.map(|v| v.span)),
+        key("timeout", raw.timeout.map(|v| v.span)),
+        key("system", raw.system.as_ref().map(|v| v.span)),
+        key("key", raw.key.map(|v| v.span)),
+        key("port", raw.port.map(|v| v.span)),
+        key("in-sync-within", raw.in_sync_within.map(|v| v.span)),
+        key("distributes-early", raw.distributes_early.map(|v| v.span)),
         key("within", raw.within.map(|v| v.span)),
         key("for", raw.r#for.map(|v| v.span)),
     ]
@@ -348,6 +320,13 @@ fn companions_of(subject: &str) -> &'static [&'static str] {
             "at",
             "sends-every",
             "answers-marker",
+            "active",
+            "timeout",
+            "system",
+            "key",
+            "port",
+            "in-sync-within",
+            "distributes-early",
             "within",
             "for",
         ],
@@ -379,6 +358,7 @@ fn companions_of(subject: &str) -> &'static [&'static str] {
         ],
         "connection" => &["state", "session-state", "within", "for"],
         "event" => &["of", "level", "reason", "within"],
+        "detected" => &["by", "within"],
         "quiet" => &[],
         _ => &["state", "within", "for"],
     }

@@ -1,9 +1,7 @@
 //! Which scenarios a binding fits. A scenario may tell simulated routers what a real one decides by its configuration.
 
 use super::act::PEERING_SERVICE;
-use super::{
-    Act, Announcement, Expect, Expectation, PolicyChange, Rehearsal, Restart, Speaker, Step,
-};
+use super::{Act, Announcement, Expect, PolicyChange, Rehearsal, Restart, Speaker, Step};
 use crate::binding::{Binding, Daemon, Device};
 use crate::registry::special;
 use crate::topology::{BgpOptions, LagBackend, NamedPolicies, Topology, of_session};
@@ -30,7 +28,7 @@ impl Rehearsal {
     }
 
     /// Why it cannot be played whoever plays the routers, if so: at an end that the kernel's bond plays it tells LACP something,
-    /// takes a member away, or expects what is measured from LACPDUs, which only the kernel sees there.
+    /// or takes a member away. Markers are sent beside the bond, silence is a filter's, and what comes is seen beside it.
     pub fn orders_a_bond(&self) -> Option<String> {
         let bonds = |name: &str| {
             let mut connections = self.topology.connections.iter();
@@ -39,7 +37,7 @@ impl Rehearsal {
             backends.map_or((false, false), |b| (is_bond(b.microsoft), is_bond(b.peer)))
         };
         let told = |step: &Step| match &step.act {
-            Act::Lacp { on, .. } => {
+            Act::Lacp { on, order } if !order.is_for_bonds() => {
                 let mut names = on.iter().map(|part| &part.connection);
                 let name = names.find(|name| bonds(name).0)?;
                 Some(format!(
@@ -52,21 +50,7 @@ impl Rehearsal {
             )),
             _ => None,
         };
-        let seen = |expect: &Expectation| match &expect.what {
-            Expect::Member {
-                connection,
-                sends_every,
-                answers_marker,
-                ..
-            } if (sends_every.is_some() || *answers_marker) && bonds(connection).0 => {
-                Some(format!(
-                    "it expects what LACPDUs on `{connection}` tell, and only the kernel, whose bond plays it (`backend`), sees them"
-                ))
-            }
-            _ => None,
-        };
-        let mut steps = self.scenario.steps.iter();
-        steps.find_map(|step| told(step).or_else(|| step.expect.iter().find_map(seen)))
+        self.scenario.steps.iter().find_map(told)
     }
 
     /// Whether it impairs cables in a way that takes a kernel with netem.

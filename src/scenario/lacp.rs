@@ -1,6 +1,7 @@
 //! What a step orders of LACP.
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::lacp::{Markers, Misbehaviour, Part, Refusal};
 use crate::source::in_words;
@@ -22,7 +23,75 @@ pub enum LacpOrder {
         member: u8,
     },
     /// Send a marker.
-    SendMarker,
+    SendMarker {
+        /// From the peer's end to Microsoft's, not the other way.
+        by_peer: bool,
+    },
+}
+
+/// From where a member is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Viewpoint {
+    /// The edge's end; its partner is the peer's.
+    Edge,
+    /// The edge's end, and the member is as the partner's LACPDUs say, not as the edge's end is.
+    Partner,
+    /// The peer's end; its partner is the edge's.
+    Peer,
+}
+
+impl LacpOrder {
+    /// Whether it is done to an end that the kernel's bond plays: markers are sent beside it, and what it sends is dropped.
+    pub fn is_for_bonds(&self) -> bool {
+        match self {
+            LacpOrder::SendMarker { .. } => true,
+            LacpOrder::Misbehave(how) => *how == Misbehaviour::silent(how.silent),
+            LacpOrder::Fast(_) | LacpOrder::Active(_) | LacpOrder::MoveTo { .. } => false,
+        }
+    }
+}
+
+/// What the LACPDUs of a member's partner shall say; what is not given may be anything.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LacpSays {
+    /// LACP_Activity: it speaks unasked.
+    pub active: Option<bool>,
+    /// LACP_Timeout: it asks us to send every second, and gives us up after 3 s.
+    pub short_timeout: Option<bool>,
+    /// Actor_System.
+    pub system: Option<[u8; 6]>,
+    /// Actor_Key.
+    pub key: Option<u16>,
+    /// Actor_Port.
+    pub port: Option<u16>,
+    /// It was in sync so soon after light, the last time.
+    pub in_sync_within: Option<Duration>,
+    /// It said that it distributes, since the step began, while it had not heard that the edge's end collects. In the first step:
+    /// since the lab began.
+    pub distributes_early: Option<bool>,
+}
+
+/// In words, each with a comma before it, for example `, active, timeout short`.
+impl fmt::Display for LacpSays {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let timeout = |short| if short { "short" } else { "long" };
+        let system = |mac: [u8; 6]| mac.map(|byte| format!("{byte:02x}")).join(":");
+        let words = [
+            (self.active).map(|active| (if active { "active" } else { "passive" }).to_owned()),
+            self.short_timeout
+                .map(|it| format!("timeout {}", timeout(it))),
+            self.system.map(|mac| format!("system {}", system(mac))),
+            self.key.map(|key| format!("key {key}")),
+            self.port.map(|port| format!("port {port}")),
+            (self.in_sync_within).map(|time| format!("in sync within {} of light", in_words(time))),
+            (self.distributes_early).map(|early| match early {
+                true => "said early that it distributes".to_owned(),
+                false => "never said early that it distributes".to_owned(),
+            }),
+        ];
+        let mut words = words.into_iter().flatten();
+        words.try_for_each(|word| write!(f, ", {word}"))
+    }
 }
 
 /// The members of a LAG that are concerned.
@@ -56,7 +125,8 @@ impl fmt::Display for LacpOrder {
             LacpOrder::MoveTo { connection, member } => {
                 write!(f, "cable moved to {connection}/{member}")
             }
-            LacpOrder::SendMarker => f.write_str("sends a marker"),
+            LacpOrder::SendMarker { by_peer: false } => f.write_str("sends a marker"),
+            LacpOrder::SendMarker { by_peer: true } => f.write_str("the peer's end sends a marker"),
         }
     }
 }

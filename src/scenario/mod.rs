@@ -23,9 +23,9 @@ use crate::source::Span;
 
 pub use bfd::bfd_order;
 pub use files::{Rehearsal, load, settling};
-pub use lacp::{LacpOrder, LagPart};
+pub use lacp::{LacpOrder, LacpSays, LagPart, Viewpoint};
 pub use model::{
-    ABSENT, Act, Announcement, Expect, Fault, FaultKind, PolicyChange, PrefixExpected,
+    ABSENT, Act, Announcement, Expect, Fault, FaultKind, LAYERS, PolicyChange, PrefixExpected,
     PrefixObject, RegistrySource, Restart, RouteDirection, SessionOrder, Setting, Speaker,
     Standing, Target,
 };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::{Confined, LacpOrder, LagPart, Quality};
+use super::{Confined, LacpOrder, LacpSays, LagPart, Quality, Viewpoint};
 use crate::bfd::Order;
 use crate::bgp::message::malformed::Malformation;
 use crate::provider::Request;
@@ -292,12 +292,14 @@ pub enum Expect {
         member: u8,
         /// Distributing.
         up: bool,
-        /// As the partner's LACPDUs say, not as the edge does.
-        partner: bool,
+        /// Who sees it so.
+        at: Viewpoint,
         /// The partner's LACPDUs keep this interval, as it was measured.
         sends_every: Option<Duration>,
-        /// The partner answered a marker since the step began.
-        answers_marker: bool,
+        /// A marker was sent to the partner since the step began, and it has answered it, or has not.
+        answers_marker: Option<bool>,
+        /// What its LACPDUs say.
+        says: LacpSays,
         /// What is wrong with its cable, or a part of it.
         reason: Option<String>,
     },
@@ -458,9 +460,20 @@ pub enum Expect {
         /// Its summary, or a part of it.
         summary: Option<String>,
     },
+    /// Since the step began the failure of each of these connections was noticed by these layers first, in this order.
+    Detected {
+        /// Connections.
+        connections: Vec<String>,
+        /// Of [`LAYERS`]: those that noticed by themselves, at either end, the first first; others may come after them.
+        by: Vec<String>,
+    },
     /// No session, LAG, member or BFD state changes for `stays`.
     Quiet,
 }
+
+/// The layers that notice a failure by themselves: the members' light, BFD on members (RFC 7130), BFD over the LAG, LACP, and
+/// BGP by its hold timer.
+pub const LAYERS: [&str; 5] = ["light", "micro-bfd", "bfd", "lacp", "bgp"];
 
 /// A registered prefix or a Peering Service prefix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -311,20 +311,46 @@ fn a_daemon_without_bfd_fits_only_where_none_is_wanted() {
     assert!(why.contains("its own configuration"), "{why}");
 }
 
+/// A marker is sent by either end, everything else of LACP is told to Microsoft's.
 #[test]
-fn a_bond_of_the_kernels_is_told_nothing_and_tells_little() {
+fn a_marker_is_sent_by_either_end() {
+    let step = |rest| format!("lacp = {{ connection = \"ams-1\", {rest} }}");
+    for (rest, wanted) in [
+        ("order = \"send-marker\"", false),
+        ("order = \"send-marker\", at = \"microsoft\"", false),
+        ("order = \"send-marker\", at = \"peer\"", true),
+    ] {
+        let acts = acts(&[&step(rest)]).expect("no mistake");
+        let [Act::Lacp { order, .. }] = &acts[..] else {
+            panic!("one order");
+        };
+        assert_eq!(*order, LacpOrder::SendMarker { by_peer: wanted }, "{rest}");
+    }
+    assert_eq!(
+        refused(&[&step("key = 9, at = \"peer\"")]),
+        ["only a marker may be sent by either end"]
+    );
+}
+
+#[test]
+fn a_bond_of_the_kernels_is_told_little_and_tells_all() {
     use crate::topology::LagBackend::{Kernel, Ours};
-    let silence = "lacp = { member = \"ams-1/1\", order = \"silence\" }";
+    let order = |order| format!("lacp = {{ connection = \"ams-1\", order = \"{order}\" }}");
+    let (silence, behave) = (&*order("silence"), &*order("behave"));
+    let (marker, refusal) = (&*order("send-marker"), &*order("refuse-sync"));
     let reduce = "reduce = \"ams-1/2\"";
     let rhythm = "settle = \"30s\"\n[[step.expect]]\nmember = \"ams-1/1\"\nat = \"partner\"\nstate = \"distributing\"\nsends-every = \"1s\"";
     for (step, microsoft, peer, why) in [
-        (silence, Ours, Kernel, None),
-        (silence, Kernel, Ours, Some("cannot be told")),
+        (refusal, Ours, Kernel, None),
+        (refusal, Kernel, Ours, Some("cannot be told")),
+        (silence, Kernel, Ours, None),
+        (behave, Kernel, Ours, None),
         (reduce, Ours, Ours, None),
         (reduce, Ours, Kernel, Some("takes a member of `ams-1`")),
         (reduce, Kernel, Ours, Some("takes a member of `ams-1`")),
         (rhythm, Ours, Kernel, None),
-        (rhythm, Kernel, Ours, Some("only the kernel")),
+        (rhythm, Kernel, Ours, None),
+        (marker, Kernel, Kernel, None),
     ] {
         let text = format!("topology = \"one-metro\"\n[[step]]\n{step}\n");
         let source = Source::new("scenarios/test.toml", text);

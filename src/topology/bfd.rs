@@ -36,8 +36,10 @@ pub struct BfdTimers {
 /// BFD on the members of a LAG (RFC 7130).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MicroBfd {
-    /// Its timers, at both ends.
-    pub timers: BfdTimers,
+    /// Timers and options of the edge's end; that BGP waits for it means nothing here.
+    pub microsoft: BfdSettings,
+    /// Those of the other end.
+    pub peer: BfdSettings,
     /// The family of its packets: of the two that section 2.1 allows, one.
     pub family: Family,
 }
@@ -61,10 +63,8 @@ impl Topology {
     pub fn first_bfd_to_fall(&self) -> BfdTimers {
         let edges = self.connections.iter().map(|it| it.bfd.timers);
         let routers = self.routers.iter().map(|it| it.bfd.timers);
-        let members = self
-            .connections
-            .iter()
-            .filter_map(|it| Some(it.micro_bfd?.timers));
+        let members = self.connections.iter().filter_map(|it| it.micro_bfd);
+        let members = members.flat_map(|it| [it.microsoft.timers, it.peer.timers]);
         let all = edges.chain(routers).chain(members);
         all.fold(self.profile.bfd, |first, other| {
             std::cmp::min_by_key(first, other, BfdTimers::bears)
@@ -119,7 +119,7 @@ pub(super) struct RawBfd {
     pub required: Option<Located<bool>>,
 }
 
-/// BFD on every member of a LAG (RFC 7130), at both ends.
+/// BFD on every member of a LAG (RFC 7130), at both ends but for what `peer` says.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct RawMicroBfd {
@@ -128,6 +128,15 @@ pub(super) struct RawMicroBfd {
     /// Detect multiplier; that of the BFD of the connection if not given.
     #[schemars(range(min = 1))]
     pub multiplier: Option<Located<u8>>,
+    /// Say that Echo packets are returned that come no faster than this (Required Min Echo RX Interval). RFC 7130 leaves them out: they
+    /// are forwarded as any packet, over whichever member.
+    pub echo: Option<Located<RawDuration>>,
+    /// Authentication of every packet (RFC 5880, section 6.7), on every member.
+    pub authentication: Option<Located<RawAuthentication>>,
+    /// The C bit of its packets (RFC 5880, section 4.1); true if not given.
+    pub control_plane_independent: Option<Located<bool>>,
+    /// What the peer's end does otherwise: the keys of `bfd`, but for `required`.
+    pub peer: Option<Located<RawBfd>>,
     /// Between which addresses of the connection packets go; those of IPv4 if not given.
     pub family: Option<Located<RawMicroFamily>>,
 }
@@ -246,21 +255,35 @@ impl MicroBfd {
             let diagnostic = mistakes.error(family.span, message, "nothing to send from");
             mistakes.push(diagnostic.help("give the connection an `ipv6`"));
         }
+        if let Some(required) = raw.peer.as_ref().and_then(|peer| peer.value.required) {
+            let message = "`required` says nothing of BFD on members";
+            let diagnostic = mistakes.error(
+                required.span,
+                message,
+                "a member that has it always waits for it",
+            );
+            mistakes.push(diagnostic.help("leave it out"));
+        }
         let settings = BfdSettings {
             timers,
             options: BfdOptions::default(),
         };
-        let raw = RawBfd {
+        let both = RawBfd {
             interval: raw.interval,
             multiplier: raw.multiplier,
-            ..RawBfd::default()
+            echo: raw.echo,
+            authentication: raw.authentication.clone(),
+            control_plane_independent: raw.control_plane_independent,
+            required: None,
         };
-        let raw = Located {
-            value: raw,
+        let both = Located {
+            value: both,
             span: Span::default(),
         };
+        let microsoft = settings.with(Some(&both), mistakes);
         MicroBfd {
-            timers: settings.with(Some(&raw), mistakes).timers,
+            microsoft,
+            peer: microsoft.with(raw.peer.as_ref(), mistakes),
             family: match ipv6 {
                 Some(_) => Family::Ipv6Unicast,
                 None => Family::Ipv4Unicast,

@@ -8,13 +8,17 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::raw::{RawConnection, RawLacp, RawLacpMode, RawLacpRate};
-use super::{LagBackend, LagBackends};
+use super::{Connection, LagBackend, LagBackends, Topology};
 use crate::source::{Duration as RawDuration, Located, Mistakes, in_words};
 
 /// The default of IEEE 802.1AX for a system's priority.
 const PRIORITY: u16 = 0x8000;
 /// How often a bond looks at the light of its ports, if nothing is said.
 const MIIMON: Duration = Duration::from_millis(10);
+/// Second byte of hardware addresses in a lab at Microsoft's edges.
+pub const EDGE_TAG: u8 = 0x80;
+/// At the peer's routers.
+pub const PEER_TAG: u8 = 0x40;
 /// The kernel puts speed and duplex into the other bits of a bond's key.
 const LARGEST_KEY_OF_A_BOND: u16 = 0x3ff;
 
@@ -63,6 +67,36 @@ impl LacpEnd {
             hash_policy: HashPolicy::default(),
             miimon: MIIMON,
         }
+    }
+
+    /// Actor_System at the router with this number among those of its side; without one of its own a locally administered
+    /// address that no member has.
+    pub fn system_of(&self, tag: u8, router: usize) -> [u8; 6] {
+        let [high, low] = (router as u16).to_be_bytes();
+        self.system.unwrap_or([0x02, tag, high, low, 0xff, 0])
+    }
+
+    /// Actor_Key of the connection with this number.
+    pub fn key_of(&self, connection: usize) -> u16 {
+        self.key.unwrap_or(connection as u16 + 1)
+    }
+}
+
+impl Topology {
+    /// Actor_System and Actor_Key of the LAG at the peer's router that a connection should lead to. A bond of the kernel's has the
+    /// key in the upper 10 bits of its own.
+    pub fn peer_lag(&self, connection: &Connection) -> ([u8; 6], u16) {
+        let router = self
+            .routers
+            .iter()
+            .position(|r| r.name == connection.router);
+        let number = self
+            .connections
+            .iter()
+            .position(|c| c.name == connection.name);
+        let lacp = &connection.lacp.peer;
+        let system = lacp.system_of(PEER_TAG, router.unwrap_or(0));
+        (system, lacp.key_of(number.unwrap_or(0)))
     }
 }
 

@@ -42,7 +42,7 @@ pub(crate) use impairment::RawImpaired;
 pub use impairment::{Impaired, Impairment, Towards};
 pub use inside::{Inside, Multipath, Reflector};
 pub(crate) use lacp::system;
-pub use lacp::{HashPolicy, LacpEnd, LacpEnds, LacpSettings};
+pub use lacp::{EDGE_TAG, HashPolicy, LacpEnd, LacpEnds, LacpSettings, PEER_TAG};
 pub use limits::{DeclaredPrefixes, MaximumPrefixes};
 pub use parse::{load, parse, parse_kept};
 pub use policy::{

@@ -13,7 +13,7 @@ use peerlab::bgp::message::Capabilities;
 use peerlab::bgp::session;
 use peerlab::device::{self, DeviceError, Ended, Running};
 use peerlab::kernel::namespace::Namespace;
-use peerlab::line::{BfdPort, BfdSpec, End, Line, LineEvent, Reach};
+use peerlab::line::{BfdSpec, End, Line, LineEvent, Reach};
 use peerlab::record::{Entries, Entry, Recorder};
 use peerlab::router::driver::{Driver, RouterHandle};
 use peerlab::router::{RouterConfig, RouterOptions, SessionIndex, SessionSpec};
@@ -219,7 +219,7 @@ impl Bed {
             remote: remote.parse()?,
             config,
         };
-        line.add_bfd(BfdPort::open(&self.edge, spec)?);
+        line.add_bfd(&self.edge, spec)?;
         Ok(line)
     }
 

@@ -3,7 +3,7 @@
 use libtest_mimic::{Failed, Trial};
 
 use crate::edited::{Edited, SETTLE};
-use crate::scenarios::{INCONCLUSIVE, no_netem, unless};
+use crate::scenarios::{conclusive, no_netem, unless};
 use crate::uml::no_uml;
 
 pub fn trials() -> Vec<Trial> {
@@ -61,11 +61,9 @@ fn loss() -> Result<(), Failed> {
         watched("2s", &as_declared),
     ];
     let words = "connection = \"all\"\ntowards = \"peer\"\nloss = \"10%\"";
-    let (ended, _) = declared(words, &steps.concat())?.play(&[])?;
-    match ended.number() {
-        INCONCLUSIVE => Ok(()),
-        _ => ended.expect(0),
-    }
+    let files = declared(words, &steps.concat())?;
+    let (ended, _) = conclusive(|| files.play(&[]))?;
+    ended.expect(0)
 }
 
 /// Only flows of the member that is declared slow are slow. Flows that are later than 100 ms would not be found on a member.
@@ -82,11 +80,9 @@ fn delay() -> Result<(), Failed> {
         pinned("ams-1/2", "delay-at-most = \"79ms\""),
     ];
     let words = "member = \"ams-1/1\"\ntowards = \"peer\"\ndelay = \"80ms\"";
-    let (ended, _) = declared(words, &steps.concat())?.play(&["--kernel", "uml"])?;
-    match ended.number() {
-        INCONCLUSIVE => Ok(()),
-        _ => ended.expect(0),
-    }
+    let files = declared(words, &steps.concat())?;
+    let (ended, _) = conclusive(|| files.play(&["--kernel", "uml"]))?;
+    ended.expect(0)
 }
 
 fn blocked() -> Result<(), Failed> {

@@ -3,7 +3,8 @@
 use std::io::Write;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixStream};
-use std::process::Stdio;
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use nix::unistd::geteuid;
 
 use crate::left::{self, Outside};
 use crate::play::{BIRD, Ended, PATIENCE, Running, Someone, send};
-use crate::scenarios::{no_bird, unless};
+use crate::scenarios::{no_bird, no_netem, unless};
 
 const TOPOLOGY: &str = "topologies/one-metro.toml";
 
@@ -28,6 +29,15 @@ pub fn trials() -> Vec<Trial> {
         ),
         Trial::test("kept::kill_leaves_nothing", kill_leaves_nothing),
         Trial::test("kept::interrupted_before_it_has_settled", interrupted),
+        Trial::test("kept::bfd_inside_both_networks", bfd_inside),
+        unless(
+            no_python(),
+            Trial::test("kept::echo_packets_of_bfd_come_back", echoes),
+        ),
+        unless(
+            no_netem().map_or_else(|| Some("this kernel has netem".to_owned()), |_| None),
+            Trial::test("kept::what_a_kernel_lacks_blocks_it", blocked),
+        ),
         Trial::test("kept::in_the_foreground", foreground),
         Trial::test("kept::what_is_inside_ends_with_it", ends_inside),
         Trial::test("kept::clients_that_say_nothing_or_nonsense", nonsense),
@@ -36,6 +46,66 @@ pub fn trials() -> Vec<Trial> {
             Trial::test("kept::a_router_that_is_not_ours", bird),
         ),
     ]
+}
+
+fn no_python() -> Option<String> {
+    let there = Command::new("python3").arg("--version").output().is_ok();
+    (!there).then(|| "there is no python3".to_owned())
+}
+
+/// Sends ten UDP packets to port 3785 of its own address by way of the neighbour on a device, and counts those that come back with
+/// one hop less. Arguments: the device, the own address, the neighbour's.
+const ECHO: &str = r#"
+import ipaddress, json, socket, struct, subprocess, sys, time
+device, own, neighbour = sys.argv[1:]
+known = json.loads(subprocess.check_output(["ip", "-j", "neigh", "show", neighbour, "dev", device]))
+link = bytes.fromhex(known[0]["lladdr"].replace(":", ""))
+address = ipaddress.ip_address(own).packed
+words = lambda data: sum(struct.unpack(f"!{len(data) // 2}H", data))
+def folded(total):
+    while total >> 16: total = (total & 0xffff) + (total >> 16)
+    return ~total & 0xffff
+def udp(n):
+    data = b"echo%02d" % n
+    head = struct.pack("!HHH", 49152, 3785, 8 + len(data))
+    total = words(address * 2) + 17 + 8 + len(data) + words(head + data)
+    return head + struct.pack("!H", folded(total)) + data
+def packet(n):
+    body = udp(n)
+    if len(address) == 16:
+        return 0x86dd, struct.pack("!IHBB", 6 << 28, len(body), 17, 255) + address * 2 + body
+    head = struct.pack("!BBHHHBBH", 0x45, 0xc0, 20 + len(body), n, 0, 255, 17, 0) + address * 2
+    return 0x0800, head[:10] + struct.pack("!H", folded(words(head))) + head[12:] + body
+wire = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(3))
+wire.bind((device, 3))
+wire.settimeout(5)
+for n in range(10):
+    kind, data = packet(n)
+    wire.sendto(data, (device, kind, 0, 0, link))
+back = set()
+end = time.monotonic() + 5
+while len(back) < 10 and time.monotonic() < end:
+    data, (_, kind, where, _, _) = wire.recvfrom(2048)
+    hops = data[7 if kind == 0x86dd else 8]
+    if where == socket.PACKET_HOST and data[-6:-2] == b"echo" and hops == 254: back.add(data[-2:])
+print(len(back), "came back")
+"#;
+
+/// An edge returns Echo packets (RFC 5881, section 4): they are its neighbour's to itself, and its kernel forwards them.
+fn echoes() -> Result<(), Failed> {
+    let someone = Someone::present();
+    let up = Up::start_of("topologies/one-metro-every-bfd.toml", &someone, &[])?;
+    up.ended.expect(0)?;
+    for (router, device, own, neighbour) in [
+        ("ams-pe-1", "ams-1", "192.0.2.0", "192.0.2.1"),
+        ("ams-pe-2", "ams-2", "192.0.2.2", "192.0.2.3"),
+        ("ams-pe-2", "ams-2", "2001:db8:8075::2", "2001:db8:8075::3"),
+    ] {
+        let sent = up.exec(router, &["python3", "-c", ECHO, device, own, neighbour])?;
+        sent.expect(0)?;
+        sent.expect_words("10 came back")?;
+    }
+    up.down()?.expect(0)
 }
 
 /// A lab that is up. Dropped, it is taken down.
@@ -51,8 +121,12 @@ struct Up<'a> {
 impl<'a> Up<'a> {
     /// Brings one up under a name of its own: other labs may be up on this machine.
     fn start(someone: &'a Someone, more: &[&str]) -> Result<Up<'a>, Failed> {
+        Up::start_of(TOPOLOGY, someone, more)
+    }
+
+    fn start_of(topology: &str, someone: &'a Someone, more: &[&str]) -> Result<Up<'a>, Failed> {
         let name = name();
-        let arguments = [&["up", TOPOLOGY, "--name", &name], more].concat();
+        let arguments = [&["up", topology, "--name", &name], more].concat();
         let run = someone.start(&arguments)?;
         let mark = run.mark().to_owned();
         // Its streams are at their end as well: nothing holds the terminal.
@@ -201,6 +275,48 @@ fn shows_all(up: &Up) -> Result<(), Failed> {
         wrong.expect_words(help)?;
     }
     Ok(())
+}
+
+/// A lab that this kernel cannot build as its topology has it is not kept, which is no failure of the lab.
+fn blocked() -> Result<(), Failed> {
+    let before = Outside::now();
+    let folder = tempfile::tempdir()?;
+    std::fs::create_dir(folder.path().join("registry"))?;
+    for file in ["contoso.rpsl", "contoso.vrps.json"] {
+        let file = Path::new("registry").join(file);
+        std::fs::copy(
+            Path::new("topologies").join(&file),
+            folder.path().join(&file),
+        )?;
+    }
+    let text = std::fs::read_to_string(TOPOLOGY)?;
+    let topology = folder.path().join("late.toml");
+    std::fs::write(
+        &topology,
+        text + "[[impair]]\nconnection = \"all\"\ndelay = \"5ms\"\n",
+    )?;
+    let someone = Someone::present();
+    let up = Up::start_of(&topology.to_string_lossy(), &someone, &[])?;
+    up.ended.expect(3)?;
+    up.ended.expect_words("this kernel has no netem")?;
+    before.nothing_is_left(&up.mark)
+}
+
+/// BFD over several hops is shown beside that of connections, and of `wan` and `core`, too.
+fn bfd_inside() -> Result<(), Failed> {
+    let someone = Someone::present();
+    let up = Up::start_of("topologies/one-metro-bfd.toml", &someone, &[])?;
+    up.ended.expect(0)?;
+    let all = up.show(&["bfd", "--json"])?;
+    let all: Vec<serde_json::Value> = serde_json::from_str(&all.words)?;
+    let is_up = all.iter().all(|one| one["state"] == "up");
+    // Both ends of two connections, and of two links inside each network.
+    up.ended
+        .check(is_up && all.len() == 12, "12 sessions that are up")?;
+    up.show(&["bfd", "core"])?.expect_words("core ams-pe-1")?;
+    up.show(&["bfd", "wan", "ams-edge-2"])?
+        .expect_words("it wants sends every 150 ms")?;
+    up.down()?.expect(0)
 }
 
 /// Nothing of the other lab is left, and the first one is there.

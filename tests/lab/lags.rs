@@ -7,13 +7,17 @@ use libtest_mimic::{Failed, Trial};
 
 use crate::edited::{Edited, SETTLE};
 use crate::play::Someone;
-use crate::scenarios::{INCONCLUSIVE, unless};
+use crate::scenarios::{conclusive, unless};
 use crate::uml::no_uml;
 
 pub fn trials() -> Vec<Trial> {
     let lacking = || bonding_is_here().then(|| "this kernel has bonding".to_owned());
     vec![
         unless(no_uml(), Trial::test("lags::of_the_kernel_carry", carry)),
+        unless(
+            no_uml(),
+            Trial::test("lags::of_the_kernel_play_the_shipped_scenario", shipped),
+        ),
         unless(
             no_uml(),
             Trial::test("lags::of_the_kernel_are_augmented", augmented),
@@ -82,6 +86,19 @@ fn carry() -> Result<(), Failed> {
     ended.check(key.map(|key| key >> 6) == Some(777), "the key of the file")
 }
 
+/// What is met with ours by `scenario::simulated::lag/bonds` is met with the kernel's bond, and it is the bond that plays.
+fn shipped() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let report = folder.path().display().to_string();
+    let arguments = ["run", "--kernel", "uml", "scenarios/lag/bonds.toml"];
+    let arguments = [&arguments[..], &["--report", &report]].concat();
+    let ended = conclusive(|| Someone::present().play(&arguments))?;
+    ended.expect(0)?;
+    let record = std::fs::read_to_string(folder.path().join("record.jsonl"))?;
+    let bond = "\"fact\":\"auto-backend\",\"router\":\"ams-pe-1\",\"connection\":\"ams-1\",\"kernel\":true";
+    ended.check(record.contains(bond), "a bond of the kernel's at ams-pe-1")
+}
+
 /// A member is added to a LAG that is the kernel's at one end or at both, flows are pinned to it, and it is counted what it carries.
 fn augmented() -> Result<(), Failed> {
     let steps = |connection: &str| {
@@ -100,10 +117,8 @@ fn augmented() -> Result<(), Failed> {
         "backend = { microsoft = \"kernel\", peer = \"kernel\" }",
         &format!("{SETTLE}{}{}", steps("ams-1"), steps("ams-2")),
     )?;
-    let (ended, record) = files.play(&["--kernel", "uml"])?;
-    if ended.number() != INCONCLUSIVE {
-        ended.expect(0)?;
-    }
+    let (ended, record) = conclusive(|| files.play(&["--kernel", "uml"]))?;
+    ended.expect(0)?;
     for (router, connection) in [
         ("ams-pe-1", "ams-1"),
         ("ams-pe-2", "ams-2"),

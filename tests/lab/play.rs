@@ -285,6 +285,19 @@ pub fn send(signal: Signal, to: Pid) {
     let _ = kill(to, signal);
 }
 
+impl AsRef<Ended> for Ended {
+    fn as_ref(&self) -> &Ended {
+        self
+    }
+}
+
+/// With a record.
+impl AsRef<Ended> for (Ended, String) {
+    fn as_ref(&self) -> &Ended {
+        &self.0
+    }
+}
+
 impl Ended {
     /// The exit number, if it was not killed.
     pub fn number(&self) -> Option<i32> {

@@ -8,7 +8,7 @@ use libtest_mimic::Failed;
 use peerlab::bfd::{Config, Timers};
 use peerlab::kernel::apply::Network;
 use peerlab::kernel::namespace::Namespace;
-use peerlab::line::{BfdPort, BfdSpec, End, Line, LineEvent, Reach};
+use peerlab::line::{BfdSpec, End, Line, LineEvent, Reach};
 use peerlab::plan::{LinkEnd, Plan, Work};
 use peerlab::record::{Entries, Entry, Fact, Recorder};
 use peerlab::time::{At, Clock};
@@ -224,8 +224,7 @@ pub fn end(router: &str) -> End {
 
 impl Bed {
     pub fn add_bfd(&self, spec: BfdSpec) -> Result<(), Failed> {
-        let port = BfdPort::open(self.namespace(&spec.end.router), spec)?;
-        self.line.add_bfd(port);
-        Ok(())
+        let namespace = self.namespace(&spec.end.router);
+        Ok(self.line.add_bfd(namespace, spec)?)
     }
 }

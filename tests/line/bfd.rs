@@ -26,6 +26,11 @@ pub fn tests() -> Vec<Trial> {
         Trial::test("bfd::light_brings_it_back_at_once", light_brings_it_back),
         Trial::test("bfd::timers_change_without_loss", timers_change),
         Trial::test("bfd::over_several_hops", over_several_hops),
+        Trial::test(
+            "bfd::several_over_several_hops_at_one_address",
+            several_at_one_address,
+        ),
+        Trial::test("bfd::another_source_is_told_once", another_source),
         Trial::test("bfd::farewell_is_heard_and_frees_the_port", farewell),
         Trial::test("bfd::crash_is_silent", crash),
         Trial::test("bfd::flood_disturbs_nobody", flood),
@@ -241,6 +246,107 @@ fn over_several_hops() -> Result<(), Failed> {
         bed.wait("down", SOON, |fact| is(fact, router, "down"))?;
     }
     Ok(())
+}
+
+/// RFC 5883, section 4: three remotes of one address, which share its port. What befalls one session is no other's business.
+fn several_at_one_address() -> Result<(), Failed> {
+    let mut work = cable();
+    let remotes: [Ipv4Addr; 3] = [1, 2, 3].map(|last| [198, 51, 100, last].into());
+    work.extend(remotes.map(|address| Work::Address {
+        namespace: "b".into(),
+        link: "x-1".into(),
+        address: address.into(),
+        prefix_len: 32,
+    }));
+    let mut bed = Bed::new(work)?;
+    bed.ip("a", "route add 198.51.100.0/24 via 192.0.2.1")?;
+    let far = |router: &str, number: u32| {
+        let mut spec = session(router, 0, INTERVAL);
+        let remote = remotes[number as usize].into();
+        match router {
+            "a" => spec.remote = remote,
+            _ => spec.local = remote,
+        }
+        spec.end.connection = format!("far-{number}");
+        spec.reach = Reach::Routed;
+        spec.config.least_ttl = 250;
+        spec.config.my_discriminator = spec.config.my_discriminator.saturating_add(10 * number);
+        spec
+    };
+    let is = |fact: &Fact, at: &str, number: u32, wanted: &str| {
+        matches!(fact, Fact::Bfd { router, connection, state, .. }
+            if router == at && *connection == format!("far-{number}") && state == wanted)
+    };
+    for number in [0, 1, 2] {
+        for router in ["a", "b"] {
+            bed.add_bfd(far(router, number))?;
+        }
+    }
+    for number in [0, 1, 2] {
+        for router in ["a", "b"] {
+            bed.wait("up", SOON, |fact| is(fact, router, number, "up"))?;
+        }
+    }
+    // One end crashes, and this session alone is lost, when it is due.
+    bed.mark();
+    bed.answer(bed.line.remove_bfd(far("b", 1).end, Farewell::Silent))?;
+    let down = bed.wait("down", SOON, |fact| is(fact, "a", 1, "down"))?;
+    overhead(&down)?;
+    // The address is still that of two sessions when one says farewell, and of three when it is back.
+    bed.answer(bed.line.remove_bfd(far("a", 1).end, Farewell::AdminDown))?;
+    for router in ["a", "b"] {
+        bed.add_bfd(far(router, 1))?;
+    }
+    for router in ["a", "b"] {
+        bed.wait("up again", SOON, |fact| is(fact, router, 1, "up"))?;
+    }
+    let others =
+        |fact: &Fact| matches!(fact, Fact::Bfd { connection, .. } if connection != "far-1");
+    bed.quiet("loss of another", Duration::from_millis(500), others)?;
+    // All end, and the port is free: the first that comes back has it anew.
+    for number in [0, 1, 2] {
+        bed.answer(bed.line.remove_bfd(far("a", number).end, Farewell::Silent))?;
+    }
+    let free = bed
+        .namespace("a")
+        .run(|| UdpSocket::bind("192.0.2.0:4784"))?;
+    drop(free?);
+    bed.mark();
+    bed.add_bfd(far("a", 2))?;
+    bed.wait("up at last", SOON, |fact| is(fact, "a", 2, "up"))?;
+    let status = bed.answer(bed.line.inspect_bfd(far("a", 2).end))?;
+    // Those of the others, which are for nobody there now.
+    if status.counters.discarded > 0 {
+        return Err(format!("{status:?}").into());
+    }
+    Ok(())
+}
+
+/// The other end sends from another address than the one it is configured with here.
+fn another_source() -> Result<(), Failed> {
+    let mut work = cable();
+    let other = Ipv4Addr::new(198, 51, 100, 9);
+    work.push(Work::Address {
+        namespace: "a".into(),
+        link: "x-1".into(),
+        address: other.into(),
+        prefix_len: 32,
+    });
+    let mut bed = Bed::new(work)?;
+    bed.ip("b", "route add 198.51.100.9/32 dev x-1")?;
+    bed.add_bfd(session("b", LINKS[1], INTERVAL))?;
+    let mut spec = session("a", LINKS[0], INTERVAL);
+    spec.local = other.into();
+    bed.add_bfd(spec)?;
+    let told = |fact: &Fact| matches!(fact, Fact::BfdDiscarded(_));
+    let Fact::BfdDiscarded(packet) = bed.wait("told", SOON, told)?.fact else {
+        return Err("another fact".into());
+    };
+    if packet.router != "b" || packet.why != "source address 198.51.100.9 is not 192.0.2.0" {
+        return Err(format!("{packet:?}").into());
+    }
+    bed.mark();
+    bed.quiet("told again", Duration::from_millis(1500), told)
 }
 
 fn farewell() -> Result<(), Failed> {

@@ -4,13 +4,14 @@ use libtest_mimic::{Failed, Trial};
 use peerlab::kernel::bond::{self, Bond, BondOptions, HashPolicy};
 use peerlab::kernel::namespace::Namespace;
 use peerlab::kernel::netlink::Netlink;
-use peerlab::lacp::{AGGREGATE_WAIT, LagConfig, PortConfig};
+use peerlab::lacp::{Admin, LagConfig};
 use peerlab::line::{BondLag, End, LagPort};
-use peerlab::plan::{LinkEnd, Work};
+use peerlab::plan::Work;
 use peerlab::record::{Fact, LacpSeen};
 use std::time::Duration;
 
 use super::bed::Bed;
+use super::cabling::{self, Side};
 
 pub fn tests() -> Vec<Trial> {
     let lacks = !bonding_is_here();
@@ -104,15 +105,15 @@ fn name(case: usize) -> String {
     format!("x-{case}")
 }
 
-/// Index of the hidden end of a LAG; its members follow. The two line cards have different ones.
-fn hidden(case: usize, router: &str) -> u32 {
-    let side = u32::from(router == "b");
-    1000 + 40 * case as u32 + 20 * side
-}
-
-fn mac(index: u32) -> [u8; 6] {
-    let [_, _, high, low] = index.to_be_bytes();
-    [2, 0, 0, 0, high, low]
+/// The members' indices follow the hidden end's. Two line cards have different ones, and so do two LAGs.
+fn side(case: usize, router: &str) -> Side {
+    let hidden = 1000 + 40 * case as u32 + if router == "b" { 20 } else { 0 };
+    Side {
+        router: router.to_owned(),
+        card: router.to_owned(),
+        index: hidden + 15,
+        hidden,
+    }
 }
 
 fn bed(cases: &[Case]) -> Result<Bed, Failed> {
@@ -135,41 +136,12 @@ fn cables(cases: &[Case]) -> Result<Bed, Failed> {
         });
     }
     for (number, case) in cases.iter().enumerate() {
-        let link = |router: &str, name: String, index| LinkEnd {
-            namespace: router.into(),
-            name,
-            index,
-            mac: Some(mac(index)),
-        };
-        for router in ["a", "b"] {
-            let (index, of) = (hidden(number, router), name(number));
-            work.push(Work::Veth {
-                a: link(router, of.clone(), index + 15),
-                b: link(router, format!("{of}.0"), index),
-            });
-            work.push(Work::Clsact {
-                namespace: router.into(),
-                link: format!("{of}.0"),
-            });
+        let sides = ["a", "b"].map(|router| side(number, router));
+        for side in &sides {
+            work.extend(side.uplink(&name(number)));
         }
-        for member in 1..=case.members {
-            let of = format!("{}.{member}", name(number));
-            let at = |router| link(router, of.clone(), hidden(number, router) + member);
-            work.push(Work::Veth {
-                a: at("a"),
-                b: at("b"),
-            });
-            for router in ["a", "b"] {
-                work.push(Work::Clsact {
-                    namespace: router.into(),
-                    link: of.clone(),
-                });
-                work.push(Work::Up {
-                    namespace: router.into(),
-                    link: of.clone(),
-                });
-            }
-        }
+        let [a, b] = &sides;
+        work.extend(cabling::members(&name(number), [a, b], case.members));
     }
     Bed::new(work)
 }
@@ -180,7 +152,7 @@ fn add(bed: &Bed, number: usize, case: &Case, router: &str, half: Half) -> Resul
         router: router.into(),
         connection: name(number),
     };
-    let (place, hidden) = (bed.namespace(router), hidden(number, router));
+    let (place, hidden) = (bed.namespace(router), side(number, router).hidden);
     let options = BondOptions::default();
     match half.kernel {
         true => (bed.line).add_lag(BondLag::open(
@@ -197,22 +169,14 @@ fn add(bed: &Bed, number: usize, case: &Case, router: &str, half: Half) -> Resul
 
 /// What an end of a LAG says of itself, and its links.
 fn config(number: usize, case: &Case, router: &str, half: Half) -> (LagConfig, Vec<u32>) {
-    let hidden = hidden(number, router);
-    let links: Vec<u32> = (1..=case.members).map(|member| hidden + member).collect();
-    let ports = links.iter().zip(1..).map(|(link, number)| PortConfig {
-        mac: mac(*link),
-        number,
-        priority: 128,
-    });
+    let (config, links) = side(number, router).config(case.members);
     let config = LagConfig {
-        system: mac(hidden),
         system_priority: if router == "a" { 100 } else { 200 },
         key: number as u16 + 1,
         fast: half.fast,
         active: half.active,
         min_links: case.min_links,
-        aggregate_wait: AGGREGATE_WAIT,
-        ports: ports.collect(),
+        ..config
     };
     (config, links)
 }
@@ -269,6 +233,28 @@ fn both_views() -> Result<(), Failed> {
                 })?;
             }
         }
+        // What is measured: rhythm and answers to markers, seen by the bond as by ours.
+        for router in ["a", "b"] {
+            let end = End {
+                router: router.into(),
+                connection: name(number),
+            };
+            bed.line.lag(end, Admin::AskMarker { port: None });
+            for member in 1..=case.members {
+                let mut seen = |what: &str, is: fn(&LacpSeen) -> bool| {
+                    let what = format!("{case:?}: {what} of member {member} at {router}");
+                    bed.wait(&what, UP, |fact| {
+                        matches!(fact, Fact::LacpPartner { router: at, connection, member: of, seen }
+                            if at == router && *connection == name(number) && u32::from(*of) == member && is(seen))
+                    })
+                };
+                seen("answer", |seen| matches!(seen, LacpSeen::MarkerAnswered(_)))?;
+                seen(
+                    "rhythm",
+                    |seen| matches!(seen, LacpSeen::Rhythm(rhythm) if rhythm.intervals >= 2 && rhythm.early == 0),
+                )?;
+            }
+        }
         // Both have said all they have to say.
         let ask = |router: &str| {
             let end = End {
@@ -321,7 +307,7 @@ fn settings() -> Result<(), Failed> {
             router: "b".into(),
             connection: name(number),
         };
-        let hidden = hidden(number, "b");
+        let hidden = side(number, "b").hidden;
         let place = bed.namespace("b");
         BondLag::open(place, end, (&config, options), hidden, &links)?;
         let shown = bed.ip("b", &format!("-d link show dev {}.b", name(number)))?;

@@ -7,12 +7,13 @@ use libtest_mimic::{Failed, Trial};
 use peerlab::kernel::bpf::programs::Pattern;
 use peerlab::kernel::filter::{Direction, Fault, clear_faults, set_faults};
 use peerlab::kernel::netlink::Netlink;
-use peerlab::lacp::{AGGREGATE_WAIT, Admin, LagConfig, Misbehaviour, PortConfig, Refusal};
+use peerlab::lacp::{Admin, Misbehaviour, Refusal};
 use peerlab::line::LagPort;
-use peerlab::plan::{LinkEnd, Work};
+use peerlab::plan::Work;
 use peerlab::record::Fact;
 
 use super::bed::{Bed, SOON, end, is_bfd, run, session};
+use super::cabling::{self, Side};
 
 pub fn tests() -> Vec<Trial> {
     vec![
@@ -30,103 +31,52 @@ pub fn tests() -> Vec<Trial> {
 }
 
 const MEMBERS: u32 = 2;
-/// Index of the LAG's interface at `a`; the hidden end has the next one, then the members. At `b` 100 more.
-const FIRST: u32 = 100;
 
-fn hidden(router: &str) -> u32 {
-    FIRST + 1 + if router == "b" { 100 } else { 0 }
+fn side(router: &str) -> Side {
+    let index = if router == "b" { 200 } else { 100 };
+    Side {
+        router: router.to_owned(),
+        card: format!("{router}.lc"),
+        index,
+        hidden: index + 1,
+    }
 }
 
-fn members(router: &str) -> Vec<u32> {
-    (1..=MEMBERS).map(|n| hidden(router) + n).collect()
-}
-
-fn card(router: &str) -> String {
-    format!("{router}.lc")
+fn links(router: &str) -> Vec<u32> {
+    side(router).config(MEMBERS).1
 }
 
 /// Routers `a` and `b` with line cards, LAG `x-1` with members `x-1.1` and `x-1.2`.
 fn cables() -> Vec<Work> {
     let mut work = Vec::new();
-    for router in ["a", "b"] {
-        for (name, forwarding) in [(router.to_owned(), true), (card(router), false)] {
+    let sides = ["a", "b"].map(side);
+    for (side, last) in sides.iter().zip(0..) {
+        for (name, forwarding) in [(&side.router, true), (&side.card, false)] {
             work.push(Work::Namespace {
-                name,
+                name: name.clone(),
                 forwarding,
                 ipv6: false,
             });
         }
-    }
-    let link = |namespace: &str, name: &str, index, mac| LinkEnd {
-        namespace: namespace.into(),
-        name: name.into(),
-        index,
-        mac,
-    };
-    let up = |namespace: &str, link: &str| Work::Up {
-        namespace: namespace.into(),
-        link: link.into(),
-    };
-    let clsact = |namespace: &str, link: &str| Work::Clsact {
-        namespace: namespace.into(),
-        link: link.into(),
-    };
-    for (router, last) in [("a", 0), ("b", 1)] {
-        let hidden = hidden(router);
-        work.push(Work::Veth {
-            a: link(router, "x-1", hidden - 1, None),
-            b: link(&card(router), "x-1.0", hidden, None),
-        });
+        work.extend(side.uplink("x-1"));
         work.push(Work::Address {
-            namespace: router.into(),
+            namespace: side.router.clone(),
             link: "x-1".into(),
             address: [192, 0, 2, last].into(),
             prefix_len: 31,
         });
-        work.push(up(router, "x-1"));
-        work.push(clsact(&card(router), "x-1.0"));
+        work.push(cabling::up(&side.router, "x-1"));
     }
-    for n in 1..=MEMBERS {
-        let name = format!("x-1.{n}");
-        let at = |router: &str| {
-            let index = hidden(router) + n;
-            link(&card(router), &name, index, Some(mac(index)))
-        };
-        work.push(Work::Veth {
-            a: at("a"),
-            b: at("b"),
-        });
-        for router in ["a", "b"] {
-            work.push(clsact(&card(router), &name));
-            work.push(up(&card(router), &name));
-        }
-    }
+    let [a, b] = &sides;
+    work.extend(cabling::members("x-1", [a, b], MEMBERS));
     work
 }
 
-fn mac(index: u32) -> [u8; 6] {
-    [2, 0, 0, 0, 0, index as u8]
-}
-
 fn add_lag(bed: &Bed, router: &str) -> Result<(), Failed> {
-    let links = members(router);
-    let ports = links.iter().zip(1..).map(|(link, number)| PortConfig {
-        mac: mac(*link),
-        number,
-        priority: 128,
-    });
-    let config = LagConfig {
-        system: mac(hidden(router)),
-        system_priority: 32768,
-        key: 1,
-        fast: true,
-        active: true,
-        min_links: 1,
-        aggregate_wait: AGGREGATE_WAIT,
-        ports: ports.collect(),
-    };
-    let card = bed.namespace(&card(router));
-    let port = LagPort::open(card, end(router), &config, hidden(router), &links)?;
+    let side = side(router);
+    let (config, links) = side.config(MEMBERS);
+    let card = bed.namespace(&side.card);
+    let port = LagPort::open(card, end(router), &config, side.hidden, &links)?;
     bed.line.add_lag(port);
     Ok(())
 }
@@ -163,7 +113,7 @@ fn wait_spread(bed: &mut Bed) -> Result<(), Failed> {
 
 fn lacp_faults(bed: &Bed, broken: bool) -> Result<(), Failed> {
     let mut netlink = Netlink::open_in(bed.namespace("a.lc"))?;
-    let faults: Vec<Fault> = members("a")
+    let faults: Vec<Fault> = links("a")
         .into_iter()
         .flat_map(|member| {
             [Direction::In, Direction::Out].map(|direction| Fault {
@@ -194,8 +144,12 @@ fn ping(bed: &Bed) -> Result<(), Failed> {
 fn up_in_no_time() -> Result<(), Failed> {
     let mut bed = Bed::new(cables())?;
     let began = bed.mark();
-    for (router, link) in [("a", FIRST), ("b", FIRST + 100)] {
-        bed.add_bfd(session(router, link, Duration::from_millis(50)))?;
+    for router in ["a", "b"] {
+        bed.add_bfd(session(
+            router,
+            side(router).index,
+            Duration::from_millis(50),
+        ))?;
         add_lag(&bed, router)?;
     }
     wait_spread(&mut bed)?;
@@ -340,8 +294,12 @@ fn removed_and_made_anew() -> Result<(), Failed> {
 /// Slow Protocols frames full of noise, on a member under a session.
 fn strange_frames() -> Result<(), Failed> {
     let mut bed = up()?;
-    for (router, link) in [("a", FIRST), ("b", FIRST + 100)] {
-        bed.add_bfd(session(router, link, Duration::from_millis(50)))?;
+    for router in ["a", "b"] {
+        bed.add_bfd(session(
+            router,
+            side(router).index,
+            Duration::from_millis(50),
+        ))?;
     }
     for router in ["a", "b"] {
         bed.wait_bfd(router, "up")?;
@@ -349,7 +307,7 @@ fn strange_frames() -> Result<(), Failed> {
     bed.mark();
     let noise = bed
         .namespace("a.lc")
-        .run(|| peerlab::kernel::socket::Socket::slow_protocols(members("a")[0]))??;
+        .run(|| peerlab::kernel::socket::Socket::slow_protocols(links("a")[0]))??;
     let mut word = 1u64;
     for n in 0..20_000u32 {
         let mut frame = [0; 124];

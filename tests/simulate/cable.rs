@@ -99,10 +99,13 @@ impl Cable {
     pub fn passes(&self, to: Side, packet: &Packet) -> bool {
         let lost = |pattern: Pattern| match (pattern, packet) {
             (Pattern::Everything, _)
-            | (Pattern::Lacp, Packet::Slow(_))
+            | (Pattern::Lacp | Pattern::OwnLacp, Packet::Slow(_))
             | (Pattern::Bfd, Packet::Bfd(_))
             | (Pattern::Bgp, Packet::Tcp(_)) => true,
-            (Pattern::Lacp | Pattern::Bfd | Pattern::Bgp | Pattern::Random(_), _) => false,
+            (
+                Pattern::Lacp | Pattern::OwnLacp | Pattern::Bfd | Pattern::Bgp | Pattern::Random(_),
+                _,
+            ) => false,
         };
         self.light
             && !self

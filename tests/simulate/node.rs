@@ -294,7 +294,10 @@ impl Node {
                 bfd::Output::State(change) => self.bfd_changed(now, index, change),
                 // Nobody disables BFD here.
                 bfd::Output::Disabled(_) => {}
-                bfd::Output::Heard(_) | bfd::Output::Rhythm(_) | bfd::Output::Answered(_) => {}
+                bfd::Output::Heard(_)
+                | bfd::Output::Rhythm(_)
+                | bfd::Output::Answered(_)
+                | bfd::Output::Discarded(_) => {}
                 bfd::Output::Send(packet) => {
                     let end = &self.ends[index];
                     let own = end.bfd.as_ref().map_or(0, |b| b.my_discriminator().get());

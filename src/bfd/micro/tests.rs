@@ -4,7 +4,10 @@ use std::num::{NonZeroU8, NonZeroU32};
 use std::time::Duration;
 
 use super::*;
-use crate::bfd::{Diagnostic, Heard, Rhythm, Timers};
+use crate::bfd::{
+    Authentication, Diagnostic, Heard, Invalid, Key, Kind, Micros, Rhythm, Secret, Timers,
+    TimersChange, Wrong,
+};
 
 const INTERVAL: Duration = Duration::from_millis(50);
 const MACS: [[u8; 6]; 2] = [[2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]];
@@ -32,6 +35,24 @@ impl Micro {
 impl Pair {
     fn new() -> Pair {
         Pair::between([[192, 0, 2, 0], [192, 0, 2, 1]].map(IpAddr::from))
+    }
+
+    /// Each end authenticates with its own key.
+    fn authenticated(kind: Kind, secrets: [&str; 2]) -> Pair {
+        let mut pair = Pair::new();
+        for (end, secret) in pair.ends.iter_mut().zip(secrets) {
+            let mut config = *end.config();
+            config.session.authentication = Some(Authentication {
+                kind,
+                key: Key {
+                    id: 1,
+                    secret: Secret::new(secret.as_bytes()).unwrap(),
+                },
+                other_key: None,
+            });
+            *end = Micro::new(config);
+        }
+        pair
     }
 
     fn between(addresses: [IpAddr; 2]) -> Pair {
@@ -268,4 +289,134 @@ fn an_end_misbehaves_until_it_is_told_otherwise() {
     pair.handle(0, MicroInput::Order(Order::Misbehave(good)));
     pair.run(Duration::from_secs(5));
     assert_eq!(pair.alive, [true; 2]);
+}
+
+/// RFC 5880, section 6.7, on a member: with one key it is alive, with another never.
+#[test]
+fn a_member_is_alive_only_with_the_right_key() {
+    for kind in Kind::ALL {
+        for (secrets, alive) in [(["one", "one"], true), (["one", "two"], false)] {
+            let mut pair = Pair::authenticated(kind, secrets);
+            pair.want([true; 2]);
+            pair.run(Duration::from_secs(5));
+            assert_eq!(pair.alive, [alive; 2], "{kind:?} {secrets:?}");
+            let counters = pair.ends[0].session().unwrap().counters();
+            let wrong = match kind {
+                Kind::SimplePassword => Invalid::Password,
+                _ => Invalid::Digest,
+            };
+            let discarded = (!alive).then_some(wrong);
+            assert_eq!(counters.last_discarded, discarded, "{kind:?} {secrets:?}");
+        }
+    }
+}
+
+/// Whatever a session over a LAG can be told, one on a member can; and the member is alive while a right end bears it.
+#[test]
+fn what_is_borne_keeps_the_member() {
+    let good = Misbehaviour::default();
+    let late = |millis| Duration::from_millis(millis);
+    let pace = |millis| Some(Micros::from(late(millis)));
+    let mut cases = vec![
+        (
+            Misbehaviour {
+                delay: late(60),
+                ..good
+            },
+            true,
+        ),
+        (
+            Misbehaviour {
+                jitter: late(60),
+                ..good
+            },
+            true,
+        ),
+        (
+            Misbehaviour {
+                pace: pace(2),
+                ..good
+            },
+            true,
+        ),
+        (
+            Misbehaviour {
+                pace: pace(400),
+                ..good
+            },
+            false,
+        ),
+        (
+            Misbehaviour {
+                ttl: Some(254),
+                ..good
+            },
+            false,
+        ),
+        (
+            Misbehaviour {
+                silent: true,
+                ..good
+            },
+            false,
+        ),
+        (
+            Misbehaviour {
+                demand: true,
+                ..good
+            },
+            false,
+        ),
+    ];
+    cases.extend(Wrong::ALL.map(|wrong| {
+        let wrong = Some(wrong);
+        (Misbehaviour { wrong, ..good }, false)
+    }));
+    for (how, alive) in cases {
+        let mut pair = Pair::authenticated(Kind::MeticulousKeyedSha1, ["one", "one"]);
+        pair.want([true; 2]);
+        pair.run(Duration::from_secs(2));
+        pair.handle(0, MicroInput::Order(Order::Misbehave(how)));
+        pair.changed = [At::ZERO; 2];
+        pair.run(Duration::from_millis(800));
+        let lost = pair.changed.map(|at| at > At::ZERO);
+        assert_eq!(lost, [!alive; 2], "{how:?}");
+        pair.handle(0, MicroInput::Order(Order::Misbehave(good)));
+        // Its sequence number may be too far by now, and is believed again after twice the Detection Time.
+        pair.run(Duration::from_secs(10));
+        assert_eq!(pair.alive, [true; 2], "{how:?}");
+    }
+}
+
+/// Other timers hold with a Poll and without, and in the member's next session.
+#[test]
+fn timers_of_a_member_change_with_and_without_a_poll() {
+    for poll in [true, false] {
+        let mut pair = up();
+        pair.changed = [At::ZERO; 2];
+        let change = TimersChange {
+            desired_min_tx: Some(Micros::from(4 * INTERVAL)),
+            required_min_rx: Some(Micros::from(4 * INTERVAL)),
+            detect_multiplier: NonZeroU8::new(5),
+        };
+        pair.handle(0, MicroInput::Order(Order::Timers { change, poll }));
+        pair.run(Duration::from_secs(2));
+        assert_eq!(pair.changed, [At::ZERO; 2], "it stays alive");
+        for again in [false, true] {
+            if again {
+                pair.want([false; 2]);
+                pair.want([true; 2]);
+                pair.run(Duration::from_secs(5));
+            }
+            let times = pair
+                .ends
+                .each_ref()
+                .map(|end| end.session().unwrap().detection_time());
+            assert_eq!(
+                times,
+                [Some(12 * INTERVAL), Some(20 * INTERVAL)],
+                "{poll} {again}"
+            );
+        }
+    }
 }

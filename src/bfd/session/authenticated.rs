@@ -67,6 +67,11 @@ fn who_does_not_agree_stays_down() {
         assert_eq!(pair.ends[0].state(), State::Down);
         let counters = pair.ends[0].counters();
         assert_eq!((counters.received, counters.last_discarded), (0, Some(why)));
+        // However many come, it is told once.
+        assert!(counters.discarded > 3);
+        let told = pair.discarded.iter().filter(|(end, _)| *end == 0);
+        let told: Vec<Invalid> = told.map(|(_, why)| *why).collect();
+        assert_eq!(told, [why]);
     }
 }
 

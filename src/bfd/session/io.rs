@@ -184,6 +184,8 @@ pub enum Output {
     Rhythm(Rhythm),
     /// The remote answered a Poll, so long after the first packet that asked.
     Answered(Duration),
+    /// A packet from the remote's address was discarded, for a reason that was not told since the state last changed.
+    Discarded(Invalid),
 }
 
 /// A change of state and what was known at that moment.

@@ -32,6 +32,8 @@ pub(super) struct Pair {
     pub heard: Vec<(usize, Heard)>,
     /// Polls of each end that were answered.
     pub answered: Vec<(usize, Duration)>,
+    /// Why each end discarded packets, as it told.
+    pub discarded: Vec<(usize, Invalid)>,
     /// The last packet that arrived at each end.
     pub last_to: [Option<Datagram>; 2],
 }
@@ -57,6 +59,7 @@ impl Pair {
             changes: Vec::new(),
             heard: Vec::new(),
             answered: Vec::new(),
+            discarded: Vec::new(),
             last_to: [None; 2],
         };
         pair.collect();
@@ -108,6 +111,7 @@ impl Pair {
                     Output::Disabled(_) => {}
                     Output::Heard(heard) => self.heard.push((from, heard)),
                     Output::Answered(after) => self.answered.push((from, after)),
+                    Output::Discarded(why) => self.discarded.push((from, why)),
                     Output::Rhythm(_) => {}
                     Output::Send(bytes) => {
                         self.count += 1;

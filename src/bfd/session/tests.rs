@@ -79,7 +79,10 @@ impl Session {
                 Output::Send(bytes) => sent.push(Packet::decode(&bytes).unwrap()),
                 Output::State(change) => changes.push(change),
                 Output::Disabled(_) => {}
-                Output::Heard(_) | Output::Rhythm(_) | Output::Answered(_) => {}
+                Output::Heard(_)
+                | Output::Rhythm(_)
+                | Output::Answered(_)
+                | Output::Discarded(_) => {}
             }
         }
         (sent, changes)
@@ -443,7 +446,7 @@ fn refusals_are_counted_by_reason() {
 }
 
 proptest! {
-    /// Whatever comes, the session survives; what it refuses leaves everything but a counter as it was.
+    /// Whatever comes, the session survives; what it refuses leaves everything but a counter as it was, and each reason is told once.
     #[test]
     fn hostile_packets(
         packets in proptest::collection::vec(
@@ -452,6 +455,7 @@ proptest! {
         )
     ) {
         let mut session = up();
+        let mut told = Vec::new();
         for (mut bytes, ttl, at, nearly_right) in packets {
             if nearly_right {
                 let right = theirs(State::Up).encode();
@@ -467,12 +471,22 @@ proptest! {
             if session.counters().received == before.received {
                 prop_assert_eq!(session.counters().discarded, before.discarded + 1);
                 prop_assert_eq!(shown(&session), was);
+                if let Some(output) = session.poll() {
+                    let reason = session.counters().last_discarded;
+                    prop_assert_eq!(output, Output::Discarded(reason.unwrap()));
+                    prop_assert!(!told.contains(&reason));
+                    told.push(reason);
+                }
                 prop_assert_eq!(session.poll(), None);
             }
-            session.outputs();
+            if !session.changes().is_empty() {
+                told.clear();
+            }
             prop_assert_eq!(session.poll(), None);
             session.timer(now);
-            session.outputs();
+            if !session.changes().is_empty() {
+                told.clear();
+            }
         }
     }
 }

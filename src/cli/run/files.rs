@@ -52,7 +52,11 @@ impl Loaded {
 ///
 /// # Errors
 /// Every mistake in all files.
-pub fn load(paths: &[PathBuf], binding: Option<&Path>) -> Result<Loaded, Diagnostics> {
+pub fn load(
+    paths: &[PathBuf],
+    except: &[PathBuf],
+    binding: Option<&Path>,
+) -> Result<Loaded, Diagnostics> {
     let mut mistakes = Diagnostics::default();
     if let Some(binding) = binding
         && let Err(found) = toml_files::of_kind(binding, Kind::Binding)
@@ -61,6 +65,7 @@ pub fn load(paths: &[PathBuf], binding: Option<&Path>) -> Result<Loaded, Diagnos
     }
     let mut loaded = Loaded::default();
     let host = host();
+    let mut except: Vec<(&PathBuf, bool)> = except.iter().map(|file| (file, false)).collect();
     for path in paths {
         let files = match scenarios(path) {
             Ok(files) => files,
@@ -70,6 +75,14 @@ pub fn load(paths: &[PathBuf], binding: Option<&Path>) -> Result<Loaded, Diagnos
             }
         };
         for file in files {
+            // One file may be named more than once.
+            let excepted = except.iter_mut().filter(|_| path.is_dir());
+            let named = excepted.filter(|(except, _)| one_file(except, &file));
+            if named.map(|(_, found)| *found = true).count() > 0 {
+                let left_out = format!("{} is left out, as asked", file.display());
+                loaded.left_out.push(left_out);
+                continue;
+            }
             if path.is_dir()
                 && let Some(why) = unfit(&file, binding)
             {
@@ -90,12 +103,25 @@ pub fn load(paths: &[PathBuf], binding: Option<&Path>) -> Result<Loaded, Diagnos
             }
         }
     }
+    for (file, _) in except.iter().filter(|(_, found)| !found) {
+        let message = format!(
+            "no folder has the scenario `{}` to leave out",
+            file.display()
+        );
+        mistakes.push(Diagnostic::error(message).note("`--except` names one by its path"));
+    }
     mistakes.sort();
     if mistakes.is_empty() {
         Ok(loaded)
     } else {
         Err(mistakes)
     }
+}
+
+/// Whether two paths lead to one file.
+fn one_file(one: &Path, other: &Path) -> bool {
+    let real = |path: &Path| fs::canonicalize(path).ok();
+    one == other || real(one).is_some_and(|one| real(other) == Some(one))
 }
 
 /// The scenario files a path stands for: itself, or all scenarios below it, in order of their names.
@@ -165,5 +191,32 @@ pub fn host() -> String {
     match uml::host() {
         Some(host) => format!("user-mode Linux {kernel} on Linux {host}, {cpus} CPUs, {user}"),
         None => format!("Linux {kernel}, {cpus} CPUs, {user}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_excepted_is_left_out_and_must_be_there() {
+        let folder = [PathBuf::from("scenarios/bfd")];
+        let except = |file: &str| load(&folder, &[PathBuf::from(file)], None);
+        let loaded = except("./scenarios/bfd/disabled.toml").expect("shipped");
+        assert_eq!(
+            loaded.left_out,
+            ["scenarios/bfd/disabled.toml is left out, as asked"]
+        );
+        let twice = [
+            "./scenarios/bfd/disabled.toml",
+            "scenarios/bfd/disabled.toml",
+        ];
+        let twice = load(&folder, &twice.map(PathBuf::from), None).expect("one file");
+        assert_eq!(twice.left_out, loaded.left_out);
+        let all = load(&folder, &[], None).expect("shipped");
+        assert_eq!(loaded.rehearsals.len() + 1, all.rehearsals.len());
+        let told = except("scenarios/bring-up.toml").expect_err("of another folder");
+        let told = told.to_string();
+        assert!(told.contains("`scenarios/bring-up.toml`"), "{told}");
     }
 }

@@ -130,6 +130,7 @@ pub fn holds(what: &Expect, state: &State, topology: &Topology) -> bool {
         | Expect::RouterPath { .. }
         | Expect::Traffic { .. }
         | Expect::MaximumPrefixes { .. }
+        | Expect::Detected { .. }
         | Expect::Quiet => false,
     }
 }
@@ -209,6 +210,7 @@ pub fn instead(what: &Expect, state: &State, topology: &Topology) -> Option<Stri
         | Expect::RouterPath { .. }
         | Expect::Traffic { .. }
         | Expect::MaximumPrefixes { .. }
+        | Expect::Detected { .. }
         | Expect::Quiet => return None,
     };
     Some(text)

@@ -6,6 +6,7 @@ use super::{Playing, Stopped, Watch};
 use crate::judge::belief::{self, Claim};
 use crate::judge::condition;
 use crate::judge::decide::{Decision, decide, quiet_spell};
+use crate::judge::detection;
 use crate::judge::finding::{Evidence, Figure, Finding, Quantity, Verdict};
 use crate::judge::settle;
 use crate::judge::state::State;
@@ -94,6 +95,10 @@ impl Ending<'_> {
 
     /// Adds what Microsoft's checks say; and where the expectation was missed, the last fact about it and the remedy.
     fn explain(&self, finding: &mut Finding, what: &Expect) {
+        if let Expect::Detected { .. } = what {
+            self.layers(finding, what);
+            return;
+        }
         finding.failures = microsoft::failures(what, self.state);
         if finding.verdict != Verdict::Missed {
             return;
@@ -115,6 +120,21 @@ impl Ending<'_> {
         // What is missing may have come, and been unfit.
         let malformed = last(&|fact| condition::is_malformed(what, fact));
         finding.evidence.extend(malformed);
+    }
+
+    /// Adds which layer noticed when, whatever was concluded from it.
+    fn layers(&self, finding: &mut Finding, what: &Expect) {
+        let entries = self.playing.entries.iter();
+        let first = entries.filter(|(_, entry)| detection::rests_on(what, self.state, entry));
+        finding.evidence = first
+            .map(|(line, entry)| Evidence {
+                line: *line,
+                entry: entry.clone(),
+            })
+            .collect();
+        if finding.verdict == Verdict::Met {
+            finding.observed = condition::instead(what, self.state, &self.playing.topology);
+        }
     }
 
     /// Turns the decision on a condition into a verdict that may be believed.
@@ -174,9 +194,12 @@ impl Ending<'_> {
                 stayed,
             } => {
                 finding.figures.push(after_figure(after));
-                finding
-                    .evidence
-                    .extend(change.line.and_then(|line| self.evidence(line)));
+                let evidence = change.line.and_then(|line| self.evidence(line));
+                // At the end it may be so again: then what ended it is told.
+                let ended = evidence.as_ref().filter(|_| instead.is_empty());
+                let ended = ended.and_then(|evidence| words::fact(&evidence.entry.fact));
+                let instead = ended.unwrap_or_else(|| instead.to_owned());
+                finding.evidence.extend(evidence);
                 let came = match after.is_zero() {
                     true => "it was so".to_owned(),
                     false => format!("after {}", words::duration(after)),
@@ -189,6 +212,11 @@ impl Ending<'_> {
                 self.settle_verdict(finding, Verdict::Missed, Claim::Disturbed, change.at);
             }
             Decision::Never { watched } => {
+                let instead = if instead.is_empty() {
+                    "it did not stay so"
+                } else {
+                    instead
+                };
                 finding.observed = format!("never in {}: {instead}", words::duration(watched));
                 let by = watched.saturating_sub(within);
                 self.settle_verdict(finding, Verdict::Missed, Claim::Excess { by }, self.end);
@@ -311,8 +339,14 @@ impl Ending<'_> {
             (Claim::Excess { by }, Some(strays)) => Claim::Excess { by: by.min(strays) },
             (claim, _) => claim,
         };
+        // A load that is not reached, because probes were sent too late, raises no alarm.
+        let of_load = matches!(what, Some(Expect::Event { event, .. }) if event.starts_with("LagAugmentation"));
+        let claim = match claim {
+            Claim::Excess { by } if of_load => Claim::Interrupted { by },
+            claim => claim,
+        };
         if let Some(doubt) =
-            unknown.or_else(|| belief::doubt(claim, &late, topology.first_bfd_to_fall()))
+            unknown.or_else(|| belief::doubt(claim, what, &late, topology.first_bfd_to_fall()))
         {
             finding.verdict = Verdict::Inconclusive;
             finding.observed = format!("{}, but {doubt}", finding.observed);

@@ -1,7 +1,7 @@
 //! Changes of states in words.
 
 use super::{counted, list, request, up_down};
-use crate::record::{Fact, Refused};
+use crate::record::{BfdDiscarded, Fact, Refused};
 use crate::source::Bandwidth;
 
 /// A state change in words, for example `ams-edge-1: bfd ams-1 down`; `None` for other facts.
@@ -65,6 +65,11 @@ pub fn fact(fact: &Fact) -> Option<String> {
             diagnostic,
             ..
         } => format!("{router}: bfd {connection} {state} ({diagnostic})"),
+        Fact::BfdDiscarded(BfdDiscarded {
+            router,
+            connection,
+            why,
+        }) => format!("{router}: a packet of the partner of bfd {connection} is discarded: {why}"),
         Fact::Bgp {
             router,
             session,

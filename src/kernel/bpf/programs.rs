@@ -33,6 +33,8 @@ pub enum Pattern {
     Everything,
     /// LACP and markers: ethertype 0x8809.
     Lacp,
+    /// The same, of an end that is told to be silent: not a fault of the cable, and set and cleared apart from those.
+    OwnLacp,
     /// BFD: UDP to port 3784, 3785, 4784 or 6784 (RFC 5881, RFC 5883, RFC 7130).
     Bfd,
     /// BGP: TCP from or to port 179.
@@ -54,7 +56,7 @@ pub fn drop_pattern(pattern: Pattern) -> Program {
     let (found, other) = (a.label(), a.label());
     match pattern {
         Pattern::Everything => a.jump(found),
-        Pattern::Lacp => {
+        Pattern::Lacp | Pattern::OwnLacp => {
             a.push(op::LDH, 12);
             a.jump_if(op::JEQ, u32::from(SLOW_PROTOCOLS), found);
             a.jump(other);

@@ -252,7 +252,7 @@ fn next_hops(site: &mut Site) -> Result<String, String> {
 }
 
 fn real_time(_: &mut Site) -> Result<String, String> {
-    thread::spawn(|| priority::real_time(priority::TIMERS))
+    thread::spawn(|| priority::real_time(priority::LINE))
         .join()
         .unwrap_or(Err(nix::errno::Errno::EAGAIN))
         .map(|()| String::new())

@@ -144,6 +144,44 @@ fn a_partner_that_means_another_is_out_of_sync() {
     assert_eq!(partner(&wire), [MuxState::Attached, MuxState::Distributing]);
 }
 
+/// What becomes of markers, or the same once more, is nothing to say in a LACPDU of its own.
+#[test]
+fn what_no_lacpdu_says_makes_none() {
+    let mut wire = running();
+    wire.misbehave_at((0, 0), |how| how.drops = 10);
+    wire.run_for(SOON);
+    let since = wire.tapped.len();
+    for markers in [
+        Markers::Ignored,
+        Markers::Late(SECOND),
+        Markers::Late(SECOND),
+    ] {
+        wire.misbehave_at((0, 0), |how| (how.drops, how.markers) = (10, markers));
+        wire.run_for(SOON);
+    }
+    assert_eq!(sent(&wire, since), []);
+    wire.misbehave_at((0, 0), |_| {});
+    wire.run_for(SOON);
+    assert_eq!(sent(&wire, since).len(), 1);
+}
+
+/// Also of what is held back, nothing is lost when the same is ordered again and again.
+#[test]
+fn what_is_said_again_loses_nothing() {
+    let mut wire = running();
+    for _ in 0..10 {
+        let since = wire.tapped.len();
+        wire.misbehave_at((0, 0), |how| how.delay = 2 * SECOND);
+        wire.run_for(SECOND);
+        wire.misbehave_at((0, 0), |how| {
+            (how.delay, how.markers) = (2 * SECOND, Markers::Ignored);
+        });
+        wire.run_for(2 * SECOND);
+        assert!(sent(&wire, since).len() >= 2);
+    }
+    assert_eq!(partner(&wire), [MuxState::Distributing; 2]);
+}
+
 #[test]
 fn what_a_right_partner_bears() {
     let harmless: [fn(&mut super::super::Misbehaviour); 5] = [

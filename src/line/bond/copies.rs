@@ -1,15 +1,18 @@
-//! What both ends of a bond's members say, from copies of their LACPDUs: the kernel tells neither priorities nor ports.
+//! What both ends of a bond's members say, from copies of their LACPDUs: the kernel tells neither priorities nor ports, nor when
+//! they came. Markers, which it never sends, are sent through the taps.
 //!
-//! **Invariant:** a copy counts only when the kernel says the same of the partner. Copies are taken before the filters on ingress:
-//! of what a fault drops the bond knows nothing.
+//! **Invariant:** what a copy says counts only when the kernel says the same of the partner. Copies are taken before the filters on
+//! ingress: of what a fault drops the bond knows nothing, but the partner has sent it, and its rhythm is right.
 
 use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
 
 use crate::kernel::bond::BondPort;
 use crate::kernel::bpf::programs;
 use crate::kernel::socket::{Socket, SocketError};
-use crate::lacp::{Lacpdu, Pdu, PortInfo, State, pdu};
-use crate::time::Clock;
+use crate::lacp::observation::Meter;
+use crate::lacp::{Lacpdu, Marker, Pdu, PortInfo, Rhythm, State, pdu};
+use crate::time::{At, Clock};
 
 /// The taps of a bond's members, in order.
 #[derive(Debug)]
@@ -19,6 +22,16 @@ pub(super) struct Copies(Vec<Tap>);
 struct Tap {
     socket: Socket,
     seen: Seen,
+    /// The interval that the bond asks for.
+    interval: Duration,
+    meter: Meter,
+    /// The source of what the bond sends.
+    source: [u8; 6],
+    /// The marker whose answer is waited for, and when it was sent.
+    asked: Option<(Marker, At)>,
+    transaction: u32,
+    /// How long the partner took to answer it, not yet told.
+    answered: Option<Duration>,
 }
 
 /// The LACPDUs of a member.
@@ -37,15 +50,21 @@ struct Seen {
 }
 
 impl Copies {
-    /// Taps these links, of the calling thread's namespace.
+    /// Taps these links, of the calling thread's namespace, of a bond that asks for a LACPDU in each `interval`.
     ///
     /// # Errors
     /// What the kernel refused.
-    pub fn open(links: &[u32]) -> Result<Copies, SocketError> {
+    pub fn open(links: &[u32], interval: Duration) -> Result<Copies, SocketError> {
         let tap = |link: &u32| {
             Ok(Tap {
                 socket: Socket::tap(*link, &programs::slow_protocols())?,
                 seen: Seen::default(),
+                interval,
+                meter: Meter::default(),
+                source: [0; 6],
+                asked: None,
+                transaction: 0,
+                answered: None,
             })
         };
         Ok(Copies(links.iter().map(tap).collect::<Result<_, _>>()?))
@@ -62,9 +81,51 @@ impl Copies {
             return false;
         };
         match tap.socket.receive(clock, buffer) {
-            Ok(Some(frame)) => tap.seen.note(&buffer[..frame.length], frame.outgoing),
+            Ok(Some(frame)) => tap.take(frame.at, &buffer[..frame.length], frame.outgoing),
             Ok(None) | Err(_) => false,
         }
+    }
+
+    /// Asks the partner on a member whether it answers markers; the error says why it is not asked.
+    pub fn ask_marker(&mut self, member: usize, now: At) -> Result<(), String> {
+        let tap = self.0.get_mut(member).ok_or("there is no such member")?;
+        let port = tap.seen.sent.map(|sent| sent.actor);
+        let port = port.ok_or("the kernel's bond has sent no LACPDU yet")?;
+        // An answer to an earlier one must not pass for one to this.
+        tap.transaction = tap.transaction.wrapping_add(1);
+        let marker = Marker {
+            requester_port: port.port,
+            requester_system: port.system,
+            transaction: tap.transaction,
+        };
+        let frame = pdu::encode(&Pdu::Marker(marker), tap.source);
+        tap.socket.send(&frame).map_err(|error| error.to_string())?;
+        tap.asked = Some((marker, now));
+        Ok(())
+    }
+
+    /// How long the partner on a member took to answer a marker, once.
+    pub fn answered(&mut self, member: usize) -> Option<Duration> {
+        self.0.get_mut(member)?.answered.take()
+    }
+
+    /// The rhythm of the partner's LACPDUs on a member.
+    pub fn rhythm(&self, member: usize) -> Option<Rhythm> {
+        self.0.get(member)?.meter.rhythm()
+    }
+
+    /// The same when there is enough to tell; all of it when nothing more will be measured.
+    pub fn summary(&mut self, member: usize, now: At, last: bool) -> Option<Rhythm> {
+        let meter = &mut self.0.get_mut(member)?.meter;
+        match last {
+            true => meter.untold(),
+            false => meter.summary(now),
+        }
+    }
+
+    /// When there will be something to tell that may not be told yet.
+    pub fn deadline(&self) -> Option<At> {
+        self.0.iter().filter_map(|tap| tap.meter.deadline()).min()
     }
 
     /// What the partner said last on each member, now that the kernel says this of its ports and of the partner of the active
@@ -72,6 +133,9 @@ impl Copies {
     pub fn hear(&mut self, ports: &[Option<BondPort>], partner: Option<([u8; 6], u16)>) {
         for (tap, port) in self.0.iter_mut().zip(ports) {
             tap.seen.hear(*port, partner);
+            if port.is_none_or(|port| !port.light) {
+                tap.meter.lost();
+            }
         }
     }
 
@@ -92,12 +156,35 @@ impl Copies {
     }
 }
 
-impl Seen {
+impl Tap {
     /// Takes a frame; whether it says anything new.
-    fn note(&mut self, frame: &[u8], outgoing: bool) -> bool {
-        let Ok(Pdu::Lacp(pdu)) = pdu::decode(frame) else {
-            return false;
-        };
+    fn take(&mut self, at: At, frame: &[u8], outgoing: bool) -> bool {
+        match pdu::decode(frame) {
+            Ok(Pdu::Lacp(pdu)) => {
+                let new = self.seen.note(pdu, outgoing);
+                match outgoing {
+                    false => self.meter.heard(at, new, self.interval),
+                    true if new => self.meter.skip(at),
+                    true => {}
+                }
+                if let (true, Some(source)) = (outgoing, frame.get(6..12)) {
+                    self.source.copy_from_slice(source);
+                }
+                new
+            }
+            Ok(Pdu::MarkerResponse(marker)) if !outgoing => {
+                let asked = self.asked.take_if(|(asked, _)| *asked == marker);
+                self.answered = asked.map(|(_, sent)| at.since(sent)).or(self.answered);
+                false
+            }
+            Ok(Pdu::Marker(_) | Pdu::MarkerResponse(_)) | Err(_) => false,
+        }
+    }
+}
+
+impl Seen {
+    /// Takes a LACPDU; whether it says anything new.
+    fn note(&mut self, pdu: Lacpdu, outgoing: bool) -> bool {
         let last = match outgoing {
             true => &mut self.sent,
             false => &mut self.came,
@@ -196,26 +283,24 @@ mod tests {
     #[test]
     fn what_was_heard_stays_until_light_or_partner_go() {
         let (one, other) = (State::ACTIVITY, State::AGGREGATION);
-        let (right, frame) = (Some((SYSTEM, 7)), |state| {
-            pdu::encode(&Pdu::Lacp(said(state)), [2; 6])
-        });
+        let right = Some((SYSTEM, 7));
         let mut seen = Seen::default();
-        assert!(seen.note(&frame(one), false));
-        assert!(!seen.note(&frame(one), false));
+        assert!(seen.note(said(one), false));
+        assert!(!seen.note(said(one), false));
         assert_eq!(seen.heard, None);
         seen.hear(Some(port(one)), right);
         assert_eq!(seen.heard, Some(said(one)));
         // A fault drops the next: the kernel does not know it.
-        assert!(seen.note(&frame(other), false));
+        assert!(seen.note(said(other), false));
         seen.hear(Some(port(one)), right);
         assert_eq!(seen.heard, Some(said(one)));
         assert_eq!(seen.skipped, 0);
         for state in [one, other, one] {
-            assert!(seen.note(&frame(state), false));
+            assert!(seen.note(said(state), false));
         }
         seen.hear(Some(port(one)), right);
         assert_eq!(seen.skipped, 3, "the one that was dropped, too");
-        assert!(seen.note(&frame(other), false));
+        assert!(seen.note(said(other), false));
         let defaulted = BondPort {
             actor: State::DEFAULTED.0,
             ..port(other)
@@ -233,8 +318,7 @@ mod tests {
             seen.hear(Some(port(other)), right);
             assert_eq!(seen.heard, None);
         }
-        assert!(seen.note(&frame(one), true));
+        assert!(seen.note(said(one), true));
         assert_eq!(seen.sent.map(|pdu| pdu.actor.port), Some(3));
-        assert!(!seen.note(&[0; 3], false));
     }
 }

@@ -7,7 +7,7 @@ use super::{BOLD, DIM, style};
 use crate::conformance::Check;
 use crate::judge::{self, Carried, PrefixEnded, Verdict, words};
 use crate::measure::{BfdPartner, Convergence, LacpPartner, Stage};
-use crate::record::Nanos;
+use crate::record::{Nanos, Punctuality};
 use crate::report::{Played, Report};
 
 /// The stages after one fault, the first with the fault's name.
@@ -23,7 +23,7 @@ pub(super) fn stages(event: &Convergence) -> Vec<String> {
                 .collect();
             format!("{}: detected {}{others}", event.fault, detected(stage))
         }
-        None => format!("{}: not detected", event.fault),
+        None => format!("{}: not detected in its step", event.fault),
     }];
     let mut push = |name: &str, stage: &Option<Stage>| {
         if let Some(stage) = stage {
@@ -42,7 +42,7 @@ pub(super) fn stages(event: &Convergence) -> Vec<String> {
     stages
 }
 
-/// What the partner of a BFD session did that is worth a line: nothing, if nobody tried it and it did everything right.
+/// What the partner of a BFD session did that is worth a line: nothing, if nobody tried it, and it and BGP did everything right.
 pub(super) fn bfd(partner: &BfdPartner) -> Vec<String> {
     let mut told = Vec::new();
     for rhythm in &partner.rhythms {
@@ -57,20 +57,14 @@ pub(super) fn bfd(partner: &BfdPartner) -> Vec<String> {
     if partner.unasked > 0 {
         told.push("other intervals without a Poll".to_owned());
     }
-    for (after, due) in &partner.detected {
-        told.push(format!(
-            "detected silence after {} ({} due)",
-            time(*after),
-            time(*due)
-        ));
+    if !partner.discarded.is_empty() {
+        let why = partner.discarded.join(", ");
+        told.push(format!("packets were discarded: {why}"));
     }
-    if !partner.detected.is_empty() {
-        for followed in &partner.bgp_followed {
-            told.push(match followed {
-                Some(after) => format!("BGP followed {} later", time(*after)),
-                None => "BGP did not follow".to_owned(),
-            });
-        }
+    told.extend(detections(&partner.detected));
+    // That BGP followed is worth no line of its own.
+    if !told.is_empty() || partner.bgp_followed.contains(&None) {
+        told.extend(followed(&partner.bgp_followed));
     }
     if told.is_empty() {
         return told;
@@ -82,8 +76,73 @@ pub(super) fn bfd(partner: &BfdPartner) -> Vec<String> {
     told
 }
 
-/// What the partner of a member did that is worth a line: nothing, if it did everything right.
-pub(super) fn lacp(partner: &LacpPartner) -> Vec<String> {
+/// When silence was detected: each time by itself, or of many the range for each detection time.
+fn detections(all: &[(Nanos, Nanos)]) -> Vec<String> {
+    let mut by_due: BTreeMap<Nanos, Vec<Nanos>> = BTreeMap::new();
+    for (after, due) in all {
+        by_due.entry(*due).or_default().push(*after);
+    }
+    let told = by_due.iter().map(|(due, after)| {
+        let range = range(after);
+        format!("detected silence {range} ({} due)", time(*due))
+    });
+    told.collect()
+}
+
+/// How long after losses of BFD its BGP session was lost.
+fn followed(all: &[Option<Nanos>]) -> Vec<String> {
+    let after: Vec<Nanos> = all.iter().copied().flatten().collect();
+    let not = all.len() - after.len();
+    let followed = (!after.is_empty()).then(|| format!("BGP followed BFD {}", range(&after)));
+    let not = (not > 0).then(|| match not {
+        1 => "BGP did not follow BFD".to_owned(),
+        times => format!("BGP did not follow BFD {times} times"),
+    });
+    followed.into_iter().chain(not).collect()
+}
+
+/// One or more times in words: `after 450 ms`, or `3 times, after 450 to 452 ms`.
+fn range(times: &[Nanos]) -> String {
+    let (Some(least), Some(most)) = (times.iter().min(), times.iter().max()) else {
+        return "never".to_owned();
+    };
+    let (least, most) = (time(*least), time(*most));
+    match times.len() {
+        1 => format!("after {least}"),
+        n if least == most => format!("{n} times, after {least}"),
+        n => format!("{n} times, after {least} to {most}"),
+    }
+}
+
+/// What the partners of members did that is worth a line: nothing, if they did everything right. Those of a LAG that did the same
+/// are named together.
+pub(super) fn lacp(partners: &[LacpPartner]) -> Vec<Vec<String>> {
+    let mut lags: Vec<(&LacpPartner, Vec<String>, Vec<String>)> = Vec::new();
+    for partner in partners {
+        let told = of_member(partner);
+        if told.is_empty() {
+            continue;
+        }
+        let name = format!("{}/{}", partner.connection, partner.member);
+        let of = |it: &LacpPartner| (it.router.clone(), it.connection.clone());
+        let mut same = lags.iter_mut();
+        match same.find(|(first, _, said)| of(first) == of(partner) && *said == told) {
+            Some((_, members, _)) => members.push(name),
+            None => lags.push((partner, vec![name], told)),
+        }
+    }
+    let line = |(first, members, mut told): (&LacpPartner, Vec<String>, Vec<String>)| {
+        let which = match members.len() {
+            1 => format!("partner of member {}", members[0]),
+            _ => format!("partner of members {}", judge::words::list(&members)),
+        };
+        told[0] = format!("{which} at {}: {}", first.router, told[0]);
+        told
+    };
+    lags.into_iter().map(line).collect()
+}
+
+fn of_member(partner: &LacpPartner) -> Vec<String> {
     let mut told = Vec::new();
     for rhythm in &partner.rhythms {
         if rhythm.early.saturating_add(rhythm.late) > rhythm.intervals / 16 {
@@ -91,17 +150,18 @@ pub(super) fn lacp(partner: &LacpPartner) -> Vec<String> {
         }
     }
     if partner.distributed_early > 0 {
-        told.push("distributed before it heard that this end collects".to_owned());
+        told.push("said that it distributes before it had heard that this end collects".to_owned());
+    }
+    if partner.answered < partner.asked {
+        let missing = partner.asked - partner.answered;
+        told.push(format!(
+            "left {missing} of {} markers unanswered",
+            partner.asked
+        ));
     }
     if partner.slowest_answer > Nanos(1_000_000_000) {
         let took = time(partner.slowest_answer);
         told.push(format!("answered a marker after {took}"));
-    }
-    if let Some(first) = told.first_mut() {
-        *first = format!(
-            "partner of member {}/{} at {}: {first}",
-            partner.connection, partner.member, partner.router
-        );
     }
     told
 }
@@ -142,8 +202,47 @@ pub(super) fn lines(report: &Report, width: usize) -> Vec<String> {
     let mut lines = failover(report, width);
     lines.extend(prefixes(report, width));
     lines.extend(requirements(report, width));
+    lines.extend(host(report, width));
     lines.push(sum(report));
     lines
+}
+
+/// How late our packets left: of several scenarios the worst of each figure.
+fn host(report: &Report, width: usize) -> Vec<String> {
+    let mut worst: BTreeMap<&str, Punctuality> = BTreeMap::new();
+    for played in &report.scenarios {
+        for (protocol, of) in &played.findings.lateness.packets {
+            let known = worst.entry(protocol).or_default();
+            *known = Punctuality {
+                packets: known.packets + of.packets,
+                kernel_stamped: known.kernel_stamped + of.kernel_stamped,
+                p50: known.p50.max(of.p50),
+                p99: known.p99.max(of.p99),
+                p999: known.p999.max(of.p999),
+                longest: known.longest.max(of.longest),
+            };
+        }
+    }
+    let told = worst.iter().map(|(protocol, of)| {
+        if of.packets == 0 {
+            return format!("  {protocol:<5} none of ours was due");
+        }
+        let [p50, p99, p999] = [of.p50, of.p99, of.p999].map(time);
+        let text = format!("{p50} (p50), {p99} (p99), {p999} (p99.9) late");
+        let stamped = of.kernel_stamped.saturating_mul(100) / of.packets;
+        let packets = of.packets;
+        let text =
+            format!("  {protocol:<5} {text}, of {packets}; {stamped} % stamped by the kernel");
+        cut(&text, width)
+    });
+    let told: Vec<String> = told.collect();
+    let head = match report.scenarios.len() {
+        1 => "how late this host let packets leave",
+        _ => "how late this host let packets leave, at worst",
+    };
+    let head = (!told.is_empty()).then(|| format!("{BOLD}{head}{BOLD:#}"));
+    let end = (!told.is_empty()).then(String::new);
+    head.into_iter().chain(told).chain(end).collect()
 }
 
 /// A table of the stages after each fault.
@@ -342,4 +441,74 @@ fn cut(text: &str, width: usize) -> String {
     let mut kept: String = text.chars().take(width.saturating_sub(1)).collect();
     kept.push('…');
     kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whoever was silent: our end, which was told to be, or a cable.
+    #[test]
+    fn that_bgp_did_not_follow_bfd_is_told_of_every_loss() {
+        let followed = |after: &[Option<u64>]| {
+            let after = after
+                .iter()
+                .map(|after| after.map(|ms| Nanos(ms * 1_000_000)));
+            bfd(&BfdPartner {
+                router: "edge".to_owned(),
+                session: "ams-1".to_owned(),
+                bgp_followed: after.collect(),
+                ..BfdPartner::default()
+            })
+        };
+        let begin = "partner of bfd ams-1 at edge: BGP";
+        assert_eq!(followed(&[]), [""; 0]);
+        assert_eq!(followed(&[Some(3)]), [""; 0]);
+        assert_eq!(followed(&[None]), [format!("{begin} did not follow BFD")]);
+        assert_eq!(
+            followed(&[None, Some(3), None]),
+            [
+                format!("{begin} followed BFD after 3 ms"),
+                "BGP did not follow BFD 2 times".to_owned()
+            ]
+        );
+    }
+
+    #[test]
+    fn partners_of_a_lag_that_did_the_same_are_named_together() {
+        let partner = |connection: &str, member, early| LacpPartner {
+            router: "edge".to_owned(),
+            connection: connection.to_owned(),
+            member,
+            distributed_early: early,
+            ..LacpPartner::default()
+        };
+        let slow = LacpPartner {
+            asked: 3,
+            answered: 2,
+            slowest_answer: Nanos(2_000_000_000),
+            ..partner("a", 4, 1)
+        };
+        let partners = [
+            partner("a", 1, 1),
+            partner("a", 2, 0),
+            partner("a", 3, 2),
+            slow,
+            partner("b", 1, 1),
+        ];
+        let early = "said that it distributes before it had heard that this end collects";
+        let told = lacp(&partners);
+        assert_eq!(
+            told,
+            [
+                vec![format!("partner of members a/1 and a/3 at edge: {early}")],
+                vec![
+                    format!("partner of member a/4 at edge: {early}"),
+                    "left 1 of 3 markers unanswered".to_owned(),
+                    "answered a marker after 2 s".to_owned()
+                ],
+                vec![format!("partner of member b/1 at edge: {early}")],
+            ]
+        );
+    }
 }

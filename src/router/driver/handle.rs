@@ -12,9 +12,18 @@ use crate::bgp::family::Families;
 use crate::bgp::policy::Policy;
 use crate::kernel::nexthop::Fib;
 use crate::router::{Originated, Router, SessionIndex, Sessions};
+use crate::time::At;
 
 /// A question about a router, answered between two of its inputs.
 pub(super) type Question = Box<dyn FnOnce(&Router, &Fib) + Send>;
+
+/// Who waits for the loss of a session.
+pub(super) struct Loss {
+    pub session: SessionIndex,
+    /// Earlier ones do not count.
+    pub since: At,
+    pub heard: oneshot::Sender<At>,
+}
 
 /// What the lab tells a router.
 pub(super) enum Event {
@@ -69,6 +78,7 @@ pub(super) enum Event {
     Crash,
     Boot,
     Inspect(Question),
+    AwaitLoss(Loss),
     Tap(Tap),
     TellAnew(SessionIndex),
     Shutdown {
@@ -253,6 +263,22 @@ impl RouterHandle {
             let _ = answer.send(question(router, fib));
         })));
         async move { answered.await.ok() }
+    }
+
+    /// Waits until a session is lost, and says when that was. It does not wait where the session is not up: `None` if that is no loss
+    /// since the moment given, or if the router ends. It is asked now, however late the answer is waited for.
+    pub fn lost(
+        &self,
+        session: SessionIndex,
+        since: At,
+    ) -> impl Future<Output = Option<At>> + use<> {
+        let (heard, answer) = oneshot::channel();
+        self.tell(Event::AwaitLoss(Loss {
+            session,
+            since,
+            heard,
+        }));
+        async move { answer.await.ok() }
     }
 
     /// Tells what is observed on its monitored sessions from now on, under this number.

@@ -22,7 +22,8 @@ pub(super) fn order(
     let keys = [
         ("order", raw.order.is_some()),
         ("delay", raw.delay.is_some()),
-        ("jitter", raw.jitter.is_some()),
+        // Beside a delay it is a part of it.
+        ("jitter", raw.jitter.is_some() && raw.delay.is_none()),
         ("sends-every", raw.sends_every.is_some()),
         ("ttl", raw.ttl.is_some()),
         ("wrong", raw.wrong.is_some()),

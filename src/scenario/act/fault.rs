@@ -1,5 +1,7 @@
 //! Something breaks, or is mended.
 
+use std::collections::BTreeSet;
+
 use crate::scenario::raw::{RawFail, RawHow};
 use crate::scenario::stage::Stage;
 use crate::scenario::{Act, Fault, FaultKind, Target};
@@ -142,7 +144,7 @@ pub(super) fn repair(
         mistakes.known(name, "target", valid);
         return None;
     };
-    let broken: Vec<String> = stage.broken.iter().map(words).collect();
+    let broken: BTreeSet<String> = stage.broken.iter().map(words).collect();
     if !stage.mend(&target) {
         let message = format!("`{}` is not broken here", name.value);
         let diagnostic = mistakes.error(name.span, message, "nothing to repair");

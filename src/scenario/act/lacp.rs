@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::lacp::{Identity, Markers, Misbehaviour, Part, Refusal};
-use crate::scenario::raw::{RawLacpOrder, RawLacpPart, RawLacpRate, RawLacpStep};
+use crate::scenario::raw::{RawLacpEnd, RawLacpOrder, RawLacpPart, RawLacpRate, RawLacpStep};
 use crate::scenario::stage::Stage;
 use crate::scenario::{Act, LacpOrder, LagPart};
 use crate::source::{Duration as RawDuration, Located, Mistakes, in_words};
@@ -71,16 +71,22 @@ pub(super) fn order(
             vec![LagPart { connection, member }]
         }
     };
+    let sends_marker = raw
+        .order
+        .is_some_and(|order| order.value == RawLacpOrder::SendMarker);
+    if let Some(at) = raw.at.filter(|_| !sends_marker) {
+        let message = "only a marker may be sent by either end";
+        let diagnostic = mistakes.error(at.span, message, "not possible here");
+        mistakes.push(diagnostic.help("the step tells Microsoft's end: leave `at` out"));
+        return None;
+    }
     let order = match (raw.rate, raw.active, &raw.moved_to) {
         (Some(rate), ..) => LacpOrder::Fast(rate.value == RawLacpRate::Fast),
         (_, Some(active), _) => LacpOrder::Active(active.value),
         (.., Some(other)) => moved(other, &on, stage, mistakes)?,
-        _ if raw
-            .order
-            .is_some_and(|o| o.value == RawLacpOrder::SendMarker) =>
-        {
-            LacpOrder::SendMarker
-        }
+        _ if sends_marker => LacpOrder::SendMarker {
+            by_peer: raw.at.is_some_and(|at| at.value == RawLacpEnd::Peer),
+        },
         _ => LacpOrder::Misbehave(misbehaviour(raw, mistakes)?),
     };
     Some(Act::Lacp { order, on })

@@ -18,7 +18,7 @@ pub(in crate::scenario) struct RawBfdStep {
     pub order: Option<Located<RawOrder>>,
     /// Every packet leaves so much too late.
     pub delay: Option<Located<Duration>>,
-    /// Every packet leaves too late by another time of at most this.
+    /// Every packet leaves too late by another time of at most this, besides the `delay` if there is one.
     pub jitter: Option<Located<Duration>>,
     /// Packets leave at this interval, whatever was negotiated.
     pub sends_every: Option<Located<Duration>>,

@@ -23,7 +23,7 @@ pub(in crate::scenario) struct RawExpect {
     /// BGP sessions on which the neighbour brings as many routes as are to be told: a name, a list, or "all". With
     /// `state = "warned"` or `"exceeded"`, `count`, `at`.
     pub maximum_prefixes: Option<Located<Names>>,
-    /// One member, such as "ams-1/1". With `state = "distributing"` or `"down"`, `at = "partner"`, `sends-every`,
+    /// One member, such as "ams-1/1". With `state = "distributing"` or `"down"`, `at = "partner"` or `"peer"`, `sends-every`,
     /// `answers-marker`, `reason`.
     pub member: Option<Located<String>>,
     /// A prefix, or "any". With `from` or `to`, and `state = "present"` or `"absent"`, or `count`; with `from` and
@@ -50,6 +50,8 @@ pub(in crate::scenario) struct RawExpect {
     /// An event that Microsoft tells. With `of`, `level`, `reason`.
     #[schemars(extend("enum" = names::EVENTS))]
     pub event: Option<Located<String>>,
+    /// Connections whose failure layers noticed by themselves: a name, a list, or "all". With `by`.
+    pub detected: Option<Located<Names>>,
     /// For so long after what the step did, no LACP, BFD or BGP state changes.
     pub quiet: Option<Located<Duration>>,
     /// What the subject shall be.
@@ -69,8 +71,12 @@ pub(in crate::scenario) struct RawExpect {
     pub message: Option<Located<String>>,
     /// With a prefix and `reason`: exactly these connections are at fault. With `route`: "internet", "core",
     /// or routers of the peer, whose kernels have it or not. With `session` or `maximum-prefixes`: as this simulated
-    /// router of the peer sees it; with `bfd` or `member`, "partner": as its packets say.
+    /// router of the peer sees it; with `bfd` or `member`, "partner": as its packets say;
+    /// with `member`, "peer": as the peer's end sees it, whose partner is Microsoft's.
     pub at: Option<Located<Names>>,
+    /// With `detected`: the layer that was first, or the first ones in their order, at either end. Layers are "light", "lacp",
+    /// "micro-bfd", "bfd" and "bgp" (its hold timer).
+    pub by: Option<Located<Names>>,
     /// With `event`: what it is about, for example a prefix.
     pub of: Option<Located<String>>,
     /// With `event`: its level.
@@ -113,16 +119,41 @@ pub(in crate::scenario) struct RawExpect {
     pub answers_poll: Option<Located<bool>>,
     /// With `lag`: by their LACPDUs no two of them lead to one system of the peer (RED-03).
     pub distinct_systems: Option<Located<bool>>,
-    /// With `member`: the partner answered a marker since the step began.
+    /// With `member`: the partner answered a marker that was sent since the step began, or left it unanswered so far.
     pub answers_marker: Option<Located<bool>>,
+    /// With `member`: its partner says that it is active, or passive.
+    pub active: Option<Located<bool>>,
+    /// With `member`: what its partner gives us up after: "short" is 3 s, "long" 90 s.
+    pub timeout: Option<Located<RawTimeout>>,
+    /// With `member`: the system that its partner says, a MAC address.
+    pub system: Option<Located<String>>,
+    /// With `member`: the key that its partner says.
+    pub key: Option<Located<u16>>,
+    /// With `member`: the port number that its partner says.
+    pub port: Option<Located<u16>>,
+    /// With `member`: its partner was in sync so soon after light, the last time.
+    pub in_sync_within: Option<Located<Duration>>,
+    /// With `member`: its partner said, since the step began, that it distributes, while it had not heard that the edge collects, so
+    /// that frames may be lost; in the first step, since the lab began. Read from LACPDUs: data frames are not looked at.
+    pub distributes_early: Option<Located<bool>>,
     /// It must come true within this time of the step's clock; 5 s if not given.
     pub within: Option<Located<Duration>>,
     /// Having come true, it must stay so for this long. Traffic is watched at least so long; 500 ms if not given.
     pub r#for: Option<Located<Duration>>,
 }
 
+/// LACP_Timeout (IEEE 802.1AX, 6.4.2.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(in crate::scenario) enum RawTimeout {
+    /// A LACPDU every second; 3 s without are too many.
+    Short,
+    /// One every 30 s; 90 s.
+    Long,
+}
+
 /// The keys of [`RawExpect`] that name what is looked at.
-pub(in crate::scenario) const SUBJECTS: [&str; 16] = [
+pub(in crate::scenario) const SUBJECTS: [&str; 17] = [
     "session",
     "lag",
     "bfd",
@@ -138,6 +169,7 @@ pub(in crate::scenario) const SUBJECTS: [&str; 16] = [
     "peering",
     "connection",
     "event",
+    "detected",
     "quiet",
 ];
 

@@ -14,6 +14,8 @@ pub(in crate::scenario) struct RawLacpStep {
     pub connection: Option<Located<Names>>,
     /// One member, counted from 1: "ams-1/1".
     pub member: Option<Located<String>>,
+    /// With `order = "send-marker"`: who sends it, Microsoft's end (as without this) or the peer's.
+    pub at: Option<Located<RawLacpEnd>>,
     /// To do, or to leave, something.
     pub order: Option<Located<RawLacpOrder>>,
     /// With `connection`: how often the partner is asked to send, every second or every 30 s.
@@ -43,6 +45,16 @@ pub(in crate::scenario) struct RawLacpStep {
     pub marker_delay: Option<Located<Duration>>,
 }
 
+/// An end of a LAG.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(in crate::scenario) enum RawLacpEnd {
+    /// The edge's.
+    Microsoft,
+    /// That of the peer's router.
+    Peer,
+}
+
 /// What LACP is ordered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -63,7 +75,7 @@ pub(in crate::scenario) enum RawLacpOrder {
     Reorder,
     /// The partner's markers are not answered.
     IgnoreMarkers,
-    /// It sends a marker, which the partner must answer.
+    /// It sends a marker, which the partner must answer. With `at = "peer"` the peer's end sends one to Microsoft's.
     SendMarker,
 }
 

@@ -19,8 +19,8 @@ use crate::source::{
 use crate::topology::RawImpaired;
 
 pub(super) use bfd::{RawBfdStep, RawOrder};
-pub(super) use expect::{RawExpect, SUBJECTS};
-pub(super) use lacp::{RawLacpOrder, RawLacpPart, RawLacpRate, RawLacpStep};
+pub(super) use expect::{RawExpect, RawTimeout, SUBJECTS};
+pub(super) use lacp::{RawLacpEnd, RawLacpOrder, RawLacpPart, RawLacpRate, RawLacpStep};
 pub(super) use microsoft::{
     RawAction, RawActivate, RawAsnAction, RawHealth, RawOnboard, RawRegister, RawSet,
 };

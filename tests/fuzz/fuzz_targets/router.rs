@@ -9,6 +9,8 @@
 
 #[path = "router/kernel.rs"]
 mod kernel;
+#[path = "script/mod.rs"]
+mod script;
 #[path = "router/wire.rs"]
 mod wire;
 
@@ -32,6 +34,7 @@ use peerlab::router::{
 use peerlab::time::At;
 
 use self::kernel::Kernel;
+use self::script::Script;
 use self::wire::Wire;
 
 /// The router's AS, and its neighbours'; the last is its own.
@@ -42,45 +45,23 @@ fuzz_target!(|data: &[u8]| {
     let mut script = Script(data);
     let mut bench = Bench::new(script.octet(), script.octet());
     bench.input(Input::Start);
-    while !script.0.is_empty() {
+    while !script.is_over() {
         bench.step(&mut script);
     }
     bench.settles();
 });
 
-/// What is left of the fuzzer's input.
-struct Script<'a>(&'a [u8]);
+/// One of the neighbours.
+fn session(script: &mut Script<'_>) -> usize {
+    usize::from(script.octet()) % NEIGHBOURS.len()
+}
 
-impl<'a> Script<'a> {
-    /// The next octet; 0 at the end.
-    fn octet(&mut self) -> u8 {
-        let Some((first, rest)) = self.0.split_first() else {
-            return 0;
-        };
-        self.0 = rest;
-        *first
-    }
-
-    /// As many octets as the next one says, or what is left.
-    fn chunk(&mut self) -> &'a [u8] {
-        let length = usize::from(self.octet()).min(self.0.len());
-        let (chunk, rest) = self.0.split_at(length);
-        self.0 = rest;
-        chunk
-    }
-
-    fn session(&mut self) -> usize {
-        usize::from(self.octet()) % NEIGHBOURS.len()
-    }
-
-    fn prefix(&mut self) -> IpNet {
-        let n = self.octet();
-        let text = match n % 12 {
-            n @ 0..8 => format!("20.0.{n}.0/24"),
-            n => format!("2001:db8:{n}::/48"),
-        };
-        text.parse().expect("a prefix")
-    }
+fn prefix(script: &mut Script<'_>) -> IpNet {
+    let text = match script.octet() % 12 {
+        n @ 0..8 => format!("20.0.{n}.0/24"),
+        n => format!("2001:db8:{n}::/48"),
+    };
+    text.parse().expect("a prefix")
 }
 
 struct Bench {
@@ -168,7 +149,7 @@ impl Bench {
     /// One thing happens.
     fn step(&mut self, script: &mut Script<'_>) {
         let kind = script.octet() % 24;
-        let place = script.session();
+        let place = session(script);
         let session = index(place);
         match kind {
             0 | 1 => {
@@ -226,7 +207,7 @@ impl Bench {
                 }
             }
             18 => {
-                let (prefix, sessions) = (script.prefix(), Sessions::All);
+                let (prefix, sessions) = (prefix(script), Sessions::All);
                 match script.octet() % 3 {
                     0 => self.input(Input::Announce(Originated {
                         prefix,
@@ -568,7 +549,7 @@ fn index(place: usize) -> SessionIndex {
 }
 
 fn nlri(script: &mut Script<'_>) -> Nlri {
-    let prefix = script.prefix();
+    let prefix = prefix(script);
     let path_id = u32::from(script.octet() % 3);
     Nlri { prefix, path_id }
 }

@@ -6,6 +6,9 @@
 
 #![no_main]
 
+#[path = "script/mod.rs"]
+mod script;
+
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -20,39 +23,19 @@ use peerlab::bgp::session::{
 };
 use peerlab::time::At;
 
+use self::script::Script;
+
 const FAMILIES: Families = Families::IPV4.with(Family::Ipv6Unicast);
 
 fuzz_target!(|data: &[u8]| {
     let mut script = Script(data);
     let mut bench = Bench::new(script.octet(), script.octet());
     bench.input(Input::Start);
-    while !script.0.is_empty() {
+    while !script.is_over() {
         bench.step(&mut script);
     }
     bench.settles();
 });
-
-/// What is left of the fuzzer's input.
-struct Script<'a>(&'a [u8]);
-
-impl<'a> Script<'a> {
-    /// The next octet; 0 at the end.
-    fn octet(&mut self) -> u8 {
-        let Some((first, rest)) = self.0.split_first() else {
-            return 0;
-        };
-        self.0 = rest;
-        *first
-    }
-
-    /// As many octets as the next one says, or what is left.
-    fn chunk(&mut self) -> &'a [u8] {
-        let length = usize::from(self.octet()).min(self.0.len());
-        let (chunk, rest) = self.0.split_at(length);
-        self.0 = rest;
-        chunk
-    }
-}
 
 struct Bench {
     session: Session,

@@ -204,6 +204,7 @@ pub(super) fn variants() -> Vec<BoxedStrategy<Fact>> {
                 after,
             })
             .boxed(),
+        parts::bfd_discarded().prop_map(Fact::BfdDiscarded).boxed(),
         (text(), text(), text(), text())
             .prop_map(|(router, session, state, why)| Fact::Bgp {
                 router,

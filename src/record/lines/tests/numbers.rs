@@ -65,7 +65,8 @@ pub(super) fn number(fact: &Fact) -> usize {
         Fact::ConnectionRefused(_) => 57,
         Fact::AutoBackend(_) => 58,
         Fact::MalformedUpdate(_) => 59,
+        Fact::BfdDiscarded(_) => 60,
     }
 }
 
-pub(super) const VARIANTS: usize = 60;
+pub(super) const VARIANTS: usize = 61;

@@ -6,8 +6,8 @@ use proptest::prelude::*;
 
 use super::facts::{nanos, text};
 use crate::record::{
-    BfdHeard, BfdRhythm, Failure, FrameCount, LacpHeard, LacpRhythm, LacpSeen, MemberCounters,
-    Message, Severity,
+    BfdDiscarded, BfdHeard, BfdRhythm, Failure, FrameCount, LacpHeard, LacpRhythm, LacpSeen,
+    MemberCounters, Message, Severity,
 };
 
 pub(super) fn member_counters() -> impl Strategy<Value = MemberCounters> {
@@ -30,9 +30,18 @@ pub(super) fn lacp_seen() -> impl Strategy<Value = LacpSeen> {
     prop_oneof![
         lacp_heard().prop_map(LacpSeen::Says),
         lacp_rhythm().prop_map(LacpSeen::Rhythm),
+        Just(LacpSeen::MarkerSent),
         nanos().prop_map(LacpSeen::MarkerAnswered),
         text().prop_map(LacpSeen::NoMarker),
     ]
+}
+
+pub(super) fn bfd_discarded() -> impl Strategy<Value = BfdDiscarded> {
+    (text(), text(), text()).prop_map(|(router, connection, why)| BfdDiscarded {
+        router,
+        connection,
+        why,
+    })
 }
 
 pub(super) fn bfd_heard() -> impl Strategy<Value = BfdHeard> {

@@ -1,0 +1,349 @@
+//! Which layer noticed a failure, and whether it did so by itself.
+
+use std::collections::BTreeSet;
+
+use crate::record::{Fact, MicroBfd};
+use crate::time::At;
+
+/// A fact that tells that a layer noticed a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Detection<'f> {
+    /// `light`, `lacp`, `lag`, `micro-bfd`, `bfd` or `bgp`.
+    pub layer: &'static str,
+    /// The router that noticed.
+    pub router: &'f str,
+    /// The connection, or the session on it.
+    pub session: &'f str,
+    /// By itself; otherwise it only followed another layer.
+    pub own: bool,
+}
+
+impl<'f> Detection<'f> {
+    /// What a fact tells that was noticed, as far as it can be told from it alone.
+    pub fn of(fact: &'f Fact) -> Option<Detection<'f>> {
+        let (layer, router, session, own) = match fact {
+            Fact::Light {
+                router,
+                connection,
+                up: false,
+                ..
+            } => ("light", router, connection, true),
+            Fact::Member {
+                router,
+                connection,
+                distributing: false,
+                ..
+            } => ("lacp", router, connection, true),
+            Fact::Lag {
+                router,
+                connection,
+                up: false,
+                ..
+            } => ("lag", router, connection, false),
+            Fact::Bfd {
+                router,
+                connection,
+                state,
+                ..
+            } if state == "down" => ("bfd", router, connection, true),
+            Fact::MicroBfd {
+                router,
+                connection,
+                now,
+                ..
+            } if now.state == "down" => ("micro-bfd", router, connection, true),
+            Fact::Bgp {
+                router,
+                session,
+                state,
+                why,
+            } if state != "Established" => {
+                ("bgp", router, session, why.contains("hold timer expired"))
+            }
+            _ => return None,
+        };
+        Some(Detection {
+            layer,
+            router,
+            session,
+            own,
+        })
+    }
+}
+
+/// When a layer first noticed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Noticed {
+    /// When.
+    pub at: At,
+    /// As in [`Detection`].
+    pub layer: &'static str,
+    /// The router that noticed.
+    pub router: String,
+    /// The connection, or the session on it.
+    pub session: String,
+}
+
+/// The layers that noticed a failure by themselves, each when it first did, the first first.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct FirstOfEach(Vec<Noticed>);
+
+impl FirstOfEach {
+    /// Takes in what was noticed. Threads hand in facts slightly out of order: the earliest of a layer counts.
+    pub fn note(&mut self, at: At, it: &Detection<'_>) {
+        let known = self.0.iter().any(|n| n.layer == it.layer && n.at <= at);
+        if known || !it.own {
+            return;
+        }
+        self.0.retain(|n| n.layer != it.layer);
+        self.0.push(Noticed {
+            at,
+            layer: it.layer,
+            router: it.router.to_owned(),
+            session: it.session.to_owned(),
+        });
+        self.0.sort_by_key(|n| n.at);
+    }
+
+    /// In order of time.
+    pub fn as_slice(&self) -> &[Noticed] {
+        &self.0
+    }
+}
+
+/// What has to be known of members and sessions to tell whether LACP and BFD noticed by themselves.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Layers {
+    /// Members whose BFD is down, by router and connection.
+    dead_members: BTreeSet<(String, String, u8)>,
+    /// Members whose light went, and whose partner LACP has not heard since.
+    dark_members: BTreeSet<(String, String, u8)>,
+    /// Members that distribute.
+    working_members: BTreeSet<(String, String, u8)>,
+    /// BFD sessions whose other end says that it is disabled, by router; those on members as `ams-1/1`.
+    disabled: BTreeSet<(String, String)>,
+}
+
+impl Layers {
+    /// What a fact tells that was noticed, the facts before it being remembered.
+    pub fn detection<'f>(&self, fact: &'f Fact) -> Option<Detection<'f>> {
+        Detection::of(fact).filter(|_| !self.follows(fact))
+    }
+
+    /// Whether LACP or BFD did not notice by itself.
+    fn follows(&self, fact: &Fact) -> bool {
+        match fact {
+            Fact::Member {
+                router,
+                connection,
+                member,
+                receive,
+                ..
+            } => {
+                let member = (router.clone(), connection.clone(), *member);
+                match receive.as_str() {
+                    "PORT_DISABLED" => true,
+                    // It hears its partner: either BFD on the member noticed, or it is only coming up.
+                    "CURRENT" => {
+                        self.dead_members.contains(&member)
+                            || !self.working_members.contains(&member)
+                    }
+                    // Its light went, and its partner was not heard since.
+                    _ => self.dark_members.contains(&member),
+                }
+            }
+            Fact::Bfd {
+                router,
+                connection,
+                diagnostic,
+                ..
+            } => self.is_disabled(router, connection.clone(), diagnostic),
+            Fact::MicroBfd {
+                router,
+                connection,
+                member,
+                now,
+            } => {
+                let session = format!("{connection}/{member}");
+                self.is_disabled(router, session, &now.diagnostic)
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether a BFD session is down because an end disabled it, which says nothing of the path (RFC 5882, section 3.2). An end
+    /// that tells that the other noticed speaks for BFD.
+    fn is_disabled(&self, router: &str, session: String, diagnostic: &str) -> bool {
+        diagnostic == "administratively down"
+            || self.disabled.contains(&(router.to_owned(), session))
+    }
+
+    /// Keeps of a fact what later ones depend on.
+    pub fn remember(&mut self, fact: &Fact) {
+        match fact {
+            Fact::Member {
+                router,
+                connection,
+                member,
+                receive,
+                distributing,
+                ..
+            } => {
+                let member = (router.clone(), connection.clone(), *member);
+                put(&mut self.working_members, member.clone(), *distributing);
+                match receive.as_str() {
+                    "PORT_DISABLED" => put(&mut self.dark_members, member, true),
+                    "CURRENT" => put(&mut self.dark_members, member, false),
+                    _ => {}
+                }
+            }
+            Fact::MicroBfd {
+                router,
+                connection,
+                member,
+                now: MicroBfd { state, .. },
+            } => {
+                let member = (router.clone(), connection.clone(), *member);
+                put(&mut self.dead_members, member, state == "down");
+            }
+            Fact::BfdHeard {
+                router,
+                connection,
+                heard,
+            } => {
+                let session = (router.clone(), connection.clone());
+                put(&mut self.disabled, session, heard.state == "admin-down");
+            }
+            _ => {}
+        }
+    }
+}
+
+fn put<T: Ord>(set: &mut BTreeSet<T>, it: T, is_in: bool) {
+    match is_in {
+        true => set.insert(it),
+        false => set.remove(&it),
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{BfdHeard, Nanos};
+
+    fn bfd(member: Option<u8>, state: &str, diagnostic: &str) -> Fact {
+        let (router, connection) = ("ams-edge-1".to_owned(), "ams-1".to_owned());
+        let (state, diagnostic) = (state.to_owned(), diagnostic.to_owned());
+        let (last_received, detection_time) = (None, None);
+        match member {
+            None => Fact::Bfd {
+                router,
+                connection,
+                state,
+                diagnostic,
+                last_received,
+                detection_time,
+            },
+            Some(member) => Fact::MicroBfd {
+                router,
+                connection,
+                member,
+                now: MicroBfd {
+                    state,
+                    diagnostic,
+                    last_received,
+                    detection_time,
+                },
+            },
+        }
+    }
+
+    fn heard(member: Option<u8>, state: &str) -> Fact {
+        Fact::BfdHeard {
+            router: "ams-edge-1".to_owned(),
+            connection: match member {
+                None => "ams-1".to_owned(),
+                Some(member) => format!("ams-1/{member}"),
+            },
+            heard: BfdHeard {
+                state: state.to_owned(),
+                diagnostic: String::new(),
+                desired_min_tx: Nanos(1),
+                required_min_rx: Nanos(1),
+                multiplier: 3,
+                required_min_echo_rx: Nanos(0),
+                demand: false,
+                control_plane_independent: false,
+                authentication: None,
+                unasked: false,
+                detected_after: None,
+                detection_time: Nanos(3),
+            },
+        }
+    }
+
+    fn member(receive: &str, distributing: bool) -> Fact {
+        Fact::Member {
+            router: "ams-edge-1".to_owned(),
+            connection: "ams-1".to_owned(),
+            member: 1,
+            receive: receive.to_owned(),
+            collecting: distributing,
+            distributing,
+            partner: String::new(),
+        }
+    }
+
+    /// What layers noticed by themselves, in order.
+    fn noticed(facts: &[Fact]) -> Vec<&'static str> {
+        let (mut layers, mut first) = (Layers::default(), FirstOfEach::default());
+        for (at, fact) in (1..).zip(facts) {
+            if let Some(it) = layers.detection(fact) {
+                first.note(At::from_millis(at), &it);
+            }
+            layers.remember(fact);
+        }
+        first.as_slice().iter().map(|n| n.layer).collect()
+    }
+
+    /// Neither who is disabled noticed, nor who is told so, nor who comes up again.
+    #[test]
+    fn a_bfd_session_that_is_disabled_noticed_nothing() {
+        let (expired, signaled, disabled) = (
+            "control detection time expired",
+            "neighbor signaled session down",
+            "administratively down",
+        );
+        for (on, layer) in [(None, "bfd"), (Some(1), "micro-bfd")] {
+            let is = |state: &str, why: &str| bfd(on, state, why);
+            let says = |state: &str| heard(on, state);
+            for (facts, expected) in [
+                (vec![is("admin-down", disabled)], None),
+                (vec![is("admin-down", disabled), is("down", disabled)], None),
+                (vec![is("init", expired)], None),
+                (vec![says("admin-down"), is("down", signaled)], None),
+                (vec![is("down", expired)], Some(layer)),
+                // The other end noticed, and tells.
+                (vec![says("down"), is("down", signaled)], Some(layer)),
+                (
+                    vec![says("admin-down"), says("up"), is("down", expired)],
+                    Some(layer),
+                ),
+            ] {
+                let expected: Vec<&str> = expected.into_iter().collect();
+                assert_eq!(noticed(&facts), expected, "{facts:?}");
+            }
+        }
+    }
+
+    /// A member that hears its partner, and does not distribute yet, has lost nothing.
+    #[test]
+    fn a_member_that_comes_up_noticed_nothing() {
+        let nothing: [&str; 0] = [];
+        let coming = [member("PORT_DISABLED", false), member("CURRENT", false)];
+        assert_eq!(noticed(&coming), nothing);
+        // Its partner has it no longer.
+        let lost = [member("CURRENT", true), member("CURRENT", false)];
+        assert_eq!(noticed(&lost), ["lacp"]);
+    }
+}
