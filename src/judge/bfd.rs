@@ -303,20 +303,7 @@ mod tests {
         let heard = Fact::BfdHeard {
             router: router.clone(),
             connection: connection.clone(),
-            heard: crate::record::BfdHeard {
-                state: "down".to_owned(),
-                diagnostic: String::new(),
-                desired_min_tx: Nanos(1),
-                required_min_rx: Nanos(1),
-                multiplier: 3,
-                required_min_echo_rx: Nanos(0),
-                demand: false,
-                control_plane_independent: false,
-                authentication: None,
-                unasked: false,
-                detected_after: None,
-                detection_time: Nanos(3),
-            },
+            heard: crate::record::BfdHeard::saying("down"),
         };
         let digest = discarded("authentication digest is wrong");
         let ttl = discarded("TTL is too low");

@@ -12,7 +12,7 @@ use super::detection::Detections;
 use super::microsoft::Microsoft;
 use crate::bgp::family::Family;
 use crate::measure;
-use crate::record::{BfdHeard, BfdRhythm, Fact, LacpHeard, LacpRhythm, LacpSeen, Nanos};
+use crate::record::{BfdChange, BfdHeard, BfdRhythm, Fact, LacpHeard, LacpRhythm, LacpSeen, Nanos};
 use crate::time::At;
 use crate::topology::{Connection, LagBackend};
 
@@ -83,6 +83,15 @@ pub struct BfdView {
     pub answered: bool,
     /// Why packets of the other end are discarded, if any were since the state changed or one was taken that said something new.
     pub discarded: Option<String>,
+}
+
+impl BfdView {
+    fn changed(&mut self, bfd: &BfdChange<'_>) {
+        bfd.state.clone_into(&mut self.state);
+        bfd.diagnostic.clone_into(&mut self.diagnostic);
+        self.was_up |= bfd.state == "up";
+        self.discarded = None;
+    }
 }
 
 /// A LAG member as its router sees it.
@@ -184,6 +193,10 @@ impl State {
 
     /// Light, LACP and BFD.
     fn apply_link(&mut self, at: At, fact: &Fact) {
+        if let Some(bfd) = fact.bfd_change() {
+            let view = self.bfd.entry(key(bfd.router, &bfd.session)).or_default();
+            view.changed(&bfd);
+        }
         match fact {
             Fact::Lag {
                 router,
@@ -252,32 +265,6 @@ impl State {
             Fact::AutoBackend(taken) => {
                 let key = key(&taken.router, &taken.connection);
                 self.bonds.insert(key, taken.kernel);
-            }
-            Fact::Bfd {
-                router,
-                connection,
-                state,
-                diagnostic,
-                ..
-            } => {
-                let view = self.bfd.entry(key(router, connection)).or_default();
-                view.state.clone_from(state);
-                view.diagnostic.clone_from(diagnostic);
-                view.was_up |= state == "up";
-                view.discarded = None;
-            }
-            Fact::MicroBfd {
-                router,
-                connection,
-                member,
-                now,
-            } => {
-                let session = format!("{connection}/{member}");
-                let view = self.bfd.entry(key(router, &session)).or_default();
-                view.state.clone_from(&now.state);
-                view.diagnostic.clone_from(&now.diagnostic);
-                view.was_up |= now.state == "up";
-                view.discarded = None;
             }
             Fact::BfdHeard {
                 router,

@@ -206,18 +206,10 @@ mod tests {
         let (router, connection) = names();
         let millis_of = |millis: u64| Nanos(millis * 1_000_000);
         let heard = BfdHeard {
-            state: "up".to_owned(),
-            diagnostic: String::new(),
-            desired_min_tx: millis_of(150),
-            required_min_rx: millis_of(150),
-            multiplier: 3,
-            required_min_echo_rx: Nanos(0),
-            demand: false,
-            control_plane_independent: false,
-            authentication: None,
             unasked,
             detected_after: detected_after.map(millis_of),
             detection_time: millis_of(450),
+            ..BfdHeard::saying("up")
         };
         at(
             millis,

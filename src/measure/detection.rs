@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::record::{Fact, MicroBfd};
+use crate::record::{BfdChange, Fact, MicroBfd};
 use crate::time::At;
 
 /// A fact that tells that a layer noticed a failure.
@@ -152,30 +152,15 @@ impl Layers {
                     _ => self.dark_members.contains(&member),
                 }
             }
-            Fact::Bfd {
-                router,
-                connection,
-                diagnostic,
-                ..
-            } => self.is_disabled(router, connection.clone(), diagnostic),
-            Fact::MicroBfd {
-                router,
-                connection,
-                member,
-                now,
-            } => {
-                let session = format!("{connection}/{member}");
-                self.is_disabled(router, session, &now.diagnostic)
-            }
-            _ => false,
+            _ => (fact.bfd_change()).is_some_and(|bfd| self.is_disabled(bfd)),
         }
     }
 
     /// Whether a BFD session is down because an end disabled it, which says nothing of the path (RFC 5882, section 3.2). An end
     /// that tells that the other noticed speaks for BFD.
-    fn is_disabled(&self, router: &str, session: String, diagnostic: &str) -> bool {
-        diagnostic == "administratively down"
-            || self.disabled.contains(&(router.to_owned(), session))
+    fn is_disabled(&self, bfd: BfdChange<'_>) -> bool {
+        let session = (bfd.router.to_owned(), bfd.session.into_owned());
+        bfd.diagnostic == "administratively down" || self.disabled.contains(&session)
     }
 
     /// Keeps of a fact what later ones depend on.
@@ -229,7 +214,7 @@ fn put<T: Ord>(set: &mut BTreeSet<T>, it: T, is_in: bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{BfdHeard, Nanos};
+    use crate::record::BfdHeard;
 
     fn bfd(member: Option<u8>, state: &str, diagnostic: &str) -> Fact {
         let (router, connection) = ("ams-edge-1".to_owned(), "ams-1".to_owned());
@@ -265,20 +250,7 @@ mod tests {
                 None => "ams-1".to_owned(),
                 Some(member) => format!("ams-1/{member}"),
             },
-            heard: BfdHeard {
-                state: state.to_owned(),
-                diagnostic: String::new(),
-                desired_min_tx: Nanos(1),
-                required_min_rx: Nanos(1),
-                multiplier: 3,
-                required_min_echo_rx: Nanos(0),
-                demand: false,
-                control_plane_independent: false,
-                authentication: None,
-                unasked: false,
-                detected_after: None,
-                detection_time: Nanos(3),
-            },
+            heard: BfdHeard::saying(state),
         }
     }
 

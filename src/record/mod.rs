@@ -5,12 +5,14 @@
 //!
 //! **Invariant:** a fact says what was observed, never what was concluded.
 
+mod bfd;
 mod common;
 mod fact;
 mod lines;
 mod parts;
 mod recorder;
 
+pub use bfd::BfdChange;
 pub use common::Common;
 pub use fact::Fact;
 pub use lines::{LinesError, Reader, Writer, read};

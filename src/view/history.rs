@@ -49,6 +49,11 @@ impl History {
     /// Takes an entry of the record.
     pub fn take(&mut self, entry: &Entry) {
         let at = entry.at;
+        if let Some(bfd) = entry.fact.bfd_change() {
+            let key = (bfd.router.to_owned(), bfd.session.into_owned());
+            let past = self.bfd.entry(key).or_default();
+            past.changed(at, bfd.state, bfd.diagnostic);
+        }
         match &entry.fact {
             Fact::Bgp {
                 router,
@@ -58,26 +63,6 @@ impl History {
             } => {
                 let past = self.bgp.entry((router.clone(), session.clone()));
                 past.or_default().changed(at, state, why);
-            }
-            Fact::Bfd {
-                router,
-                connection,
-                state,
-                diagnostic,
-                ..
-            } => {
-                let past = self.bfd.entry((router.clone(), connection.clone()));
-                past.or_default().changed(at, state, diagnostic);
-            }
-            Fact::MicroBfd {
-                router,
-                connection,
-                member,
-                now,
-            } => {
-                let session = format!("{connection}/{member}");
-                let past = self.bfd.entry((router.clone(), session));
-                past.or_default().changed(at, &now.state, &now.diagnostic);
             }
             Fact::Lag {
                 router,
