@@ -56,7 +56,7 @@ fn report_cannot_be_made() -> Result<(), Failed> {
 fn disk_is_full() -> Result<(), Failed> {
     let folder = tempfile::tempdir()?;
     let report = folder.path().display().to_string();
-    let mount = format!("mount -t tmpfs -o size=16k none {report}");
+    let mount = format!("mount -n -t tmpfs -o size=16k none {report}");
     let ended = in_mounts(&mount, &["run", SCENARIO, "--report", &report])?;
     ended.expect(4)?;
     ended.expect_words("the lab failed: failed to write the record")?;
@@ -99,7 +99,7 @@ fn no_user_namespaces() -> Result<(), Failed> {
 /// What is not there cannot be tried: blocked.
 fn bird_is_not_installed() -> Result<(), Failed> {
     let hide = "for f in $(PATH=$PATH:/usr/sbin:/usr/local/sbin command -v bird); \
-                do mount --bind /dev/null $f || exit 99; done";
+                do mount -n --bind /dev/null $f || exit 99; done";
     let ended = in_mounts(hide, &["run", SCENARIO, "--binding", BIRD])?;
     ended.expect(3)?;
     ended.expect_words("start bird for router ams-pe-1: not found in PATH")?;
@@ -198,7 +198,8 @@ fn wrapped(someone: &Someone, script: &str, arguments: &[&str]) -> Command {
     command
 }
 
-/// Plays after a script has mounted something that only this program sees.
+/// Plays after a script has mounted something that only this program sees; `mount -n`, as no other program shall hear of it
+/// in /run/mount.
 fn in_mounts(script: &str, arguments: &[&str]) -> Result<Ended, Failed> {
     let someone = Someone::present();
     let inner = wrapped(
