@@ -7,6 +7,7 @@
 
 mod addresses;
 mod bfd;
+mod bfd_session;
 mod bgp;
 mod bgp_times;
 mod crossed;
@@ -36,6 +37,7 @@ use crate::policy::Policies;
 use crate::source::{Secrets, Share};
 
 pub use bfd::{BfdOptions, BfdSettings, BfdTimers, MicroBfd};
+pub use bfd_session::{BfdSession, Inner, Over};
 pub use bgp::{BgpOptions, BgpSettings, Password};
 pub use crossed::{Crossed, Member};
 pub(crate) use impairment::RawImpaired;
@@ -49,7 +51,7 @@ pub use policy::{
     ActiveGate, AfterVerified, ForeignOrigin, OverDeclared, Overlap, Policy, Rpki, SameName,
     ShortPrefix, Weight,
 };
-pub use session::{connection_of, of_session, session_name};
+pub use session::{CORE, WAN, connection_of, is_over, link_of, of_session, session_name};
 
 /// An interconnect: the peer's routers, the connections to Microsoft edges, and the endpoints.
 #[derive(Debug, Clone, PartialEq)]
