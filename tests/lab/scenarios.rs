@@ -268,16 +268,24 @@ fn play(someone: &Someone, scenario: &str, daemon: Option<Daemon>) -> Result<(),
     conclusive(|| someone.play(&arguments))?.expect(0)
 }
 
-/// Plays. What this host was too slow for, while others played, is tried once more alone; both outcomes are shown.
+/// How often a play is tried alone. Whoever shares the host may be in the way for longer than one play.
+const ALONE: usize = 3;
+
+/// Plays. What this host was too slow for, while others played, is tried again alone; all outcomes are shown.
 pub fn conclusive<T: AsRef<Ended>>(play: impl Fn() -> Result<T, Failed>) -> Result<T, Failed> {
-    let first = play()?;
-    if first.as_ref().number() != INCONCLUSIVE {
-        return Ok(first);
+    let mut played = play()?;
+    let mut alone = None;
+    for attempt in 1..=ALONE {
+        if played.as_ref().number() != INCONCLUSIVE {
+            break;
+        }
+        println!("inconclusive, to be tried alone: {}", played.as_ref());
+        drop(played);
+        if alone.is_none() {
+            alone = Some(turn::alone()?);
+        }
+        played = play()?;
+        println!("alone, attempt {attempt}: {}", played.as_ref());
     }
-    println!("inconclusive, tried once more: {}", first.as_ref());
-    drop(first);
-    let _alone = turn::alone()?;
-    let second = play()?;
-    println!("the second time: {}", second.as_ref());
-    Ok(second)
+    Ok(played)
 }
