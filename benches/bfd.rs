@@ -1,4 +1,5 @@
-//! BFD in numbers: many pairs of sessions at 50 ms × 3 over one veth pair, both ends ours on one thread, beside two BIRDs.
+//! BFD in numbers: many pairs of sessions at 50 ms × 3 over one veth pair, both ends ours on one thread, beside two BIRDs
+//! and, where nothing else is busy, two FRRs.
 //!
 //! Figures, for each number of pairs, and with another process that uses one core fully (`busy`):
 //! - `cpu`: of both ends together, in percent of one core, while all are up;
@@ -28,9 +29,9 @@ use serde::{Deserialize, Serialize};
 use support::bed::{Bed, index};
 use support::facts::{self, hear};
 use support::figure::{self, Against, cpu_of};
-use support::pairs::{self, Birds, spec};
+use support::pairs::{self, Birds, Daemons, Frrs, spec};
 use support::watch::pause;
-use support::{Outcome, bird};
+use support::{Outcome, bird, frr};
 use tokio::runtime::Runtime;
 
 const ROLE: &str = "PEERLAB_BENCH_BFD";
@@ -67,7 +68,8 @@ fn main() -> Outcome<()> {
         let _busy = (busy == "busy").then(Busy::start).transpose()?;
         let run = match kind {
             "ours" => ours(&bed, pairs, seconds)?,
-            _ => birds(&bed, pairs, seconds)?,
+            "bird" => theirs::<Birds>(&bed, pairs, seconds)?,
+            _ => theirs::<Frrs>(&bed, pairs, seconds)?,
         };
         println!("{}", serde_json::to_string(&run)?);
         return Ok(());
@@ -97,49 +99,38 @@ fn main() -> Outcome<()> {
                 "" => format!("bfd/{pairs}/{what}"),
                 _ => format!("bfd/{pairs}/{busy}/{what}"),
             };
-            print(
-                &name,
-                pairs,
-                measure("ours", pairs, seconds, busy),
-                || match bird::installed() {
-                    true => measure("bird", pairs, seconds, busy),
-                    false => Err("BIRD is not installed".into()),
-                },
-            );
+            let mut anchors = vec![("bird", "BIRD", bird::installed())];
+            if busy.is_empty() {
+                anchors.push(("frr", "FRR", frr::installed()));
+            }
+            let ours = match measure("ours", pairs, seconds, busy) {
+                Ok(ours) => ours,
+                Err(why) => {
+                    figure::skipped(&name("ours"), &why.to_string());
+                    continue;
+                }
+            };
+            print(&name, pairs, &ours);
+            for (kind, title, installed) in anchors {
+                match installed {
+                    true => beside(&name, &ours, title, measure(kind, pairs, seconds, busy)),
+                    false => figure::skipped(&name(kind), &format!("{title} is not installed")),
+                }
+            }
         }
     }
     Ok(())
 }
 
-fn print(
-    name: &dyn Fn(&str) -> String,
-    pairs: u32,
-    ours: Outcome<Run>,
-    theirs: impl FnOnce() -> Outcome<Run>,
-) {
-    let ours = match ours {
-        Ok(ours) => ours,
-        Err(why) => return figure::skipped(&name("ours"), &why.to_string()),
-    };
+/// Our figures against their limits.
+fn print(name: &dyn Fn(&str) -> String, pairs: u32, ours: &Run) {
     if let Some((_, limit)) = CPU_LIMITS.iter().find(|(of, _)| *of == pairs) {
         figure::print(&name("cpu"), "%", &[ours.cpu], Against::Limit(*limit));
     }
     let downs = f64::from(ours.false_downs);
     let none = Against::Limit(0.0);
     figure::print(&name("false-downs"), "sessions", &[downs], none);
-    match theirs() {
-        Ok(theirs) => {
-            let print = |what: &str, unit, ours, theirs| {
-                figure::print(&name(what), unit, &[ours], Against::Peer("BIRD", &[theirs]));
-            };
-            print("cpu-bird", "%", ours.cpu, theirs.cpu);
-            print("all-up", "s", ours.all_up, theirs.all_up);
-            let of_theirs = f64::from(theirs.false_downs);
-            print("false-downs-bird", "sessions", downs, of_theirs);
-        }
-        Err(why) => figure::skipped(&name("bird"), &why.to_string()),
-    }
-    if let Some(late) = ours.sent_late {
+    if let Some(late) = &ours.sent_late {
         for (what, value) in [("p50", late.p50), ("p99", late.p99), ("p999", late.p999)] {
             let name = name(&format!("sent-late-{what}"));
             let value = Duration::from(value).as_secs_f64() * 1e3;
@@ -149,6 +140,23 @@ fn print(
     let late = &ours.detected_late;
     let name = name("detected-late-p99");
     figure::print_quantile(&name, "ms", late, 0.99, DETECTION_LIMIT);
+}
+
+/// Our figures beside those of another's two daemons.
+fn beside(name: &dyn Fn(&str) -> String, ours: &Run, title: &'static str, theirs: Outcome<Run>) {
+    let kind = title.to_lowercase();
+    let theirs = match theirs {
+        Ok(theirs) => theirs,
+        Err(why) => return figure::skipped(&name(&kind), &why.to_string()),
+    };
+    let print = |what: &str, unit, ours, theirs| {
+        let name = name(&format!("{what}-{kind}"));
+        figure::print(&name, unit, &[ours], Against::Peer(title, &[theirs]));
+    };
+    print("cpu", "%", ours.cpu, theirs.cpu);
+    print("all-up", "s", ours.all_up, theirs.all_up);
+    let [downs, of_theirs] = [ours.false_downs, theirs.false_downs].map(f64::from);
+    print("false-downs", "sessions", downs, of_theirs);
 }
 
 /// One run in a process of its own.
@@ -259,13 +267,13 @@ fn detections(bed: &Bed, runtime: &Runtime, told: &mut Entries, pairs: u32) -> O
     Ok(late)
 }
 
-/// Half a second: BIRD tells since when a session is up a millisecond more or less each time.
+/// Of the number of a session: it was lost meanwhile.
 const MOVED: f64 = 0.5;
 
-fn birds(bed: &Bed, pairs: u32, time: Duration) -> Outcome<Run> {
+fn theirs<D: Daemons>(bed: &Bed, pairs: u32, time: Duration) -> Outcome<Run> {
     let namespaces: Vec<&Namespace> = bed.routers().map(|(_, _, it)| it.as_ref()).collect();
     let began = Instant::now();
-    let birds = Birds::start(bed, pairs)?;
+    let daemons = D::start(bed, pairs)?;
     let all = 2 * pairs as usize;
     let mut up = BTreeMap::new();
     while up.len() < all {
@@ -273,23 +281,23 @@ fn birds(bed: &Bed, pairs: u32, time: Duration) -> Outcome<Run> {
             return Err(format!("{} of {all} sessions came up", up.len()).into());
         }
         pause(&mut [], Duration::from_millis(50))?;
-        up = birds.up(&namespaces)?;
+        up = daemons.up(&namespaces)?;
     }
     let all_up = began.elapsed().as_secs_f64();
     pause(&mut [], Duration::from_secs(2))?;
-    let up = birds.up(&namespaces)?;
-    let (before, since) = (birds.cpu()?, Instant::now());
+    let up = daemons.up(&namespaces)?;
+    let (before, since) = (daemons.cpu()?, Instant::now());
     pause(&mut [], time)?;
-    let cpu = 100.0 * (birds.cpu()? - before) / since.elapsed().as_secs_f64();
-    let after = birds.up(&namespaces)?;
-    let lost = up.iter().filter(|(session, since)| {
+    let cpu = 100.0 * (daemons.cpu()? - before) / since.elapsed().as_secs_f64();
+    let after = daemons.up(&namespaces)?;
+    let kept = up.iter().filter(|(session, number)| {
         let now = after.get(*session);
-        now.is_none_or(|now| (now - **since).abs() > MOVED)
+        now.is_some_and(|now| (now - **number).abs() <= MOVED)
     });
     Ok(Run {
         all_up,
         cpu,
-        false_downs: u32::try_from(lost.count())?,
+        false_downs: u32::try_from(all - kept.count())?,
         ..Run::default()
     })
 }

@@ -30,7 +30,7 @@ use peerlab::time::{At, Clock};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use support::bed::{Bed, index};
 use support::figure::{self, Against};
-use support::pairs::{self, Birds, INTERVAL_MS, spec};
+use support::pairs::{self, Birds, Daemons, INTERVAL_MS, spec};
 use support::{Outcome, bird};
 
 const ROLE: &str = "PEERLAB_BENCH_LATENESS";

@@ -1,11 +1,11 @@
-//! FRR as the peer to compare with: zebra, bfdd and bgpd for each router, timers at their fastest.
+//! FRR as the peer to compare with: zebra, bfdd and, where routes are wanted, bgpd for each router, timers at their fastest.
 //!
 //! FRR wants its files in places that belong to the host, and a group `frrvty`. The mounts it gets instead are those
 //! of this process's own mount namespace, so it can run only after [`peerlab::kernel::enter::enter`].
 
 use std::fmt::Write as _;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use nix::mount::{MsFlags, mount};
@@ -22,60 +22,93 @@ pub fn installed() -> bool {
     ["zebra", "bfdd", "bgpd"].map(|daemon| Path::new(DAEMONS).join(daemon).exists()) == [true; 3]
 }
 
-/// The files of running daemons, which end with the pid namespace.
+/// Running daemons, which end with the pid namespace, and their files.
 pub struct Frrs {
-    _folder: TempDir,
+    folder: TempDir,
+    /// The names of the files, less their ends.
+    daemons: Vec<String>,
 }
 
-/// Starts FRR on every router of a bed: all zebras first, because a client that misses its zebra comes back only after
-/// ten seconds. A daemon's start returns when it has opened its sockets.
+/// Starts FRR on every router of a bed.
 pub fn start(bed: &Bed, bfd_ms: u64) -> Outcome<Frrs> {
-    let folder = tempfile::tempdir()?;
-    make_room(folder.path())?;
+    let mut frrs = Frrs::new()?;
+    let profile = format!(
+        "bfd\n profile fast\n  detect-multiplier 3\n  receive-interval {bfd_ms}\n  transmit-interval {bfd_ms}\n"
+    );
+    // All zebras first: a client that misses its zebra comes back only after ten seconds.
     for daemons in [&["zebra"][..], &["bfdd", "bgpd"]] {
         for (pair, side, namespace) in bed.routers() {
             let name = format!("{}{pair}", ["e", "p"][side]);
-            // FRR makes the last folder of the path only for its own user.
-            fs::create_dir_all(Path::new("/run/frr").join(&name))?;
             for daemon in daemons {
-                let path = |end: &str| folder.path().join(format!("{name}.{daemon}.{end}"));
                 let text = match *daemon {
                     "bgpd" => bgpd(pair, side)?,
-                    "bfdd" => bfdd(bfd_ms),
+                    "bfdd" => profile.clone(),
                     _ => String::new(),
                 };
-                fs::write(path("conf"), text)?;
-                run(daemon, &name, namespace, &path)?;
+                frrs.run(daemon, &name, namespace, &text)?;
             }
         }
     }
-    Ok(Frrs { _folder: folder })
+    Ok(frrs)
 }
 
-fn run(
-    daemon: &str,
-    name: &str,
-    namespace: &Namespace,
-    path: &dyn Fn(&str) -> std::path::PathBuf,
-) -> Outcome<()> {
-    let log = fs::File::create(path("log"))?;
-    let mut command = Command::new(Path::new(DAEMONS).join(daemon));
-    command
-        .args(["-d", "-u", "root", "-g", "root", "-P", "0", "-N", name])
-        .arg("-i")
-        .arg(path("pid"))
-        .arg("-f")
-        .arg(path("conf"))
-        .stdin(Stdio::null())
-        .stdout(log.try_clone()?)
-        .stderr(log);
-    namespace.enter_on_exec(&mut command)?;
-    let status = command.status()?;
-    if !status.success() {
-        let words = fs::read_to_string(path("log"))?;
-        return Err(format!("{daemon} of {name}: {status}: {}", words.trim()).into());
+impl Frrs {
+    /// None yet, and the places they want.
+    pub fn new() -> Outcome<Frrs> {
+        let folder = tempfile::tempdir()?;
+        make_room(folder.path())?;
+        Ok(Frrs {
+            folder,
+            daemons: Vec::new(),
+        })
     }
-    Ok(())
+
+    /// Starts a daemon of a router with its configuration; it has opened its sockets when this returns.
+    pub fn run(
+        &mut self,
+        daemon: &str,
+        router: &str,
+        namespace: &Namespace,
+        configuration: &str,
+    ) -> Outcome<()> {
+        // FRR makes the last folder of the path only for its own user.
+        fs::create_dir_all(Path::new("/run/frr").join(router))?;
+        self.daemons.push(format!("{router}.{daemon}"));
+        fs::write(self.path("conf"), configuration)?;
+        let log = fs::File::create(self.path("log"))?;
+        let mut command = Command::new(Path::new(DAEMONS).join(daemon));
+        command
+            .args(["-d", "-u", "root", "-g", "root", "-P", "0", "-N", router])
+            .arg("-i")
+            .arg(self.path("pid"))
+            .arg("-f")
+            .arg(self.path("conf"))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log);
+        namespace.enter_on_exec(&mut command)?;
+        let status = command.status()?;
+        if !status.success() {
+            let words = fs::read_to_string(self.path("log"))?;
+            return Err(format!("{daemon} of {router}: {status}: {}", words.trim()).into());
+        }
+        Ok(())
+    }
+
+    /// A file of the daemon that was started last.
+    fn path(&self, end: &str) -> PathBuf {
+        let name = self.daemons.last().map_or("", String::as_str);
+        self.folder.path().join(format!("{name}.{end}"))
+    }
+
+    /// CPU time of all of them so far, seconds.
+    pub fn cpu(&self) -> Outcome<f64> {
+        let pids = self.daemons.iter().map(|name| {
+            let pid = fs::read_to_string(self.folder.path().join(format!("{name}.pid")))?;
+            super::figure::cpu_of(pid.trim().parse()?)
+        });
+        pids.sum()
+    }
 }
 
 /// Gives FRR its places and its group. /run is private already.
@@ -93,12 +126,6 @@ fn make_room(folder: &Path) -> Outcome<()> {
     mount(Some(&group), "/etc/group", NONE, MsFlags::MS_BIND, NONE)?;
     mount(NONE, "/var/tmp", Some("tmpfs"), MsFlags::empty(), NONE)?;
     Ok(())
-}
-
-fn bfdd(bfd_ms: u64) -> String {
-    format!(
-        "bfd\n profile fast\n  detect-multiplier 3\n  receive-interval {bfd_ms}\n  transmit-interval {bfd_ms}\n"
-    )
 }
 
 fn bgpd(pair: usize, side: usize) -> Outcome<String> {

@@ -1,6 +1,6 @@
-//! Pairs of BFD sessions over one veth pair, at 50 ms × 3: ours, or those of a BIRD at each end.
+//! Pairs of BFD sessions over one veth pair, at 50 ms × 3: ours, or those of a BIRD or an FRR at each end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;
 use std::num::{NonZeroU8, NonZeroU32};
@@ -100,12 +100,24 @@ pub fn spec(pair: u32, side: usize) -> Outcome<BfdSpec> {
     })
 }
 
+/// Whose sessions of a side with which neighbour are up, each with a number that moves by more than a half when it was lost.
+pub type Up = BTreeMap<(usize, String), f64>;
+
+/// A daemon at each end, with a session for each pair.
+pub trait Daemons: Sized {
+    /// Starts one on each side.
+    fn start(bed: &Bed, pairs: u32) -> Outcome<Self>;
+    /// CPU time of both so far, seconds.
+    fn cpu(&self) -> Outcome<f64>;
+    /// What is up by now.
+    fn up(&self, namespaces: &[&Namespace]) -> Outcome<Up>;
+}
+
 /// A BIRD at each end.
 pub struct Birds(super::bird::Birds);
 
-impl Birds {
-    /// Starts one on each side, with a session for each pair.
-    pub fn start(bed: &Bed, pairs: u32) -> Outcome<Birds> {
+impl Daemons for Birds {
+    fn start(bed: &Bed, pairs: u32) -> Outcome<Birds> {
         let mut birds = super::bird::Birds::new(tempfile::tempdir()?);
         for (_, side, namespace) in bed.routers() {
             let own = u32::try_from(side)?;
@@ -128,13 +140,12 @@ impl Birds {
         Ok(Birds(birds))
     }
 
-    /// CPU time of both so far, seconds.
-    pub fn cpu(&self) -> Outcome<f64> {
+    fn cpu(&self) -> Outcome<f64> {
         self.0.cpu()
     }
 
-    /// Since when each session is up, in seconds of the day, by side and neighbour.
-    pub fn up(&self, namespaces: &[&Namespace]) -> Outcome<BTreeMap<(usize, String), f64>> {
+    /// Since when, in seconds of the day. It moves a millisecond more or less whenever BIRD is asked.
+    fn up(&self, namespaces: &[&Namespace]) -> Outcome<Up> {
         let mut up = BTreeMap::new();
         for (side, namespace) in namespaces.iter().enumerate() {
             let mut command = Command::new("birdc");
@@ -151,6 +162,70 @@ impl Birds {
                 let parts: Vec<f64> = parts.collect::<Result<_, _>>()?;
                 let seconds = parts.iter().fold(0.0, |sum, part| sum * 60.0 + part);
                 up.insert((side, neighbour.to_owned()), seconds);
+            }
+        }
+        Ok(up)
+    }
+}
+
+/// An FRR at each end: zebra and bfdd.
+pub struct Frrs(super::frr::Frrs);
+
+impl Daemons for Frrs {
+    fn start(bed: &Bed, pairs: u32) -> Outcome<Frrs> {
+        let mut frrs = super::frr::Frrs::new()?;
+        for (_, side, namespace) in bed.routers() {
+            frrs.run("zebra", &side.to_string(), namespace, "")?;
+        }
+        for (_, side, namespace) in bed.routers() {
+            let own = u32::try_from(side)?;
+            let mut text = String::from("bfd\n");
+            for pair in 0..pairs {
+                let (local, remote) = (address(pair, own), address(pair, 1 - own));
+                let device = INTERFACES[0];
+                writeln!(
+                    text,
+                    " peer {remote} local-address {local} interface {device}\n  detect-multiplier {THREE}\n  \
+                     receive-interval {INTERVAL_MS}\n  transmit-interval {INTERVAL_MS}"
+                )?;
+            }
+            frrs.run("bfdd", &side.to_string(), namespace, &text)?;
+        }
+        Ok(Frrs(frrs))
+    }
+
+    fn cpu(&self) -> Outcome<f64> {
+        self.0.cpu()
+    }
+
+    /// How often it went down so far.
+    fn up(&self, namespaces: &[&Namespace]) -> Outcome<Up> {
+        /// What is read of a peer; counters are asked for apart.
+        #[derive(serde::Deserialize)]
+        struct Peer {
+            peer: String,
+            #[serde(default)]
+            status: String,
+            #[serde(default, rename = "session-down")]
+            downs: u32,
+        }
+        let mut up = BTreeMap::new();
+        for (side, namespace) in namespaces.iter().enumerate() {
+            let ask = |what: &str| -> Outcome<Vec<Peer>> {
+                let mut command = Command::new("vtysh");
+                command.args(["-N", &side.to_string(), "-d", "bfdd", "-c", what]);
+                namespace.enter_on_exec(&mut command)?;
+                Ok(serde_json::from_slice(&command.output()?.stdout)?)
+            };
+            let states = ask("show bfd peers json")?.into_iter();
+            let is_up: BTreeSet<String> = states
+                .filter(|peer| peer.status == "up")
+                .map(|peer| peer.peer)
+                .collect();
+            for peer in ask("show bfd peers counters json")? {
+                if is_up.contains(&peer.peer) {
+                    up.insert((side, peer.peer), f64::from(peer.downs));
+                }
             }
         }
         Ok(up)

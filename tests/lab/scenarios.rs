@@ -258,7 +258,7 @@ fn collect(root: &Path, folder: &Path, found: &mut Vec<String>) {
     }
 }
 
-/// Everything is met, at the latest the second time.
+/// Everything is met, at the latest alone.
 fn play(someone: &Someone, scenario: &str, daemon: Option<Daemon>) -> Result<(), Failed> {
     let file = format!("scenarios/{scenario}.toml");
     let mut arguments: Vec<PathBuf> = vec!["run".into(), file.into()];
