@@ -78,15 +78,9 @@ impl LabError {
     pub fn is_lack(&self) -> bool {
         match self {
             LabError::Device(error) => error.is_lack(),
-            _ => self.is_of_kernel(),
+            LabError::Line(error) => matches!(error, LineError::NoBonding { .. }),
+            LabError::CannotImpair { .. } => true,
+            _ => false,
         }
-    }
-
-    /// It is the kernel that lacks it, and another has it.
-    pub fn is_of_kernel(&self) -> bool {
-        matches!(
-            self,
-            LabError::CannotImpair { .. } | LabError::Line(LineError::NoBonding { .. })
-        )
     }
 }

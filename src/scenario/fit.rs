@@ -1,7 +1,5 @@
 //! Which scenarios a binding fits. A scenario may tell simulated routers what a real one decides by its configuration.
 
-use std::collections::BTreeSet;
-
 use super::act::PEERING_SERVICE;
 use super::{Act, Announcement, Expect, PolicyChange, Rehearsal, Restart, Speaker, Step};
 use crate::binding::{Binding, Daemon, Device};
@@ -55,15 +53,15 @@ impl Rehearsal {
         self.scenario.steps.iter().find_map(told)
     }
 
-    /// The queueing disciplines that the kernel must have to impair cables as this does.
-    pub fn needs(&self) -> BTreeSet<&'static str> {
+    /// Whether it impairs cables in a way that takes a kernel with netem.
+    pub fn needs_netem(&self) -> bool {
         let steps = self.scenario.steps.iter();
         let told = steps.filter_map(|step| match &step.act {
             Act::Impair(impaired) => Some(impaired),
             _ => None,
         });
-        let all = told.chain(&self.topology.impaired);
-        all.flat_map(|impaired| impaired.how.needs()).collect()
+        let mut all = told.chain(&self.topology.impaired);
+        all.any(|impaired| impaired.how.needs_netem())
     }
 
     fn with_policy(&self, binding: &Binding) -> Option<String> {

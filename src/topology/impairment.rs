@@ -228,17 +228,14 @@ impl Impairment {
         good.then_some(how)
     }
 
-    /// The queueing disciplines that the kernel must have for it: a rate takes tbf (tc-tbf(8)), loss none, the rest netem
-    /// (tc-netem(8)).
-    pub fn needs(&self) -> impl Iterator<Item = &'static str> {
-        let without_netem = Impairment {
+    /// Whether it needs netem (tc-netem(8)): everything but loss and rate.
+    pub fn needs_netem(&self) -> bool {
+        let only_filters = Impairment {
             loss: self.loss,
             rate_mbps: self.rate_mbps,
             ..Impairment::default()
         };
-        let netem = (*self != without_netem).then_some("netem");
-        let tbf = self.rate_mbps.map(|_| "tbf");
-        netem.into_iter().chain(tbf)
+        *self != only_filters
     }
 }
 
