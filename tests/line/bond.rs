@@ -2,12 +2,14 @@
 
 use libtest_mimic::{Failed, Trial};
 use peerlab::kernel::bond::{self, Bond, BondOptions, HashPolicy};
+use peerlab::kernel::link;
 use peerlab::kernel::namespace::Namespace;
 use peerlab::kernel::netlink::Netlink;
 use peerlab::lacp::{Admin, LagConfig};
 use peerlab::line::{BondLag, End, LagPort};
 use peerlab::plan::Work;
 use peerlab::record::{Fact, LacpSeen};
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::bed::Bed;
@@ -16,22 +18,35 @@ use super::cabling::{self, Side};
 pub fn tests() -> Vec<Trial> {
     let lacks = !bonding_is_here();
     type Test = fn() -> Result<(), Failed>;
-    let tests: [(&str, Test); 4] = [
+    let tests: [(&str, Test); 3] = [
         ("bond::has_the_settings_it_was_given", settings),
         ("bond::both_ends_see_each_other", both_views),
         ("bond::two_passive_ends_never_speak", both_passive),
-        ("bond::min_links_decide_at_both_ends", min_links),
     ];
-    let tests = tests.map(|(name, test)| Trial::test(name, test));
-    let matrix = (1..=8).map(|members| {
-        let name = format!("bond::every_combination_comes_up::of_{members}");
-        Trial::test(name, move || combinations(members))
-    });
-    let all = tests.into_iter().chain(matrix);
-    all.map(|trial| trial.with_ignored_flag(lacks)).collect()
+    let mut all: Vec<Trial> = tests.map(|(name, test)| Trial::test(name, test)).into();
+    for (kernel, partner) in [(false, "ours"), (true, "bonds")] {
+        all.extend((1..=8).map(|members| {
+            let name =
+                format!("bond::every_combination_is_up_with_enough::of_{members}::{partner}");
+            Trial::test(name, move || k_of_n(&some_min_links(kernel, members)))
+        }));
+        for members in 1..=2 {
+            all.extend(pairs(kernel, members).into_iter().map(|min_links| {
+                let [a, b] = min_links;
+                let name = format!("bond::every_min_links::of_{members}::{partner}::{a}_and_{b}");
+                Trial::test(name, move || {
+                    let cases = every_combination(kernel, members, |_| min_links);
+                    k_of_n(&cases)
+                })
+            }));
+        }
+    }
+    all.into_iter()
+        .map(|trial| trial.with_ignored_flag(lacks))
+        .collect()
 }
 
-/// Two cores of a slow kernel, thirty LAGs, and Aggregate_Wait_Time.
+/// Two cores of a slow kernel, twelve LAGs, and Aggregate_Wait_Time.
 const UP: Duration = Duration::from_secs(40);
 /// Three LACPDUs of a second that do not come, and what a slow kernel takes.
 const DOWN: Duration = Duration::from_secs(20);
@@ -71,7 +86,23 @@ struct Case {
     a: Half,
     b: Half,
     members: u32,
-    min_links: u8,
+    min_links: [u8; 2],
+}
+
+impl Case {
+    /// Whether an end is up while so many members distribute: each decides by its own min-links, and neither tells the other.
+    fn is_up(&self, router: &str, distributing: u32) -> bool {
+        let (_, min_links) = self.half(router);
+        distributing >= u32::from(min_links)
+    }
+
+    /// What an end is, and what it demands.
+    fn half(&self, router: &str) -> (Half, u8) {
+        match router {
+            "a" => (self.a, self.min_links[0]),
+            _ => (self.b, self.min_links[1]),
+        }
+    }
 }
 
 const fn half(kernel: bool, fast: bool, active: bool) -> Half {
@@ -82,23 +113,40 @@ const fn half(kernel: bool, fast: bool, active: bool) -> Half {
     }
 }
 
-/// Every pair of rates and activities, ours with the kernel's and the kernel's with itself; every number of members is
-/// demanded by some.
-fn every_case(members: u32) -> Vec<Case> {
+/// Every pair of rates and activities that speaks, of the kernel's or ours with the kernel's; what each demands follows
+/// its number.
+fn every_combination(
+    kernel: bool,
+    members: u32,
+    min_links: impl Fn(usize) -> [u8; 2],
+) -> Vec<Case> {
     let mut cases = Vec::new();
-    for kernel in [true, false] {
-        for (fast_a, fast_b) in [(true, true), (true, false), (false, true), (false, false)] {
-            for (active_a, active_b) in [(true, true), (true, false), (false, true)] {
-                cases.push(Case {
-                    a: half(kernel, fast_a, active_a),
-                    b: half(true, fast_b, active_b),
-                    members,
-                    min_links: 1 + (cases.len() as u32 % members) as u8,
-                });
-            }
+    for (fast_a, fast_b) in [(true, true), (true, false), (false, true), (false, false)] {
+        for (active_a, active_b) in [(true, true), (true, false), (false, true)] {
+            cases.push(Case {
+                a: half(kernel, fast_a, active_a),
+                b: half(true, fast_b, active_b),
+                members,
+                min_links: min_links(cases.len()),
+            });
         }
     }
     cases
+}
+
+/// What two ends may demand of so many members. Ours refuses what would never come up, a bond waits.
+fn pairs(kernel: bool, members: u32) -> Vec<[u8; 2]> {
+    let most = members as u8 + 1;
+    let most_a = if kernel { most } else { most - 1 };
+    let all = (1..=most_a).flat_map(|a| (1..=most).map(move |b| [a, b]));
+    all.collect()
+}
+
+/// Every combination, with demands from all over what they may be.
+fn some_min_links(kernel: bool, members: u32) -> Vec<Case> {
+    let pairs = pairs(kernel, members);
+    // No number of pairs of up to eight members can be divided by this.
+    every_combination(kernel, members, |number| pairs[11 * number % pairs.len()])
 }
 
 fn name(case: usize) -> String {
@@ -119,8 +167,8 @@ fn side(case: usize, router: &str) -> Side {
 fn bed(cases: &[Case]) -> Result<Bed, Failed> {
     let bed = cables(cases)?;
     for (number, case) in cases.iter().enumerate() {
-        add(&bed, number, case, "a", case.a)?;
-        add(&bed, number, case, "b", case.b)?;
+        add(&bed, number, case, "a")?;
+        add(&bed, number, case, "b")?;
     }
     Ok(bed)
 }
@@ -146,15 +194,15 @@ fn cables(cases: &[Case]) -> Result<Bed, Failed> {
     Bed::new(work)
 }
 
-fn add(bed: &Bed, number: usize, case: &Case, router: &str, half: Half) -> Result<(), Failed> {
-    let (config, links) = config(number, case, router, half);
+fn add(bed: &Bed, number: usize, case: &Case, router: &str) -> Result<(), Failed> {
+    let (config, links) = config(number, case, router);
     let end = End {
         router: router.into(),
         connection: name(number),
     };
     let (place, hidden) = (bed.namespace(router), side(number, router).hidden);
     let options = BondOptions::default();
-    match half.kernel {
+    match case.half(router).0.kernel {
         true => (bed.line).add_lag(BondLag::open(
             place,
             end,
@@ -168,14 +216,15 @@ fn add(bed: &Bed, number: usize, case: &Case, router: &str, half: Half) -> Resul
 }
 
 /// What an end of a LAG says of itself, and its links.
-fn config(number: usize, case: &Case, router: &str, half: Half) -> (LagConfig, Vec<u32>) {
+fn config(number: usize, case: &Case, router: &str) -> (LagConfig, Vec<u32>) {
+    let (half, min_links) = case.half(router);
     let (config, links) = side(number, router).config(case.members);
     let config = LagConfig {
         system_priority: if router == "a" { 100 } else { 200 },
         key: number as u16 + 1,
         fast: half.fast,
         active: half.active,
-        min_links: case.min_links,
+        min_links,
         ..config
     };
     (config, links)
@@ -192,22 +241,100 @@ fn is_spread(fact: &Fact, number: usize, at: &str, which: u32, wanted: bool) -> 
             && u32::from(*member) == which && *distributing == wanted)
 }
 
-fn combinations(members: u32) -> Result<(), Failed> {
-    let cases = every_case(members);
-    let mut bed = bed(&cases)?;
-    for (number, case) in cases.iter().enumerate() {
-        for router in ["a", "b"] {
-            for member in 1..=case.members {
-                let what = format!("{case:?}: member {member} distributes at {router}");
-                bed.wait(&what, UP, |fact| {
-                    is_spread(fact, number, router, member, true)
+/// All members come up, are lost one after the other, and one comes back: at each number of them, who is up.
+fn k_of_n(cases: &[Case]) -> Result<(), Failed> {
+    let members = cases.first().ok_or("no case")?.members;
+    let mut bed = bed(cases)?;
+    let mut numbers = vec![0, members];
+    reach(&mut bed, cases, &numbers, 1..=members)?;
+    for lost in 1..=members {
+        light(&mut bed, cases, lost, false)?;
+        numbers.push(members - lost);
+        reach(&mut bed, cases, &numbers, lost..=lost)?;
+    }
+    light(&mut bed, cases, 1, true)?;
+    numbers.push(1);
+    reach(&mut bed, cases, &numbers, 1..=1)
+}
+
+/// Breaks a member of every LAG, or repairs it.
+fn light(bed: &mut Bed, cases: &[Case], member: u32, up: bool) -> Result<(), Failed> {
+    bed.mark();
+    let mut netlink = Netlink::open_in(bed.namespace("a"))?;
+    for number in 0..cases.len() {
+        let index = side(number, "a").hidden + member;
+        link::set_up(&mut netlink, "a", &name(number), index, up);
+    }
+    Ok(netlink.commit()?)
+}
+
+/// Waits until these members distribute at both ends of every LAG, or no longer do: of `numbers`, those that distributed one
+/// after the other, now the last. An end is up with as many as it demands, never with fewer, and so is the kernel's bond.
+fn reach(
+    bed: &mut Bed,
+    cases: &[Case],
+    numbers: &[u32],
+    changed: RangeInclusive<u32>,
+) -> Result<(), Failed> {
+    let &[.., before, after] = numbers else {
+        return Err("no change".into());
+    };
+    // A member that comes back may leave again first: its ends still know what they heard of each other before.
+    let again = numbers.len() > 2 && after > before;
+    let within = if after > before { UP } else { DOWN };
+    for router in ["a", "b"] {
+        for (number, case) in cases.iter().enumerate() {
+            let what = format!("{case:?}: {router} with {after} members after {before}");
+            for member in changed.clone() {
+                bed.wait(&what, within, |fact| {
+                    is_spread(fact, number, router, member, after > before)
                 })?;
             }
-            let what = format!("{case:?}: up at {router}");
-            bed.wait(&what, UP, |fact| is_lag(fact, number, router, true))?;
+            let (was, is) = (case.is_up(router, before), case.is_up(router, after));
+            if was != is {
+                bed.wait(&what, within, |fact| is_lag(fact, number, router, is))?;
+            }
+            let told: Vec<(bool, u8)> = told(bed, number, router).collect();
+            let by_number = |(up, n): &(bool, u8)| *up == case.is_up(router, u32::from(*n));
+            let mut wanted: Vec<bool> = numbers.iter().map(|n| case.is_up(router, *n)).collect();
+            wanted.dedup();
+            let ups: Vec<bool> = [false]
+                .into_iter()
+                .chain(told.iter().map(|told| told.0))
+                .collect();
+            if !told.iter().all(by_number) || !again && ups != wanted {
+                return Err(format!("{what}: up, with how many: {told:?}").into());
+            }
+        }
+        if again {
+            continue;
+        }
+        let bonds = bed.ip(router, "-o link show type bond")?;
+        for (number, case) in cases.iter().enumerate() {
+            let shown = format!(" {}.b: ", name(number));
+            let shown = bonds.lines().find(|line| line.contains(&shown));
+            let carrier = shown.map(|line| !line.contains("NO-CARRIER"));
+            let wanted = case
+                .half(router)
+                .0
+                .kernel
+                .then(|| case.is_up(router, after));
+            if carrier != wanted {
+                return Err(format!("{case:?}: {router} with {after} members: {shown:?}").into());
+            }
         }
     }
     Ok(())
+}
+
+/// What was told of an end: whether it is up, with so many members.
+fn told(bed: &Bed, number: usize, at: &str) -> impl Iterator<Item = (bool, u8)> {
+    bed.seen.iter().filter_map(move |entry| match &entry.fact {
+        Fact::Lag {
+            up, distributing, ..
+        } if is_lag(&entry.fact, number, at, *up) => Some((*up, *distributing)),
+        _ => None,
+    })
 }
 
 /// What each end says of itself is what the other holds of it: ours and the kernel's, and two of the kernel's.
@@ -217,7 +344,7 @@ fn both_views() -> Result<(), Failed> {
         a: half(kernel, true, true),
         b: right,
         members: 2,
-        min_links: 1,
+        min_links: [1, 1],
     });
     let mut bed = bed(&cases)?;
     for (number, case) in cases.iter().enumerate() {
@@ -285,7 +412,7 @@ fn settings() -> Result<(), Failed> {
         a: half(false, true, true),
         b: half(true, false, false),
         members: 3,
-        min_links: 2,
+        min_links: [2, 2],
     };
     let policies = [
         (HashPolicy::Layer2, "layer2"),
@@ -297,7 +424,7 @@ fn settings() -> Result<(), Failed> {
     ];
     let bed = cables(&policies.map(|_| case))?;
     for (number, (hash_policy, policy)) in policies.into_iter().enumerate() {
-        let (mut config, links) = config(number, &case, "b", case.b);
+        let (mut config, links) = config(number, &case, "b");
         config.key = 700 + number as u16;
         let options = BondOptions {
             hash_policy,
@@ -336,68 +463,10 @@ fn both_passive() -> Result<(), Failed> {
         a: half(false, true, false),
         b: half(true, true, false),
         members: 2,
-        min_links: 1,
+        min_links: [1, 1],
     };
     let mut bed = bed(&[case])?;
     bed.wait("light", UP, |fact| matches!(fact, Fact::Light { .. }))?;
     let up = |fact: &Fact| is_lag(fact, 0, "a", true) || is_lag(fact, 0, "b", true);
     bed.quiet("a LAG of two silent ends", Duration::from_secs(5), up)
-}
-
-/// Of LAGs of four members each demands another number of them; they lose one after the other, and get one back.
-fn min_links() -> Result<(), Failed> {
-    let members = 4;
-    let cases: Vec<Case> = [false, true]
-        .into_iter()
-        .flat_map(|kernel| {
-            (1..=4).map(move |min_links| Case {
-                a: half(kernel, true, true),
-                b: half(true, true, true),
-                members,
-                min_links,
-            })
-        })
-        .collect();
-    let mut bed = bed(&cases)?;
-    let all = || (0..cases.len()).flat_map(|number| ["a", "b"].map(|router| (number, router)));
-    for (number, router) in all() {
-        for member in 1..=members {
-            bed.wait("up", UP, |fact| {
-                is_spread(fact, number, router, member, true)
-            })?;
-        }
-        bed.wait("up", UP, |fact| is_lag(fact, number, router, true))?;
-    }
-    for lost in 1..=members {
-        bed.mark();
-        for number in 0..cases.len() {
-            bed.ip("a", &format!("link set {}.{lost} down", name(number)))?;
-        }
-        let left = members - lost;
-        for (number, router) in all() {
-            let what = format!("{router} loses {lost} of {:?}", cases[number]);
-            bed.wait(&what, DOWN, |fact| {
-                is_spread(fact, number, router, lost, false)
-            })?;
-            if left + 1 == u32::from(cases[number].min_links) {
-                bed.wait(&what, DOWN, |fact| is_lag(fact, number, router, false))?;
-            }
-        }
-        let fell = bed.seen.iter().filter(|entry| {
-            let any = |(number, router)| is_lag(&entry.fact, number, router, false);
-            all().any(any)
-        });
-        // Two kinds, two ends, and so far those that demand more than are left.
-        if fell.count() != 4 * lost as usize {
-            return Err(format!("LAGs fell too early, or not, with {left} left").into());
-        }
-    }
-    bed.mark();
-    for number in 0..cases.len() {
-        bed.ip("a", &format!("link set {}.1 up", name(number)))?;
-    }
-    for (number, router) in all().filter(|(number, _)| cases[*number].min_links == 1) {
-        bed.wait("back", UP, |fact| is_lag(fact, number, router, true))?;
-    }
-    Ok(())
 }
