@@ -8,13 +8,42 @@ use super::words;
 use crate::bgp::family::Family;
 use crate::record::BfdRhythm;
 use crate::scenario::Expect;
-use crate::topology::Connection;
+use crate::topology::{BfdSession, Connection, Inner, Topology};
 
 /// Of a hundred intervals so many may be outside of what jitter allows: another process had the CPU.
 const OUTSIDE_PERCENT: u32 = 1;
 
-/// Whether the session of that name is as it is wanted.
-pub(super) fn holds(what: &Expect, state: &State, c: &Connection, name: &str) -> bool {
+/// A name of a BFD session, the session, and how its end sees it, if anything was told of it.
+type Named<'a> = (&'a str, Option<BfdSession<'a>>, Option<&'a BfdView>);
+
+/// The sessions of an expectation.
+fn named<'a>(
+    what: &'a Expect,
+    state: &'a State,
+    topology: &'a Topology,
+) -> impl Iterator<Item = Named<'a>> {
+    let names = match what {
+        Expect::Bfd { sessions, .. } => &sessions[..],
+        _ => &[],
+    };
+    names.iter().map(move |name| {
+        let session = topology.bfd_session(name);
+        let view = session.and_then(|it| state.bfd(it.router, &it.at_router()));
+        (name.as_str(), session, view)
+    })
+}
+
+/// Those that are not as they are wanted.
+pub(super) fn wrong<'a>(
+    what: &'a Expect,
+    state: &'a State,
+    topology: &'a Topology,
+) -> impl Iterator<Item = Named<'a>> {
+    named(what, state, topology).filter(|(_, _, view)| !holds(what, *view))
+}
+
+/// Whether a session is as it is wanted.
+fn holds(what: &Expect, view: Option<&BfdView>) -> bool {
     let Expect::Bfd {
         up,
         diagnostic,
@@ -26,7 +55,6 @@ pub(super) fn holds(what: &Expect, state: &State, c: &Connection, name: &str) ->
     else {
         return false;
     };
-    let view = state.bfd(&c.edge, name);
     let (now, why) = said(view, *partner);
     let says = |words: &String| why.contains(words.as_str());
     (now == "up") == *up
@@ -38,7 +66,7 @@ pub(super) fn holds(what: &Expect, state: &State, c: &Connection, name: &str) ->
         && (!answers_poll || view.is_some_and(|view| view.answered))
 }
 
-/// The state and the diagnostic of the edge's session, or those in its partner's packets.
+/// The state and the diagnostic of the session at its end, or those in its partner's packets.
 fn said(view: Option<&BfdView>, partner: bool) -> (&str, &str) {
     let Some(view) = view else {
         return ("", "");
@@ -57,8 +85,13 @@ fn keeps(rhythm: &BfdRhythm, every: Duration) -> bool {
         && u64::from(outside) * 100 <= u64::from(rhythm.intervals) * u64::from(OUTSIDE_PERCENT)
 }
 
-/// By how much single packets were too early or too late, if any, where nothing else is wrong.
-pub(super) fn strays(what: &Expect, state: &State, c: &Connection, name: &str) -> Option<Duration> {
+/// By how much single packets were too early or too late at most, if any, where nothing else is wrong with any of the sessions.
+pub(super) fn strays(what: &Expect, state: &State, topology: &Topology) -> Option<Duration> {
+    let of_each = named(what, state, topology).map(|(_, _, view)| stray(what, view?));
+    of_each.collect::<Option<Vec<_>>>()?.into_iter().max()
+}
+
+fn stray(what: &Expect, view: &BfdView) -> Option<Duration> {
     let Expect::Bfd {
         up,
         partner,
@@ -69,7 +102,6 @@ pub(super) fn strays(what: &Expect, state: &State, c: &Connection, name: &str) -
     else {
         return None;
     };
-    let view = state.bfd(&c.edge, name)?;
     let rhythm = view.rhythm?;
     let late = Duration::from(rhythm.longest).saturating_sub(*every);
     let early = (*every * 3 / 4).saturating_sub(rhythm.shortest.into());
@@ -80,8 +112,16 @@ pub(super) fn strays(what: &Expect, state: &State, c: &Connection, name: &str) -
     else_well.then_some(by)
 }
 
-/// How the session is instead.
-pub(super) fn instead(what: &Expect, state: &State, c: &Connection, name: &str) -> String {
+/// How each session is instead that is not as it is wanted.
+pub(super) fn instead_of_all(what: &Expect, state: &State, topology: &Topology) -> String {
+    let wrong = wrong(what, state, topology).map(|(name, _, view)| instead(what, view, name));
+    match wrong.collect::<Vec<_>>().as_slice() {
+        [] => String::new(),
+        wrong => words::list(wrong),
+    }
+}
+
+fn instead(what: &Expect, view: Option<&BfdView>, name: &str) -> String {
     let Expect::Bfd {
         up,
         partner,
@@ -92,7 +132,6 @@ pub(super) fn instead(what: &Expect, state: &State, c: &Connection, name: &str) 
     else {
         return String::new();
     };
-    let view = state.bfd(&c.edge, name);
     let (now, why) = said(view, *partner);
     let whose = if *partner {
         "the partner of bfd"
@@ -191,6 +230,36 @@ pub(super) fn remedy_on_members(state: &State, c: &Connection) -> Option<String>
     Some(remedy(Some(view), &name, c, microsoft))
 }
 
+/// What keeps a session inside a network down: what the scenario broke, who does not play, or packets that are discarded.
+pub(super) fn remedy_inside(
+    state: &State,
+    topology: &Topology,
+    inner: Inner<'_>,
+    name: &str,
+) -> Option<String> {
+    let mut connections = topology.connections.iter();
+    let edge = connections.find(|it| it.edge == inner.border && state.broken(&it.name));
+    let link = Some(inner.name()).filter(|link| state.broken(link));
+    if let Some(broken) = link.or_else(|| Some(edge?.name.clone())) {
+        return Some(format!(
+            "the scenario broke {broken} and has not repaired it"
+        ));
+    }
+    if state.device(inner.border).is_some() {
+        let border = inner.border;
+        return Some(format!(
+            "BFD inside the peer's network guards simulated routers only, and {border} is played by a device"
+        ));
+    }
+    let session = topology.bfd_session(name)?;
+    let view = state.bfd(session.router, &session.at_router())?;
+    let why = view.discarded.as_ref()?;
+    let neighbour = session.neighbour;
+    Some(format!(
+        "packets of {neighbour} come and are discarded ({why})"
+    ))
+}
+
 /// Whether the session of that name is on a member of the connection: `ams-1/1`.
 fn is_on_member(c: &Connection, name: &str) -> bool {
     let member = name
@@ -243,7 +312,6 @@ mod tests {
     fn strays_are_blamed_only_where_nothing_else_is_wrong() {
         let path = std::path::Path::new("topologies/one-metro.toml");
         let topology = crate::topology::load(path).expect("shipped");
-        let c = &topology.connections[0];
         let wanted = |up, answers_poll| Expect::Bfd {
             sessions: vec!["ams-1".to_owned()],
             up,
@@ -274,7 +342,7 @@ mod tests {
             state.apply(At::ZERO, &up);
             state.apply(At::ZERO, &told);
             let what = wanted(up_wanted, answers);
-            assert_eq!(super::strays(&what, &state, c, "ams-1"), strays, "{told:?}");
+            assert_eq!(super::strays(&what, &state, &topology), strays, "{told:?}");
         }
     }
 
@@ -334,7 +402,7 @@ mod tests {
             answers_poll: false,
         };
         assert_eq!(
-            instead(&what, &state, c, "ams-1"),
+            instead(&what, state.bfd(&c.edge, "ams-1"), "ams-1"),
             "bfd ams-1 was never seen (packets of its partner are discarded: authentication digest is wrong)"
         );
     }
@@ -457,5 +525,75 @@ mod tests {
         }
         let strays = condition::strays(&what, &state, &topology);
         assert_eq!(strays, Some(Duration::from_millis(44)));
+    }
+
+    /// The end that a name says is looked at; in its words, and it is not blamed for what the scenario broke.
+    #[test]
+    fn a_session_inside_a_network_is_seen_from_either_end() {
+        let path = std::path::Path::new("topologies/one-metro-every-bfd.toml");
+        let topology = crate::topology::load(path).expect("shipped");
+        let bfd = |router: &str, session: &str, state: &str| Fact::Bfd {
+            router: router.to_owned(),
+            connection: session.to_owned(),
+            state: state.to_owned(),
+            diagnostic: "control detection time expired".to_owned(),
+            last_received: None,
+            detection_time: None,
+        };
+        let mut state = State::default();
+        for fact in [
+            bfd("wan", "ams-edge-1", "up"),
+            bfd("ams-edge-1", "wan", "down"),
+            bfd("core", "ams-pe-1/ipv6", "up"),
+        ] {
+            state.apply(At::ZERO, &fact);
+        }
+        let wanted = |names: &[&str], up| Expect::Bfd {
+            sessions: names.iter().map(|&name| name.to_owned()).collect(),
+            up,
+            diagnostic: None,
+            partner: false,
+            sends_every: None,
+            answers_poll: false,
+        };
+        for (names, up, right) in [
+            (&["wan/ams-edge-1", "core/ams-pe-1/ipv6"][..], true, true),
+            (&["ams-edge-1/wan"], false, true),
+            (&["wan/ams-edge-1", "ams-edge-1/wan"], true, false),
+            (&["wan/ams-edge-1"], false, false),
+            (&["core/ams-pe-1"], true, false),
+        ] {
+            let what = wanted(names, up);
+            assert_eq!(
+                condition::holds(&what, &state, &topology),
+                right,
+                "{names:?}"
+            );
+        }
+        let what = wanted(&["wan/ams-edge-1", "ams-edge-1/wan", "ams-pe-1/core"], true);
+        assert_eq!(
+            condition::instead(&what, &state, &topology),
+            "bfd ams-edge-1/wan is down (control detection time expired) and bfd ams-pe-1/core was never seen"
+        );
+        assert_eq!(condition::help(&what, &state, &topology), None);
+        let discarded = Fact::BfdDiscarded(BfdDiscarded {
+            router: "ams-edge-1".to_owned(),
+            connection: "wan".to_owned(),
+            why: "TTL is too low".to_owned(),
+        });
+        state.apply(At::ZERO, &discarded);
+        let help = condition::help(&what, &state, &topology);
+        let expected = "packets of wan come and are discarded (TTL is too low)";
+        assert_eq!(help.as_deref(), Some(expected));
+        let broken = Fact::FaultHappened {
+            fault: String::new(),
+            connections: vec!["wan/ams-edge-1".to_owned()],
+            repaired: false,
+            impairment: false,
+        };
+        state.apply(At::ZERO, &broken);
+        let help = condition::help(&what, &state, &topology);
+        let expected = "the scenario broke wan/ams-edge-1 and has not repaired it";
+        assert_eq!(help.as_deref(), Some(expected));
     }
 }

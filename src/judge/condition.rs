@@ -15,12 +15,9 @@ use ipnet::IpNet;
 use crate::bgp::family::Family;
 use crate::record::Fact;
 use crate::scenario::{Expect, RouteDirection, Standing};
-use crate::topology::{Connection, Topology, connection_of, of_session, session_name};
+pub use crate::topology::{CORE, WAN};
+use crate::topology::{Connection, Over, Topology, connection_of, of_session, session_name};
 
-/// The WAN router's name in facts.
-pub const WAN: &str = "wan";
-/// The router in the middle of the peer's network.
-pub const CORE: &str = "core";
 /// The internet path's name: an interface of the WAN, and a way of packets.
 pub const INTERNET: &str = "internet";
 
@@ -65,9 +62,7 @@ pub fn holds(what: &Expect, state: &State, topology: &Topology) -> bool {
                 lacp::holds(what, state, topology, c)
             })
         }
-        Expect::Bfd { sessions, .. } => each(topology, sessions, |c, name| {
-            bfd::holds(what, state, c, name)
-        }),
+        Expect::Bfd { .. } => bfd::wrong(what, state, topology).next().is_none(),
         Expect::Route {
             prefix,
             sessions,
@@ -169,12 +164,16 @@ pub fn strays(what: &Expect, state: &State, topology: &Topology) -> Option<Durat
     if let Expect::Detected { .. } = what {
         return detection::strays(what, state);
     }
-    let of_each = concerned(what, topology).map(|(c, name)| match what {
-        Expect::Member { .. } => lacp::strays(what, state, c),
-        _ => bfd::strays(what, state, c, name),
-    });
-    let longest = of_each.collect::<Option<Vec<Duration>>>()?;
-    let longest = longest.into_iter().max();
+    let longest = match what {
+        Expect::Bfd { .. } => bfd::strays(what, state, topology),
+        _ => {
+            let of_each = concerned(what, topology).map(|(c, _)| lacp::strays(what, state, c));
+            of_each
+                .collect::<Option<Vec<Duration>>>()?
+                .into_iter()
+                .max()
+        }
+    };
     longest.filter(|by| !by.is_zero())
 }
 
@@ -222,6 +221,9 @@ pub fn instead(what: &Expect, state: &State, topology: &Topology) -> String {
     if let Expect::Detected { .. } = what {
         return detection::instead(what, state);
     }
+    if let Expect::Bfd { .. } = what {
+        return bfd::instead_of_all(what, state, topology);
+    }
     if let Some(instead) = microsoft::instead(what, state, topology) {
         return instead;
     }
@@ -258,20 +260,36 @@ pub fn help(what: &Expect, state: &State, topology: &Topology) -> Option<String>
     if let Some(fault) = lacp::not_distinct(what, state, topology) {
         return Some(fault.remedy());
     }
+    if let Expect::Bfd { .. } = what {
+        let mut wrong = bfd::wrong(what, state, topology);
+        return wrong.find_map(|(name, session, _)| match session?.over {
+            Over::Lag(c) | Over::Member(c, _) => help_for(what, state, topology, c, name),
+            Over::Hops(inner) => bfd::remedy_inside(state, topology, inner, name),
+        });
+    }
     concerned(what, topology)
         .filter(|(_, name)| !holds(&narrowed(what, name), state, topology))
-        .find_map(|(c, name)| match state.broken(&c.name) {
-            // What its layers lack then is no news.
-            true => Some(format!(
-                "the scenario broke {} and has not repaired it",
-                c.name
-            )),
-            false if matches!(what, Expect::Lag { .. } | Expect::Member { .. }) => {
-                lacp::remedy(what, state, topology, c)
-                    .or_else(|| remedy(state, topology, c, of_session(name).1))
-            }
-            false => remedy(state, topology, c, of_session(name).1),
-        })
+        .find_map(|(c, name)| help_for(what, state, topology, c, name))
+}
+
+/// The same for one session, LAG or member of a connection.
+fn help_for(
+    what: &Expect,
+    state: &State,
+    topology: &Topology,
+    c: &Connection,
+    name: &str,
+) -> Option<String> {
+    if state.broken(&c.name) {
+        // What its layers lack then is no news.
+        let name = &c.name;
+        return Some(format!("the scenario broke {name} and has not repaired it"));
+    }
+    let of_lag = match what {
+        Expect::Lag { .. } | Expect::Member { .. } => lacp::remedy(what, state, topology, c),
+        _ => None,
+    };
+    of_lag.or_else(|| remedy(state, topology, c, of_session(name).1))
 }
 
 /// The lowest layer of a connection that is not up, and what its peer's router lacks.
@@ -380,7 +398,6 @@ pub fn concerned<'a>(
 ) -> impl Iterator<Item = (&'a Connection, &'a str)> {
     let names: &[String] = match what {
         Expect::Session { sessions, .. }
-        | Expect::Bfd { sessions, .. }
         | Expect::MaximumPrefixes { sessions, .. }
         | Expect::Route { sessions, .. }
         | Expect::RouteStanding { sessions, .. }
@@ -390,7 +407,9 @@ pub fn concerned<'a>(
         | Expect::Detected { connections, .. } => connections,
         Expect::Member { connection, .. } => std::slice::from_ref(connection),
         Expect::Path { via, .. } => via,
-        Expect::InternetRoute { .. }
+        // Not only of connections.
+        Expect::Bfd { .. }
+        | Expect::InternetRoute { .. }
         | Expect::RouterRoute { .. }
         | Expect::RouterPath { .. }
         | Expect::Prefix(_)
@@ -437,9 +456,6 @@ pub fn is_malformed(what: &Expect, fact: &Fact) -> bool {
 pub(super) fn narrowed(what: &Expect, name: &str) -> Expect {
     let mut what = what.clone();
     if let Expect::Session {
-        sessions: names, ..
-    }
-    | Expect::Bfd {
         sessions: names, ..
     }
     | Expect::MaximumPrefixes {
@@ -513,7 +529,6 @@ fn connection_words(
             }
         }
         Expect::Lag { .. } | Expect::Member { .. } => lacp::instead(what, state, topology, c),
-        Expect::Bfd { .. } => bfd::instead(what, state, c, name),
         Expect::Route {
             prefix: Some(prefix),
             count: None,

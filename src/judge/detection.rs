@@ -10,7 +10,7 @@ use crate::measure::{Detection, FirstOfEach, Layers, Noticed};
 use crate::record::{Entry, Fact};
 use crate::scenario::Expect;
 use crate::time::At;
-use crate::topology::connection_of;
+use crate::topology::link_of;
 
 /// What layers noticed.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -20,7 +20,7 @@ pub struct Detections {
     since: At,
     /// A failure happened in the step.
     happened: bool,
-    /// By connection.
+    /// By connection, or by both ends inside a network: `wan/ams-edge-1`.
     noticed: BTreeMap<String, FirstOfEach>,
 }
 
@@ -43,8 +43,8 @@ impl Detections {
             _ => {}
         }
         if let Some(it) = self.layers.detection(fact) {
-            let connection = connection_of(it.session).to_owned();
-            self.noticed.entry(connection).or_default().note(at, &it);
+            let link = link_of(it.router, it.session).into_owned();
+            self.noticed.entry(link).or_default().note(at, &it);
         }
         self.layers.remember(fact);
     }
@@ -284,6 +284,48 @@ mod tests {
         ]);
         let expected = "ams-1 was detected by micro-bfd (150 ms at ams-edge-1)";
         assert_eq!(told(&state(&later)), expected);
+    }
+
+    /// Both ends of a session inside a network count for both of them, and for no connection.
+    #[test]
+    fn what_is_noticed_inside_a_network_belongs_to_both_ends() {
+        let at = |router: &str, session: &str| match bfd(session) {
+            Fact::Bfd {
+                connection,
+                state,
+                diagnostic,
+                last_received,
+                detection_time,
+                ..
+            } => Fact::Bfd {
+                router: router.to_owned(),
+                connection,
+                state,
+                diagnostic,
+                last_received,
+                detection_time,
+            },
+            other => other,
+        };
+        let state = state(&[
+            (20, Fact::StepStarted { step: 1 }),
+            (100, happened()),
+            (550, at("ams-edge-1", "wan/ipv6")),
+            (560, at("wan", "ams-edge-1")),
+            (570, at("core", "ams-pe-2")),
+        ]);
+        for (link, noticed) in [
+            ("wan/ams-edge-1", "bfd (450 ms at ams-edge-1)"),
+            ("core/ams-pe-2", "bfd (470 ms at core)"),
+        ] {
+            let what = detected(&[link], &["bfd"]);
+            assert!(holds(&what, &state), "{link}");
+            let told = instead(&what, &state);
+            assert_eq!(told, format!("{link} was detected by {noticed}"));
+        }
+        for link in ["wan/ams-edge-2", "core/ams-pe-1", "ams-1"] {
+            assert!(!holds(&detected(&[link], &["bfd"]), &state), "{link}");
+        }
     }
 
     #[test]

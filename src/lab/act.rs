@@ -5,16 +5,14 @@ use ipnet::IpNet;
 use super::cable::touched;
 use super::routers::{community, core_sessions, core_sessions_inside};
 use super::{Acted, Lab, LabError, impairment};
-use crate::bfd::{Misbehaviour, Order};
 use crate::bgp::attributes::LargeCommunity;
 use crate::bgp::family::Family;
-use crate::line::End;
 use crate::plan::of_topology::ConnectionLayout;
 use crate::provider::received::Segment;
 use crate::record::Fact;
 use crate::router::{Originated, OriginatedAttributes, Sessions};
-use crate::scenario::{Act, Announcement, Fault, FaultKind, Setting, Speaker, Target, bfd_order};
-use crate::topology::{Impaired, connection_of, session_name};
+use crate::scenario::{Act, Announcement, Fault, FaultKind, Setting, Speaker, Target};
+use crate::topology::{Impaired, session_name};
 
 impl Lab {
     /// Does what a step asks for; returns when it was observed to have happened.
@@ -95,10 +93,7 @@ impl Lab {
                 self.set_microsoft_routes(*count)?;
                 Ok(Acted::Done)
             }
-            Act::Bfd { order, sessions } => {
-                self.order_bfd(*order, sessions);
-                Ok(Acted::Done)
-            }
+            Act::Bfd { order, sessions } => Ok(self.order_bfd(*order, sessions)),
             Act::Lacp { order, on } => self.order_lacp(order, on),
             Act::Sessions { order, sessions } => self.order_sessions(order, sessions).await,
             Act::Request(request) => {
@@ -267,36 +262,6 @@ impl Lab {
         }
         self.happened(words, &cables, true);
         Ok(Acted::Done)
-    }
-
-    /// Tells the edges' ends of BFD sessions what to do. What takes the partner's packets away is a fault of the connections.
-    fn order_bfd(&self, order: Order, sessions: &[String]) {
-        let connection = |name: &String| self.layout.connection(connection_of(name));
-        let concerned: Vec<_> = sessions.iter().filter_map(connection).collect();
-        let told = format!("BFD {}: {}", sessions.join(", "), bfd_order(order));
-        let repaired = match order {
-            Order::Timers { .. } => None,
-            Order::Enable => Some(true),
-            Order::Disable => Some(false),
-            Order::Misbehave(how) if how == Misbehaviour::default() => Some(true),
-            Order::Misbehave(how) => (!how.is_borne()).then_some(false),
-        };
-        if repaired.is_some() {
-            self.recorder.now(Fact::FaultAsked {
-                fault: told.clone(),
-            });
-        }
-        if let Some(repaired) = repaired {
-            let cables: Vec<_> = concerned.iter().map(|layout| (*layout, None)).collect();
-            self.happened(told, &cables, repaired);
-        }
-        for (name, layout) in sessions.iter().zip(&concerned) {
-            let end = End {
-                router: layout.edge.router.clone(),
-                connection: name.clone(),
-            };
-            self.line.bfd(end, order);
-        }
     }
 
     pub(super) fn happened(

@@ -7,6 +7,7 @@
 
 mod act;
 mod augment;
+mod bfd;
 pub mod cable;
 pub mod capture;
 pub mod control_plane;
@@ -80,6 +81,8 @@ pub enum Acted {
 
 /// A topology that is alive.
 pub struct Lab {
+    /// What it was built from.
+    topology: Topology,
     layout: Arc<Layout>,
     recorder: Recorder,
     peer_asn: u32,
@@ -218,6 +221,7 @@ impl Lab {
         let devices = Devices::start(binding, &network, recorder, &topology.secrets)?;
         let probe = traffic::start(&layout, &network, recorder)?;
         let mut lab = Lab {
+            topology: topology.clone(),
             bonds,
             bonds_of_peer,
             cables,

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::detection::{FirstOfEach, Layers};
 use crate::record::{Entry, Fact, MicroBfd, Nanos};
 use crate::time::At;
-use crate::topology::{Topology, connection_of};
+use crate::topology::{Connection, Topology, connection_of, is_over};
 
 /// How a network got over one fault. Times are counted from the moment the fault was observed to have happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -21,7 +21,7 @@ pub struct Convergence {
     pub fault: String,
     /// When it happened.
     pub happened: At,
-    /// Connections it touched.
+    /// Connections it touched, or both ends inside a network: `wan/ams-edge-1`.
     pub connections: Vec<String>,
     /// The first state change it caused.
     pub detected: Option<Stage>,
@@ -206,7 +206,15 @@ impl Walk<'_> {
             return;
         };
         // Of a session such as `ams-1/ipv6`, too.
-        let touched = |name: &str| event.connections.iter().any(|c| c == connection_of(name));
+        let touched = |router: &str, session: &str| {
+            let mut links = event.connections.iter();
+            links.any(|link| is_over(link, router, session))
+        };
+        let used = |name: &str| {
+            let mut connections = self.topology.connections.iter();
+            let own = connections.find(|it| it.name == connection_of(name));
+            own.is_some_and(|it| is_touched(it, &event.connections))
+        };
         let happened = event.happened;
         let stage_at = |at: At, layer: &str, router: &str, subject: &str| Stage {
             after: Nanos::from(at.since(happened)),
@@ -217,14 +225,14 @@ impl Walk<'_> {
         let stage =
             |layer: &str, router: &str, subject: &str| stage_at(entry.at, layer, router, subject);
         let detection = self.layers.detection(&entry.fact);
-        let detection = detection.filter(|it| touched(it.session));
+        let detection = detection.filter(|it| touched(it.router, it.session));
         match &entry.fact {
             Fact::RouteWithdrawn {
                 router,
                 session,
                 prefix,
                 ..
-            } if touched(session) || is_edge_of(self.topology, session, &event.connections) => {
+            } if used(session) || is_edge_of(self.topology, session, &event.connections) => {
                 let stage = stage("route", router, &prefix.to_string());
                 event.withdrawn.get_or_insert(stage);
             }
@@ -250,13 +258,9 @@ impl Walk<'_> {
                 last_received: Some(last),
                 detection_time: Some(time),
                 ..
-            } if touched(connection)
+            } if touched(router, connection)
                 && state == "down"
-                && self
-                    .topology
-                    .connections
-                    .iter()
-                    .any(|known| known.edge == *router) =>
+                && !is_of_the_peer(self.topology, router, connection) =>
             {
                 let due = *last + Duration::from(*time);
                 if entry.at >= due {
@@ -265,13 +269,17 @@ impl Walk<'_> {
                 }
             }
             Fact::Bfd {
-                connection, state, ..
+                router,
+                connection,
+                state,
+                ..
             }
             | Fact::MicroBfd {
+                router,
                 connection,
                 now: MicroBfd { state, .. },
                 ..
-            } if touched(connection) && state == "admin-down" => {
+            } if touched(router, connection) && state == "admin-down" => {
                 self.harmless.insert(number - 1);
             }
             Fact::ProbeVia {
@@ -282,7 +290,7 @@ impl Walk<'_> {
                 ..
             } => {
                 let before = self.via.get(&(from.clone(), to.clone(), *flow));
-                if before.is_some_and(|before| touched(before)) && !touched(via) {
+                if before.is_some_and(|before| used(before)) && !used(via) {
                     let after = Nanos::from(entry.at.since(event.happened));
                     note_moved(&mut event.moved, from, to, after);
                 }
@@ -345,12 +353,26 @@ fn note_moved(moved: &mut Vec<Moved>, from: &str, to: &str, after: Nanos) {
     }
 }
 
-/// Whether a session or an interface inside the WAN, which is named after an edge, is that of an edge of one of these connections.
-fn is_edge_of(topology: &Topology, session: &str, connections: &[String]) -> bool {
+/// Whether a session or an interface inside the WAN, which is named after an edge, is that of an edge of one of these links.
+fn is_edge_of(topology: &Topology, session: &str, links: &[String]) -> bool {
     topology
         .connections
         .iter()
-        .any(|known| known.edge == connection_of(session) && connections.contains(&known.name))
+        .any(|known| known.edge == connection_of(session) && is_touched(known, links))
+}
+
+/// Whether this end of a session is the peer's, of a connection.
+fn is_of_the_peer(topology: &Topology, router: &str, session: &str) -> bool {
+    let mut connections = topology.connections.iter();
+    connections.any(|known| known.router == router && known.name == connection_of(session))
+}
+
+/// Whether packets over a connection go over one of these links: it itself, or one inside a network behind one of its ends.
+fn is_touched(connection: &Connection, links: &[String]) -> bool {
+    links.iter().any(|link| match link.split_once('/') {
+        Some((_, border)) => connection.edge == border || connection.router == border,
+        None => *link == connection.name,
+    })
 }
 
 #[cfg(test)]
@@ -400,6 +422,73 @@ mod tests {
                 layers.map(|layer| layer.layer.clone()).collect::<Vec<_>>()
             });
             assert_eq!(first, layers, "{state}");
+        }
+    }
+
+    /// What is silenced inside Microsoft's network is noticed there, at either end, and moves what went over that edge.
+    #[test]
+    fn a_session_inside_a_network_is_noticed_at_its_ends() {
+        let file = std::path::Path::new("tests/fixtures/judge/one-metro.toml");
+        let topology = crate::topology::load(file).expect("a topology");
+        let prefix: IpNet = "198.51.100.0/24".parse().expect("a prefix");
+        let bfd = |router: &str, session: &str| Fact::Bfd {
+            router: router.to_owned(),
+            connection: session.to_owned(),
+            state: "down".to_owned(),
+            diagnostic: "control detection time expired".to_owned(),
+            last_received: Some(At::from_millis(5)),
+            detection_time: Some(Duration::from_millis(450).into()),
+        };
+        let over = |edges: &[&str]| Fact::KernelRoute {
+            router: "wan".to_owned(),
+            prefix,
+            via: edges.iter().map(|&edge| edge.to_owned()).collect(),
+        };
+        let via = |connection: &str| Fact::ProbeVia {
+            from: "teams".to_owned(),
+            to: "sbc".to_owned(),
+            flow: 1,
+            via: connection.to_owned(),
+            member: None,
+        };
+        let happened = |link: &str| Fact::FaultHappened {
+            fault: format!("BFD {link}: sends nothing"),
+            connections: vec![link.to_owned()],
+            repaired: false,
+            impairment: false,
+        };
+        let both = ["ams-edge-1", "ams-edge-2"];
+        for (link, router, session, moves) in [
+            ("wan/ams-edge-1", "ams-edge-1", "wan", true),
+            ("wan/ams-edge-1", "wan", "ams-edge-1/ipv6", true),
+            ("core/ams-pe-1", "core", "ams-pe-1", true),
+            // Neither is that session.
+            ("wan/ams-edge-1", "ams-edge-2", "wan", false),
+            ("wan/ams-edge-1", "ams-edge-1", "ams-1", false),
+        ] {
+            let facts = [
+                (1, over(&both)),
+                (1, via("ams-1")),
+                (2, Fact::StepStarted { step: 0 }),
+                (10, happened(link)),
+                (460, bfd(router, session)),
+                (461, over(&both[1..])),
+                (462, via("ams-2")),
+            ];
+            let entries = facts.map(|(at, fact)| Entry {
+                at: At::from_millis(at),
+                fact,
+            });
+            let found = convergence(&entries, &topology);
+            let event = found.first().expect(link);
+            let millis = |nanos: Nanos| Duration::from(nanos).as_millis();
+            let of = |stage: &Option<Stage>| stage.as_ref().map(|stage| millis(stage.after));
+            let when = |millis| moves.then_some(millis);
+            assert_eq!(of(&event.detected), when(450), "{session} at {router}");
+            assert_eq!(event.bfd_overhead.map(millis), when(5), "{session}");
+            assert_eq!(of(&event.kernel_route), when(451), "{session}");
+            let moved = event.moved.first().map(|moved| millis(moved.first));
+            assert_eq!(moved, when(452), "{session} at {router}");
         }
     }
 }

@@ -339,7 +339,7 @@ pub enum Fact {
     FaultHappened {
         /// What and how, in words.
         fault: String,
-        /// Connections it touches.
+        /// Connections it touches; inside a network both ends, `wan/ams-edge-1`.
         connections: Vec<String>,
         /// True for a repair.
         repaired: bool,

@@ -170,7 +170,8 @@ fn router_of(
 fn partner(at: &Located<Names>, mistakes: &mut Mistakes) -> Option<bool> {
     let is_partner = at.value == Names::One("partner".to_owned());
     if !is_partner {
-        let message = "BFD is looked at from the edge, or as its partner's packets say";
+        let message =
+            "BFD is looked at from the end that its name says, or as its partner's packets say";
         mistakes.push(mistakes.error(at.span, message, "`partner`, or leave it out"));
     }
     is_partner.then_some(true)

@@ -19,6 +19,7 @@ impl Rehearsal {
         }
         self.orders_a_bond()
             .or_else(|| self.without_bfd(binding))
+            .or_else(|| self.without_bfd_inside(binding))
             .or_else(|| self.with_policy(binding))
             .or_else(|| self.with_options(binding))
             .or_else(|| self.looks_from(binding))
@@ -125,6 +126,34 @@ impl Rehearsal {
                 )),
                 (true, false) | (false, _) => None,
             }
+        })
+    }
+
+    /// BFD inside the peer's network guards sessions with simulated routers only.
+    fn without_bfd_inside(&self, binding: &Binding) -> Option<String> {
+        let expected = |step: &Step| {
+            let named = step.expect.iter().map(|expect| match &expect.what {
+                Expect::Bfd { sessions, .. } => &sessions[..],
+                Expect::Detected { connections, by } if by.iter().any(|by| by == "bfd") => {
+                    connections
+                }
+                _ => &[],
+            });
+            named.flatten().cloned().collect::<Vec<String>>()
+        };
+        let told = |step: &Step| match &step.act {
+            Act::Bfd { sessions, .. } => sessions.clone(),
+            _ => Vec::new(),
+        };
+        let steps = self.scenario.steps.iter();
+        steps.flat_map(|step| told(step).into_iter().chain(expected(step))).find_map(|name| {
+            let session = self.topology.bfd_session(&name)?;
+            let router = session.inner()?.border;
+            (*binding.device(router) != Device::Simulated).then(|| {
+                format!(
+                    "it names the BFD session `{name}`, which guards simulated routers only: leave `{router}` out of the binding"
+                )
+            })
         })
     }
 

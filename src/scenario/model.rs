@@ -73,7 +73,7 @@ pub enum Act {
         /// Connections on whose sessions it is withdrawn.
         from: Vec<String>,
     },
-    /// Order something of BFD sessions, at the Microsoft edge.
+    /// Order something of BFD sessions, at the ends that [`bfd_session`](crate::topology::Topology::bfd_session) says.
     Bfd {
         /// What.
         order: Order,
@@ -303,15 +303,15 @@ pub enum Expect {
         /// What is wrong with its cable, or a part of it.
         reason: Option<String>,
     },
-    /// The BFD session of each of these BGP sessions, as the edge sees it.
+    /// Each of these BFD sessions, as the end sees it that its name says.
     Bfd {
-        /// As in [`Expect::Session`].
+        /// Names as [`bfd_session`](crate::topology::Topology::bfd_session) knows them.
         sessions: Vec<String>,
         /// `up` is Up, `down` is anything else.
         up: bool,
         /// Why it last changed, or a part of it.
         diagnostic: Option<String>,
-        /// As the partner's packets say, not as the edge's session is.
+        /// As the partner's packets say, not as the session itself is.
         partner: bool,
         /// The partner's packets keep this interval, less by the jitter it must have, as it was measured.
         sends_every: Option<Duration>,
@@ -462,7 +462,7 @@ pub enum Expect {
     },
     /// Since the step began the failure of each of these connections was noticed by these layers first, in this order.
     Detected {
-        /// Connections.
+        /// Connections, or both ends inside a network: `wan/ams-edge-1`.
         connections: Vec<String>,
         /// Of [`LAYERS`]: those that noticed by themselves, at either end, the first first; others may come after them.
         by: Vec<String>,

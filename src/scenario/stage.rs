@@ -226,44 +226,79 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// The same of BFD, which not every connection has; of those on members (RFC 7130) each is named by itself.
+    /// The same of BFD, which not everything has: besides those of connections, which "all" means, those on members (RFC 7130) and
+    /// inside both networks (RFC 5883), each named by itself.
     pub fn bfd_sessions(
         &self,
         names: &Located<Names>,
         mistakes: &mut Mistakes,
     ) -> Option<Vec<String>> {
-        let members = self.member_names();
-        let located = names.value.located(names.span);
-        let on_members = located.iter().filter(|name| members.contains(&name.value));
-        if on_members.clone().count() > 0 {
-            let mut connections = self.topology.connections.iter();
-            let bare = on_members.clone().find(|name| {
-                let own = |it: &Connection| it.name == connection_of(&name.value);
-                connections
-                    .clone()
-                    .any(|it| own(it) && it.micro_bfd.is_none())
-            });
-            if let Some(name) = bare {
-                let message = format!("there is no BFD on the member `{}`", name.value);
-                let diagnostic =
-                    mistakes.error(name.span, message, "nothing there could tell of it");
-                mistakes.push(diagnostic.help("give the connection a `micro-bfd` in the topology"));
-                return None;
-            }
-            let over_lags = connections.by_ref().filter(|it| it.bfd.options.required);
-            let over_lags = over_lags.flat_map(Connection::sessions);
-            let valid: Vec<String> = over_lags.chain(members).collect();
-            return mistakes.several(names, "BFD session", &valid);
-        }
-        let named = self.sessions(names, mistakes)?;
-        let mut each = named.iter().map(|session| of_session(session).0);
-        if let Some(without) = each.find(|connection| !self.topology.wants_bfd(connection)) {
-            let message = format!("there is no BFD on `{without}`");
-            let diagnostic = mistakes.error(names.span, message, "nothing there could tell of it");
-            mistakes.push(diagnostic.note("the topology says `required = false` of its `bfd`"));
+        let (over_lags, members) = (self.session_names(), self.member_names());
+        let inside = self.topology.sessions_inside().map(|(name, _)| name);
+        let all: Vec<String> = over_lags
+            .iter()
+            .cloned()
+            .chain(members)
+            .chain(inside)
+            .collect();
+        let is_all = names.value == Names::One("all".to_owned());
+        let named = match is_all {
+            true => over_lags
+                .iter()
+                .map(|name| Located {
+                    value: name.clone(),
+                    span: names.span,
+                })
+                .collect(),
+            false => names.value.located(names.span),
+        };
+        let has = |name: &String| self.topology.bfd_session(name).is_some();
+        let mut known = named.iter().filter(|name| all.contains(&name.value));
+        if let Some(name) = known.find(|name| !has(&name.value)) {
+            self.without_bfd(name, mistakes);
             return None;
         }
-        Some(named)
+        match is_all {
+            true => Some(over_lags),
+            false => {
+                let valid: Vec<String> = all.into_iter().filter(has).collect();
+                mistakes.several(names, "BFD session", &valid)
+            }
+        }
+    }
+
+    /// There is such a connection, member or session inside, but no BFD on it.
+    fn without_bfd(&self, name: &Located<String>, mistakes: &mut Mistakes) {
+        let error = |mistakes: &Mistakes, message: String| {
+            mistakes.error(name.span, message, "nothing there could tell of it")
+        };
+        let mut inside = self.topology.sessions_inside();
+        let inside = inside.find(|(known, _)| *known == name.value);
+        let (link, name) = (connection_of(&name.value), &name.value);
+        let diagnostic = if let Some((_, session)) = inside {
+            let (router, neighbour) = (session.router, session.neighbour);
+            let message = format!("there is no BFD between `{router}` and `{neighbour}`");
+            let remedy = session.inner().map_or("", |inner| inner.remedy());
+            error(mistakes, message).help(remedy)
+        } else if self.session_names().contains(name) {
+            error(mistakes, format!("there is no BFD on `{link}`"))
+                .note("the topology says `required = false` of its `bfd`")
+        } else {
+            error(mistakes, format!("there is no BFD on the member `{name}`"))
+                .help("give the connection a `micro-bfd` in the topology")
+        };
+        mistakes.push(diagnostic);
+    }
+
+    /// What layers may notice a failure of: connections, which "all" means, and both ends inside a network (`wan/ams-edge-1`).
+    pub fn links(&self, names: &Located<Names>, mistakes: &mut Mistakes) -> Option<Vec<String>> {
+        if names.value == Names::One("all".to_owned()) {
+            return self.connections(names, mistakes);
+        }
+        let connections = self.connection_names().map(str::to_owned);
+        let inside = self.topology.inside().map(|inner| inner.name());
+        let valid: Vec<String> = connections.chain(inside).collect();
+        mistakes.several(names, "connection", &valid)
     }
 
     /// The sessions of one family on the connections, or of the sessions, of a name, a list, or "all".

@@ -311,6 +311,58 @@ fn a_daemon_without_bfd_fits_only_where_none_is_wanted() {
     assert!(why.contains("its own configuration"), "{why}");
 }
 
+/// Nor is anything asked of BFD inside the peer's network where a real router plays its border; Microsoft's is always ours.
+#[test]
+fn bfd_inside_is_not_asked_of_a_real_router() {
+    let unfit = |step: &str| {
+        let text = format!("topology = \"one-metro-every-bfd\"\n[[step]]\n{step}\n");
+        let source = Source::new("scenarios/test.toml", text);
+        let (scenario, mut topology) = parse(&source).expect("no mistake");
+        for router in &mut topology.routers {
+            router.bfd.options.authentication = None;
+        }
+        let frr = crate::binding::Device::Daemon {
+            daemon: crate::binding::Daemon::Frr,
+            config: "ams-pe-2.conf".into(),
+        };
+        let binding = crate::binding::Binding {
+            name: "test".to_owned(),
+            routers: vec![("ams-pe-2".to_owned(), frr)],
+        };
+        let rehearsal = Rehearsal {
+            source,
+            scenario,
+            topology,
+            binding: crate::binding::Binding::default(),
+        };
+        rehearsal.unfit(&binding)
+    };
+    let told = |name: &str| format!("bfd = {{ session = \"{name}\", order = \"silence\" }}");
+    let seen = |name: &str| {
+        format!("settle = \"1s\"\n[[step.expect]]\nbfd = [\"ams-1\", \"{name}\"]\nstate = \"up\"")
+    };
+    let noticed = |name: &str, by: &str| {
+        format!("settle = \"1s\"\n[[step.expect]]\ndetected = \"{name}\"\nby = \"{by}\"")
+    };
+    for name in ["ams-2", "ams-2/1", "wan/ams-edge-2", "core/ams-pe-1"] {
+        assert_eq!(unfit(&told(name)), None, "{name}");
+        assert_eq!(unfit(&seen(name)), None, "{name}");
+    }
+    assert_eq!(unfit(&noticed("core/ams-pe-2", "bgp")), None);
+    for step in [
+        told("core/ams-pe-2"),
+        told("ams-pe-2/core/ipv6"),
+        seen("ams-pe-2/core"),
+        noticed("core/ams-pe-2", "bfd"),
+    ] {
+        let why = unfit(&step).expect(&step);
+        assert!(
+            why.contains("simulated routers only: leave `ams-pe-2` out of"),
+            "{why}"
+        );
+    }
+}
+
 /// A marker is sent by either end, everything else of LACP is told to Microsoft's.
 #[test]
 fn a_marker_is_sent_by_either_end() {

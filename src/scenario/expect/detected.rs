@@ -11,7 +11,7 @@ pub(super) fn parse(
     stage: &Stage<'_>,
     mistakes: &mut Mistakes,
 ) -> Option<Expect> {
-    let connections = stage.connections(raw.detected.as_ref()?, mistakes);
+    let connections = stage.links(raw.detected.as_ref()?, mistakes);
     let example = "by = [\"micro-bfd\", \"bfd\"]";
     let by = mistakes.require(raw.by.as_ref(), table, "`detected`", "by", example)?;
     let connections = connections?;
@@ -47,9 +47,16 @@ pub(super) fn parse(
     })
 }
 
-/// A connection that has no such layer, if one of these has none.
-fn has_none(stage: &Stage<'_>, connections: &[String], layer: &str) -> Option<String> {
-    let named = |name: &&String| {
+/// A connection, or both ends inside a network, without such a layer, if one of these has none.
+fn has_none(stage: &Stage<'_>, links: &[String], layer: &str) -> Option<String> {
+    let lacks = |name: &&String| {
+        if let Some(inner) = stage.topology.inside().find(|it| it.name() == **name) {
+            return match layer {
+                "bfd" => !inner.bfd,
+                "bgp" => false,
+                _ => true,
+            };
+        }
         let mut all = stage.topology.connections.iter();
         all.any(|it| {
             it.name == **name
@@ -60,5 +67,5 @@ fn has_none(stage: &Stage<'_>, connections: &[String], layer: &str) -> Option<St
                 }
         })
     };
-    connections.iter().find(named).cloned()
+    links.iter().find(lacks).cloned()
 }

@@ -6,12 +6,12 @@ use serde::Deserialize;
 use crate::bfd::Wrong;
 use crate::source::{Duration, Located, Names};
 
-/// What Microsoft's end of BFD sessions is told: one thing.
+/// What an end of BFD sessions is told, one thing: Microsoft's, but inside both networks that of the router named first.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(in crate::scenario) struct RawBfdStep {
-    /// Which: a name such as "ams-1" or "ams-1/ipv6", or that of a member with BFD of its own ("ams-1/1"), a list, or "all" (those
-    /// over LAGs).
+    /// Which: a name such as "ams-1" or "ams-1/ipv6", that of a member with BFD of its own ("ams-1/1"), or one inside a network
+    /// (RFC 5883): "wan/ams-edge-1" is told at the WAN, "ams-edge-1/wan" at the edge. Or a list, or "all" (those over LAGs).
     #[schemars(required)]
     pub session: Option<Located<Names>>,
     /// To be silent, to ask for Demand mode, or to behave again; to be disabled, or enabled again.

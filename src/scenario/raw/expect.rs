@@ -17,7 +17,7 @@ pub(in crate::scenario) struct RawExpect {
     pub session: Option<Located<Names>>,
     /// LAGs, by connection. With `state = "up"` or `"down"`, `distinct-systems`.
     pub lag: Option<Located<Names>>,
-    /// BFD sessions, named as BGP sessions are. With `state = "up"` or `"down"`, `reason`, `at = "partner"`, `sends-every`,
+    /// BFD sessions, named as in a step `bfd`. With `state = "up"` or `"down"`, `reason`, `at = "partner"`, `sends-every`,
     /// `answers-poll`.
     pub bfd: Option<Located<Names>>,
     /// BGP sessions on which the neighbour brings as many routes as are to be told: a name, a list, or "all". With
@@ -50,7 +50,8 @@ pub(in crate::scenario) struct RawExpect {
     /// An event that Microsoft tells. With `of`, `level`, `reason`.
     #[schemars(extend("enum" = names::EVENTS))]
     pub event: Option<Located<String>>,
-    /// Connections whose failure layers noticed by themselves: a name, a list, or "all". With `by`.
+    /// Connections whose failure layers noticed by themselves: a name, a list, or "all". Or what stands between the WAN and an edge,
+    /// or the core and a router of the peer: "wan/ams-edge-1". With `by`.
     pub detected: Option<Located<Names>>,
     /// For so long after what the step did, no LACP, BFD or BGP state changes.
     pub quiet: Option<Located<Duration>>,
