@@ -54,6 +54,11 @@ pub const SESSION_STATES: [&str; 11] = [
 /// `eventLevel`.
 pub const EVENT_LEVELS: [&str; 4] = ["Information", "Warning", "Error", "Critical"];
 
+/// `eventType` of the alarm that a LAG must be augmented (L1-02), and of its end; our own words.
+pub const UTILISATION_EVENTS: [&str; 2] = [AUGMENTATION_REQUIRED, AUGMENTATION_NO_LONGER_REQUIRED];
+pub(super) const AUGMENTATION_REQUIRED: &str = "LagAugmentationRequired";
+pub(super) const AUGMENTATION_NO_LONGER_REQUIRED: &str = "LagAugmentationNoLongerRequired";
+
 /// `eventType`: of a Peering Service prefix as documented; of milestones, refused requests, advice and too many prefixes in our own words.
 pub const EVENTS: [&str; 24] = [
     "PrefixAnnouncementEvent",
@@ -78,6 +83,6 @@ pub const EVENTS: [&str; 24] = [
     "Advice",
     "MaximumPrefixesWarning",
     "MaximumPrefixesExceeded",
-    "LagAugmentationRequired",
-    "LagAugmentationNoLongerRequired",
+    AUGMENTATION_REQUIRED,
+    AUGMENTATION_NO_LONGER_REQUIRED,
 ];

@@ -8,6 +8,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use super::names::{AUGMENTATION_NO_LONGER_REQUIRED, AUGMENTATION_REQUIRED};
 use super::observed::Observed;
 use crate::record::{Fact, MemberCounters};
 use crate::source::{Bandwidth, in_words};
@@ -99,7 +100,7 @@ impl Line {
         );
         let (event, level, summary, description) = match alarmed {
             true => (
-                "LagAugmentationRequired",
+                AUGMENTATION_REQUIRED,
                 "Warning",
                 format!("utilisation of {} or more", limit.threshold),
                 format!(
@@ -107,7 +108,7 @@ impl Line {
                 ),
             ),
             false => (
-                "LagAugmentationNoLongerRequired",
+                AUGMENTATION_NO_LONGER_REQUIRED,
                 "Information",
                 format!("utilisation below nine tenths of {}", limit.threshold),
                 format!("{name} carries {measured}"),
@@ -179,8 +180,8 @@ mod tests {
 
     #[test]
     fn the_alarm_begins_at_the_threshold_over_a_window_and_ends_below_nine_tenths() {
-        let begin = |second| (second, "LagAugmentationRequired".to_owned());
-        let end = |second| (second, "LagAugmentationNoLongerRequired".to_owned());
+        let begin = |second| (second, AUGMENTATION_REQUIRED.to_owned());
+        let end = |second| (second, AUGMENTATION_NO_LONGER_REQUIRED.to_owned());
         let none: [(usize, String); 0] = [];
         for (percents, events) in [
             (vec![39; 30], none.to_vec()),

@@ -12,6 +12,7 @@ use crate::judge::settle;
 use crate::judge::state::State;
 use crate::judge::{microsoft, traffic, words};
 use crate::measure::{Window, lateness};
+use crate::provider::names::UTILISATION_EVENTS;
 use crate::record::{Fact, Nanos};
 use crate::scenario::{Act, Expect, Expectation, Step};
 use crate::time::At;
@@ -340,7 +341,7 @@ impl Ending<'_> {
             (claim, _) => claim,
         };
         // A load that is not reached, because probes were sent too late, raises no alarm.
-        let of_load = matches!(what, Some(Expect::Event { event, .. }) if event.starts_with("LagAugmentation"));
+        let of_load = matches!(what, Some(Expect::Event { event, .. }) if UTILISATION_EVENTS.contains(&event.as_str()));
         let claim = match claim {
             Claim::Excess { by } if of_load => Claim::Interrupted { by },
             claim => claim,
