@@ -1,5 +1,7 @@
 //! Which scenarios a binding fits. A scenario may tell simulated routers what a real one decides by its configuration.
 
+use std::collections::BTreeSet;
+
 use super::act::PEERING_SERVICE;
 use super::{Act, Announcement, Expect, PolicyChange, Rehearsal, Restart, Speaker, Step};
 use crate::binding::{Binding, Daemon, Device};
@@ -54,15 +56,15 @@ impl Rehearsal {
         self.scenario.steps.iter().find_map(told)
     }
 
-    /// Whether it impairs cables in a way that takes a kernel with netem.
-    pub fn needs_netem(&self) -> bool {
+    /// The queueing disciplines that the kernel must have to impair cables as this does.
+    pub fn needs(&self) -> BTreeSet<&'static str> {
         let steps = self.scenario.steps.iter();
         let told = steps.filter_map(|step| match &step.act {
             Act::Impair(impaired) => Some(impaired),
             _ => None,
         });
-        let mut all = told.chain(&self.topology.impaired);
-        all.any(|impaired| impaired.how.needs_netem())
+        let all = told.chain(&self.topology.impaired);
+        all.flat_map(|impaired| impaired.how.needs()).collect()
     }
 
     fn with_policy(&self, binding: &Binding) -> Option<String> {

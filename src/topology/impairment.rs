@@ -228,14 +228,17 @@ impl Impairment {
         good.then_some(how)
     }
 
-    /// Whether it needs netem (tc-netem(8)): everything but loss and rate.
-    pub fn needs_netem(&self) -> bool {
-        let only_filters = Impairment {
+    /// The queueing disciplines that the kernel must have for it: a rate takes tbf (tc-tbf(8)), loss none, the rest netem
+    /// (tc-netem(8)).
+    pub fn needs(&self) -> impl Iterator<Item = &'static str> {
+        let without_netem = Impairment {
             loss: self.loss,
             rate_mbps: self.rate_mbps,
             ..Impairment::default()
         };
-        *self != only_filters
+        let netem = (*self != without_netem).then_some("netem");
+        let tbf = self.rate_mbps.map(|_| "tbf");
+        netem.into_iter().chain(tbf)
     }
 }
 

@@ -3,6 +3,7 @@
 //!
 //! They are played beside each other. What a run could not conclude for noise it is asked once more, alone.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -146,7 +147,11 @@ fn cannot(daemon: Daemon, name: &str) -> Option<String> {
 
 pub fn trials() -> Vec<Trial> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
-    let netem = no_netem();
+    let queues = ["netem", "tbf"].map(|kind| (kind, no_queue(kind)));
+    let lacking = queues
+        .into_iter()
+        .filter_map(|(kind, why)| Some((kind, why?)));
+    let lacking: Vec<(&str, String)> = lacking.collect();
     let mut scenarios = Vec::new();
     collect(&root, &root, &mut scenarios);
     scenarios.sort();
@@ -167,9 +172,9 @@ pub fn trials() -> Vec<Trial> {
             let device = way.daemon.map_or("simulated", Daemon::key);
             let mut shown = format!("scenario::{device}::{name}");
             let mut cannot = way.daemon.and_then(|daemon| cannot(daemon, &name));
-            if needs_netem(&name) {
-                cannot = cannot.or_else(|| netem.clone());
-            }
+            let needs = needs(&name);
+            let mut lacking = lacking.iter().filter(|(kind, _)| needs.contains(kind));
+            cannot = cannot.or_else(|| Some(lacking.next()?.1.clone()));
             if way.ordinary {
                 shown += "::as_ordinary_user";
                 cannot = cannot.or_else(|| nobody.clone());
@@ -191,17 +196,25 @@ pub fn trials() -> Vec<Trial> {
 
 /// Why nothing can be delayed here, if so; `uml::impairs` plays what needs it.
 pub fn no_netem() -> Option<String> {
-    let attempt = "tc qdisc add dev lo root netem delay 1ms";
+    no_queue("netem")
+}
+
+fn no_queue(kind: &str) -> Option<String> {
+    let options = match kind {
+        "netem" => "delay 1ms",
+        _ => "rate 10mbit burst 10k limit 10k",
+    };
+    let attempt = format!("tc qdisc add dev lo root {kind} {options}");
     let mut command = Command::new("unshare");
     command.arg("-rn").args(attempt.split(' '));
     let done = command.output().is_ok_and(|output| output.status.success());
-    (!done).then(|| "this kernel has no netem".to_owned())
+    (!done).then(|| format!("this kernel has no {kind}"))
 }
 
-fn needs_netem(name: &str) -> bool {
+fn needs(name: &str) -> BTreeSet<&'static str> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let rehearsal = scenario::load(&root.join(format!("scenarios/{name}.toml")), None);
-    rehearsal.expect("a shipped scenario").needs_netem()
+    rehearsal.expect("a shipped scenario").needs()
 }
 
 /// A trial, ignored when there is a reason why it cannot be played.

@@ -8,7 +8,7 @@ use std::thread;
 use crate::binding;
 use crate::cli::check::Kind;
 use crate::cli::toml_files;
-use crate::kernel::feature::attempt;
+use crate::kernel::feature::{Feature, attempt};
 use crate::kernel::uml;
 use crate::record::SourceText;
 use crate::run::Sources;
@@ -30,21 +30,35 @@ impl Loaded {
     /// Leaves out what folders have for another kernel; what was named by itself is blocked instead when it is played. To be
     /// called inside.
     pub fn leave_out_what_the_kernel_lacks(&mut self) {
-        let of_folders = &self.of_folders;
-        let needs = |(rehearsal, _): &(Rehearsal, Sources)| {
-            rehearsal.needs_netem() && of_folders.contains(&rehearsal.source.path)
-        };
-        if !self.rehearsals.iter().any(needs) || attempt::lacks_netem().is_none() {
-            return;
+        let mut files = self.rehearsals.iter().map(|(rehearsal, _)| rehearsal);
+        if files.any(|rehearsal| !self.needs(rehearsal).is_empty()) {
+            self.leave_out_without(&attempt::queues());
         }
-        let (without, rest) = std::mem::take(&mut self.rehearsals)
-            .into_iter()
-            .partition::<Vec<_>, _>(needs);
-        self.rehearsals = rest;
-        self.left_out.extend(without.iter().map(|(rehearsal, _)| {
+    }
+
+    /// What a scenario of a folder needs of the kernel.
+    fn needs(&self, rehearsal: &Rehearsal) -> BTreeSet<&'static str> {
+        match self.of_folders.contains(&rehearsal.source.path) {
+            true => rehearsal.needs(),
+            false => BTreeSet::new(),
+        }
+    }
+
+    fn leave_out_without(&mut self, queues: &[Feature]) {
+        let has = |need: &&str| queues.iter().any(|it| it.name == *need && it.is_present());
+        for (rehearsal, sources) in std::mem::take(&mut self.rehearsals) {
+            let mut lacking: Vec<&str> = self.needs(&rehearsal).into_iter().collect();
+            lacking.retain(|need| !has(need));
+            if lacking.is_empty() {
+                self.rehearsals.push((rehearsal, sources));
+                continue;
+            }
             let file = rehearsal.source.path.display();
-            format!("{file} is left out: this kernel has no netem; `--kernel uml` plays it")
-        }));
+            let lacking = lacking.join(" and no ");
+            self.left_out.push(format!(
+                "{file} is left out: this kernel has no {lacking}; `--kernel uml` plays it"
+            ));
+        }
     }
 }
 
@@ -197,6 +211,39 @@ pub fn host() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::feature::{Finding, Need};
+
+    /// Of a folder is left out what this kernel cannot play; what is named by itself stays, to be blocked with the reason.
+    #[test]
+    fn a_folder_is_played_without_what_the_kernel_lacks() {
+        let tried = |name, finding| Feature {
+            name,
+            need: Need::Sometimes,
+            finding,
+            serves: "",
+            remedy: String::new(),
+        };
+        let here = |name| tried(name, Finding::Present(String::new()));
+        let lacks = |name| tried(name, Finding::Missing("unknown".to_owned()));
+        let folder = PathBuf::from("scenarios/impairments");
+        let left_out = |paths: &[PathBuf], queues: &[Feature]| {
+            let mut loaded = load(paths, &[], None).expect("shipped");
+            let before = loaded.rehearsals.len();
+            loaded.leave_out_without(queues);
+            assert_eq!(loaded.rehearsals.len() + loaded.left_out.len(), before);
+            loaded.left_out.join("\n")
+        };
+        let netem = "scenarios/impairments/delay.toml is left out: this kernel has no netem; `--kernel uml` plays it\n\
+                     scenarios/impairments/disorder.toml is left out: this kernel has no netem; `--kernel uml` plays it";
+        let tbf = "scenarios/impairments/rate-limit.toml is left out: this kernel has no tbf; `--kernel uml` plays it";
+        let alone = std::slice::from_ref(&folder);
+        assert_eq!(left_out(alone, &[here("tbf"), here("netem")]), "");
+        assert_eq!(left_out(alone, &[here("tbf"), lacks("netem")]), netem);
+        assert_eq!(left_out(alone, &[lacks("tbf"), here("netem")]), tbf);
+        let both = [lacks("tbf"), lacks("netem")];
+        assert_eq!(left_out(alone, &both), format!("{netem}\n{tbf}"));
+        assert_eq!(left_out(&[folder.join("rate-limit.toml")], &both), "");
+    }
 
     #[test]
     fn what_is_excepted_is_left_out_and_must_be_there() {

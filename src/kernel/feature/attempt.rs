@@ -139,13 +139,11 @@ pub fn namespaces<T>(entered: &Result<T, EnterError>) -> Feature {
     }
 }
 
-/// Why nothing can be delayed or duplicated here, if so; to be called inside.
-pub fn lacks_netem() -> Option<String> {
-    let tried = site().and_then(|mut site| {
-        veth(&mut site)?;
-        netem(&mut site)
-    });
-    tried.err()
+/// Tries the queueing disciplines that impair cables; to be called inside.
+pub fn queues() -> Vec<Feature> {
+    let mut features = tried(&["veth", "tbf", "netem"]);
+    features.retain(|feature| feature.name != "veth");
+    features
 }
 
 fn site() -> Result<Site, String> {
@@ -156,9 +154,15 @@ fn site() -> Result<Site, String> {
 
 /// Tries all kernel features; to be called inside (see [`enter`](crate::kernel::enter::enter)).
 pub fn kernel() -> Vec<Feature> {
+    let all: Vec<&str> = ATTEMPTS.iter().map(|(name, ..)| *name).collect();
+    tried(&all)
+}
+
+fn tried(names: &[&str]) -> Vec<Feature> {
     let mut site = site();
     ATTEMPTS
         .iter()
+        .filter(|(name, ..)| names.contains(name))
         .map(|&(name, need, serves, remedy, attempt)| {
             let result = match &mut site {
                 Ok(site) => attempt(site),
