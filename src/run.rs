@@ -50,6 +50,9 @@ pub trait Audience {
     fn keeps(&mut self, _judge: &mut Judge<'_>) -> bool {
         false
     }
+
+    /// The command that does the same in user-mode Linux, whose kernel lacks nothing.
+    fn in_uml(&self) -> String;
 }
 
 /// What a signal or a failure did to a run.
@@ -95,7 +98,7 @@ pub async fn play(
     };
     match stage.whole(rehearsal, servers, &besides).await {
         Ok(()) => {}
-        Err(error) if error.is_lack() => stage.blocked(error.to_string()),
+        Err(error) if error.is_lack() => stage.blocked(stage.why(&error)),
         Err(error) => stage.recorder.now(Fact::Errored {
             text: error.to_string(),
         }),
@@ -223,6 +226,14 @@ impl Stage<'_> {
         self.recorder.now(Fact::StepEnded { step: 0 });
     }
 
+    /// Why something cannot be tried, and with which kernel it can be.
+    fn why(&self, error: &LabError) -> String {
+        match error.is_of_kernel() {
+            true => format!("{error}, or `{}`", self.audience.in_uml()),
+            false => error.to_string(),
+        }
+    }
+
     async fn steps(&mut self, rehearsal: &Rehearsal) {
         for (step, planned) in rehearsal.scenario.steps.iter().enumerate() {
             self.drain();
@@ -235,6 +246,10 @@ impl Stage<'_> {
                 Ok(Acted::Done) => self.recorder.now(Fact::StepActed { step }),
                 Ok(Acted::DoneAt(at)) => self.recorder.at(at, Fact::StepActed { step }),
                 Ok(Acted::Impossible(why)) => self.recorder.now(Fact::StepBlocked { step, why }),
+                Err(error) if error.is_of_kernel() => {
+                    let why = self.why(&error);
+                    self.recorder.now(Fact::StepBlocked { step, why });
+                }
                 Err(error) => self.failed(&error),
             }
             if let Act::Settle { within, except } = &planned.act {

@@ -55,14 +55,17 @@ pub struct UpArguments {
 
 /// A lab inside user-mode Linux has no socket outside, and ends with the command that user-mode Linux was booted for.
 fn not_in_uml(topology: &Path) -> Diagnostic {
-    let topology = topology.display();
     let message = "a lab in user-mode Linux cannot be kept in the background";
     let note =
         "it would be reached from inside alone, and ends with the command that was started there";
-    let help = format!(
-        "do all inside: `peerlab uml sh -c 'peerlab up {topology} && peerlab show lacp; peerlab down'`"
-    );
+    let help = format!("do all inside: `{}`", in_uml(topology));
     Diagnostic::error(message).note(note).help(help)
+}
+
+/// What is done with a lab, inside.
+fn in_uml(topology: &Path) -> String {
+    let topology = topology.display();
+    format!("peerlab uml sh -c 'peerlab up {topology} && peerlab show lacp; peerlab down'")
 }
 
 /// Brings the lab up; returns the exit number.
@@ -208,6 +211,7 @@ async fn keep(
         server: None,
         keeping: Some(keeping),
         end,
+        topology: rehearsal.scenario.topology.clone(),
     };
     let (findings, ending) = run::play(
         rehearsal,
@@ -244,9 +248,14 @@ struct Keeper {
     /// Until it is kept.
     keeping: Option<Keeping>,
     end: UnboundedSender<&'static str>,
+    topology: PathBuf,
 }
 
 impl Audience for Keeper {
+    fn in_uml(&self) -> String {
+        in_uml(&self.topology)
+    }
+
     fn entry(&mut self, entry: &Noted, judge: &mut Judge<'_>) -> Result<(), LinesError> {
         self.history.borrow_mut().take(entry);
         match &mut self.gallery {

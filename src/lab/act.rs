@@ -230,13 +230,8 @@ impl Lab {
             fault: fault.clone(),
         });
         let layout = self.layout.clone();
-        if let Err(error) = self.cables.impair(&layout, impaired) {
-            let error = impairment::refused(impaired, error);
-            return match error.is_lack() {
-                true => Ok(Acted::Impossible(error.to_string())),
-                false => Err(error),
-            };
-        }
+        let impair = self.cables.impair(&layout, impaired);
+        impair.map_err(|error| impairment::refused(impaired, error))?;
         self.recorder.now(Fact::FaultHappened {
             fault,
             connections: impaired.connections.clone(),

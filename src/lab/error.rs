@@ -78,9 +78,15 @@ impl LabError {
     pub fn is_lack(&self) -> bool {
         match self {
             LabError::Device(error) => error.is_lack(),
-            LabError::Line(error) => matches!(error, LineError::NoBonding { .. }),
-            LabError::CannotImpair { .. } => true,
-            _ => false,
+            _ => self.is_of_kernel(),
         }
+    }
+
+    /// It is the kernel that lacks it, and another has it.
+    pub fn is_of_kernel(&self) -> bool {
+        matches!(
+            self,
+            LabError::CannotImpair { .. } | LabError::Line(LineError::NoBonding { .. })
+        )
     }
 }

@@ -133,7 +133,7 @@ pub enum LineError {
     },
     /// A LAG is to be the kernel's, and the kernel has none.
     #[error(
-        "make the LAG {end} of the kernel's: it has no bonding driver (modprobe bonding, or `--kernel uml`): {source}"
+        "make the LAG {end} of the kernel's: it has no bonding driver: {source}; it needs CONFIG_BONDING (modprobe bonding)"
     )]
     NoBonding {
         /// Which.

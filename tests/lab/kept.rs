@@ -299,6 +299,13 @@ fn blocked() -> Result<(), Failed> {
     let up = Up::start_of(&topology.to_string_lossy(), &someone, &[])?;
     up.ended.expect(3)?;
     up.ended.expect_words("this kernel has no netem")?;
+    let inside = format!("or `peerlab uml sh -c 'peerlab up {} ", topology.display());
+    up.ended.expect_words(&inside)?;
+    let words = &up.ended.words;
+    up.ended.check(
+        !words.contains("--kernel uml"),
+        "no option that `up` refuses",
+    )?;
     before.nothing_is_left(&up.mark)
 }
 

@@ -187,7 +187,7 @@ fn blocked() -> Result<(), Failed> {
     ended.expect(3)?;
     ended
         .expect_words("make the LAG ams-1 at ams-pe-1 of the kernel's: it has no bonding driver")?;
-    ended.expect_words("`--kernel uml`")
+    ended.expect_words("it needs CONFIG_BONDING (modprobe bonding), or `peerlab run --kernel uml`")
 }
 
 /// Two connections of a metro that end on one system of the peer (RED-03), whatever their routers are called.

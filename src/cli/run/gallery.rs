@@ -168,6 +168,10 @@ impl Audience for Gallery {
             self.tell(Show::Waiting(waiting));
         }
     }
+
+    fn in_uml(&self) -> String {
+        "peerlab run --kernel uml".to_owned()
+    }
 }
 
 impl Served {
