@@ -259,8 +259,18 @@ fn real_time(_: &mut Site) -> Result<String, String> {
     thread::spawn(|| priority::real_time(priority::LINE))
         .join()
         .unwrap_or(Err(nix::errno::Errno::EAGAIN))
-        .map(|()| String::new())
+        .map(|()| granted(priority::cpus()))
         .map_err(|errno| errno.desc().to_owned())
+}
+
+/// Which threads have it, on so many CPUs.
+fn granted(cpus: Option<usize>) -> String {
+    let all = priority::is_granted(priority::ROUTES, cpus);
+    match (all, cpus) {
+        (false, _) => "BFD and LACP alone, on the only CPU that may be used".to_owned(),
+        (true, Some(cpus)) => format!("{cpus} CPUs may be used"),
+        (true, None) => String::new(),
+    }
 }
 
 fn pressure(_: &mut Site) -> Result<String, String> {
@@ -344,4 +354,17 @@ fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
     bytes.extend(value);
     bytes.resize(bytes.len().next_multiple_of(4), 0);
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_real_time_priority_is_said() {
+        let one = "BFD and LACP alone, on the only CPU that may be used";
+        assert_eq!(granted(Some(1)), one);
+        assert_eq!(granted(Some(16)), "16 CPUs may be used");
+        assert_eq!(granted(None), "");
+    }
 }
