@@ -2,6 +2,8 @@
 
 mod says;
 
+pub use says::early_data;
+
 use std::time::Duration;
 
 use super::state::{Marker, MemberView, State};
@@ -13,6 +15,12 @@ use crate::topology::{Connection, Topology};
 /// Its machines run every 100 ms and a tick of the kernel's clock later (`AD_TIMER_INTERVAL` in drivers/net/bonding).
 const SLOW_CLOCK: &str = "the kernel's bond counts in steps of 100 ms that each take a tick of its clock longer: its 30 s are up to 33 s, \
      and the standard allows for 250 ms; give the peer's end `backend = \"ours\"` to have it exact";
+
+const STATIC: &str = "the other end sends data without LACP, as a static LAG or a plain interface does: make it a LAG with LACP, active \
+     (Linux: bond mode 802.3ad; many routers: `mode active` instead of `mode on`)";
+
+const COUPLED: &str = "the other end must wait with data until LACP tells it that this end collects: have it control collecting and \
+     distributing independently where it can (Linux since 6.9: bond option `coupled_control off`); else what it sends meanwhile is lost";
 
 /// Beyond this it is not its clock.
 const MOST_STRAYED: Duration = Duration::from_secs(4);
@@ -116,7 +124,41 @@ pub(super) fn remedy(
         let bond = !of_the_edge && state.peer_is_bond(c) && strayed < MOST_STRAYED;
         bond.then(|| SLOW_CLOCK.to_owned())
     };
-    wrong.map(|wrong| wrong.remedy()).or_else(slow_clock)
+    let early = || early_remedy(what, state, c).map(str::to_owned);
+    wrong
+        .map(|wrong| wrong.remedy())
+        .or_else(slow_clock)
+        .or_else(early)
+}
+
+/// What to do about a partner that sends data before it may.
+fn early_remedy(what: &Expect, state: &State, c: &Connection) -> Option<&'static str> {
+    let members = match what {
+        Expect::Member {
+            member, up, says, ..
+        } if *up || says.distributes_early == Some(false) => vec![*member],
+        Expect::Lag { up: true, .. } => state.members_in_service(&c.name, c.members.len()),
+        _ => return None,
+    };
+    let at = match what {
+        Expect::Member { at, .. } => *at,
+        _ => Viewpoint::Edge,
+    };
+    let mut views = members
+        .into_iter()
+        .filter_map(|member| view(state, c, at, member));
+    let unheard = |view: &MemberView| {
+        let data = view.early_data.as_ref().is_some_and(|data| data.unheard);
+        data && view.heard.is_none()
+    };
+    if views.clone().any(unheard) {
+        return Some(STATIC);
+    }
+    let Expect::Member { says, .. } = what else {
+        return None;
+    };
+    let early = views.any(|view| view.early || view.early_data.is_some());
+    (early && says.distributes_early == Some(false)).then_some(COUPLED)
 }
 
 /// The member as the end sees it from which it is looked at.

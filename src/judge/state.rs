@@ -12,7 +12,9 @@ use super::detection::Detections;
 use super::microsoft::Microsoft;
 use crate::bgp::family::Family;
 use crate::measure;
-use crate::record::{BfdChange, BfdHeard, BfdRhythm, Fact, LacpHeard, LacpRhythm, LacpSeen, Nanos};
+use crate::record::{
+    BfdChange, BfdHeard, BfdRhythm, Fact, LacpEarlyData, LacpHeard, LacpRhythm, LacpSeen, Nanos,
+};
 use crate::time::At;
 use crate::topology::{Connection, LagBackend};
 
@@ -113,6 +115,8 @@ pub struct MemberView {
     pub in_sync: Option<Nanos>,
     /// The partner said early that it distributes, since the step began; in the first step, since the lab began.
     pub early: bool,
+    /// Data that it sent early since then.
+    pub early_data: Option<LacpEarlyData>,
 }
 
 /// What became of the marker that was sent last to the partner of a member.
@@ -256,6 +260,13 @@ impl State {
                     LacpSeen::MarkerSent => view.marker = Marker::Unanswered,
                     LacpSeen::MarkerAnswered(_) => view.marker = Marker::Answered,
                     LacpSeen::NoMarker(why) => view.marker = Marker::Unsent(why.clone()),
+                    LacpSeen::EarlyData(seen) => {
+                        let data = view.early_data.get_or_insert_default();
+                        data.frames = data.frames.saturating_add(seen.frames);
+                        data.first.clone_from(&seen.first);
+                        data.before = seen.before;
+                        data.unheard |= seen.unheard;
+                    }
                 }
             }
             Fact::InService(now) => {
@@ -303,6 +314,7 @@ impl State {
                     // What happened before the first step belongs to it.
                     let early = view.heard.as_ref().and_then(|heard| heard.early);
                     view.early &= *step == 0 || early == Some(true);
+                    view.early_data = view.early_data.take().filter(|_| *step == 0);
                 }
             }
             _ => {}

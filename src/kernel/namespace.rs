@@ -88,6 +88,15 @@ impl Namespace {
         self.fd.as_fd()
     }
 
+    /// Another descriptor of it.
+    ///
+    /// # Errors
+    /// Too many files are open.
+    pub fn try_clone(&self) -> Result<Namespace, NamespaceError> {
+        let fd = self.fd.try_clone().map_err(NamespaceError::Enter)?;
+        Ok(Namespace { fd })
+    }
+
     /// Runs `f` on a thread of its own in this namespace, and waits for it. Sockets made by `f` stay in this namespace.
     ///
     /// A panic of `f` goes on in the caller.

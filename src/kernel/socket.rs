@@ -7,7 +7,7 @@
 //! - BFD: UDP ports 3784 and 49152 and up, TTL 255 (RFC 5881, sections 4 and 5).
 //! - BFD on members of a LAG: AF_PACKET sockets that see UDP to port 6784 alone (RFC 7130, section 2).
 //! - BGP: TCP port 179, with TTL security and TCP MD5 signatures on demand (`bgp.rs`).
-//! - Probes and taps: UDP, and copies of frames as a link sends and receives them.
+//! - Probes and taps: UDP, and copies of frames as a link sends and receives them; of data that comes (`data.rs`), the first few.
 //!
 //! **Invariant:** everything received carries the kernel's receive time.
 //!
@@ -27,6 +27,7 @@ use nix::sys::time::TimeSpec;
 use socket2::{Domain, Protocol, Type};
 
 mod bgp;
+mod data;
 
 pub(super) use bgp::set_md5;
 pub use bgp::{MD5_KEY_MAX, Md5, Reach, address, bgp_accepted, bgp_connect, bgp_listen};
@@ -510,14 +511,30 @@ fn join_group(socket: &socket2::Socket, link: u32, group: [u8; 6]) -> io::Result
         mr_address: [0; 8],
     };
     request.mr_address[..6].copy_from_slice(&group);
-    // SAFETY: the option takes a packet_mreq, which the pointer and the length describe; the kernel copies it.
+    packet_option(socket, libc::PACKET_ADD_MEMBERSHIP, &request)
+}
+
+/// Leaves out copies of what the link sends (packet(7), PACKET_IGNORE_OUTGOING).
+fn ignore_outgoing(socket: &socket2::Socket) -> io::Result<()> {
+    let yes: libc::c_int = 1;
+    packet_option(socket, libc::PACKET_IGNORE_OUTGOING, &yes)
+}
+
+/// Sets an option of an AF_PACKET socket (packet(7)).
+fn packet_option<T: Copy>(
+    socket: &socket2::Socket,
+    name: libc::c_int,
+    value: &T,
+) -> io::Result<()> {
+    // SAFETY: the pointer and the length describe `value`, which the kernel copies; of what an option wants to be longer it
+    // reads nothing and returns EINVAL.
     let result = unsafe {
         libc::setsockopt(
             socket.as_raw_fd(),
             libc::SOL_PACKET,
-            libc::PACKET_ADD_MEMBERSHIP,
-            (&raw const request).cast(),
-            size_of::<libc::packet_mreq>() as libc::socklen_t,
+            name,
+            std::ptr::from_ref(value).cast(),
+            size_of::<T>() as libc::socklen_t,
         )
     };
     Errno::result(result).map(drop).map_err(io::Error::from)

@@ -11,8 +11,10 @@ const BESIDES: usize = 48;
 const OF_REGISTRIES: usize = 8;
 /// A namespace, a netlink socket in it while it is built, and one or two that stay.
 const OF_NAMESPACE: usize = 4;
-/// Of each end of a connection: BFD both ways, BGP, taps.
-const OF_END: usize = 8;
+/// Of each end of a connection: BFD both ways, BGP, taps, its namespace.
+const OF_END: usize = 9;
+/// Of each member: LACP, and its data while it must carry none.
+const OF_MEMBER: usize = 2;
 
 /// At least so many files are open at the worst moment; generous by about a third.
 pub fn descriptors(layout: &Layout, plan: &Plan, scenario: &Scenario) -> u64 {
@@ -23,7 +25,7 @@ pub fn descriptors(layout: &Layout, plan: &Plan, scenario: &Scenario) -> u64 {
         .connections
         .iter()
         .flat_map(|connection| [&connection.edge, &connection.peer]);
-    let connections: usize = ends.map(|end| OF_END + end.members.len()).sum();
+    let connections: usize = ends.map(|end| OF_END + OF_MEMBER * end.members.len()).sum();
     let dual_stack = layout.connections.iter().filter(|c| c.ipv6.is_some());
     let connections = connections + 2 * OF_END * dual_stack.count();
     // BFD inside both networks, where there is any: two sockets at each end, for each family.

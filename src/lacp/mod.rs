@@ -7,7 +7,7 @@
 //! Reading order: [`pdu`] (frames), then the machines [`receive`], [`periodic`], [`mux`], [`select`] and
 //! [`transmit`], each a pure transition function; [`port`] is the only place that changes a port's state,
 //! and [`lag`] joins the ports. [`misbehaviour`] is what our end does wrong on demand, [`observation`] what is seen of the other,
-//! `news` how often that is told.
+//! `news` how often that is told, [`permission`] whether it may send data.
 //!
 //! **Invariant:** a port collects before it tells its partner so, and stops distributing before it tells its
 //! partner anything; no partner, no traffic: a port whose partner does not speak LACP never distributes.
@@ -21,6 +21,7 @@ pub(crate) mod news;
 pub mod observation;
 pub mod pdu;
 pub mod periodic;
+pub mod permission;
 pub mod port;
 pub mod receive;
 pub mod select;

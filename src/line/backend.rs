@@ -5,6 +5,7 @@ use std::os::fd::BorrowedFd;
 use super::End;
 use super::bfd::BfdStatus;
 use super::bond::{BondLag, BondLine};
+use super::errands::Errand;
 use super::lag::{LagLine, LagPort, LagStatus};
 use super::thread::{Source, Surroundings};
 use crate::bfd::Order;
@@ -120,6 +121,14 @@ impl AnyLine {
         match self {
             AnyLine::Ours(lag) => lag.bfd_status(member),
             AnyLine::Kernel(_) => None,
+        }
+    }
+
+    /// Here is the socket that a member ordered, counted from 0.
+    pub fn take_data_socket(&mut self, member: u8, socket: Socket, around: &mut Surroundings) {
+        match self {
+            AnyLine::Ours(lag) => lag.take_data_socket(member, socket, around),
+            AnyLine::Kernel(_) => around.give(Errand::Close(socket)),
         }
     }
 

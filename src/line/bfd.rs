@@ -271,7 +271,7 @@ impl BfdLine {
     pub fn ready(&mut self, source: Source, around: &mut Surroundings) {
         match source {
             Source::Carrier => self.read_carrier(around),
-            Source::Member(_) | Source::Micro(_) => {
+            Source::Member(_) | Source::Micro(_) | Source::Data(_) => {
                 self.read_packet(around);
             }
         }

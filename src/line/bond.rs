@@ -179,7 +179,7 @@ impl BondLine {
                     self.looks.lacpdu();
                 }
             }
-            Source::Micro(_) => {}
+            Source::Micro(_) | Source::Data(_) => {}
         }
         self.timer(around);
     }
@@ -278,6 +278,7 @@ impl BondLine {
             rhythms: (0..bond.ports.len()).map(|n| copies.rhythm(n)).collect(),
             unsent: 0,
             control: ports.map(|_| None).collect(),
+            early: Vec::new(),
         }
     }
 

@@ -1,11 +1,14 @@
 //! A LAG with its sockets and its data path: what the LACP actor decides is done here, in the order in which it decides.
 
+mod early;
 mod members;
 
 use std::iter::repeat;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
 
 use super::bfd::BfdStatus;
+use super::early::Early;
 use super::gate::Gate;
 use super::micro::MicroLine;
 use super::punctuality::Protocol;
@@ -77,14 +80,16 @@ impl LagPort {
             Ok(lag) => lag,
             Err(source) => return Err(LineError::Lag { end, source }),
         };
+        let place = Arc::new(namespace.try_clone()?);
         namespace.run(|| {
             let sessions = micro.iter().copied().map(Some).chain(repeat(None));
-            let member = |(link, micro): (&u32, Option<MicroConfig>)| {
+            let member = |((index, link), micro): ((usize, &u32), Option<MicroConfig>)| {
                 let socket = Socket::slow_protocols(*link)?;
+                let early = Early::open((&end, index), *link, &place)?;
                 let micro = micro.map(|config| MicroLine::open(*link, config));
-                Ok(Member::new(*link, socket, micro.transpose()?))
+                Ok(Member::new(*link, (socket, early), micro.transpose()?))
             };
-            let members = links.iter().zip(sessions).map(member);
+            let members = links.iter().enumerate().zip(sessions).map(member);
             let members: Vec<Member> = members.collect::<Result<_, SocketError>>()?;
             let carrier = match CarrierEvents::open(links) {
                 Ok(carrier) => carrier,
@@ -137,6 +142,8 @@ pub struct LagStatus {
     pub unsent: u64,
     /// Of each member, frames of the Slow Protocols and of BFD on it: sent and received. None where they are the kernel's.
     pub control: Vec<Option<(u64, u64)>>,
+    /// Of each member, data frames that came while the partner might not send any.
+    pub early: Vec<u64>,
 }
 
 #[derive(Debug)]
@@ -144,6 +151,7 @@ struct Member {
     link: u32,
     socket: Socket,
     micro: Option<MicroLine>,
+    early: Early,
     light: bool,
     /// When the LACPDUs were due that leave while timers run.
     due: Option<At>,
@@ -154,11 +162,12 @@ struct Member {
 }
 
 impl Member {
-    fn new(link: u32, socket: Socket, micro: Option<MicroLine>) -> Member {
+    fn new(link: u32, (socket, early): (Socket, Early), micro: Option<MicroLine>) -> Member {
         Member {
             link,
             socket,
             micro,
+            early,
             light: false,
             due: None,
             slow: (0, 0),
@@ -199,16 +208,18 @@ impl LagLine {
             let lacp = (Source::Member(index as u8), member.socket.as_fd());
             let micro = member.micro.as_ref();
             let micro = micro.map(|micro| (Source::Micro(index as u8), micro.socket().as_fd()));
-            [lacp].into_iter().chain(micro)
+            let early = member.early.source();
+            let early = early.map(|data| (Source::Data(index as u8), data));
+            [lacp].into_iter().chain(micro).chain(early)
         });
         sockets.chain([(Source::Carrier, self.port.carrier.as_fd())])
     }
 
-    /// The socket behind a source; carrier events have none.
+    /// The socket behind a source that sends through it.
     pub fn socket(&self, source: Source) -> Option<&Socket> {
         let member = |index: u8| self.port.members.get(usize::from(index));
         match source {
-            Source::Carrier => None,
+            Source::Carrier | Source::Data(_) => None,
             Source::Member(index) => Some(&member(index)?.socket),
             Source::Micro(index) => Some(member(index)?.micro.as_ref()?.socket()),
         }
@@ -227,6 +238,8 @@ impl LagLine {
                     micro.read(around);
                 }
             }
+            // Looked at below, if it is time to.
+            Source::Data(_) => {}
         }
         self.act(around);
     }
@@ -254,6 +267,7 @@ impl LagLine {
         let micros = self.port.members.iter_mut();
         micros.for_each(|member| member.micro.iter_mut().for_each(MicroLine::finish));
         self.act(around);
+        self.finish_early(around);
     }
 
     /// Closes the data path and takes the carrier away.
@@ -291,6 +305,9 @@ impl LagLine {
                     Some((member.slow.0 + micro.0, member.slow.1 + micro.1))
                 })
                 .collect(),
+            early: (self.port.members.iter())
+                .map(|member| member.early.frames())
+                .collect(),
         }
     }
 
@@ -318,6 +335,7 @@ impl LagLine {
         };
         // At its arrival: a timer that ran out while it lay unread does not count against the partner.
         self.port.lag.handle(received.at, input);
+        self.frame_came(received.at, index, received.length, around);
         true
     }
 
@@ -335,12 +353,16 @@ impl LagLine {
             buffer,
             ..
         } = around;
+        let mut dark = Vec::new();
         let mut light = |link, up| {
             let place = members.iter().position(|member| member.link == link);
             let Some(port) = place.filter(|port| members[*port].light != up) else {
                 return;
             };
             members[port].light = up;
+            if !up {
+                dark.push(port);
+            }
             let now = clock.now();
             recorder.at(
                 now,
@@ -354,6 +376,9 @@ impl LagLine {
             lag.handle(now, Input::Light { port, up });
         };
         while let Ok(true) = carrier.receive(&mut buffer[..], &mut light) {}
+        for port in dark {
+            self.dark(port, around);
+        }
     }
 
     /// Does what the actor wants done, and BFD on members. Changes of members are gathered until something depends on them.
@@ -363,6 +388,7 @@ impl LagLine {
         }
         self.act_on_micros(around);
         self.catch_up(around);
+        self.look_for_data(around);
     }
 
     fn obey(&mut self, output: Output, around: &mut Surroundings) {
@@ -382,17 +408,19 @@ impl LagLine {
                 self.catch_up(around);
                 let member = &mut self.port.members[port];
                 around.due = member.due;
+                let left = around.clock.now();
                 let sent =
                     around.send(Protocol::Lacp, &member.socket, |socket| socket.send(&frame));
                 around.due = None;
                 member.slow.0 += u64::from(sent.is_ok());
                 self.unsent += u64::from(sent.is_err());
-                if let Ok(Pdu::Marker(_)) = pdu::decode(&frame) {
-                    let seen = match sent {
-                        Ok(_) => LacpSeen::MarkerSent,
-                        Err(error) => LacpSeen::NoMarker(error.to_string()),
-                    };
-                    self.saw(port, seen, around);
+                match (pdu::decode(&frame), sent) {
+                    (Ok(Pdu::Lacp(pdu)), Ok(())) => self.lacpdu_left(left, port, &pdu, around),
+                    (Ok(Pdu::Marker(_)), Ok(())) => self.saw(port, LacpSeen::MarkerSent, around),
+                    (Ok(Pdu::Marker(_)), Err(error)) => {
+                        self.saw(port, LacpSeen::NoMarker(error.to_string()), around);
+                    }
+                    _ => {}
                 }
             }
             Output::PortChanged { port, .. } => self.tell_member(port, around),

@@ -13,6 +13,8 @@
 mod backend;
 mod bfd;
 mod bond;
+mod early;
+mod errands;
 mod gate;
 mod lag;
 mod micro;
@@ -39,7 +41,7 @@ use self::multihop::Receivers;
 use crate::bfd::{Order, StateChange};
 use crate::kernel::namespace::{Namespace, NamespaceError};
 use crate::kernel::netlink::NetlinkError;
-use crate::kernel::socket::SocketError;
+use crate::kernel::socket::{Socket, SocketError};
 use crate::lacp;
 use crate::record::Recorder;
 use crate::time::At;
@@ -177,6 +179,8 @@ enum Command {
     RemoveBfd(End, Farewell, oneshot::Sender<()>),
     Bfd(End, Order),
     InspectBfd(End, oneshot::Sender<BfdStatus>),
+    /// Opened for a member of a LAG, counted from 0, or why not.
+    DataSocket(End, u8, Result<Socket, String>),
     Stop,
 }
 
@@ -232,10 +236,13 @@ impl Line {
             .map_err(|errno| LineError::Start(errno.into()))?;
         let wake = Arc::new(wake);
         let (commands, orders) = mpsc::channel();
-        let thread =
-            thread::start(recorder, events, orders, Arc::clone(&wake)).map_err(LineError::Start)?;
+        let asker = Asker { commands, wake };
+        let wake = Arc::clone(&asker.wake);
+        let thread = errands::start(asker.clone())
+            .and_then(|errands| thread::start(recorder, events, (orders, wake), errands))
+            .map_err(LineError::Start)?;
         Ok(Line {
-            asker: Asker { commands, wake },
+            asker,
             receivers: Receivers::default(),
             thread: Some(thread),
         })

@@ -19,6 +19,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::backend::AnyLine;
 use super::bfd::BfdLine;
+use super::errands::{Errand, Errands};
 use super::multihop::Address;
 use super::punctuality::{Protocol, Punctuality};
 use super::schedule::Schedule;
@@ -45,12 +46,19 @@ pub(super) struct Surroundings<'a> {
     /// When the packets were due that a session sends now, if they were.
     pub due: Option<At>,
     punctuality: &'a mut Punctuality,
+    errands: &'a Errands,
 }
 
 impl Surroundings<'_> {
     /// Tells the routers, if they still listen.
     pub fn tell(&self, event: LineEvent) {
         let _ = self.events.send(event);
+    }
+
+    /// Has something done by another thread.
+    pub fn give(&self, errand: Errand) {
+        // It is gone only when the program ends.
+        let _ = self.errands.send(errand);
     }
 
     /// Sends a packet, and counts how late it left if it was due.
@@ -83,8 +91,20 @@ pub(super) enum Source {
     Member(u8),
     /// Frames of BFD on a LAG's member.
     Micro(u8),
+    /// Data that comes early on a LAG's member; what is not read does not wake again.
+    Data(u8),
     /// Carrier events.
     Carrier,
+}
+
+impl Source {
+    /// What to wait for.
+    fn events(self) -> EpollFlags {
+        match self {
+            Source::Member(_) | Source::Micro(_) | Source::Carrier => EpollFlags::EPOLLIN,
+            Source::Data(_) => EpollFlags::EPOLLIN | EpollFlags::EPOLLET,
+        }
+    }
 }
 
 /// What an epoll event is about, packed into its 64 bits.
@@ -100,27 +120,35 @@ impl Token {
         match self {
             Token::Command => 0,
             Token::Timer => 1,
-            Token::Session(slot, Source::Carrier) => u64::from(slot) << 16 | 2,
-            Token::Session(slot, Source::Member(index)) => {
-                u64::from(slot) << 16 | (3 + 2 * u64::from(index))
-            }
-            Token::Session(slot, Source::Micro(index)) => {
-                u64::from(slot) << 16 | (4 + 2 * u64::from(index))
+            Token::Session(slot, source) => {
+                let of_member = |kind: u64, index: u8| 3 + 3 * u64::from(index) + kind;
+                let source = match source {
+                    Source::Carrier => 2,
+                    Source::Member(index) => of_member(0, index),
+                    Source::Micro(index) => of_member(1, index),
+                    Source::Data(index) => of_member(2, index),
+                };
+                u64::from(slot) << 16 | source
             }
         }
     }
 
     fn unpack(bits: u64) -> Token {
         let slot = (bits >> 16) as u32;
-        match bits & 0xffff {
-            0 => Token::Command,
-            1 => Token::Timer,
-            2 => Token::Session(slot, Source::Carrier),
-            index if index % 2 == 1 => {
-                Token::Session(slot, Source::Member(((index - 3) / 2) as u8))
+        let source = match bits & 0xffff {
+            0 => return Token::Command,
+            1 => return Token::Timer,
+            2 => Source::Carrier,
+            of_member => {
+                let index = ((of_member - 3) / 3) as u8;
+                match of_member % 3 {
+                    0 => Source::Member(index),
+                    1 => Source::Micro(index),
+                    _ => Source::Data(index),
+                }
             }
-            index => Token::Session(slot, Source::Micro(((index - 4) / 2) as u8)),
-        }
+        };
+        Token::Session(slot, source)
     }
 }
 
@@ -136,8 +164,8 @@ enum Occupant {
 pub(super) fn start(
     recorder: Recorder,
     events: UnboundedSender<LineEvent>,
-    commands: mpsc::Receiver<Command>,
-    wake: Arc<EventFd>,
+    (commands, wake): (mpsc::Receiver<Command>, Arc<EventFd>),
+    errands: Errands,
 ) -> io::Result<JoinHandle<()>> {
     let mut line = Thread {
         clock: recorder.clock(),
@@ -159,6 +187,7 @@ pub(super) fn start(
         addresses: HashMap::new(),
         buffer: Box::new([0; BUFFER]),
         punctuality: Punctuality::default(),
+        errands,
     };
     let reading = EpollEvent::new(EpollFlags::EPOLLIN, Token::Command.pack());
     line.epoll.add(line.wake.as_ref(), reading)?;
@@ -198,6 +227,7 @@ struct Thread {
     addresses: HashMap<(String, IpAddr), u32>,
     buffer: Box<[u8; BUFFER]>,
     punctuality: Punctuality,
+    errands: Errands,
 }
 
 impl Thread {
@@ -393,6 +423,9 @@ impl Thread {
                         let _ = answer.send(status);
                     }
                 }
+                Command::DataSocket(end, member, socket) => {
+                    self.take_data_socket(&end, member, socket);
+                }
                 Command::Stop => {
                     self.finish();
                     return false;
@@ -442,8 +475,7 @@ impl Thread {
         let slot = free.unwrap_or(self.slots.len()) as u32;
         let watch = |(source, fd)| {
             let token = Token::Session(slot, source).pack();
-            self.epoll
-                .add(fd, EpollEvent::new(EpollFlags::EPOLLIN, token))
+            self.epoll.add(fd, EpollEvent::new(source.events(), token))
         };
         let (watched, deadline) = match &occupant {
             Occupant::Bfd(bfd) => (bfd.sources().try_for_each(watch), bfd.deadline()),
@@ -490,6 +522,7 @@ impl Thread {
             buffer: &mut self.buffer,
             due: None,
             punctuality: &mut self.punctuality,
+            errands: &self.errands,
         };
         (occupant, around)
     }
@@ -508,6 +541,8 @@ mod tests {
                 Source::Member(7),
                 Source::Micro(0),
                 Source::Micro(7),
+                Source::Data(0),
+                Source::Data(7),
             ]
             .map(|source| Token::Session(slot, source))
         });

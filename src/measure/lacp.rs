@@ -31,6 +31,21 @@ pub struct LacpPartner {
     pub came_up: Vec<ComingUp>,
     /// So often it began to say that it distributes before it had heard that this end collects.
     pub distributed_early: u32,
+    /// Data that it sent before it was told that this end collects, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub early_data: Option<EarlyData>,
+}
+
+/// Data that a partner sent before it was told that this end collects.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct EarlyData {
+    /// All frames.
+    pub frames: u64,
+    /// The first frame, in words.
+    pub first: String,
+    /// Each time, the first frame came so long before this end said that it collects; none when it did not come to that.
+    pub before: Vec<Option<Nanos>>,
 }
 
 /// How a partner came up after light, each since then.
@@ -51,6 +66,8 @@ pub struct ComingUp {
 struct Walk {
     partner: LacpPartner,
     light: Option<At>,
+    /// It sends data early now.
+    sends: bool,
 }
 
 /// What each router saw of the other ends of its members.
@@ -83,7 +100,7 @@ pub fn lacp_partners<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Vec<La
     }
     let heard = walks
         .into_iter()
-        .filter(|(_, walk)| walk.partner.said.is_some());
+        .filter(|(_, Walk { partner, .. })| partner.said.is_some() || partner.early_data.is_some());
     heard
         .map(|((router, connection, member), walk)| LacpPartner {
             router,
@@ -101,6 +118,7 @@ impl Walk {
         match &entry.fact {
             Fact::Light { up, .. } => {
                 self.light = up.then_some(entry.at);
+                self.sends &= *up;
                 if *up {
                     partner.came_up.push(ComingUp::default());
                 }
@@ -137,6 +155,20 @@ impl Walk {
                     partner.slowest_answer = partner.slowest_answer.max(*after);
                 }
                 LacpSeen::NoMarker(_) => {}
+                LacpSeen::EarlyData(seen) => {
+                    let data = partner.early_data.get_or_insert_default();
+                    if data.before.is_empty() {
+                        data.first.clone_from(&seen.first);
+                    }
+                    if !self.sends {
+                        data.before.push(None);
+                    }
+                    data.frames = data.frames.saturating_add(seen.frames);
+                    if let Some(last) = data.before.last_mut() {
+                        *last = seen.before;
+                    }
+                    self.sends = seen.before.is_none();
+                }
             },
             _ => {}
         }
@@ -146,6 +178,7 @@ impl Walk {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::LacpEarlyData;
 
     fn at(millis: u64, fact: Fact) -> Entry {
         let at = At::from_millis(millis);
@@ -178,6 +211,16 @@ mod tests {
             skipped: 0,
         };
         seen(millis, LacpSeen::Says(heard))
+    }
+
+    fn early(millis: u64, frames: u64, before: Option<Nanos>) -> Entry {
+        let data = LacpEarlyData {
+            frames,
+            first: format!("frame at {millis}"),
+            unheard: false,
+            before,
+        };
+        seen(millis, LacpSeen::EarlyData(data))
     }
 
     fn light(millis: u64, up: bool) -> Entry {
@@ -232,7 +275,11 @@ mod tests {
             seen(30, LacpSeen::MarkerSent),
             seen(31, LacpSeen::MarkerAnswered(Nanos(7))),
             seen(32, LacpSeen::MarkerSent),
+            early(35, 2, None),
+            early(36, 1, Some(Nanos(9))),
+            early(37, 4, None),
             light(40, false),
+            early(41, 1, None),
             member(40, false),
             light(50, true),
             says(52, "active in-sync collecting distributing early"),
@@ -253,5 +300,18 @@ mod tests {
         assert_eq!((first.distributing, first.we_distribute), (ms(4), ms(5)));
         assert_eq!(partner.came_up[1].distributing, ms(2));
         assert_eq!(partner.distributed_early, 1);
+        let data = partner.early_data.as_ref().unwrap();
+        assert_eq!((data.frames, &*data.first), (8, "frame at 35"));
+        assert_eq!(data.before, [Some(Nanos(9)), None, None]);
+    }
+
+    #[test]
+    fn who_speaks_no_lacp_and_sends_data_is_told_of() {
+        let told = lacp_partners(&[light(1, true), early(2, 3, None)]);
+        let frames = told
+            .iter()
+            .map(|it| it.early_data.as_ref().map(|data| data.frames));
+        assert_eq!(frames.collect::<Vec<_>>(), [Some(3)]);
+        assert_eq!(lacp_partners(&[light(1, true)]), []);
     }
 }

@@ -15,7 +15,7 @@ mod traffic;
 pub use bfd::{BfdPartner, bfd_partners};
 pub use convergence::{Convergence, Moved, Stage, convergence};
 pub use detection::{Detection, FirstOfEach, Layers, Noticed};
-pub use lacp::{ComingUp, LacpPartner, lacp_partners};
+pub use lacp::{ComingUp, EarlyData, LacpPartner, lacp_partners};
 pub use lateness::{Lateness, lateness};
 pub use members::{MemberTraffic, OfMember, by_member, member_traffic, place};
 pub use traffic::{Direction, Episode, Tail, Traffic, tail, traffic, ways};

@@ -175,6 +175,27 @@ pub enum LacpSeen {
     MarkerAnswered(Nanos),
     /// A marker could not be sent to it, and why.
     NoMarker(String),
+    /// Data frames came from it while it may not send any, and were not told of yet: told at the first, once a second while they
+    /// come, and when it may.
+    EarlyData(LacpEarlyData),
+}
+
+/// Data frames on a member from an end that was not told that this one collects, or has heard that it does no longer.
+///
+/// No data are LACP, LLDP, BFD on the member, and what hosts send to groups of the link alone on whatever interface is up.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct LacpEarlyData {
+    /// So many came since this was last told.
+    pub frames: u64,
+    /// The first in words, for example `IPv4 192.0.2.1 to 192.0.2.0, from 02:00:00:00:00:01`.
+    pub first: String,
+    /// No LACPDU of that end was heard since light came.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unheard: bool,
+    /// The first came so long before this end said that it collects; none while it has not said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Nanos>,
 }
 
 /// What the other end of a member says of itself in its LACPDUs (IEEE 802.1AX, 6.4.2.3).

@@ -66,8 +66,8 @@ pub struct LacpSays {
     pub port: Option<u16>,
     /// It was in sync so soon after light, the last time.
     pub in_sync_within: Option<Duration>,
-    /// It said that it distributes, since the step began, while it had not heard that the edge's end collects. In the first step:
-    /// since the lab began.
+    /// It said that it distributes, or sent data, since the step began, while it had not heard that the edge's end collects. In the
+    /// first step: since the lab began.
     pub distributes_early: Option<bool>,
 }
 
@@ -85,8 +85,8 @@ impl fmt::Display for LacpSays {
             self.port.map(|port| format!("port {port}")),
             (self.in_sync_within).map(|time| format!("in sync within {} of light", in_words(time))),
             (self.distributes_early).map(|early| match early {
-                true => "said early that it distributes".to_owned(),
-                false => "never said early that it distributes".to_owned(),
+                true => "distributes early".to_owned(),
+                false => "does not distribute early".to_owned(),
             }),
         ];
         let mut words = words.into_iter().flatten();

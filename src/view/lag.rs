@@ -63,6 +63,8 @@ pub struct Member {
     pub frames: Option<Frames>,
     /// What its link has carried since it was made.
     pub carried: Option<Carried>,
+    /// Data frames that came before the partner was told that this end collects.
+    pub early_data: u64,
 }
 
 /// What the link of a member has carried.
@@ -172,6 +174,7 @@ pub fn lag(
             illegal: counters.illegal,
             last_illegal: counters.last_illegal.as_ref().map(ToString::to_string),
         }),
+        early_data: status.early.get(n).copied().unwrap_or(0),
         carried: (carried.iter())
             .find(|counted| usize::from(counted.member) == n + 1)
             .map(|counted| Carried {

@@ -7,10 +7,11 @@ use libtest_mimic::{Failed, Trial};
 use peerlab::kernel::bpf::programs::Pattern;
 use peerlab::kernel::filter::{Direction, Fault, clear_faults, set_faults};
 use peerlab::kernel::netlink::Netlink;
+use peerlab::kernel::socket::Socket;
 use peerlab::lacp::{Admin, Misbehaviour, Refusal};
 use peerlab::line::LagPort;
 use peerlab::plan::Work;
-use peerlab::record::Fact;
+use peerlab::record::{Fact, LacpEarlyData, LacpSeen};
 
 use super::bed::{Bed, SOON, end, is_bfd, run, session};
 use super::cabling::{self, Side};
@@ -27,6 +28,8 @@ pub fn tests() -> Vec<Trial> {
         Trial::test("lag::removed_and_made_anew", removed_and_made_anew),
         Trial::test("lag::strange_frames_disturb_nobody", strange_frames),
         Trial::test("lag::stamps_of_frames_cost_nothing", stamps_cost_nothing),
+        Trial::test("lag::early_data_is_seen", early_data),
+        Trial::test("lag::no_data_is_early_between_two_of_ours", no_early_data),
     ]
 }
 
@@ -344,5 +347,133 @@ fn strange_frames() -> Result<(), Failed> {
     here.set_read_timeout(Some(SOON))?;
     there.send_to(b"passes", here.local_addr()?)?;
     here.recv(&mut [0; 16])?;
+    Ok(())
+}
+
+fn is_early(fact: &Fact, at: &str) -> Option<LacpEarlyData> {
+    match fact {
+        Fact::LacpPartner {
+            router,
+            member: 1,
+            seen: LacpSeen::EarlyData(data),
+            ..
+        } if router == at => Some(data.clone()),
+        _ => None,
+    }
+}
+
+fn refuse(bed: &Bed, refuses: Option<Refusal>) {
+    let how = Misbehaviour {
+        refuses,
+        ..Misbehaviour::default()
+    };
+    let port = Some(0);
+    bed.line.lag(end("a"), Admin::Misbehave { port, how });
+}
+
+/// A partner sends data while it is not told that it may: before that, and again when it may no longer, a second later.
+fn early_data() -> Result<(), Failed> {
+    let mut bed = Bed::new(cables())?;
+    add_lag(&bed, "a")?;
+    refuse(&bed, Some(Refusal::Synchronization));
+    add_lag(&bed, "b")?;
+    let partner = bed
+        .namespace("b.lc")
+        .run(|| Socket::slow_protocols(links("b")[0]))??;
+    let send = |ethertype: [u8; 2]| {
+        let mut frame = [0; 60];
+        frame[..12].copy_from_slice(&[2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2]);
+        frame[12..14].copy_from_slice(&ethertype);
+        partner.send(&frame)
+    };
+    let (data, lldp) = ([0x88, 0xb5], [0x88, 0xcc]);
+    bed.wait("LACPDU heard", SOON, |fact| {
+        matches!(fact, Fact::LacpPartner { router, member: 1, seen: LacpSeen::Says(_), .. } if router == "a")
+    })?;
+    send(lldp)?;
+    for _ in 0..20 {
+        send(data)?;
+    }
+    let first = bed.wait("early data", SOON, |fact| is_early(fact, "a").is_some())?;
+    refuse(&bed, None);
+    let last = bed.wait("end of early data", SOON, |fact| {
+        is_early(fact, "a").is_some_and(|data| data.before.is_some())
+    })?;
+    wait_spread(&mut bed)?;
+    send(data)?;
+    let told: Vec<LacpEarlyData> = bed
+        .seen
+        .iter()
+        .filter_map(|it| is_early(&it.fact, "a"))
+        .collect();
+    let frames: u64 = told.iter().map(|data| data.frames).sum();
+    let before = told.last().and_then(|data| data.before).map(Duration::from);
+    if frames != 20 || told[0].first != "EtherType 0x88b5, from 02:00:00:00:00:02" {
+        return Err(format!("20 frames of 0x88b5: {told:?}").into());
+    }
+    // Both are told at their own moment.
+    if before != Some(last.at.since(first.at)) {
+        return Err(format!("{before:?} from {first:?} to {last:?}").into());
+    }
+
+    bed.mark();
+    refuse(&bed, Some(Refusal::Collecting));
+    bed.wait("stopped", SOON, |fact| is_spread(fact, "b", 1, false))?;
+    // It may not have heard it.
+    send(data)?;
+    bed.quiet("early data", Duration::from_secs(1), |fact| {
+        is_early(fact, "a").is_some()
+    })?;
+    send(data)?;
+    let again = bed.wait("early data", SOON, |fact| is_early(fact, "a").is_some())?;
+    match is_early(&again.fact, "a") {
+        Some(data) if data.frames == 1 => {}
+        other => return Err(format!("one frame: {other:?}").into()),
+    }
+    let status = bed.answer(bed.line.inspect_lag(end("a")))?;
+    match status.early[..] {
+        [21, 0] => Ok(()),
+        _ => Err(format!("21 frames on the first member: {:?}", status.early).into()),
+    }
+}
+
+/// Members come, go dark, come back and are held back, under traffic.
+fn no_early_data() -> Result<(), Failed> {
+    let mut bed = up()?;
+    let (from, to) = (bed.namespace("a"), bed.namespace("b"));
+    let to = to.run(|| UdpSocket::bind("192.0.2.1:4000"))??;
+    let from = from.run(|| UdpSocket::bind("192.0.2.0:4000"))??;
+    let noise = || {
+        for (one, other) in [(&from, &to), (&to, &from)] {
+            // Without carrier there is no way.
+            let _ = one.send_to(b"data", other.local_addr().expect("it is bound"));
+        }
+    };
+    for refuses in [Some(Refusal::Synchronization), None] {
+        bed.mark();
+        refuse(&bed, refuses);
+        let wanted = refuses.is_none();
+        for router in ["a", "b"] {
+            noise();
+            bed.wait("held", SOON, |fact| is_spread(fact, router, 1, wanted))?;
+        }
+    }
+    for up in [false, true] {
+        bed.mark();
+        let how = if up { "up" } else { "down" };
+        bed.ip("a.lc", &format!("link set x-1.1 {how}"))?;
+        for router in ["a", "b"] {
+            noise();
+            bed.wait("light", SOON, |fact| is_spread(fact, router, 1, up))?;
+        }
+    }
+    noise();
+    ping(&bed)?;
+    for router in ["a", "b"] {
+        let status = bed.answer(bed.line.inspect_lag(end(router)))?;
+        if status.early != [0, 0] {
+            return Err(format!("data is early at {router}: {:?}", bed.seen).into());
+        }
+    }
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::judge::state::MemberView;
 use crate::judge::words;
-use crate::record::LacpHeard;
+use crate::record::{LacpEarlyData, LacpHeard, Nanos};
 use crate::scenario::LacpSays;
 
 /// The first thing that is otherwise, as the predicate of a sentence about the partner.
@@ -13,7 +13,9 @@ pub(super) fn differs(wanted: &LacpSays, view: Option<&MemberView>) -> Option<St
         return None;
     }
     let Some((view, heard)) = view.and_then(|view| Some((view, view.heard.as_ref()?))) else {
-        return Some("is not heard".to_owned());
+        let data = view.and_then(|view| view.early_data.as_ref());
+        let data = data.map(|data| format!(", and {}", forwarded(data)));
+        return Some(format!("is not heard{}", data.unwrap_or_default()));
     };
     let in_sync = || in_sync(wanted.in_sync_within?, view);
     let early = || early(wanted.distributes_early?, view, heard);
@@ -49,22 +51,50 @@ fn in_sync(limit: Duration, view: &MemberView) -> Option<String> {
 }
 
 fn early(wanted: bool, view: &MemberView, heard: &LacpHeard) -> Option<String> {
+    match (wanted, &view.early_data) {
+        (true, Some(_)) => return None,
+        (false, Some(data)) => return Some(forwarded(data)),
+        (_, None) => {}
+    }
     let is = match (view.early, heard.early) {
         (true, _) if wanted => return None,
         (true, _) => "said that it distributes before it had heard that this end collects",
         (false, None) => "did not show whether it distributes early: this end is the kernel's bond",
         (false, Some(_)) if !wanted => return None,
         (false, Some(_)) => {
-            "did not say that it distributes before it had heard that this end collects"
+            "did not say that it distributes before it had heard that this end collects, nor sent data"
         }
     };
     Some(is.to_owned())
 }
 
+/// Data that came early, as the predicate of a sentence about the partner.
+fn forwarded(data: &LacpEarlyData) -> String {
+    early_data(data.frames, &[data.before], &data.first)
+}
+
+/// Data that came early once or several times, each so long before this end said that it collects, as the predicate of a sentence
+/// about the partner.
+pub fn early_data(frames: u64, before: &[Option<Nanos>], first: &str) -> String {
+    let forwarded = format!("forwarded {}", words::counted(frames, "data frame"));
+    let (times, when) = match before {
+        [_] => (String::new(), "the first"),
+        _ => (format!(", {} times", before.len()), "up to"),
+    };
+    let longest = before.iter().flatten().max();
+    let when = match longest {
+        Some(longest) => {
+            let longest = words::duration((*longest).into());
+            format!(", {when} {longest} before this end said that it collects")
+        }
+        None => ", while this end did not say that it collects".to_owned(),
+    };
+    format!("{forwarded}{times}{when} ({first})")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::Nanos;
 
     fn heard(state: &str, early: Option<bool>) -> LacpHeard {
         LacpHeard {
@@ -124,7 +154,7 @@ mod tests {
             ),
             (
                 early(true),
-                "did not say that it distributes before it had heard that this end collects",
+                "did not say that it distributes before it had heard that this end collects, nor sent data",
             ),
         ];
         for (wanted, is) in otherwise {
@@ -141,5 +171,34 @@ mod tests {
         assert_eq!(said(&early(true), &view), None);
         let is = "said that it distributes before it had heard that this end collects";
         assert_eq!(said(&early(false), &view).as_deref(), Some(is));
+        view.early = false;
+        let data = |frames, before| LacpEarlyData {
+            frames,
+            first: "ARP".to_owned(),
+            unheard: true,
+            before,
+        };
+        view.early_data = Some(data(2, Some(Nanos(7_000_000))));
+        assert_eq!(said(&early(true), &view), None);
+        let is =
+            "forwarded 2 data frames, the first 7 ms before this end said that it collects (ARP)";
+        assert_eq!(said(&early(false), &view).as_deref(), Some(is));
+        view.early_data = Some(data(1, None));
+        let is = "forwarded 1 data frame, while this end did not say that it collects (ARP)";
+        assert_eq!(said(&early(false), &view).as_deref(), Some(is));
+        view.heard = None;
+        assert_eq!(
+            said(&early(false), &view).as_deref(),
+            Some(&*format!("is not heard, and {is}"))
+        );
+    }
+
+    #[test]
+    fn data_that_came_early_several_times_is_told_in_one() {
+        let before = [Some(Nanos(1_000_000)), None, Some(Nanos(20_000_000))];
+        assert_eq!(
+            early_data(5, &before, "ARP"),
+            "forwarded 5 data frames, 3 times, up to 20 ms before this end said that it collects (ARP)"
+        );
     }
 }

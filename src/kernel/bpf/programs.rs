@@ -137,6 +137,52 @@ pub fn slow_protocols() -> Program {
     end(a, (other, 0), (found, u32::MAX))
 }
 
+/// A socket filter that keeps the first `keep` bytes of data: what an end sends on a member because its LAG has it distribute.
+///
+/// What a link may carry before is no data: frames to group addresses that no bridge forwards (IEEE 802.1Q, table 8-1: LACP, LLDP,
+/// 802.1X …), frames with a length instead of a type (CDP, spanning tree, IS-IS), Ethernet loopback, BFD on the member
+/// (RFC 7130), and what a host sends to groups of the link alone on whatever interface is up (IGMP, MLD, router solicitations,
+/// duplicate address detection). That somebody's address is asked for (ARP, ND) is data.
+pub fn data(keep: u32) -> Program {
+    let mut a = Assembler::new();
+    let (found, other) = (a.label(), a.label());
+    a.push(op::LDH, 12);
+    a.jump_unless(op::JGE, SMALLEST_ETHERTYPE, other);
+    for kind in [u32::from(SLOW_PROTOCOLS), LLDP, LOOPBACK] {
+        a.jump_if(op::JEQ, kind, other);
+    }
+    let (no_bridge, no_group, no_micro) = (a.label(), a.label(), a.label());
+    a.push(op::LD, 0);
+    a.jump_unless(op::JEQ, 0x0180_c200, no_bridge);
+    a.push(op::LDH, 4);
+    a.jump_unless(op::JGT, 0x000f, other);
+    a.place(no_bridge);
+    a.push(op::LD, 0);
+    a.jump_unless(op::JEQ, 0x0100_5e00, no_group);
+    // 224.0.0.0/24
+    a.push(op::LDB, 4);
+    a.jump_if(op::JEQ, 0, other);
+    a.place(no_group);
+    ports(&mut a, UDP, no_micro);
+    a.push(op::LDH_IND, 2);
+    a.jump_if(op::JEQ, MICRO_BFD, other);
+    a.place(no_micro);
+    a.push(op::LDH, 12);
+    a.jump_unless(op::JEQ, IPV6, found);
+    has_length(&mut a, 55, found);
+    a.push(op::LDH, 38);
+    a.jump_unless(op::JEQ, 0xff02, found);
+    a.push(op::LDB, 20);
+    a.jump_unless(op::JEQ, ICMPV6, other);
+    a.push(op::LDB, 54);
+    a.jump_unless(op::JEQ, NEIGHBOUR_SOLICITATION, other);
+    // From the unspecified address it is duplicate address detection (RFC 4862, section 5.4.2).
+    a.push(op::LD, 22);
+    a.jump_if(op::JEQ, 0, other);
+    a.jump(found);
+    end(a, (other, 0), (found, keep))
+}
+
 /// A socket filter that keeps the first `keep` bytes of UDP packets to one of the ports `low..=high`.
 pub fn udp_to_ports(low: u16, high: u16, keep: u32) -> Program {
     let mut a = Assembler::new();
@@ -256,6 +302,14 @@ const IPV4: u32 = 0x0800;
 const IPV6: u32 = 0x86dd;
 const TCP: u32 = 6;
 const UDP: u32 = 17;
+const ICMPV6: u32 = 58;
+/// ICMPv6 type (RFC 4861, section 4.3).
+const NEIGHBOUR_SOLICITATION: u32 = 135;
+/// Less is a length (IEEE 802.3, 3.2.6).
+const SMALLEST_ETHERTYPE: u32 = 0x0600;
+const LLDP: u32 = 0x88cc;
+/// Configuration testing, with which some switches see whether a link is there.
+const LOOPBACK: u32 = 0x9000;
 /// Where BFD on members is sent to (RFC 7130, section 2.2).
 const MICRO_BFD: u32 = 6784;
 /// More fragments, or a fragment offset that is not 0 (RFC 791).

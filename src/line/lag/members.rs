@@ -51,11 +51,14 @@ impl LagLine {
         }
     }
 
-    /// When the LAG, or BFD on a member, next wants its timers to run.
+    /// When the LAG, BFD on a member or who looks for early data next wants timers to run.
     pub fn deadline(&self) -> Option<At> {
         let members = self.port.members.iter();
-        let micros = members.filter_map(|member| member.micro.as_ref()?.deadline());
-        micros.chain(self.port.lag.deadline()).min()
+        let others = members.flat_map(|member| {
+            let micro = member.micro.as_ref().and_then(MicroLine::deadline);
+            micro.into_iter().chain(member.early.deadline())
+        });
+        others.chain(self.port.lag.deadline()).min()
     }
 
     /// Lets BFD on members follow LACP, and members follow BFD.

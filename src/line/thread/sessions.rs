@@ -1,16 +1,51 @@
 //! BFD sessions come, go and are looked at; those over several hops receive with the socket of their address.
 
 use std::net::IpAddr;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 
-use super::{Occupant, Thread};
+use super::{Occupant, Source, Thread, Token};
+use nix::sys::epoll::EpollEvent;
+
 use crate::kernel::socket::Socket;
 use crate::line::bfd::{BfdLine, BfdPort, drain};
 use crate::line::multihop::Address;
 use crate::line::{BfdStatus, End, Farewell};
+use crate::record::Fact;
 use crate::time::At;
 
 impl Thread {
+    /// Gives a member of a LAG the socket that it ordered, and waits on it.
+    pub(super) fn take_data_socket(
+        &mut self,
+        end: &End,
+        member: u8,
+        socket: Result<Socket, String>,
+    ) {
+        let socket = match socket {
+            Ok(socket) => socket,
+            Err(error) => {
+                let text = format!("LAG {end}: {error}");
+                return self.recorder.now(Fact::Errored { text });
+            }
+        };
+        let Some(slot) = self.lags.get(end).copied() else {
+            return;
+        };
+        let source = Source::Data(member);
+        let event = EpollEvent::new(source.events(), Token::Session(slot, source).pack());
+        if let Err(errno) = self.epoll.add(socket.as_fd(), event) {
+            let text = format!("LAG {end}: wait on its data: {errno}");
+            self.recorder.now(Fact::Errored { text });
+        }
+        let (occupant, mut around) = self.parts(slot);
+        if let Some(Occupant::Lag(lag)) = occupant {
+            lag.take_data_socket(member, socket, &mut around);
+            let deadline = lag.deadline();
+            self.schedule.set(slot, deadline);
+        }
+    }
+
     pub(super) fn add_bfd(&mut self, port: BfdPort) {
         let (end, remote) = (port.spec.end.clone(), port.spec.remote);
         let discriminator = port.spec.config.my_discriminator;

@@ -152,6 +152,13 @@ fn of_member(partner: &LacpPartner) -> Vec<String> {
     if partner.distributed_early > 0 {
         told.push("said that it distributes before it had heard that this end collects".to_owned());
     }
+    if let Some(data) = &partner.early_data {
+        told.push(judge::lacp::early_data(
+            data.frames,
+            &data.before,
+            &data.first,
+        ));
+    }
     if partner.answered < partner.asked {
         let missing = partner.asked - partner.answered;
         told.push(format!(

@@ -134,8 +134,8 @@ pub(in crate::scenario) struct RawExpect {
     pub port: Option<Located<u16>>,
     /// With `member`: its partner was in sync so soon after light, the last time.
     pub in_sync_within: Option<Located<Duration>>,
-    /// With `member`: its partner said, since the step began, that it distributes, while it had not heard that the edge collects, so
-    /// that frames may be lost; in the first step, since the lab began. Read from LACPDUs: data frames are not looked at.
+    /// With `member`: its partner said in a LACPDU that it distributes, or sent data frames, since the step began, while it had not heard
+    /// that the edge collects, so that frames may be lost; in the first step, since the lab began.
     pub distributes_early: Option<Located<bool>>,
     /// It must come true within this time of the step's clock; 5 s if not given.
     pub within: Option<Located<Duration>>,

@@ -234,6 +234,7 @@ pub fn lacp(page: &mut Page, view: &[Lag]) -> io::Result<()> {
             "octets",
             "frames in",
             "data",
+            "early",
             "octets",
         ]);
         for (member, counted) in (lag.members.iter()).filter_map(|m| Some((m, m.carried.as_ref()?)))
@@ -246,6 +247,7 @@ pub fn lacp(page: &mut Page, view: &[Lag]) -> io::Result<()> {
                 told(Some(counted.octets_sent)),
                 told(Some(counted.received)),
                 told(counted.data_received),
+                told(Some(member.early_data)),
                 told(Some(counted.octets_received)),
             ]);
         }

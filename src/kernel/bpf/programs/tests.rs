@@ -141,6 +141,7 @@ proptest! {
             prop_assert!([verdict::UNSPEC, verdict::SHOT].contains(&value));
         }
         run(&udp_to_ports(1, 2, 64), &frame);
+        run(&data(64), &frame);
     }
 }
 
@@ -272,4 +273,62 @@ fn a_program_prints_like_tcpdump() {
     (002) ret      #0x2
     (003) ret      #0x0
     ");
+}
+
+#[test]
+fn data_is_what_only_a_member_that_distributes_carries() {
+    let to = |address: [u8; 6], mut frame: Vec<u8>| {
+        frame[..6].copy_from_slice(&address);
+        frame
+    };
+    // An ICMPv6 message to a group of the link.
+    let icmp = |source: u8, kind: u8| {
+        let mut packet = ipv6(58, &[kind, 0, 0, 0]);
+        packet[22..38].fill(source);
+        packet[38..40].copy_from_slice(&[0xff, 2]);
+        to([0x33, 0x33, 0, 0, 0, 2], packet)
+    };
+    let mld = {
+        let mut packet = ipv6(0, &[58, 0, 5, 2, 0, 0, 1, 0, 143]);
+        packet[38..40].copy_from_slice(&[0xff, 2]);
+        packet
+    };
+    let udp = |port| ipv4(0, 0, 17, TEAMS, &to_ports(49_152, port));
+    let eapol = to([1, 0x80, 0xc2, 0, 0, 3], frame(0x888e, &[0; 46]));
+    let beyond = to([1, 0x80, 0xc2, 0, 0, 0x10], frame(0x888e, &[0; 46]));
+    let of_the_link = [1, 0, 0x5e, 0, 0, 1];
+    let table = [
+        ("LACP", frame(SLOW_PROTOCOLS, &[1; 110]), false),
+        ("LLDP", frame(0x88cc, &[0; 46]), false),
+        ("loopback", frame(0x9000, &[0; 46]), false),
+        ("CDP, with a length", frame(0x0100, &[0; 256]), false),
+        ("802.1X", eapol, false),
+        ("a group that is bridged", beyond, true),
+        ("BFD on members", udp(6784), false),
+        (
+            "BFD on members, IPv6",
+            ipv6(17, &to_ports(49_152, 6784)),
+            false,
+        ),
+        ("BFD over the LAG", udp(3784), true),
+        (
+            "IGMP",
+            to(of_the_link, ipv4(0, 0, 2, TEAMS, &[0; 8])),
+            false,
+        ),
+        ("another group", to([1, 0, 0x5e, 0, 1, 1], udp(9)), true),
+        ("ARP", frame(0x0806, &[0; 28]), true),
+        ("router solicitation", icmp(0xfe, 133), false),
+        ("duplicate address detection", icmp(0, 135), false),
+        ("neighbour solicitation", icmp(0xfe, 135), true),
+        ("MLD", mld, false),
+        ("IPv4", ipv4(0, 0, 6, TEAMS, &to_ports(1, 2)), true),
+        ("IPv6", ipv6(6, &to_ports(1, 2)), true),
+        ("a headless IPv6", frame(0x86dd, &[0; 10]), true),
+        ("something else", frame(0x88b5, &[0; 46]), true),
+    ];
+    for (name, frame, is) in table {
+        let kept = run(&data(64), &frame);
+        assert_eq!(kept, if is { 64 } else { 0 }, "{name}");
+    }
 }

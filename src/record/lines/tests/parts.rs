@@ -6,8 +6,8 @@ use proptest::prelude::*;
 
 use super::facts::{nanos, text};
 use crate::record::{
-    BfdDiscarded, BfdHeard, BfdRhythm, Failure, FrameCount, LacpHeard, LacpRhythm, LacpSeen,
-    MemberCounters, Message, Severity,
+    BfdDiscarded, BfdHeard, BfdRhythm, Failure, FrameCount, LacpEarlyData, LacpHeard, LacpRhythm,
+    LacpSeen, MemberCounters, Message, Severity,
 };
 
 pub(super) fn member_counters() -> impl Strategy<Value = MemberCounters> {
@@ -26,6 +26,17 @@ pub(super) fn member_counters() -> impl Strategy<Value = MemberCounters> {
     })
 }
 
+fn lacp_early_data() -> impl Strategy<Value = LacpEarlyData> {
+    (any::<u64>(), text(), any::<bool>(), option::of(nanos())).prop_map(
+        |(frames, first, unheard, before)| LacpEarlyData {
+            frames,
+            first,
+            unheard,
+            before,
+        },
+    )
+}
+
 pub(super) fn lacp_seen() -> impl Strategy<Value = LacpSeen> {
     prop_oneof![
         lacp_heard().prop_map(LacpSeen::Says),
@@ -33,6 +44,7 @@ pub(super) fn lacp_seen() -> impl Strategy<Value = LacpSeen> {
         Just(LacpSeen::MarkerSent),
         nanos().prop_map(LacpSeen::MarkerAnswered),
         text().prop_map(LacpSeen::NoMarker),
+        lacp_early_data().prop_map(LacpSeen::EarlyData),
     ]
 }
 
