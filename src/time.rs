@@ -84,12 +84,13 @@ impl Clock {
         At(read(ClockId::CLOCK_MONOTONIC).saturating_sub(self.origin))
     }
 
-    /// The moment of a kernel timestamp, which is in `CLOCK_REALTIME`.
+    /// The moment of a kernel timestamp that was made before now, in `CLOCK_REALTIME`; never in the future.
     ///
     /// The offset between the two clocks is read anew each time, so that a step of the wall clock
-    /// falsifies at most the packets in flight.
+    /// falsifies at most the packets in flight. If it goes back, they arrive now: nothing is due early for them.
     pub fn at_realtime(&self, seconds: i64, nanos: i64) -> At {
-        self.reading().at_realtime(seconds, nanos)
+        let reading = self.reading();
+        reading.at_realtime(seconds, nanos).min(reading.now)
     }
 
     /// What both clocks say now, for many timestamps that were or will be made about now: reading them is a system call on some
@@ -148,6 +149,14 @@ fn read(clock: ClockId) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_received_before_the_wall_clock_went_back_is_received_now() {
+        let clock = Clock::start();
+        let hour_ahead = clock.wall().as_second() + 3600;
+        let at = clock.at_realtime(hour_ahead, 0);
+        assert!(at <= clock.now(), "{at}");
+    }
 
     #[test]
     fn one_reading_serves_timestamps_before_and_after_it() {

@@ -3,12 +3,9 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use super::{LAB_FAILED, NOT_RUN, fail};
+use super::{BLOCKED, LAB_FAILED, NOT_RUN, fail};
 use crate::kernel::uml::{self, UmlError};
 use crate::source::Diagnostic;
-
-/// Exit number when nothing could be tried.
-const BLOCKED: u8 = 3;
 
 /// Arguments of `peerlab uml`.
 #[derive(Debug, clap::Args)]

@@ -92,24 +92,19 @@ pub(super) fn strays(what: &Expect, state: &State, topology: &Topology) -> Optio
 }
 
 fn stray(what: &Expect, view: &BfdView) -> Option<Duration> {
-    let Expect::Bfd {
-        up,
-        partner,
-        sends_every: Some(every),
-        answers_poll,
-        ..
-    } = what
-    else {
+    if holds(what, Some(view)) {
+        return Some(Duration::ZERO);
+    }
+    let mut else_wanted = what.clone();
+    let Expect::Bfd { sends_every, .. } = &mut else_wanted else {
         return None;
     };
+    let every = sends_every.take()?;
     let rhythm = view.rhythm?;
-    let late = Duration::from(rhythm.longest).saturating_sub(*every);
-    let early = (*every * 3 / 4).saturating_sub(rhythm.shortest.into());
-    let by = late.max(early);
-    let else_well = (said(Some(view), *partner).0 == "up") == *up
-        && Duration::from(rhythm.interval) == *every
-        && (!answers_poll || view.answered);
-    else_well.then_some(by)
+    let else_well = holds(&else_wanted, Some(view)) && Duration::from(rhythm.interval) == every;
+    let late = Duration::from(rhythm.longest).saturating_sub(every);
+    let early = (every * 3 / 4).saturating_sub(rhythm.shortest.into());
+    else_well.then_some(late.max(early))
 }
 
 /// How each session is instead that is not as it is wanted.

@@ -167,7 +167,8 @@ pub fn strays(what: &Expect, state: &State, topology: &Topology) -> Option<Durat
     let longest = match what {
         Expect::Bfd { .. } => bfd::strays(what, state, topology),
         _ => {
-            let of_each = concerned(what, topology).map(|(c, _)| lacp::strays(what, state, c));
+            let of_each =
+                concerned(what, topology).map(|(c, _)| lacp::strays(what, state, topology, c));
             of_each
                 .collect::<Option<Vec<Duration>>>()?
                 .into_iter()

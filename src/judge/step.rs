@@ -154,8 +154,7 @@ impl Playing {
                 Watch::State(history) if condition::matters(&entry.fact) => {
                     let holds = condition::holds(&expect.what, state, &self.topology);
                     if !holds {
-                        let now = condition::strays(&expect.what, state, &self.topology);
-                        *strays = (*strays).max(now);
+                        *strays = condition::strays(&expect.what, state, &self.topology);
                     }
                     kept |= history.note(entry.at, holds, line);
                     kept |= microsoft::tells_of(&expect.what, &entry.fact);

@@ -57,9 +57,7 @@ impl<'f> Detection<'f> {
                 session,
                 state,
                 why,
-            } if state != "Established" => {
-                ("bgp", router, session, why.contains("hold timer expired"))
-            }
+            } if state != "Established" => ("bgp", router, session, is_hold_timer(why)),
             _ => return None,
         };
         Some(Detection {
@@ -69,6 +67,11 @@ impl<'f> Detection<'f> {
             own,
         })
     }
+}
+
+/// The hold timer, of this end or of the other one. That nothing could be sent (RFC 9687) tells of the neighbour, not of the path.
+fn is_hold_timer(why: &str) -> bool {
+    why == "hold timer expired" || why.starts_with("received Hold Timer Expired")
 }
 
 /// When a layer first noticed.
@@ -111,7 +114,7 @@ impl FirstOfEach {
     }
 }
 
-/// What has to be known of members and sessions to tell whether LACP and BFD noticed by themselves.
+/// What has to be known of members and sessions to tell whether LACP, BFD and BGP noticed by themselves.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Layers {
     /// Members whose BFD is down, by router and connection.
@@ -122,6 +125,8 @@ pub struct Layers {
     working_members: BTreeSet<(String, String, u8)>,
     /// BFD sessions whose other end says that it is disabled, by router; those on members as `ams-1/1`.
     disabled: BTreeSet<(String, String)>,
+    /// BGP sessions that are Established, by router.
+    established: BTreeSet<(String, String)>,
 }
 
 impl Layers {
@@ -130,7 +135,7 @@ impl Layers {
         Detection::of(fact).filter(|_| !self.follows(fact))
     }
 
-    /// Whether LACP or BFD did not notice by itself.
+    /// Whether a layer did not notice by itself.
     fn follows(&self, fact: &Fact) -> bool {
         match fact {
             Fact::Member {
@@ -151,6 +156,13 @@ impl Layers {
                     // Its light went, and its partner was not heard since.
                     _ => self.dark_members.contains(&member),
                 }
+            }
+            // The hold timer of a session that never was noticed no failure.
+            Fact::Bgp {
+                router, session, ..
+            } => {
+                let session = (router.clone(), session.clone());
+                !self.established.contains(&session)
             }
             _ => (fact.bfd_change()).is_some_and(|bfd| self.is_disabled(bfd)),
         }
@@ -198,6 +210,15 @@ impl Layers {
             } => {
                 let session = (router.clone(), connection.clone());
                 put(&mut self.disabled, session, heard.state == "admin-down");
+            }
+            Fact::Bgp {
+                router,
+                session,
+                state,
+                ..
+            } => {
+                let session = (router.clone(), session.clone());
+                put(&mut self.established, session, state == "Established");
             }
             _ => {}
         }
@@ -251,6 +272,15 @@ mod tests {
                 Some(member) => format!("ams-1/{member}"),
             },
             heard: BfdHeard::saying(state),
+        }
+    }
+
+    fn bgp(state: &str, why: &str) -> Fact {
+        Fact::Bgp {
+            router: "ams-edge-1".to_owned(),
+            session: "ams-1".to_owned(),
+            state: state.to_owned(),
+            why: why.to_owned(),
         }
     }
 
@@ -317,5 +347,20 @@ mod tests {
         // Its partner has it no longer.
         let lost = [member("CURRENT", true), member("CURRENT", false)];
         assert_eq!(noticed(&lost), ["lacp"]);
+    }
+
+    #[test]
+    fn of_bgp_only_the_hold_timer_of_an_established_session_noticed() {
+        for (before, why, noticed_by) in [
+            ("Established", "hold timer expired", vec!["bgp"]),
+            ("Established", "received Hold Timer Expired", vec!["bgp"]),
+            ("Established", "send hold timer expired", vec![]),
+            ("Established", "received Send Hold Timer Expired", vec![]),
+            ("Established", "BFD down", vec![]),
+            ("OpenConfirm", "hold timer expired", vec![]),
+        ] {
+            let facts = [bgp(before, ""), bgp("Idle", why)];
+            assert_eq!(noticed(&facts), noticed_by, "{before}, {why}");
+        }
     }
 }

@@ -368,12 +368,12 @@ fn the_layer_that_was_first_is_named() {
         };
         fact(at, told)
     };
-    let bgp = |at, why: &str| {
+    let bgp = |at, state: &str, why: &str| {
         let (router, session) = names();
         let told = Fact::Bgp {
             router,
             session,
-            state: "Idle".to_owned(),
+            state: state.to_owned(),
             why: why.to_owned(),
         };
         fact(at, told)
@@ -392,6 +392,7 @@ fn the_layer_that_was_first_is_named() {
     };
     let entries = [
         fact(1, Fact::StepStarted { step: 0 }),
+        bgp(1, "Established", ""),
         impaired(10),
         fact(20, Fact::StepEnded { step: 0 }),
         fact(20, Fact::StepStarted { step: 1 }),
@@ -401,9 +402,11 @@ fn the_layer_that_was_first_is_named() {
         // What follows from BFD on the member is no detection of LACP's.
         member(180, "CURRENT"),
         bfd(480),
-        bgp(480, "BFD down"),
+        bgp(480, "Idle", "BFD down"),
         member(2900, "EXPIRED"),
-        bgp(5000, "hold timer expired"),
+        // It came back, over another path, and that was silent, too.
+        bgp(3000, "Established", ""),
+        bgp(5000, "Idle", "hold timer expired"),
         fact(6000, Fact::StepEnded { step: 1 }),
     ];
     let [only] = &super::convergence(&entries, &topology)[..] else {

@@ -432,7 +432,7 @@ pub enum Fact {
         /// The longest one-way time of a packet.
         slowest: Nanos,
     },
-    /// A thread of peerlab woke up later than it asked for, by more than a millisecond.
+    /// A thread of peerlab woke up later than it asked for, by more than 1 ms; `run` and `routers`, with coarser timers, by 2 ms.
     Late {
         /// `line`, `probe`, `routers`, `run`.
         thread: String,
