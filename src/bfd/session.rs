@@ -58,6 +58,8 @@ struct Remote {
     last_received: Option<At>,
     /// What was told of it last.
     heard: Option<Heard>,
+    /// Its intervals before a Final with others. Where both ends ask at once its answer, which has no Poll, comes before its own.
+    before_final: Option<(Micros, Micros)>,
 }
 
 /// A BFD session in asynchronous mode.
@@ -148,6 +150,7 @@ impl Session {
                 detect_multiplier: NonZeroU8::MIN,
                 last_received: None,
                 heard: None,
+                before_final: None,
             },
             configured: timers,
             waiting: None,
@@ -369,6 +372,7 @@ impl Session {
             detect_multiplier: packet.detect_multiplier,
             last_received: Some(at),
             heard: before.heard,
+            before_final: None,
         };
         self.observe(packet, &before, at);
         self.advance_poll_sequence(packet.final_, at);

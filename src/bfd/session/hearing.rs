@@ -1,6 +1,6 @@
 //! Packets that come: whether they are taken, and what is seen of the other end in them.
 
-use super::{Heard, Output, Remote, Session, Timers};
+use super::{Heard, Output, Remote, Session};
 use crate::bfd::misbehaviour::Misbehaviour;
 use crate::bfd::packet::{Diagnostic, Invalid, Packet};
 use crate::bfd::state::State;
@@ -44,14 +44,14 @@ impl Session {
         let mut heard = Heard::of(packet, self.remote_detection_time());
         let known = before.heard.filter(|_| before.discriminator.is_some());
         let both_up = self.state == State::Up && packet.state == State::Up;
-        if !known.is_some_and(|known| known.is_as(&heard)) {
-            let intervals = |timers: Timers| (timers.desired_min_tx, timers.required_min_rx);
-            heard.unasked = known.is_some_and(|known| {
-                both_up
-                    && known.state == State::Up
-                    && !packet.poll
-                    && intervals(known.timers) != intervals(heard.timers)
-            });
+        let intervals = |it: Heard| (it.timers.desired_min_tx, it.timers.required_min_rx);
+        let both_stay_up = both_up && known.is_some_and(|known| known.state == State::Up);
+        let earlier = before.before_final.or(known.map(intervals));
+        let others = earlier.filter(|earlier| both_stay_up && *earlier != intervals(heard));
+        // Whether it asks about those of a Final its next packet shows.
+        self.remote.before_final = others.filter(|_| packet.final_);
+        heard.unasked = others.is_some() && !packet.poll && !packet.final_;
+        if heard.unasked || !known.is_some_and(|known| known.is_as(&heard)) {
             let lost = packet.diagnostic == Diagnostic::ControlDetectionTimeExpired
                 && before.state == State::Up
                 && packet.state == State::Down;

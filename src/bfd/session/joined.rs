@@ -97,7 +97,7 @@ impl Pair {
         self.now = until;
     }
 
-    fn set(&mut self, end: usize, timers: Timers) {
+    pub fn set(&mut self, end: usize, timers: Timers) {
         self.ends[end].handle(self.now, Input::Order(Order::timers(timers)));
         self.collect();
     }

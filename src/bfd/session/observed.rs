@@ -41,6 +41,60 @@ fn what_the_remote_says_is_told_when_it_says_something_else() {
     assert!(told(&mut session)[0].unasked);
 }
 
+/// Both ends ask at once: each answers before it asks by itself, and a Final has no Poll (section 6.5).
+#[test]
+fn polls_that_cross_are_no_change_without_a_poll() {
+    for (delay, faster) in [(1, true), (20, false), (200, true)] {
+        let mut pair = Pair::new([timers(150, 150, 3); 2], Duration::from_millis(delay), 5);
+        pair.run(At::from_millis(5_000));
+        let interval = if faster { 75 } else { 300 };
+        for end in 0..2 {
+            pair.set(end, timers(interval, interval, 3));
+        }
+        pair.run(At::from_millis(10_000));
+        assert_eq!((pair.states(), pair.losses()), (UP, 0));
+        let changed = |(_, heard): &&(usize, Heard)| {
+            heard.timers == timers(interval, interval, 3) && heard.state == State::Up
+        };
+        assert_eq!(pair.heard.iter().filter(changed).count(), 2, "{delay}");
+        assert!(
+            pair.heard.iter().all(|(_, heard)| !heard.unasked),
+            "{delay}"
+        );
+    }
+}
+
+/// It answers with other intervals, and then asks about them, or does not.
+#[test]
+fn after_a_final_with_other_intervals_the_next_packet_has_the_poll() {
+    for poll in [true, false] {
+        let mut session = up();
+        let other = Packet {
+            desired_min_tx: Micros(70_000),
+            ..theirs(State::Up)
+        };
+        let answer = Packet {
+            final_: true,
+            ..other
+        };
+        let next = Packet { poll, ..other };
+        let mut told = Vec::new();
+        for (at, packet) in [(1, answer), (2, answer), (3, next), (4, other)] {
+            session.hear(ms(at), packet);
+            while let Some(output) = session.poll() {
+                if let Output::Heard(heard) = output {
+                    told.push((at, heard.unasked));
+                }
+            }
+        }
+        let expected: &[(u64, bool)] = match poll {
+            true => &[(1, false)],
+            false => &[(1, false), (3, true)],
+        };
+        assert_eq!(told, expected);
+    }
+}
+
 /// Two right ends keep the time that section 6.8.7 sets, and answer at once.
 #[test]
 fn a_right_end_is_seen_to_be_right() {
