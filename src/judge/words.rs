@@ -5,6 +5,7 @@ mod request;
 
 use std::time::Duration;
 
+pub use crate::topology::bfd_name;
 pub use fact::fact;
 
 use crate::scenario::{

@@ -295,6 +295,19 @@ impl<'a> Stage<'a> {
         if names.value == Names::One("all".to_owned()) {
             return self.connections(names, mistakes);
         }
+        let ends = names.value.located(names.span);
+        let end = ends.iter().find_map(|name| {
+            let mut inside = self.topology.sessions_inside();
+            let (_, session) = inside.find(|(known, _)| *known == name.value)?;
+            (session.link() != name.value).then(|| (name, session.link()))
+        });
+        if let Some((name, link)) = end {
+            let message = format!("`{}` is a session at one of its ends", name.value);
+            let diagnostic = mistakes.error(name.span, message, "what either end noticed is meant");
+            let text = mistakes.quoted_like(name.span, &link);
+            mistakes.push(diagnostic.replace(format!("write `{link}`"), name.span, text));
+            return None;
+        }
         let connections = self.connection_names().map(str::to_owned);
         let inside = self.topology.inside().map(|inner| inner.name());
         let valid: Vec<String> = connections.chain(inside).collect();

@@ -170,6 +170,7 @@ impl Topology {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::topology::{bfd_name, link_of};
 
     fn topology(name: &str) -> Topology {
         let path = format!("topologies/{name}.toml");
@@ -272,7 +273,8 @@ mod tests {
             for name in &names {
                 let session = topology.bfd_session(name).expect(name);
                 let at_router = session.at_router();
-                assert!(name.ends_with(&at_router), "{name}: {at_router}");
+                assert_eq!(bfd_name(session.router, &at_router), *name, "and back");
+                assert_eq!(link_of(session.router, &at_router), session.link());
             }
             names.sort();
             names.dedup();

@@ -51,7 +51,7 @@ pub use policy::{
     ActiveGate, AfterVerified, ForeignOrigin, OverDeclared, Overlap, Policy, Rpki, SameName,
     ShortPrefix, Weight,
 };
-pub use session::{CORE, WAN, connection_of, is_over, link_of, of_session, session_name};
+pub use session::{CORE, WAN, bfd_name, connection_of, is_over, link_of, of_session, session_name};
 
 /// An interconnect: the peer's routers, the connections to Microsoft edges, and the endpoints.
 #[derive(Debug, Clone, PartialEq)]

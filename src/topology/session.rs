@@ -49,6 +49,14 @@ pub fn link_of<'s>(router: &str, session: &'s str) -> Cow<'s, str> {
     }
 }
 
+/// What scenarios and reports call the BFD session that a router calls so: inside a network with the router, `ams-edge-1/wan`.
+pub fn bfd_name<'s>(router: &str, session: &'s str) -> Cow<'s, str> {
+    match link_of(router, session).contains('/') {
+        true => format!("{router}/{session}").into(),
+        false => session.into(),
+    }
+}
+
 /// Whether [`link_of`] such a session is this link.
 pub fn is_over(link: &str, router: &str, session: &str) -> bool {
     let own = connection_of(session);

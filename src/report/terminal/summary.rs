@@ -69,10 +69,12 @@ pub(super) fn bfd(partner: &BfdPartner) -> Vec<String> {
     if told.is_empty() {
         return told;
     }
-    told[0] = format!(
-        "partner of bfd {} at {}: {}",
-        partner.session, partner.router, told[0]
-    );
+    let (router, session) = (&partner.router, &partner.session);
+    let name = match words::bfd_name(router, session) {
+        name if name == *session => format!("{name} at {router}"),
+        name => name.into_owned(),
+    };
+    told[0] = format!("partner of bfd {name}: {}", told[0]);
     told
 }
 
@@ -457,17 +459,26 @@ mod tests {
     /// Whoever was silent: our end, which was told to be, or a cable.
     #[test]
     fn that_bgp_did_not_follow_bfd_is_told_of_every_loss() {
-        let followed = |after: &[Option<u64>]| {
+        let followed_at = |router: &str, session: &str, after: &[Option<u64>]| {
             let after = after
                 .iter()
                 .map(|after| after.map(|ms| Nanos(ms * 1_000_000)));
             bfd(&BfdPartner {
-                router: "edge".to_owned(),
-                session: "ams-1".to_owned(),
+                router: router.to_owned(),
+                session: session.to_owned(),
                 bgp_followed: after.collect(),
                 ..BfdPartner::default()
             })
         };
+        let followed = |after: &[Option<u64>]| followed_at("edge", "ams-1", after);
+        for (router, session, name) in [
+            ("wan", "edge/ipv6", "wan/edge/ipv6"),
+            ("pe", "core", "pe/core"),
+            ("edge", "ams-1/2", "ams-1/2 at edge"),
+        ] {
+            let expected = format!("partner of bfd {name}: BGP did not follow BFD");
+            assert_eq!(followed_at(router, session, &[None]), [expected]);
+        }
         let begin = "partner of bfd ams-1 at edge: BGP";
         assert_eq!(followed(&[]), [""; 0]);
         assert_eq!(followed(&[Some(3)]), [""; 0]);
