@@ -106,9 +106,6 @@ pub enum Admin {
         /// On this port, or on every port.
         port: Option<usize>,
     },
-    /// Stops as a hung process does: nothing is sent, heard or timed, the data path stays. At the end light is
-    /// as it is then, and timers that ran out expire.
-    Frozen(bool),
 }
 
 /// What must be done, or is worth knowing.
@@ -187,8 +184,6 @@ pub struct Lag {
     told: Vec<PortStatus>,
     carrier: bool,
     partner: Option<PartnerId>,
-    /// While frozen, the light of each port as it is meanwhile.
-    frozen: Option<Vec<bool>>,
     outputs: VecDeque<Output>,
 }
 
@@ -217,7 +212,6 @@ impl Lag {
             ports,
             carrier: false,
             partner: None,
-            frozen: None,
             outputs: VecDeque::new(),
         })
     }
@@ -225,23 +219,19 @@ impl Lag {
     /// Takes in what happened at `now`. For a frame `now` may be its receive timestamp, so that a timer that ran out while the
     /// frame lay unread does not count against the partner. At one moment, frames come before [`Input::Tick`].
     pub fn handle(&mut self, now: At, input: Input<'_>) {
-        if self.frozen.is_none() {
-            let until = match input {
-                // Three LACPDUs a second apart take as long as the timeout: one that comes at its very moment is in time.
-                Input::Frame { .. } => At::from_nanos(now.as_nanos().saturating_sub(1)),
-                Input::Light { .. } | Input::Tick | Input::Admin(_) => now,
-            };
-            self.ports.iter_mut().for_each(|p| p.expire(now, until));
-        }
+        let until = match input {
+            // Three LACPDUs a second apart take as long as the timeout: one that comes at its very moment is in time.
+            Input::Frame { .. } => At::from_nanos(now.as_nanos().saturating_sub(1)),
+            Input::Light { .. } | Input::Tick | Input::Admin(_) => now,
+        };
+        self.ports.iter_mut().for_each(|p| p.expire(now, until));
         match input {
             Input::Light { port, up } => self.set_light(now, port, up),
             Input::Frame { port, bytes } => self.take_frame(now, port, bytes),
             Input::Tick => {}
             Input::Admin(command) => self.command(now, command),
         }
-        if self.frozen.is_none() {
-            self.settle(now);
-        }
+        self.settle(now);
     }
 
     /// The next thing to do.
@@ -251,16 +241,12 @@ impl Lag {
 
     /// When [`Input::Tick`] is due.
     pub fn deadline(&self) -> Option<At> {
-        if self.frozen.is_some() {
-            return None;
-        }
         self.ports.iter().filter_map(Port::deadline).min()
     }
 
     /// When a port may next send something by itself; `None` when it does not, or is none.
     pub fn sends_at(&self, port: usize) -> Option<At> {
-        let port = self.ports.get(port).filter(|_| self.frozen.is_none());
-        port.and_then(Port::sends_at)
+        self.ports.get(port).and_then(Port::sends_at)
     }
 
     /// Number of ports.
@@ -315,23 +301,15 @@ impl Lag {
     }
 
     fn set_light(&mut self, now: At, index: usize, up: bool) {
-        if let Some(lights) = &mut self.frozen {
-            if let Some(light) = lights.get_mut(index) {
-                *light = up;
-            }
-        } else if let Some(port) = self.ports.get_mut(index) {
+        if let Some(port) = self.ports.get_mut(index) {
             port.set_light(now, up);
         }
     }
 
     fn take_frame(&mut self, now: At, index: usize, bytes: &[u8]) {
-        let Some(port) = self.ports.get_mut(index) else {
-            return;
-        };
-        if self.frozen.is_some() {
-            return;
+        if let Some(port) = self.ports.get_mut(index) {
+            port.take_frame(now, bytes);
         }
-        port.take_frame(now, bytes);
     }
 
     fn command(&mut self, now: At, command: Admin) {
@@ -351,11 +329,6 @@ impl Lag {
                 let asked: Vec<Output> = asked.collect();
                 self.outputs.extend(asked);
             }
-            Admin::Frozen(true) if self.frozen.is_none() => {
-                self.frozen = Some(self.ports.iter().map(|p| p.status().light).collect());
-            }
-            Admin::Frozen(true) => {}
-            Admin::Frozen(false) => self.thaw(now),
         }
     }
 
@@ -369,14 +342,6 @@ impl Lag {
     fn of(&mut self, port: Option<usize>) -> impl Iterator<Item = (usize, &mut Port)> {
         let all = self.ports.iter_mut().enumerate();
         all.filter(move |(index, _)| port.is_none_or(|port| port == *index))
-    }
-
-    fn thaw(&mut self, now: At) {
-        let lights = self.frozen.take().unwrap_or_default();
-        for (port, light) in self.ports.iter_mut().zip(lights) {
-            port.expire(now, now);
-            port.set_light(now, light);
-        }
     }
 
     /// Runs every machine to rest and puts out what came of it.

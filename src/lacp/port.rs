@@ -70,7 +70,7 @@ pub struct Counters {
     pub markers_received: u64,
     /// Answers to Marker PDUs sent.
     pub marker_responses_sent: u64,
-    /// Answers to Marker PDUs received; none was asked for, so they are only counted.
+    /// Answers to Marker PDUs received, also those that are none to a marker of ours.
     pub marker_responses_received: u64,
     /// Frames that are no PDU.
     pub illegal: u64,

@@ -134,7 +134,7 @@ pub struct LagStatus {
     pub actors: Vec<PortInfo>,
     /// Frames of each.
     pub counters: Vec<Counters>,
-    /// How the partner of each has kept time; none of a bond's ports, which do not tell.
+    /// How the partner of each has kept time; none before that was measured.
     pub rhythms: Vec<Option<Rhythm>>,
     /// BFD on each (RFC 7130), where there is any.
     pub micro: Vec<Option<BfdStatus>>,

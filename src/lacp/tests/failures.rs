@@ -159,25 +159,6 @@ fn a_silent_end_is_given_up_and_comes_back_at_once() {
 }
 
 #[test]
-fn a_frozen_end_keeps_its_data_path_until_it_thaws() {
-    let mut wire = running(2);
-    wire.admin(0, Admin::Frozen(true));
-    assert_eq!(wire.lags[0].deadline(), None);
-    wire.run_for(10 * SECOND);
-    assert!(wire.lags[0].carrier() && !wire.lags[1].carrier());
-    wire.light(1, false);
-    assert_eq!(wire.lags[0].distributing(), 2);
-
-    // Both ports are found silent, one of them dark.
-    wire.admin(0, Admin::Frozen(false));
-    assert!(!wire.lags[0].carrier());
-    let dark = wire.lags[0].status(1).unwrap();
-    assert_eq!(dark.receive, ReceiveState::PortDisabled);
-    wire.light(1, true);
-    assert!(wire.wait_for(2 * SECOND, Wire::all_distributing).is_some());
-}
-
-#[test]
 fn a_restarted_end_is_taken_back_at_once() {
     for members in 1..=8 {
         let mut wire = running(members);

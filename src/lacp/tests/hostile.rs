@@ -109,8 +109,6 @@ fn ports_that_are_not_there_are_ignored() {
             how: Misbehaviour::default(),
         }),
     );
-    lag.handle(At::ZERO, Input::Admin(Admin::Frozen(true)));
-    lag.handle(At::ZERO, Input::Light { port: 2, up: true });
     assert_eq!(lag.poll(), None);
     assert_eq!(lag.status(2), None);
 }
