@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::state::{BfdView, State};
 use super::words;
 use crate::bgp::family::Family;
-use crate::record::BfdRhythm;
+use crate::record::{BfdDiscardReason, BfdDiscarded, BfdRhythm};
 use crate::scenario::Expect;
 use crate::topology::{BfdSession, Connection, Inner, Topology};
 
@@ -158,8 +158,8 @@ fn instead(what: &Expect, view: Option<&BfdView>, name: &str) -> String {
 
 /// That packets come and are not taken, if so, and why.
 fn refusal(view: Option<&BfdView>) -> String {
-    let why = view.and_then(|view| view.discarded.as_ref());
-    why.map_or_else(String::new, |why| {
+    let packet = view.and_then(|view| view.discarded.as_ref());
+    packet.map_or_else(String::new, |BfdDiscarded { why, .. }| {
         format!(" (packets of its partner are discarded: {why})")
     })
 }
@@ -179,18 +179,21 @@ pub(super) fn remedy(
     };
     let never = view.is_none_or(|view| !view.was_up);
     let is_not = if never { "never came" } else { "is not" };
-    if let Some(why) = view.and_then(|view| view.discarded.as_ref()) {
-        let remedy = if why.contains("authentication") || why.contains("password") {
-            let connection = &c.name;
-            format!(
-                "give {router} the type, key number and password that `{table}` of {connection} has, or none if it has none"
-            )
-        } else if why.contains("source address") {
-            format!("let {router} send them from the address that it has on the connection")
-        } else if why.contains("TTL") {
-            format!("let {router} send them with TTL 255, and nothing forward them on their way")
-        } else {
-            format!("{router} sends what RFC 5880, section 6.8.6, has discarded")
+    if let Some(BfdDiscarded { why, reason, .. }) = view.and_then(|view| view.discarded.as_ref()) {
+        let remedy = match reason {
+            BfdDiscardReason::Authentication => format!(
+                "give {router} the type, key number and password that `{table}` of {} has, or none if it has none",
+                c.name
+            ),
+            BfdDiscardReason::Source => {
+                format!("let {router} send them from the address that it has on the connection")
+            }
+            BfdDiscardReason::Ttl => format!(
+                "let {router} send them with TTL 255, and nothing forward them on their way"
+            ),
+            BfdDiscardReason::Other => {
+                format!("{router} sends what RFC 5880, section 6.8.6, has discarded")
+            }
         };
         return format!(
             "BFD {is_not} up on {name}: packets of {router} come and are discarded ({why}): {remedy}"
@@ -248,7 +251,7 @@ pub(super) fn remedy_inside(
     }
     let session = topology.bfd_session(name)?;
     let view = state.bfd(session.router, &session.at_router())?;
-    let why = view.discarded.as_ref()?;
+    let BfdDiscarded { why, .. } = view.discarded.as_ref()?;
     let neighbour = session.neighbour;
     Some(format!(
         "packets of {neighbour} come and are discarded ({why})"
@@ -282,7 +285,7 @@ pub fn rhythm(rhythm: &BfdRhythm) -> String {
 mod tests {
     use super::*;
     use crate::judge::condition;
-    use crate::record::{BfdDiscarded, Fact, InService, MicroBfd, Nanos};
+    use crate::record::{Fact, InService, MicroBfd, Nanos};
     use crate::time::At;
 
     fn rhythm(interval: u64, shortest: u64, longest: u64) -> Fact {
@@ -348,13 +351,7 @@ mod tests {
         let topology = crate::topology::load(path).expect("shipped");
         let c = &topology.connections[0];
         let (router, connection) = ("ams-edge-1".to_owned(), "ams-1".to_owned());
-        let discarded = |why: &str| {
-            Fact::BfdDiscarded(BfdDiscarded {
-                router: router.clone(),
-                connection: connection.clone(),
-                why: why.to_owned(),
-            })
-        };
+        let discarded = |reason, why| BfdDiscarded::of(&router, &connection, (reason, why));
         let state_is = |state: &str| Fact::Bfd {
             router: router.clone(),
             connection: connection.clone(),
@@ -368,14 +365,16 @@ mod tests {
             connection: connection.clone(),
             heard: crate::record::BfdHeard::saying("down"),
         };
-        let digest = discarded("authentication digest is wrong");
-        let ttl = discarded("TTL is too low");
-        let source = discarded("source address 192.0.2.9 is not 192.0.2.0");
+        let digest = discarded(BfdDiscardReason::Authentication, "password is wrong");
+        let ttl = discarded(BfdDiscardReason::Ttl, "TTL is too low");
+        let version = discarded(BfdDiscardReason::Other, "version is not 1");
+        let source = discarded(BfdDiscardReason::Source, "192.0.2.9 is not 192.0.2.0");
         for (facts, says) in [
             (vec![], "configure BFD on ams-pe-1 for 192.0.2.1"),
             (vec![&digest], "the type, key number and password"),
             (vec![&ttl], "with TTL 255"),
             (vec![&source], "from the address"),
+            (vec![&version], "section 6.8.6"),
             (vec![&digest, &heard, &state_is("init")], "it takes none"),
             (vec![&digest, &state_is("down")], "configure BFD"),
         ] {
@@ -398,7 +397,7 @@ mod tests {
         };
         assert_eq!(
             instead(&what, state.bfd(&c.edge, "ams-1"), "ams-1"),
-            "bfd ams-1 was never seen (packets of its partner are discarded: authentication digest is wrong)"
+            "bfd ams-1 was never seen (packets of its partner are discarded: password is wrong)"
         );
     }
 
@@ -417,11 +416,8 @@ mod tests {
         };
         let mut state = State::default();
         assert_eq!(remedy_on_members(&state, c), None);
-        let discarded = Fact::BfdDiscarded(BfdDiscarded {
-            router: c.edge.clone(),
-            connection: "ams-2/2".to_owned(),
-            why: "authentication digest is wrong".to_owned(),
-        });
+        let wrong = (BfdDiscardReason::Authentication, "digest is wrong");
+        let discarded = BfdDiscarded::of(&c.edge, "ams-2/2", wrong);
         state.apply(At::ZERO, &discarded);
         let blamed = remedy_on_members(&state, c).expect("it is down");
         for says in ["on ams-2/2", "digest is wrong", "`micro-bfd` of ams-2"] {
@@ -433,10 +429,7 @@ mod tests {
             assert_eq!(remedy_on_members(&state, c).is_some(), is_blamed);
         }
         let mut added = State::default();
-        let mut packet = discarded.clone();
-        if let Fact::BfdDiscarded(packet) = &mut packet {
-            packet.connection = "ams-2/3".to_owned();
-        }
+        let packet = BfdDiscarded::of(&c.edge, "ams-2/3", wrong);
         for fact in [in_service(&[1, 2, 3]), packet] {
             added.apply(At::ZERO, &fact);
         }
@@ -571,11 +564,8 @@ mod tests {
             "bfd ams-edge-1/wan is down (control detection time expired) and bfd ams-pe-1/core was never seen"
         );
         assert_eq!(condition::help(&what, &state, &topology), None);
-        let discarded = Fact::BfdDiscarded(BfdDiscarded {
-            router: "ams-edge-1".to_owned(),
-            connection: "wan".to_owned(),
-            why: "TTL is too low".to_owned(),
-        });
+        let low = (BfdDiscardReason::Ttl, "TTL is too low");
+        let discarded = BfdDiscarded::of("ams-edge-1", "wan", low);
         state.apply(At::ZERO, &discarded);
         let help = condition::help(&what, &state, &topology);
         let expected = "packets of wan come and are discarded (TTL is too low)";

@@ -13,7 +13,8 @@ use super::microsoft::Microsoft;
 use crate::bgp::family::Family;
 use crate::measure;
 use crate::record::{
-    BfdChange, BfdHeard, BfdRhythm, Fact, LacpEarlyData, LacpHeard, LacpRhythm, LacpSeen, Nanos,
+    BfdChange, BfdDiscarded, BfdHeard, BfdRhythm, Fact, LacpEarlyData, LacpHeard, LacpRhythm,
+    LacpSeen, Nanos,
 };
 use crate::time::At;
 use crate::topology::{Connection, LagBackend};
@@ -83,8 +84,8 @@ pub struct BfdView {
     pub rhythm: Option<BfdRhythm>,
     /// It answered a Poll since the step began.
     pub answered: bool,
-    /// Why packets of the other end are discarded, if any were since the state changed or one was taken that said something new.
-    pub discarded: Option<String>,
+    /// A packet of the other end that was discarded, if any was since the state changed or one was taken that said something new.
+    pub discarded: Option<BfdDiscarded>,
 }
 
 impl BfdView {
@@ -289,7 +290,7 @@ impl State {
             Fact::BfdDiscarded(packet) => {
                 let key = key(&packet.router, &packet.connection);
                 let view = self.bfd.entry(key).or_default();
-                view.discarded = Some(packet.why.clone());
+                view.discarded = Some(packet.clone());
             }
             Fact::BfdRhythm {
                 router,

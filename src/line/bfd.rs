@@ -13,14 +13,14 @@ use super::punctuality::Protocol;
 use super::thread::{Source, Surroundings};
 use super::{End, LineError, LineEvent};
 use crate::bfd::{
-    Config, Counters, Datagram, Diagnostic, Heard, Input, Misbehaviour, Order, Output, Rhythm,
-    SINGLE_HOP, Session, State, StateChange, Timers,
+    Config, Counters, Datagram, Diagnostic, Heard, Input, Invalid, Misbehaviour, Order, Output,
+    Rhythm, SINGLE_HOP, Session, State, StateChange, Timers,
 };
 use crate::kernel::carrier::CarrierEvents;
 use crate::kernel::namespace::Namespace;
 use crate::kernel::socket::{BFD_MULTIHOP_PORT, BFD_PORT, Received, Socket};
 use crate::kernel::sysctl::{NEIGHBOUR_AGAIN, ask_neighbours_again};
-use crate::record::{BfdDiscarded, BfdHeard, BfdRhythm, Fact};
+use crate::record::{BfdDiscardReason, BfdDiscarded, BfdHeard, BfdRhythm, Fact};
 use crate::time::At;
 
 /// Packets read at once before a loss may be declared.
@@ -359,7 +359,8 @@ impl BfdLine {
             if let Some(from) = received.from.filter(|_| !self.told_foreign) {
                 self.told_foreign = true;
                 let why = format!("source address {} is not {}", from.ip(), self.remote.ip());
-                around.recorder.now(discarded(&self.end, why));
+                let fact = discarded(&self.end, why, BfdDiscardReason::Source);
+                around.recorder.now(fact);
             }
         }
         Some(received.at)
@@ -486,19 +487,42 @@ pub(super) fn seen(end: &End, what: &Output, around: &mut Surroundings) {
             connection,
             after: (*after).into(),
         },
-        Output::Discarded(why) => discarded(end, why.to_string()),
+        Output::Discarded(why) => discarded(end, why.to_string(), reason(*why)),
         Output::Send(_) | Output::State(_) | Output::Disabled(_) => return,
     };
     around.recorder.now(fact);
 }
 
 /// A packet for the session was not taken.
-fn discarded(end: &End, why: String) -> Fact {
+fn discarded(end: &End, why: String, reason: BfdDiscardReason) -> Fact {
     Fact::BfdDiscarded(BfdDiscarded {
         router: end.router.clone(),
         connection: end.connection.clone(),
         why,
+        reason,
     })
+}
+
+const fn reason(why: Invalid) -> BfdDiscardReason {
+    match why {
+        Invalid::Authentication
+        | Invalid::Unauthenticated
+        | Invalid::AuthenticationType
+        | Invalid::AuthenticationLength
+        | Invalid::AuthenticationKey
+        | Invalid::Password
+        | Invalid::Sequence
+        | Invalid::Digest => BfdDiscardReason::Authentication,
+        Invalid::Ttl => BfdDiscardReason::Ttl,
+        Invalid::Short
+        | Invalid::Version
+        | Invalid::Length
+        | Invalid::DetectMultiplier
+        | Invalid::Multipoint
+        | Invalid::MyDiscriminator
+        | Invalid::YourDiscriminatorZero
+        | Invalid::YourDiscriminator => BfdDiscardReason::Other,
+    }
 }
 
 fn heard_fact(heard: &Heard) -> BfdHeard {

@@ -156,6 +156,7 @@ fn follows(why: &str, after: Duration) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::BfdDiscardReason;
 
     fn at(millis: u64, fact: Fact) -> Entry {
         let at = At::from_millis(millis);
@@ -307,13 +308,9 @@ mod tests {
     #[test]
     fn why_packets_were_discarded_is_known_of_a_session_that_never_came_up() {
         let discarded = |millis, why: &str| {
-            let ((router, connection), why) = (names(), why.to_owned());
-            let fact = Fact::BfdDiscarded(BfdDiscarded {
-                router,
-                connection,
-                why,
-            });
-            at(millis, fact)
+            let (router, connection) = names();
+            let other = (BfdDiscardReason::Other, why);
+            at(millis, BfdDiscarded::of(&router, &connection, other))
         };
         let (ttl, digest) = ("TTL is too low", "authentication digest is wrong");
         let entries = [discarded(1, ttl), discarded(2, digest), discarded(3, ttl)];

@@ -50,6 +50,23 @@ impl Fact {
 }
 
 #[cfg(test)]
+impl super::BfdDiscarded {
+    /// A packet of the session of that name at a router.
+    pub(crate) fn of(
+        router: &str,
+        session: &str,
+        (reason, why): (super::BfdDiscardReason, &str),
+    ) -> Fact {
+        Fact::BfdDiscarded(super::BfdDiscarded {
+            router: router.to_owned(),
+            connection: session.to_owned(),
+            why: why.to_owned(),
+            reason,
+        })
+    }
+}
+
+#[cfg(test)]
 impl super::BfdHeard {
     /// What a partner says of itself, but for its state of no interest.
     pub(crate) fn saying(state: &str) -> Self {
@@ -74,7 +91,7 @@ impl super::BfdHeard {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::MicroBfd;
+    use crate::record::{BfdDiscardReason, BfdDiscarded, MicroBfd};
 
     #[test]
     fn a_session_on_a_member_has_the_name_of_a_scenario() {
@@ -98,5 +115,16 @@ mod tests {
         };
         assert_eq!(member.bfd_change(), Some(expected));
         assert_eq!(Fact::StepStarted { step: 1 }.bfd_change(), None);
+    }
+    #[test]
+    fn a_record_without_the_reason_of_a_discarded_packet_is_read() {
+        let told = (BfdDiscardReason::Ttl, "TTL is too low");
+        let fact = BfdDiscarded::of("ams-edge-1", "ams-1", told);
+        let mut line = serde_json::to_value(&fact).expect("a fact is JSON");
+        assert_eq!(line["reason"], "ttl");
+        line.as_object_mut().expect("an object").remove("reason");
+        let read: Fact = serde_json::from_value(line).expect("an older line");
+        let other = (BfdDiscardReason::Other, told.1);
+        assert_eq!(read, BfdDiscarded::of("ams-edge-1", "ams-1", other));
     }
 }

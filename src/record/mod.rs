@@ -17,9 +17,9 @@ pub use common::Common;
 pub use fact::Fact;
 pub use lines::{LinesError, Reader, Writer, read};
 pub use parts::{
-    AutoBackend, BfdDiscarded, BfdHeard, BfdRhythm, Failure, FrameCount, InService, LacpEarlyData,
-    LacpHeard, LacpRhythm, LacpSeen, MalformedUpdate, MemberCounters, Message, MicroBfd, Nanos,
-    Punctuality, Refused, Severity, SourceText,
+    AutoBackend, BfdDiscardReason, BfdDiscarded, BfdHeard, BfdRhythm, Failure, FrameCount,
+    InService, LacpEarlyData, LacpHeard, LacpRhythm, LacpSeen, MalformedUpdate, MemberCounters,
+    Message, MicroBfd, Nanos, Punctuality, Refused, Severity, SourceText,
 };
 pub use recorder::{Entries, Noted, Recorder};
 

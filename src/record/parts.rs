@@ -32,6 +32,24 @@ pub struct BfdDiscarded {
     pub connection: String,
     /// Why, for example `authentication digest is wrong`.
     pub why: String,
+    /// What about it is not right; older records do not have it.
+    #[serde(default)]
+    pub reason: BfdDiscardReason,
+}
+
+/// What must be put right at the sender of a discarded BFD packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BfdDiscardReason {
+    /// Its authentication.
+    Authentication,
+    /// Its source address.
+    Source,
+    /// Its TTL.
+    Ttl,
+    /// Any other field.
+    #[default]
+    Other,
 }
 
 /// What was wrong with an UPDATE, and how it was treated (RFC 7606).

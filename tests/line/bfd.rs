@@ -13,7 +13,7 @@ use peerlab::kernel::filter::{Direction, Fault, clear_faults, set_faults};
 use peerlab::kernel::netlink::Netlink;
 use peerlab::line::{Farewell, LineEvent, Reach};
 use peerlab::plan::Work;
-use peerlab::record::{Entry, Fact};
+use peerlab::record::{BfdDiscardReason, Entry, Fact};
 
 use super::bed::{Bed, SOON, THREE, cable, end, is_bfd, session};
 
@@ -342,7 +342,9 @@ fn another_source() -> Result<(), Failed> {
     let Fact::BfdDiscarded(packet) = bed.wait("told", SOON, told)?.fact else {
         return Err("another fact".into());
     };
-    if packet.router != "b" || packet.why != "source address 198.51.100.9 is not 192.0.2.0" {
+    let is_right = packet.why == "source address 198.51.100.9 is not 192.0.2.0"
+        && packet.reason == BfdDiscardReason::Source;
+    if packet.router != "b" || !is_right {
         return Err(format!("{packet:?}").into());
     }
     bed.mark();

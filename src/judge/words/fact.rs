@@ -69,6 +69,7 @@ pub fn fact(fact: &Fact) -> Option<String> {
             router,
             connection,
             why,
+            ..
         }) => format!("{router}: a packet of the partner of bfd {connection} is discarded: {why}"),
         Fact::Bgp {
             router,

@@ -6,8 +6,8 @@ use proptest::prelude::*;
 
 use super::facts::{nanos, text};
 use crate::record::{
-    BfdDiscarded, BfdHeard, BfdRhythm, Failure, FrameCount, LacpEarlyData, LacpHeard, LacpRhythm,
-    LacpSeen, MemberCounters, Message, Severity,
+    BfdDiscardReason, BfdDiscarded, BfdHeard, BfdRhythm, Failure, FrameCount, LacpEarlyData,
+    LacpHeard, LacpRhythm, LacpSeen, MemberCounters, Message, Severity,
 };
 
 pub(super) fn member_counters() -> impl Strategy<Value = MemberCounters> {
@@ -49,10 +49,18 @@ pub(super) fn lacp_seen() -> impl Strategy<Value = LacpSeen> {
 }
 
 pub(super) fn bfd_discarded() -> impl Strategy<Value = BfdDiscarded> {
-    (text(), text(), text()).prop_map(|(router, connection, why)| BfdDiscarded {
+    let reasons = [
+        BfdDiscardReason::Authentication,
+        BfdDiscardReason::Source,
+        BfdDiscardReason::Ttl,
+        BfdDiscardReason::Other,
+    ];
+    let reason = proptest::sample::select(reasons.to_vec());
+    (text(), text(), text(), reason).prop_map(|(router, connection, why, reason)| BfdDiscarded {
         router,
         connection,
         why,
+        reason,
     })
 }
 
