@@ -281,6 +281,9 @@ fn help_for(
     c: &Connection,
     name: &str,
 ) -> Option<String> {
+    if let Some(early) = lacp::early_remedy(what, state, c) {
+        return Some(early.to_owned());
+    }
     if state.broken(&c.name) {
         // What its layers lack then is no news.
         let name = &c.name;
@@ -323,6 +326,9 @@ pub fn remedy(
         return Some(format!("{fault}: {}", fault.remedy()));
     }
     if !state.lag_up(&c.edge, name) {
+        if let Some(without) = lacp::static_remedy(state, c) {
+            return Some(without.to_owned());
+        }
         let silent = members.iter().all(|member| {
             let view = state.member(&c.edge, name, *member);
             view.is_none_or(|view| view.partner.is_empty() || view.receive == "DEFAULTED")

@@ -131,34 +131,32 @@ pub(super) fn remedy(
         .or_else(early)
 }
 
-/// What to do about a partner that sends data before it may.
-fn early_remedy(what: &Expect, state: &State, c: &Connection) -> Option<&'static str> {
-    let members = match what {
-        Expect::Member {
-            member, up, says, ..
-        } if *up || says.distributes_early == Some(false) => vec![*member],
-        Expect::Lag { up: true, .. } => state.members_in_service(&c.name, c.members.len()),
-        _ => return None,
-    };
-    let at = match what {
-        Expect::Member { at, .. } => *at,
-        _ => Viewpoint::Edge,
-    };
-    let mut views = members
-        .into_iter()
-        .filter_map(|member| view(state, c, at, member));
-    let unheard = |view: &MemberView| {
-        let data = view.early_data.as_ref().is_some_and(|data| data.unheard);
-        data && view.heard.is_none()
-    };
-    if views.clone().any(unheard) {
-        return Some(STATIC);
-    }
-    let Expect::Member { says, .. } = what else {
+/// What to do about a partner that distributes early, where that is what is wrong.
+pub(super) fn early_remedy(what: &Expect, state: &State, c: &Connection) -> Option<&'static str> {
+    let Expect::Member {
+        member, at, says, ..
+    } = what
+    else {
         return None;
     };
-    let early = views.any(|view| view.early || view.early_data.is_some());
-    (early && says.distributes_early == Some(false)).then_some(COUPLED)
+    let view = view(state, c, *at, *member).filter(|_| says.distributes_early == Some(false))?;
+    let early = view.early || view.early_data.is_some();
+    (early && view.heard.is_some()).then_some(COUPLED)
+}
+
+/// What to do about partners that send data and no LACPDU.
+pub(super) fn static_remedy(state: &State, c: &Connection) -> Option<&'static str> {
+    let mut members = state
+        .members_in_service(&c.name, c.members.len())
+        .into_iter();
+    let is_static = members.any(|member| {
+        let view = state.member(&c.edge, &c.name, member);
+        view.is_some_and(|view| {
+            let data = view.early_data.as_ref();
+            view.heard.is_none() && data.is_some_and(|data| data.unheard)
+        })
+    });
+    is_static.then_some(STATIC)
 }
 
 /// The member as the end sees it from which it is looked at.
@@ -330,7 +328,8 @@ pub fn rhythm(rhythm: &LacpRhythm) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{AutoBackend, Fact, LacpSeen, Nanos};
+    use crate::judge::condition;
+    use crate::record::{AutoBackend, Fact, LacpEarlyData, LacpSeen, Nanos};
     use crate::scenario::LacpSays;
     use crate::time::At;
     use crate::topology::LagBackend;
@@ -507,5 +506,58 @@ mod tests {
         assert_eq!(check(&state, &answered), "met");
         let said = "a marker on ams-1/1 at the peer's end was answered";
         assert_eq!(check(&state, &unanswered), said);
+    }
+
+    /// Whatever else is broken; and a partner without LACP is told of where its LAG, or what needs it, is down.
+    #[test]
+    fn who_distributes_early_is_told_what_to_do() {
+        let path = std::path::Path::new("topologies/one-metro.toml");
+        let topology = crate::topology::load(path).expect("shipped");
+        let c = &topology.connections[0];
+        let mut state = State::default();
+        let data = |unheard| {
+            LacpSeen::EarlyData(LacpEarlyData {
+                frames: 1,
+                first: "ARP".to_owned(),
+                unheard,
+                before: None,
+            })
+        };
+        let lag = Expect::Lag {
+            connections: vec![c.name.clone()],
+            up: true,
+            distinct_systems: false,
+        };
+        let help = |state: &State| condition::help(&lag, state, &topology);
+        seen(&mut state, data(false));
+        assert_ne!(help(&state).as_deref(), Some(STATIC));
+        seen(&mut state, data(true));
+        assert_eq!(help(&state).as_deref(), Some(STATIC));
+        seen(&mut state, says("active"));
+        assert_ne!(help(&state).as_deref(), Some(STATIC));
+        let early = |up, distributes_early| Expect::Member {
+            connection: c.name.clone(),
+            member: 1,
+            up,
+            at: Viewpoint::Partner,
+            sends_every: None,
+            answers_marker: None,
+            says: LacpSays {
+                distributes_early,
+                ..LacpSays::default()
+            },
+            reason: None,
+        };
+        let broken = Fact::FaultHappened {
+            fault: String::new(),
+            connections: vec![c.name.clone()],
+            repaired: false,
+            impairment: false,
+        };
+        state.apply(At::ZERO, &broken);
+        let help = |what: &Expect| condition::help(what, &state, &topology);
+        let is = "the scenario broke ams-1 and has not repaired it";
+        assert_eq!(help(&early(true, None)).as_deref(), Some(is));
+        assert_eq!(help(&early(true, Some(false))).as_deref(), Some(COUPLED));
     }
 }
