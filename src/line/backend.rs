@@ -5,7 +5,6 @@ use std::os::fd::BorrowedFd;
 use super::End;
 use super::bfd::BfdStatus;
 use super::bond::{BondLag, BondLine};
-use super::errands::Errand;
 use super::lag::{LagLine, LagPort, LagStatus};
 use super::thread::{Source, Surroundings};
 use crate::bfd::Order;
@@ -128,7 +127,7 @@ impl AnyLine {
     pub fn take_data_socket(&mut self, member: u8, socket: Socket, around: &mut Surroundings) {
         match self {
             AnyLine::Ours(lag) => lag.take_data_socket(member, socket, around),
-            AnyLine::Kernel(_) => around.give(Errand::Close(socket)),
+            AnyLine::Kernel(lag) => lag.take_data_socket(member, socket, around),
         }
     }
 

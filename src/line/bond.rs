@@ -8,9 +8,11 @@
 //! the bond has, and as many of its ports as `min-links` says distribute to a partner that was heard.
 
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
 
 use self::copies::Copies;
 use self::looks::Looks;
+use super::early::Early;
 use super::lag::{LagStatus, fail, heard_fact, member, rhythm_fact, set_carrier};
 use super::thread::{Source, Surroundings};
 use super::{End, LineError};
@@ -19,6 +21,7 @@ use crate::kernel::carrier::CarrierEvents;
 use crate::kernel::filter::{DataPath, queue_clsact};
 use crate::kernel::namespace::Namespace;
 use crate::kernel::netlink::{Netlink, NetlinkError};
+use crate::kernel::socket::SocketError;
 use crate::lacp::news::News;
 use crate::lacp::periodic::{FAST_PERIODIC_TIME, SLOW_PERIODIC_TIME};
 use crate::lacp::{
@@ -29,6 +32,7 @@ use crate::record::{Fact, LacpHeard, LacpSeen};
 use crate::time::At;
 
 mod copies;
+mod early;
 mod looks;
 
 /// Indexes of bonds lie above those of all other links of a lab.
@@ -44,6 +48,7 @@ pub struct BondLag {
     hidden: u32,
     carrier: CarrierEvents,
     copies: Copies,
+    early: Vec<Early>,
     netlink: Netlink,
 }
 
@@ -71,6 +76,7 @@ impl BondLag {
             options,
             ports: links.to_vec(),
         };
+        let place_of_data = Arc::new(namespace.try_clone()?);
         namespace.run(|| {
             let mut netlink = Netlink::open()?;
             let place = format!("the line card of {}", end.router);
@@ -92,6 +98,9 @@ impl BondLag {
                 false => SLOW_PERIODIC_TIME,
             };
             let copies = Copies::open(links, interval)?;
+            let early = links.iter().enumerate();
+            let early = early.map(|(n, link)| Early::open((&end, n), *link, &place_of_data));
+            let early = early.collect::<Result<_, SocketError>>()?;
             let mut watched = links.to_vec();
             watched.push(bond.index);
             let carrier = match CarrierEvents::open(&watched) {
@@ -104,6 +113,7 @@ impl BondLag {
                 hidden,
                 carrier,
                 copies,
+                early,
                 netlink,
             })
         })?
@@ -157,7 +167,11 @@ impl BondLine {
     pub fn sources(&self) -> impl Iterator<Item = (Source, BorrowedFd<'_>)> {
         let copies = (0..).zip(self.lag.copies.sources());
         let copies = copies.map(|(index, tap)| (Source::Member(index), tap));
-        copies.chain([(Source::Carrier, self.lag.carrier.as_fd())])
+        let early = (0..).zip(&self.lag.early);
+        let early = early.filter_map(|(index, early)| Some((Source::Data(index), early.source()?)));
+        copies
+            .chain(early)
+            .chain([(Source::Carrier, self.lag.carrier.as_fd())])
     }
 
     /// Reads what a source has, one frame at most: something about the links changed, or an end says something new.
@@ -175,8 +189,11 @@ impl BondLine {
                 }
             }
             Source::Member(member) => {
-                if copies.read(usize::from(member), &around.clock, buffer) {
-                    self.looks.lacpdu();
+                if let Some(copied) = copies.read(usize::from(member), &around.clock, buffer) {
+                    if copied.new {
+                        self.looks.lacpdu();
+                    }
+                    self.lacpdu_passed(usize::from(member), &copied, around);
                 }
             }
             Source::Micro(_) | Source::Data(_) => {}
@@ -191,12 +208,17 @@ impl BondLine {
         }
         self.tell_partners(around);
         self.tell_measured(false, around);
+        self.look_for_data(around);
     }
 
     pub fn deadline(&self) -> Option<At> {
         let news = self.partners.iter().filter_map(News::deadline);
         let measured = self.lag.copies.deadline();
-        news.chain(measured).chain([self.looks.next()]).min()
+        let early = self.lag.early.iter().filter_map(Early::deadline);
+        news.chain(measured)
+            .chain(early)
+            .chain([self.looks.next()])
+            .min()
     }
 
     /// Sends markers, and remembers who is silent; the kernel's LACP cannot be told to misbehave otherwise.
@@ -236,6 +258,7 @@ impl BondLine {
     /// Tells what was measured and not told yet.
     pub fn finish(&mut self, around: &mut Surroundings) {
         self.tell_measured(true, around);
+        self.finish_early(around);
     }
 
     /// Takes the bond away, and with it the light of its ports.
@@ -278,7 +301,7 @@ impl BondLine {
             rhythms: (0..bond.ports.len()).map(|n| copies.rhythm(n)).collect(),
             unsent: 0,
             control: ports.map(|_| None).collect(),
-            early: Vec::new(),
+            early: self.lag.early.iter().map(Early::frames).collect(),
         }
     }
 
@@ -305,6 +328,7 @@ impl BondLine {
         copies.hear(&status.ports, status.partner);
         let before = std::mem::replace(&mut self.status, status);
         let light = |port: &Option<BondPort>| port.is_some_and(|port| port.light);
+        let mut dark = Vec::new();
         for (index, (old, new)) in before.ports.iter().zip(&self.status.ports).enumerate() {
             if light(old) != light(new) {
                 let fact = Fact::Light {
@@ -314,7 +338,13 @@ impl BondLine {
                     up: light(new),
                 };
                 around.recorder.at(now, fact);
+                if light(old) {
+                    dark.push(index);
+                }
             }
+        }
+        for index in dark {
+            self.dark(index, around);
         }
         self.tell_members(around);
         let distributing = self.status.ports.iter().flatten();

@@ -1,4 +1,5 @@
-//! Data that comes on a member while the partner may not send any: the first is seen as it comes, all of it is counted by the kernel.
+//! Data that comes on a member, of ours or of a bond, while the partner may not send any: the first is seen as it comes, all of it is
+//! counted by the kernel.
 //!
 //! The socket that sees it is open only until this end has said that it collects, and again when it does no longer: a member
 //! that carries costs nothing. Another thread opens and closes it ([`super::errands`]).
@@ -18,7 +19,7 @@ use crate::kernel::namespace::Namespace;
 use crate::kernel::socket::{Socket, SocketError};
 use crate::lacp::Lacpdu;
 use crate::lacp::permission::Permission;
-use crate::record::{LacpEarlyData, LacpSeen};
+use crate::record::{Fact, LacpEarlyData, LacpSeen};
 use crate::time::At;
 
 /// While frames come, how many is told so often.
@@ -148,6 +149,17 @@ impl Early {
         // What came before was allowed.
         let from = if begins { since } else { At::ZERO };
         self.count(from..END, now, None, around)
+    }
+
+    /// Records what was seen.
+    pub fn record(&self, (at, seen): Told, around: &Surroundings) {
+        let fact = Fact::LacpPartner {
+            router: self.end.router.clone(),
+            connection: self.end.connection.clone(),
+            member: self.member + 1,
+            seen,
+        };
+        around.recorder.at(at, fact);
     }
 
     /// When to look again.

@@ -5,7 +5,8 @@ use peerlab::kernel::bond::{self, Bond, BondOptions, HashPolicy};
 use peerlab::kernel::link;
 use peerlab::kernel::namespace::Namespace;
 use peerlab::kernel::netlink::Netlink;
-use peerlab::lacp::{Admin, LagConfig};
+use peerlab::kernel::socket::Socket;
+use peerlab::lacp::{Admin, LagConfig, Misbehaviour, Refusal};
 use peerlab::line::{BondLag, End, LagPort};
 use peerlab::plan::Work;
 use peerlab::record::{Fact, LacpSeen};
@@ -18,10 +19,12 @@ use super::cabling::{self, Side};
 pub fn tests() -> Vec<Trial> {
     let lacks = !bonding_is_here();
     type Test = fn() -> Result<(), Failed>;
-    let tests: [(&str, Test); 3] = [
+    let tests: [(&str, Test); 5] = [
         ("bond::has_the_settings_it_was_given", settings),
         ("bond::both_ends_see_each_other", both_views),
         ("bond::two_passive_ends_never_speak", both_passive),
+        ("bond::early_data_of_a_bond_is_seen", of_a_bond),
+        ("bond::early_data_is_seen_by_a_bond", by_a_bond),
     ];
     let mut all: Vec<Trial> = tests.map(|(name, test)| Trial::test(name, test)).into();
     for (kernel, partner) in [(false, "ours"), (true, "bonds")] {
@@ -469,4 +472,63 @@ fn both_passive() -> Result<(), Failed> {
     bed.wait("light", UP, |fact| matches!(fact, Fact::Light { .. }))?;
     let up = |fact: &Fact| is_lag(fact, 0, "a", true) || is_lag(fact, 0, "b", true);
     bed.quiet("a LAG of two silent ends", Duration::from_secs(5), up)
+}
+
+/// A bond at `a` with ours at `b`, which refuses something once both are up.
+fn refused(refuses: Refusal) -> Result<Bed, Failed> {
+    let case = Case {
+        a: half(true, true, true),
+        b: half(false, true, true),
+        members: 1,
+        min_links: [1, 1],
+    };
+    let mut bed = bed(&[case])?;
+    for router in ["a", "b"] {
+        bed.wait("up", UP, |fact| is_lag(fact, 0, router, true))?;
+    }
+    let how = Misbehaviour {
+        refuses: Some(refuses),
+        ..Misbehaviour::default()
+    };
+    bed.mark();
+    let end = End {
+        router: "b".into(),
+        connection: name(0),
+    };
+    bed.line.lag(end, Admin::Misbehave { port: None, how });
+    Ok(bed)
+}
+
+/// Sends a frame of data at `from`, which must be seen at `at`.
+fn seen_early(bed: &mut Bed, (from, link): (&str, u32), at: &str) -> Result<(), Failed> {
+    let early = |fact: &Fact| match fact {
+        Fact::LacpPartner {
+            router,
+            seen: LacpSeen::EarlyData(data),
+            ..
+        } => router == at && data.first.starts_with("EtherType 0x88b5"),
+        _ => false,
+    };
+    // It has heard the refusal, and told so, and had a second more.
+    bed.quiet("data", Duration::from_secs(3), early)?;
+    let socket = bed.namespace(from).run(|| Socket::slow_protocols(link))??;
+    let mut frame = [0; 60];
+    frame[..14].copy_from_slice(&[2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x88, 0xb5]);
+    socket.send(&frame)?;
+    bed.wait("early data", DOWN, early)?;
+    Ok(())
+}
+
+/// A bond does not mind that its partner does not collect: it goes on sending what its router gives it.
+fn of_a_bond() -> Result<(), Failed> {
+    let mut bed = refused(Refusal::Collecting)?;
+    bed.ip("a", &format!("link set {} up", name(0)))?;
+    seen_early(&mut bed, ("a", side(0, "a").index), "b")
+}
+
+/// A bond that does not collect, and whose partner sends data.
+fn by_a_bond() -> Result<(), Failed> {
+    let mut bed = refused(Refusal::Synchronization)?;
+    bed.wait("stopped", DOWN, |fact| is_spread(fact, 0, "a", 1, false))?;
+    seen_early(&mut bed, ("b", side(0, "b").hidden + 1), "a")
 }

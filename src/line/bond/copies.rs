@@ -34,6 +34,16 @@ struct Tap {
     answered: Option<Duration>,
 }
 
+/// A LACPDU that was copied.
+pub(super) struct Copied {
+    pub at: At,
+    pub pdu: Lacpdu,
+    /// This end sent it.
+    pub outgoing: bool,
+    /// It says something else than the one before.
+    pub new: bool,
+}
+
 /// The LACPDUs of a member.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Seen {
@@ -75,15 +85,17 @@ impl Copies {
         self.0.iter().map(|tap| tap.socket.as_fd())
     }
 
-    /// Reads one copy of a member; whether it says anything new.
-    pub fn read(&mut self, member: usize, clock: &Clock, buffer: &mut [u8]) -> bool {
-        let Some(tap) = self.0.get_mut(member) else {
-            return false;
-        };
-        match tap.socket.receive(clock, buffer) {
-            Ok(Some(frame)) => tap.take(frame.at, &buffer[..frame.length], frame.outgoing),
-            Ok(None) | Err(_) => false,
-        }
+    /// Reads one copy of a member; the LACPDU, if it is one.
+    pub fn read(&mut self, member: usize, clock: &Clock, buffer: &mut [u8]) -> Option<Copied> {
+        let tap = self.0.get_mut(member)?;
+        let frame = tap.socket.receive(clock, buffer).ok()??;
+        let (pdu, new) = tap.take(frame.at, &buffer[..frame.length], frame.outgoing)?;
+        Some(Copied {
+            at: frame.at,
+            pdu,
+            outgoing: frame.outgoing,
+            new,
+        })
     }
 
     /// Asks the partner on a member whether it answers markers; the error says why it is not asked.
@@ -157,8 +169,8 @@ impl Copies {
 }
 
 impl Tap {
-    /// Takes a frame; whether it says anything new.
-    fn take(&mut self, at: At, frame: &[u8], outgoing: bool) -> bool {
+    /// Takes a frame; the LACPDU if it is one, and whether it says anything new.
+    fn take(&mut self, at: At, frame: &[u8], outgoing: bool) -> Option<(Lacpdu, bool)> {
         match pdu::decode(frame) {
             Ok(Pdu::Lacp(pdu)) => {
                 let new = self.seen.note(pdu, outgoing);
@@ -170,14 +182,14 @@ impl Tap {
                 if let (true, Some(source)) = (outgoing, frame.get(6..12)) {
                     self.source.copy_from_slice(source);
                 }
-                new
+                Some((pdu, new))
             }
             Ok(Pdu::MarkerResponse(marker)) if !outgoing => {
                 let asked = self.asked.take_if(|(asked, _)| *asked == marker);
                 self.answered = asked.map(|(_, sent)| at.since(sent)).or(self.answered);
-                false
+                None
             }
-            Ok(Pdu::Marker(_) | Pdu::MarkerResponse(_)) | Err(_) => false,
+            Ok(Pdu::Marker(_) | Pdu::MarkerResponse(_)) | Err(_) => None,
         }
     }
 }

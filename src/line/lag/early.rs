@@ -5,7 +5,6 @@ use crate::kernel::socket::Socket;
 use crate::lacp::{Lacpdu, Pdu, pdu};
 use crate::line::early::{Early, Told};
 use crate::line::thread::Surroundings;
-use crate::record::Fact;
 use crate::time::At;
 
 impl LagLine {
@@ -71,16 +70,8 @@ impl LagLine {
         let Some(member) = self.port.members.get_mut(port) else {
             return;
         };
-        if let Some((at, seen)) = what(&mut member.early, around) {
-            around.recorder.at(
-                at,
-                Fact::LacpPartner {
-                    router: self.port.end.router.clone(),
-                    connection: self.port.end.connection.clone(),
-                    member: port as u8 + 1,
-                    seen,
-                },
-            );
+        if let Some(told) = what(&mut member.early, around) {
+            member.early.record(told, around);
         }
     }
 }
