@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::address::AddressHeaderFlags;
 use nix::ifaddrs::getifaddrs;
 use rtnetlink::AddressMessageBuilder;
 use rtnetlink::packet_core::{NLM_F_CREATE, NLM_F_EXCL};
@@ -25,7 +26,7 @@ pub fn add(
     address: IpAddr,
     prefix_len: u8,
 ) {
-    let message = match address {
+    let mut message = match address {
         IpAddr::V4(address) => AddressMessageBuilder::<Ipv4Addr>::new()
             .index(index)
             .address(address, prefix_len)
@@ -35,6 +36,10 @@ pub fn add(
             .address(address, prefix_len)
             .build(),
     };
+    if address.is_ipv6() {
+        // Else it is tentative, and nothing may be bound to it, until a thread of the kernel's finds that nobody need be asked.
+        message.header.flags |= AddressHeaderFlags::Nodad;
+    }
     let (place, name) = (place.to_owned(), name.to_owned());
     netlink.queue(
         RouteNetlinkMessage::NewAddress(message),

@@ -91,7 +91,8 @@ impl fmt::Display for Work {
                 prefix_len,
             } => write!(
                 f,
-                "ip -n {namespace} address add {address}/{prefix_len} dev {link}"
+                "ip -n {namespace} address add {address}/{prefix_len} dev {link}{}",
+                if address.is_ipv6() { " nodad" } else { "" }
             ),
             Work::Up { namespace, link } => write!(f, "ip -n {namespace} link set {link} up"),
             Work::Route {

@@ -1,5 +1,6 @@
 //! Plans become networks, and errors say what was refused.
 
+use std::net::{Ipv6Addr, UdpSocket};
 use std::process::Command;
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ pub fn tests() -> Vec<Trial> {
     vec![
         Trial::test("build::network_is_what_the_plan_says", network),
         Trial::test("build::printed_plan_makes_the_same_network", printed),
+        Trial::test("build::addresses_are_good_at_once", addresses_at_once),
         Trial::test("build::refusals_are_all_reported", refusals),
         Trial::test("build::later_messages_of_a_batch_are_done", batch),
         Trial::test("build::a_thousand_refusals_fit", many_refusals),
@@ -101,6 +103,36 @@ pub fn plan() -> Plan {
             },
         ],
     }
+}
+
+/// Not only after duplicate address detection, though no host is asked.
+fn addresses_at_once() -> Outcome {
+    let addresses = (1..=200).map(|n| Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, n));
+    let mut work = vec![
+        Work::Namespace {
+            name: "a".into(),
+            forwarding: false,
+            ipv6: true,
+        },
+        Work::Veth {
+            a: end("a", "one", 101),
+            b: end("a", "two", 102),
+        },
+        up("a", "two"),
+        up("a", "one"),
+    ];
+    work.extend(addresses.clone().map(|address| Work::Address {
+        namespace: "a".into(),
+        link: "one".into(),
+        address: address.into(),
+        prefix_len: 64,
+    }));
+    let network = Network::build(&Plan { work })?;
+    let bound = network.namespace("a").ok_or("a")?.run(|| {
+        let mut newest_first = addresses.rev();
+        newest_first.try_for_each(|address| UdpSocket::bind((address, 0)).map(drop))
+    })?;
+    Ok(bound?)
 }
 
 fn network() -> Outcome {
