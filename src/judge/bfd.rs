@@ -341,6 +341,12 @@ mod tests {
             state.apply(At::ZERO, &told);
             let what = wanted(up_wanted, answers);
             assert_eq!(super::strays(&what, &state, &topology), strays, "{told:?}");
+            let mut other_words = what.clone();
+            if let Expect::Bfd { diagnostic, .. } = &mut other_words {
+                *diagnostic = Some("path down".to_owned());
+            }
+            let blamed = super::strays(&other_words, &state, &topology);
+            assert_eq!(blamed, None, "the diagnostic is wrong, too");
         }
     }
 
