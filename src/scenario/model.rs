@@ -296,7 +296,7 @@ pub enum Expect {
         at: Viewpoint,
         /// The partner's LACPDUs keep this interval, as it was measured.
         sends_every: Option<Duration>,
-        /// A marker was sent to the partner since the step began, and it has answered it, or has not.
+        /// A marker was sent to the partner since the step began, and it has answered it, or has not as long as this must stay so.
         answers_marker: Option<bool>,
         /// What its LACPDUs say.
         says: LacpSays,

@@ -31,7 +31,10 @@ pub(super) fn parse(
             Some(every) => Some(periodic(every, mistakes)?),
             None => None,
         },
-        answers_marker: raw.answers_marker.map(|answers| answers.value),
+        answers_marker: match raw.answers_marker {
+            Some(answers) => Some(answers_marker(answers, raw, mistakes)?),
+            None => None,
+        },
         says: says(raw, mistakes)?,
         reason: match &raw.reason {
             Some(reason) => Some(words(reason, mistakes)?),
@@ -52,6 +55,22 @@ fn viewpoint(at: &Located<Names>, mistakes: &mut Mistakes) -> Option<Viewpoint> 
         "a member is looked at from the edge, from the peer's end, or as its partner's packets say";
     mistakes.push(mistakes.error(at.span, message, "`peer` or `partner`, or leave it out"));
     None
+}
+
+/// That no answer came is so the moment a marker leaves, and says nothing before time has passed.
+fn answers_marker(
+    answers: Located<bool>,
+    raw: &RawExpect,
+    mistakes: &mut Mistakes,
+) -> Option<bool> {
+    let lasts = raw.r#for.is_some_and(|stays| !stays.value.0.is_zero());
+    let right = answers.value || lasts;
+    if !right {
+        let message = "before it can be answered, every marker is unanswered";
+        let diagnostic = mistakes.error(answers.span, message, "for how long?");
+        mistakes.push(diagnostic.help("say how long no answer may come: `for = \"2s\"`"));
+    }
+    right.then_some(answers.value)
 }
 
 /// What the partner's LACPDUs shall say.

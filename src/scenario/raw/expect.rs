@@ -120,7 +120,7 @@ pub(in crate::scenario) struct RawExpect {
     pub answers_poll: Option<Located<bool>>,
     /// With `lag`: by their LACPDUs no two of them lead to one system of the peer (RED-03).
     pub distinct_systems: Option<Located<bool>>,
-    /// With `member`: the partner answered a marker that was sent since the step began, or left it unanswered so far.
+    /// With `member`: the partner answered a marker that was sent since the step began, or, with `for`, left it unanswered so long.
     pub answers_marker: Option<Located<bool>>,
     /// With `member`: its partner says that it is active, or passive.
     pub active: Option<Located<bool>>,
