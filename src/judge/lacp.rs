@@ -1,7 +1,10 @@
 //! What is expected of members of LAGs: of the edge's own end, and of the partner as its LACPDUs show it.
 
+mod markers;
 mod says;
 
+use markers::answers;
+pub(super) use markers::untried;
 pub use says::early_data;
 
 use std::time::Duration;
@@ -161,11 +164,15 @@ pub(super) fn static_remedy(state: &State, c: &Connection) -> Option<&'static st
 
 /// The member as the end sees it from which it is looked at.
 fn view<'a>(state: &'a State, c: &Connection, at: Viewpoint, member: u8) -> Option<&'a MemberView> {
-    let router = match at {
+    state.member(end(c, at), &c.name, member)
+}
+
+/// The router of the end from which a member is looked at.
+fn end(c: &Connection, at: Viewpoint) -> &str {
+    match at {
         Viewpoint::Edge | Viewpoint::Partner => &c.edge,
         Viewpoint::Peer => &c.router,
-    };
-    state.member(router, &c.name, member)
+    }
 }
 
 /// Whether the end collects and distributes, or its partner says so.
@@ -173,15 +180,6 @@ fn works(view: Option<&MemberView>, at: Viewpoint) -> bool {
     view.is_some_and(|view| match at {
         Viewpoint::Edge | Viewpoint::Peer => view.working,
         Viewpoint::Partner => view.heard.as_ref().is_some_and(forwards),
-    })
-}
-
-/// Whether a marker was answered, or was sent and is not answered, as it is wanted.
-fn answers(view: Option<&MemberView>, wanted: Option<bool>) -> bool {
-    let marker = view.map(|view| &view.marker);
-    wanted.is_none_or(|wanted| match wanted {
-        true => marker == Some(&Marker::Answered),
-        false => marker == Some(&Marker::Unanswered),
     })
 }
 
@@ -465,7 +463,15 @@ mod tests {
         assert_eq!(check(&state, &asked), "no marker on ams-1/1 was answered");
         seen(&mut state, LacpSeen::MarkerAnswered(Nanos(1)));
         assert_eq!(check(&state, &asked), "met");
-        state.apply(At::ZERO, &Fact::StepStarted { step: 1 });
+        let sent = |state: &mut State, step| {
+            state.apply(At::ZERO, &Fact::StepStarted { step });
+            assert_eq!(check(state, &asked), "no marker on ams-1/1 was sent");
+        };
+        sent(&mut state, 1);
+        seen(&mut state, LacpSeen::MarkerSent);
+        // The answer comes when the step is over.
+        sent(&mut state, 2);
+        seen(&mut state, LacpSeen::MarkerAnswered(Nanos(1)));
         assert_eq!(check(&state, &asked), "no marker on ams-1/1 was sent");
     }
 

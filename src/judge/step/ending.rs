@@ -10,7 +10,7 @@ use crate::judge::detection;
 use crate::judge::finding::{Evidence, Figure, Finding, Quantity, Verdict};
 use crate::judge::settle;
 use crate::judge::state::State;
-use crate::judge::{microsoft, traffic, words};
+use crate::judge::{lacp, microsoft, traffic, words};
 use crate::measure::{Window, lateness};
 use crate::provider::names::UTILISATION_EVENTS;
 use crate::record::{Fact, Nanos};
@@ -83,6 +83,7 @@ impl Ending<'_> {
                 let topology = &playing.topology;
                 let instead = condition::instead(&expect.what, self.state, topology);
                 self.conclude(&mut finding, decision, acted, expect.within, &instead);
+                self.block_untried(&mut finding, &expect.what);
                 if finding.verdict == Verdict::Missed {
                     finding.help = condition::help(&expect.what, self.state, topology);
                 }
@@ -92,6 +93,25 @@ impl Ending<'_> {
             Watch::Traffic => self.traffic(&mut finding, expect),
         }
         finding
+    }
+
+    /// What was not tried was not missed.
+    fn block_untried(&self, finding: &mut Finding, what: &Expect) {
+        let Playing {
+            topology, entries, ..
+        } = self.playing;
+        let untried = || lacp::untried(what, self.state, topology, entries.iter());
+        let failed = matches!(finding.verdict, Verdict::Missed | Verdict::Inconclusive);
+        let Some((why, told)) = failed.then(untried).flatten() else {
+            return;
+        };
+        finding.verdict = Verdict::Blocked;
+        finding.observed = why;
+        let told = told.map(|(line, entry)| Evidence {
+            line: *line,
+            entry: entry.clone(),
+        });
+        finding.evidence.extend(told);
     }
 
     /// Adds what Microsoft's checks say; and where the expectation was missed, the last fact about it and the remedy.
