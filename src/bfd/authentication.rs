@@ -217,7 +217,7 @@ pub(super) struct Authenticator {
 }
 
 impl Authenticator {
-    /// `sequence` is random (section 6.8.1, bfd.XmitAuthSeq).
+    /// `sequence` is the first bfd.XmitAuthSeq.
     pub fn new(config: Authentication, sequence: u32) -> Authenticator {
         Authenticator {
             config,
@@ -225,6 +225,11 @@ impl Authenticator {
             last: [0; PACKET_LEN],
             received: None,
         }
+    }
+
+    /// That of the last packet sent.
+    pub fn last_sequence(&self) -> u32 {
+        self.transmit
     }
 
     /// Signs a packet without a section, with a sequence number of long ago if it shall be refused as a `replay`.

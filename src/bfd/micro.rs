@@ -116,7 +116,10 @@ impl Micro {
             MicroInput::Wanted(true) => {}
             MicroInput::Wanted(false) => {
                 self.finish();
-                self.session = None;
+                // The remote may still know the old session: to go on where that was is no replay.
+                let last = self.session.take().and_then(|old| old.last_sequence());
+                let first = &mut self.config.session.first_sequence;
+                *first = last.unwrap_or(*first);
             }
             MicroInput::Frame { bytes, at } => self.take_frame(now, bytes, at),
             MicroInput::Timer { drained } => {

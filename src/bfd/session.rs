@@ -10,8 +10,8 @@ use std::collections::VecDeque;
 use std::num::{NonZeroU8, NonZeroU32};
 use std::time::Duration;
 
+use rand::SeedableRng;
 use rand::rngs::SmallRng;
-use rand::{RngExt, SeedableRng};
 
 use super::authentication::Authenticator;
 use super::misbehaviour::{Misbehaviour, Outbox};
@@ -128,15 +128,14 @@ impl Session {
     pub fn new(config: Config, now: At) -> Session {
         let timers = config.timers.valid();
         let desired_min_tx = timers.desired_min_tx.max(SLOW);
-        let mut rng = SmallRng::seed_from_u64(config.jitter_seed);
-        let authentication = config.authentication;
+        let authenticator = |how| Authenticator::new(how, config.first_sequence);
         let mut session = Session {
             my_discriminator: config.my_discriminator,
             passive: config.passive,
             control_plane_independent: config.control_plane_independent,
             least_ttl: config.least_ttl,
             required_min_echo_rx: config.required_min_echo_rx,
-            authenticator: authentication.map(|how| Authenticator::new(how, rng.random())),
+            authenticator: config.authentication.map(authenticator),
             state: State::Down,
             diagnostic: Diagnostic::None,
             remote: Remote {
@@ -161,7 +160,7 @@ impl Session {
             poll_sequence: PollSequence::default(),
             period_from: now,
             jitter: 0,
-            rng,
+            rng: SmallRng::seed_from_u64(config.jitter_seed),
             now,
             send_due: true,
             final_due: false,
@@ -289,6 +288,11 @@ impl Session {
     /// Our name for the session.
     pub fn my_discriminator(&self) -> NonZeroU32 {
         self.my_discriminator
+    }
+
+    /// bfd.XmitAuthSeq, with authentication.
+    pub fn last_sequence(&self) -> Option<u32> {
+        Some(self.authenticator.as_ref()?.last_sequence())
     }
 
     /// Counts of packets.

@@ -2,6 +2,7 @@
 //! they are bound to the interface, too, whose carrier is watched; over several (RFC 5883) they are not, and all sessions at an
 //! address receive with one socket (`multihop.rs`).
 
+use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -229,7 +230,7 @@ impl BfdLine {
     /// A session whose sockets are open; `address` is the slot of the one that it shares, if it does.
     pub fn new(port: BfdPort, address: Option<u32>, around: &mut Surroundings) -> BfdLine {
         let mut line = BfdLine {
-            session: Session::new(port.spec.config, around.clock.now()),
+            session: Session::new(random_start(port.spec.config), around.clock.now()),
             end: port.spec.end,
             receive: match port.receive {
                 Receive::Own(socket) => Some(socket),
@@ -455,6 +456,14 @@ impl BfdLine {
     }
 }
 
+/// A session's configuration with a bfd.XmitAuthSeq that nobody can know (RFC 5880, section 6.8.1).
+pub(super) fn random_start(config: Config) -> Config {
+    Config {
+        first_sequence: RandomState::new().hash_one(config.my_discriminator) as u32,
+        ..config
+    }
+}
+
 /// Reads what came before `now`, packet by packet; returns the moment up to which everything was read.
 pub(super) fn drain(now: At, mut read: impl FnMut() -> Option<At>) -> At {
     let mut last = At::ZERO;
@@ -552,5 +561,26 @@ fn rhythm_fact(rhythm: &Rhythm) -> BfdRhythm {
         longest: rhythm.longest.into(),
         early: rhythm.early,
         late: rhythm.late,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::num::NonZeroU8;
+
+    use super::*;
+
+    /// No run begins where another one did, and no session where its last one did.
+    #[test]
+    fn the_first_sequence_number_is_another_each_time() {
+        let timers = Timers::symmetric(Duration::from_millis(50), NonZeroU8::MIN);
+        let config = Config::single_hop(NonZeroU32::MIN, timers, 1);
+        let first: BTreeSet<u32> = (0..64)
+            .map(|_| random_start(config).first_sequence)
+            .collect();
+        assert!(first.len() > 60, "{first:?}");
+        let halves = first.iter().filter(|first| **first > u32::MAX / 2);
+        assert!((8..=56).contains(&halves.count()), "{first:?}");
     }
 }

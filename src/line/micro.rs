@@ -1,16 +1,13 @@
 //! A micro session with its socket: BFD on one member of a LAG (RFC 7130), beside LACP.
 
 use super::End;
-use super::bfd::{BfdStatus, seen};
+use super::bfd::{BfdStatus, drain, random_start, seen};
 use super::punctuality::Protocol;
 use super::thread::Surroundings;
 use crate::bfd::{Micro, MicroConfig, MicroInput, MicroOutput, Order};
 use crate::kernel::socket::{Socket, SocketError};
 use crate::record::{Fact, MicroBfd};
 use crate::time::At;
-
-/// Frames read at once before a loss may be declared.
-const MOST_AT_ONCE: usize = 16;
 
 /// A micro session that runs, or waits to be wanted.
 #[derive(Debug)]
@@ -31,7 +28,10 @@ impl MicroLine {
     pub fn open(link: u32, config: MicroConfig) -> Result<MicroLine, SocketError> {
         Ok(MicroLine {
             socket: Socket::micro_bfd(link, config.local.is_ipv6())?,
-            micro: Micro::new(config),
+            micro: Micro::new(MicroConfig {
+                session: random_start(config.session),
+                ..config
+            }),
             wanted: false,
             alive: false,
             frames: (0, 0),
@@ -99,7 +99,7 @@ impl MicroLine {
             return;
         }
         let drained = match self.micro.detection_deadline() {
-            Some(due) if due <= now => self.drain(now, around),
+            Some(due) if due <= now => drain(now, || self.read(around)),
             Some(_) | None => At::ZERO,
         };
         self.due = self.micro.deadline().filter(|due| *due <= now);
@@ -151,18 +151,6 @@ impl MicroLine {
             }
         }
         self.alive != before
-    }
-
-    /// Reads what came before `now`; returns the moment up to which everything was read.
-    fn drain(&mut self, now: At, around: &mut Surroundings) -> At {
-        let mut last = At::ZERO;
-        for _ in 0..MOST_AT_ONCE {
-            match self.read(around) {
-                Some(at) => last = at,
-                None => return now,
-            }
-        }
-        last
     }
 }
 

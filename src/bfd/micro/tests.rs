@@ -311,6 +311,23 @@ fn a_member_is_alive_only_with_the_right_key() {
     }
 }
 
+/// LACP leaves Distributing at one end only, and comes back before the other end forgets its sequence number.
+#[test]
+fn a_session_that_begins_anew_goes_on_with_its_sequence_numbers() {
+    let mut pair = Pair::authenticated(Kind::MeticulousKeyedSha1, ["one", "one"]);
+    pair.want([true; 2]);
+    pair.run(Duration::from_secs(2));
+    for _ in 0..3 {
+        pair.handle(0, MicroInput::Wanted(false));
+        pair.run(INTERVAL);
+        pair.handle(0, MicroInput::Wanted(true));
+        assert_eq!(pair.alive, [true; 2], "at once");
+        pair.run(Duration::from_secs(2));
+    }
+    let partner = pair.ends[1].session().unwrap().counters();
+    assert_eq!((partner.discarded, partner.last_discarded), (0, None));
+}
+
 /// Whatever a session over a LAG can be told, one on a member can; and the member is alive while a right end bears it.
 #[test]
 fn what_is_borne_keeps_the_member() {

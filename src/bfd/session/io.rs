@@ -33,10 +33,14 @@ pub struct Config {
     pub control_plane_independent: bool,
     /// Seed of the jitter, so that a run can be repeated.
     pub jitter_seed: u64,
+    /// bfd.XmitAuthSeq at the beginning. Random where others listen (section 6.8.1), or who recorded an earlier session could
+    /// say its packets again, and a remote that still knows it would discard ours.
+    pub first_sequence: u32,
 }
 
 impl Config {
-    /// A session over a single hop that speaks first, without authentication and Echo.
+    /// A session over a single hop that speaks first, without authentication and Echo. Its sequence numbers follow from the seed,
+    /// as virtual time wants it.
     pub fn single_hop(my_discriminator: NonZeroU32, timers: Timers, jitter_seed: u64) -> Config {
         Config {
             my_discriminator,
@@ -47,6 +51,7 @@ impl Config {
             passive: false,
             control_plane_independent: false,
             jitter_seed,
+            first_sequence: (jitter_seed as u32).wrapping_mul(0x9e37_79b1),
         }
     }
 }
