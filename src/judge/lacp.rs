@@ -473,6 +473,9 @@ mod tests {
         sent(&mut state, 2);
         seen(&mut state, LacpSeen::MarkerAnswered(Nanos(1)));
         assert_eq!(check(&state, &asked), "no marker on ams-1/1 was sent");
+        seen(&mut state, LacpSeen::MarkerSent);
+        seen(&mut state, LacpSeen::EarlierMarkerAnswered(Nanos(1)));
+        assert_eq!(check(&state, &asked), "no marker on ams-1/1 was answered");
     }
 
     #[test]

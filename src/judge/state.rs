@@ -259,11 +259,11 @@ impl State {
                     }
                     LacpSeen::Rhythm(rhythm) => view.rhythm = Some(*rhythm),
                     LacpSeen::MarkerSent => view.marker = Marker::Unanswered,
-                    // One that comes later answers a marker of an earlier step.
+                    // A step sends one marker. An answer that comes without is to one of an earlier step.
                     LacpSeen::MarkerAnswered(_) if view.marker == Marker::Unanswered => {
                         view.marker = Marker::Answered;
                     }
-                    LacpSeen::MarkerAnswered(_) => {}
+                    LacpSeen::MarkerAnswered(_) | LacpSeen::EarlierMarkerAnswered(_) => {}
                     LacpSeen::NoMarker(why) => view.marker = Marker::Unsent(why.clone()),
                     LacpSeen::EarlyData(seen) => {
                         let data = view.early_data.get_or_insert_default();

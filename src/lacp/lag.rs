@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::asked::MarkerAnswer;
 use super::misbehaviour::Misbehaviour;
 use super::observation::{Heard, Rhythm};
 use super::pdu::{Frame, PortInfo, State};
@@ -162,8 +163,8 @@ pub enum Output {
     MarkerAnswered {
         /// On which port.
         port: usize,
-        /// After so long.
-        after: Duration,
+        /// How.
+        answer: MarkerAnswer,
     },
     /// A marker that was asked for was not sent.
     NoMarker {
@@ -431,8 +432,11 @@ impl Lag {
                     port: index,
                     rhythm,
                 });
-            let answered = port.marker_answered.take();
-            let answered = answered.map(|after| Output::MarkerAnswered { port: index, after });
+            let answered = port.asked.answered();
+            let answered = answered.map(|answer| Output::MarkerAnswered {
+                port: index,
+                answer,
+            });
             self.outputs
                 .extend([heard, rhythm, answered].into_iter().flatten());
         }

@@ -7,13 +7,14 @@
 //! Reading order: [`pdu`] (frames), then the machines [`receive`], [`periodic`], [`mux`], [`select`] and
 //! [`transmit`], each a pure transition function; [`port`] is the only place that changes a port's state,
 //! and [`lag`] joins the ports. [`misbehaviour`] is what our end does wrong on demand, [`observation`] what is seen of the other,
-//! `news` how often that is told, [`permission`] whether it may send data.
+//! `news` how often that is told, `asked` which of our markers it has answered, [`permission`] whether it may send data.
 //!
 //! **Invariant:** a port collects before it tells its partner so, and stops distributing before it tells its
 //! partner anything; no partner, no traffic: a port whose partner does not speak LACP never distributes.
 
 // Gap: churn detection (6.4.17) is absent; a port that does not come in sync shows it by its mux state.
 
+pub(crate) mod asked;
 pub mod lag;
 pub mod misbehaviour;
 pub mod mux;
@@ -27,6 +28,7 @@ pub mod receive;
 pub mod select;
 pub mod transmit;
 
+pub use asked::MarkerAnswer;
 pub use lag::{AGGREGATE_WAIT, Admin, ConfigError, Input, Lag, LagConfig, MOST_PORTS, Output};
 pub use misbehaviour::{Identity, Markers, Misbehaviour, Part, Refusal};
 pub use mux::MuxState;

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use super::asked::Asked;
 use super::lag::AGGREGATE_WAIT;
 use super::misbehaviour::{Misbehaviour, Outbox, Refusal};
 use super::mux::{MuxConditions, MuxState};
 use super::observation::Observer;
-use super::pdu::{self, DecodeError, Lacpdu, Marker, Pdu, PortInfo, State};
+use super::pdu::{self, DecodeError, Lacpdu, Pdu, PortInfo, State};
 use super::periodic::{FAST_PERIODIC_TIME, PeriodicConditions, PeriodicState, SLOW_PERIODIC_TIME};
 use super::receive::{ReceiveEvent, ReceiveState};
 use super::select::{Candidate, Obstacle, PartnerId, Selected};
@@ -106,12 +107,8 @@ pub(crate) struct Port {
     how: Misbehaviour,
     outbox: Outbox,
     pub observer: Observer,
-    /// The marker whose answer is waited for, and when it was sent.
-    asked: Option<(Marker, At)>,
-    /// What the next marker is known by.
-    next_transaction: u32,
-    /// How long the partner took to answer it, not yet told.
-    pub marker_answered: Option<Duration>,
+    /// Our markers.
+    pub asked: Asked,
     /// Need To Transmit.
     ntt: bool,
     sent: Sent,
@@ -151,9 +148,7 @@ impl Port {
             how: Misbehaviour::default(),
             outbox: Outbox::default(),
             observer: Observer::default(),
-            asked: None,
-            next_transaction: 1,
-            marker_answered: None,
+            asked: Asked::default(),
             ntt: false,
             sent: Sent::default(),
             said: None,
@@ -237,9 +232,7 @@ impl Port {
             // Answering an answer would make two responders talk for ever (6.5.4).
             Ok(Pdu::MarkerResponse(marker)) => {
                 self.counters.marker_responses_received += 1;
-                if let Some((_, sent)) = self.asked.take_if(|(asked, _)| *asked == marker) {
-                    self.marker_answered = Some(now.since(sent));
-                }
+                self.asked.heard(now, &marker);
             }
             Err(error) => {
                 self.counters.illegal += 1;
@@ -256,14 +249,8 @@ impl Port {
         if self.how.silent {
             return Err(NoMarker::Silent);
         }
-        let marker = Marker {
-            requester_port: self.actor.port,
-            requester_system: self.actor.system,
-            transaction: self.next_transaction,
-        };
-        // An answer to an earlier one must not pass for one to this.
-        self.next_transaction = self.next_transaction.wrapping_add(1);
-        self.asked = Some((marker, now));
+        let marker = self.asked.next(&self.actor);
+        self.asked.sent(now, marker);
         Ok(pdu::encode(&Pdu::Marker(marker), self.mac))
     }
 

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use self::copies::Copies;
 use self::looks::Looks;
 use super::early::Early;
-use super::lag::{LagStatus, fail, heard_fact, member, rhythm_fact, set_carrier};
+use super::lag::{LagStatus, answer_fact, fail, heard_fact, member, rhythm_fact, set_carrier};
 use super::thread::{Source, Surroundings};
 use super::{End, LineError};
 use crate::kernel::bond::{self, Bond, BondOptions, BondPort, BondStatus, SlowFrames};
@@ -395,8 +395,8 @@ impl BondLine {
             if let Some(rhythm) = self.lag.copies.summary(port, now, last) {
                 self.saw(port, LacpSeen::Rhythm(rhythm_fact(&rhythm)), around);
             }
-            if let Some(after) = self.lag.copies.answered(port) {
-                self.saw(port, LacpSeen::MarkerAnswered(after.into()), around);
+            if let Some(answer) = self.lag.copies.answered(port) {
+                self.saw(port, answer_fact(answer), around);
             }
         }
     }

@@ -1,11 +1,14 @@
 //! A LAG with its sockets and its data path: what the LACP actor decides is done here, in the order in which it decides.
 
 mod early;
+mod facts;
 mod members;
 
 use std::iter::repeat;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
+
+pub(super) use facts::{answer_fact, heard_fact, member, rhythm_fact};
 
 use super::bfd::BfdStatus;
 use super::early::Early;
@@ -23,9 +26,9 @@ use crate::kernel::namespace::Namespace;
 use crate::kernel::netlink::{Netlink, NetlinkError};
 use crate::kernel::socket::{Socket, SocketError};
 use crate::lacp::{
-    Admin, Counters, Heard, Input, Lag, LagConfig, Output, Pdu, PortInfo, PortStatus, Rhythm, pdu,
+    Admin, Counters, Input, Lag, LagConfig, Output, Pdu, PortInfo, PortStatus, Rhythm, pdu,
 };
-use crate::record::{Fact, LacpHeard, LacpRhythm, LacpSeen};
+use crate::record::{Fact, LacpHeard, LacpSeen};
 use crate::time::At;
 
 /// Frames read of a member at once before timers run.
@@ -438,8 +441,8 @@ impl LagLine {
             Output::Rhythm { port, rhythm } => {
                 self.saw(port, LacpSeen::Rhythm(rhythm_fact(&rhythm)), around);
             }
-            Output::MarkerAnswered { port, after } => {
-                self.saw(port, LacpSeen::MarkerAnswered(after.into()), around);
+            Output::MarkerAnswered { port, answer } => {
+                self.saw(port, answer_fact(answer), around);
             }
             Output::NoMarker { port, why } => {
                 self.saw(port, LacpSeen::NoMarker(why.to_string()), around);
@@ -549,47 +552,4 @@ pub(super) fn set_carrier(
 pub(super) fn fail(end: &End, error: &NetlinkError, around: &mut Surroundings) {
     let text = format!("LAG {end}: {error}");
     around.recorder.now(Fact::Errored { text });
-}
-
-/// What a member does, as it is recorded.
-pub(super) fn member(end: &End, index: usize, status: &PortStatus) -> Fact {
-    Fact::Member {
-        router: end.router.clone(),
-        connection: end.connection.clone(),
-        member: index as u8 + 1,
-        receive: status.receive.name().to_owned(),
-        collecting: status.collecting,
-        distributing: status.distributing,
-        partner: status.partner.map(|p| p.to_string()).unwrap_or_default(),
-    }
-}
-
-/// What a partner says, as it is recorded.
-pub(super) fn heard_fact(heard: &Heard) -> LacpHeard {
-    let actor = heard.actor;
-    let system = actor.system.map(|byte| format!("{byte:02x}"));
-    LacpHeard {
-        system_priority: actor.system_priority,
-        system: system.join(":"),
-        key: actor.key,
-        port_priority: actor.port_priority,
-        port: actor.port,
-        state: actor.state.to_string(),
-        means_us: Some(heard.means_us),
-        early: Some(heard.early),
-        skipped: 0,
-    }
-}
-
-/// A rhythm, as it is recorded.
-pub(super) fn rhythm_fact(rhythm: &Rhythm) -> LacpRhythm {
-    LacpRhythm {
-        interval: rhythm.interval.into(),
-        intervals: rhythm.intervals,
-        shortest: rhythm.shortest.into(),
-        median: rhythm.median.into(),
-        longest: rhythm.longest.into(),
-        early: rhythm.early,
-        late: rhythm.late,
-    }
 }

@@ -1,6 +1,7 @@
 //! What the other end of each member was seen to do: what it said, how it kept time, how soon it was in sync.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +26,9 @@ pub struct LacpPartner {
     pub asked: u32,
     /// Markers it answered.
     pub answered: u32,
+    /// Markers sent so shortly before the end that their answers may have been on the way.
+    #[serde(default)]
+    pub under_way: u32,
     /// The longest it took to answer one.
     pub slowest_answer: Nanos,
     /// After each light: how long until it was first heard, said that it was in sync, and that it distributed.
@@ -68,12 +72,19 @@ struct Walk {
     light: Option<At>,
     /// It sends data early now.
     sends: bool,
+    /// When the markers were sent that are not answered.
+    unanswered: Vec<At>,
 }
+
+/// Who never answered is given so much time.
+const ANSWER: Duration = Duration::from_secs(1);
 
 /// What each router saw of the other ends of its members.
 pub fn lacp_partners<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Vec<LacpPartner> {
     let mut walks: BTreeMap<(String, String, u8), Walk> = BTreeMap::new();
+    let mut end = At::ZERO;
     for entry in entries {
+        end = end.max(entry.at);
         let (Fact::Light {
             router,
             connection,
@@ -106,12 +117,27 @@ pub fn lacp_partners<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Vec<La
             router,
             connection,
             member,
+            under_way: walk.under_way(end),
             ..walk.partner
         })
         .collect()
 }
 
 impl Walk {
+    fn under_way(&self, end: At) -> u32 {
+        let patience = ANSWER.max(self.partner.slowest_answer.into());
+        let young = self.unanswered.iter();
+        young.filter(|sent| end.since(**sent) <= patience).count() as u32
+    }
+
+    fn answered(&mut self, marker: Option<usize>, after: Nanos) {
+        if let Some(marker) = marker {
+            self.unanswered.remove(marker);
+        }
+        self.partner.answered += 1;
+        self.partner.slowest_answer = self.partner.slowest_answer.max(after);
+    }
+
     fn take(&mut self, entry: &Entry) {
         let since = self.light.map(|light| Nanos::from(entry.at.since(light)));
         let partner = &mut self.partner;
@@ -149,10 +175,19 @@ impl Walk {
                         None => partner.rhythms.push(*rhythm),
                     }
                 }
-                LacpSeen::MarkerSent => partner.asked += 1,
+                LacpSeen::MarkerSent => {
+                    partner.asked += 1;
+                    self.unanswered.push(entry.at);
+                }
                 LacpSeen::MarkerAnswered(after) => {
-                    partner.answered += 1;
-                    partner.slowest_answer = partner.slowest_answer.max(*after);
+                    self.answered(self.unanswered.len().checked_sub(1), *after);
+                }
+                LacpSeen::EarlierMarkerAnswered(after) => {
+                    // Entries come some µs after what they tell.
+                    let far = |sent: &At| entry.at.since(*sent).abs_diff((*after).into());
+                    let sent = self.unanswered.iter().enumerate();
+                    let nearest = sent.min_by_key(|(_, sent)| far(sent));
+                    self.answered(nearest.map(|(index, _)| index), *after);
                 }
                 LacpSeen::NoMarker(_) => {}
                 LacpSeen::EarlyData(seen) => {
@@ -294,6 +329,7 @@ mod tests {
         let ms = |millis: u64| Some(Nanos(millis * 1_000_000));
         assert_eq!(partner.rhythms.len(), 1);
         assert_eq!((partner.asked, partner.answered), (2, 1));
+        assert_eq!(partner.under_way, 1);
         assert_eq!(partner.slowest_answer, Nanos(7));
         let first = partner.came_up[0];
         assert_eq!((first.heard, first.in_sync), (ms(1), ms(2)));
@@ -303,6 +339,38 @@ mod tests {
         let data = partner.early_data.as_ref().unwrap();
         assert_eq!((data.frames, &*data.first), (8, "frame at 35"));
         assert_eq!(data.before, [Some(Nanos(9)), None, None]);
+    }
+
+    #[test]
+    fn answers_that_may_be_under_way_at_the_end_are_not_missing() {
+        let second = 1000;
+        let took = Nanos(3_000_000_000);
+        let at_the_end = |end: u64| {
+            let entries = [
+                says(0, "active"),
+                seen(second, LacpSeen::MarkerSent),
+                seen(2 * second, LacpSeen::MarkerSent),
+                seen(4 * second, LacpSeen::EarlierMarkerAnswered(took)),
+                light(end, false),
+            ];
+            let [partner] = &lacp_partners(&entries)[..] else {
+                panic!("one partner");
+            };
+            assert_eq!((partner.asked, partner.answered), (2, 1));
+            partner.under_way
+        };
+        assert_eq!(at_the_end(5 * second), 1, "as slow as the first");
+        assert_eq!(at_the_end(5 * second + 1), 0);
+
+        let never = |end| {
+            let entries = [
+                says(0, "active"),
+                seen(second, LacpSeen::MarkerSent),
+                light(end, false),
+            ];
+            lacp_partners(&entries)[0].under_way
+        };
+        assert_eq!([never(2 * second), never(2 * second + 1)], [1, 0]);
     }
 
     #[test]

@@ -189,8 +189,10 @@ pub enum LacpSeen {
     Rhythm(LacpRhythm),
     /// A marker was sent to it, which it must answer.
     MarkerSent,
-    /// It answered a marker after so long.
+    /// It answered the last marker after so long.
     MarkerAnswered(Nanos),
+    /// It answered one after so long to which others were sent since.
+    EarlierMarkerAnswered(Nanos),
     /// A marker could not be sent to it, and why.
     NoMarker(String),
     /// Data frames came from it while it may not send any, and were not told of yet: told at the first, once a second while they

@@ -251,7 +251,7 @@ fn a_marker_is_asked_and_answered_in_time_late_or_never() {
         wire.observations
             .iter()
             .find_map(|event| match event.output {
-                Output::MarkerAnswered { port: 0, after } => Some(after),
+                Output::MarkerAnswered { port: 0, answer } => Some(answer.after),
                 _ => None,
             })
     };
@@ -263,6 +263,27 @@ fn a_marker_is_asked_and_answered_in_time_late_or_never() {
     assert_eq!(after, Some(late + Duration::from_micros(200)));
     wire.misbehave(0, |how| how.markers = Markers::Ignored);
     assert_eq!(answered(&mut wire, 10 * SECOND), None);
+}
+
+/// An answer that comes when the next marker was sent is none the less one.
+#[test]
+fn markers_that_are_answered_late_are_all_answered() {
+    let mut wire = running();
+    let late = 3 * SECOND;
+    wire.misbehave(0, |how| how.markers = Markers::Late(late));
+    wire.observations.clear();
+    for _ in 0..2 {
+        wire.admin(1, Admin::AskMarker { port: Some(0) });
+        wire.run_for(SECOND);
+    }
+    wire.run_for(late);
+    let of = |event: &Event| match event.output {
+        Output::MarkerAnswered { answer, .. } => Some((answer.after, answer.earlier)),
+        _ => None,
+    };
+    let answered: Vec<_> = wire.observations.iter().filter_map(of).collect();
+    let after = late + Duration::from_micros(200);
+    assert_eq!(answered, [(after, true), (after, false)]);
 }
 
 #[test]

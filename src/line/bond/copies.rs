@@ -10,8 +10,9 @@ use std::time::Duration;
 use crate::kernel::bond::BondPort;
 use crate::kernel::bpf::programs;
 use crate::kernel::socket::{Socket, SocketError};
+use crate::lacp::asked::Asked;
 use crate::lacp::observation::Meter;
-use crate::lacp::{Lacpdu, Marker, Pdu, PortInfo, Rhythm, State, pdu};
+use crate::lacp::{Lacpdu, MarkerAnswer, Pdu, PortInfo, Rhythm, State, pdu};
 use crate::time::{At, Clock};
 
 /// The taps of a bond's members, in order.
@@ -27,11 +28,7 @@ struct Tap {
     meter: Meter,
     /// The source of what the bond sends.
     source: [u8; 6],
-    /// The marker whose answer is waited for, and when it was sent.
-    asked: Option<(Marker, At)>,
-    transaction: u32,
-    /// How long the partner took to answer it, not yet told.
-    answered: Option<Duration>,
+    asked: Asked,
 }
 
 /// A LACPDU that was copied.
@@ -72,9 +69,7 @@ impl Copies {
                 interval,
                 meter: Meter::default(),
                 source: [0; 6],
-                asked: None,
-                transaction: 0,
-                answered: None,
+                asked: Asked::default(),
             })
         };
         Ok(Copies(links.iter().map(tap).collect::<Result<_, _>>()?))
@@ -103,22 +98,16 @@ impl Copies {
         let tap = self.0.get_mut(member).ok_or("there is no such member")?;
         let port = tap.seen.sent.map(|sent| sent.actor);
         let port = port.ok_or("the kernel's bond has sent no LACPDU yet")?;
-        // An answer to an earlier one must not pass for one to this.
-        tap.transaction = tap.transaction.wrapping_add(1);
-        let marker = Marker {
-            requester_port: port.port,
-            requester_system: port.system,
-            transaction: tap.transaction,
-        };
+        let marker = tap.asked.next(&port);
         let frame = pdu::encode(&Pdu::Marker(marker), tap.source);
         tap.socket.send(&frame).map_err(|error| error.to_string())?;
-        tap.asked = Some((marker, now));
+        tap.asked.sent(now, marker);
         Ok(())
     }
 
-    /// How long the partner on a member took to answer a marker, once.
-    pub fn answered(&mut self, member: usize) -> Option<Duration> {
-        self.0.get_mut(member)?.answered.take()
+    /// How the partner on a member answered a marker, once.
+    pub fn answered(&mut self, member: usize) -> Option<MarkerAnswer> {
+        self.0.get_mut(member)?.asked.answered()
     }
 
     /// The rhythm of the partner's LACPDUs on a member.
@@ -185,8 +174,7 @@ impl Tap {
                 Some((pdu, new))
             }
             Ok(Pdu::MarkerResponse(marker)) if !outgoing => {
-                let asked = self.asked.take_if(|(asked, _)| *asked == marker);
-                self.answered = asked.map(|(_, sent)| at.since(sent)).or(self.answered);
+                self.asked.heard(at, &marker);
                 None
             }
             Ok(Pdu::Marker(_) | Pdu::MarkerResponse(_)) | Err(_) => None,

@@ -161,12 +161,10 @@ fn of_member(partner: &LacpPartner) -> Vec<String> {
             &data.first,
         ));
     }
-    if partner.answered < partner.asked {
-        let missing = partner.asked - partner.answered;
-        told.push(format!(
-            "left {missing} of {} markers unanswered",
-            partner.asked
-        ));
+    let asked = partner.asked.saturating_sub(partner.under_way);
+    if partner.answered < asked {
+        let missing = asked - partner.answered;
+        told.push(format!("left {missing} of {asked} markers unanswered"));
     }
     if partner.slowest_answer > Nanos(1_000_000_000) {
         let took = time(partner.slowest_answer);
@@ -502,7 +500,8 @@ mod tests {
             ..LacpPartner::default()
         };
         let slow = LacpPartner {
-            asked: 3,
+            asked: 4,
+            under_way: 1,
             answered: 2,
             slowest_answer: Nanos(2_000_000_000),
             ..partner("a", 4, 1)

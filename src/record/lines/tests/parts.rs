@@ -43,6 +43,7 @@ pub(super) fn lacp_seen() -> impl Strategy<Value = LacpSeen> {
         lacp_rhythm().prop_map(LacpSeen::Rhythm),
         Just(LacpSeen::MarkerSent),
         nanos().prop_map(LacpSeen::MarkerAnswered),
+        nanos().prop_map(LacpSeen::EarlierMarkerAnswered),
         text().prop_map(LacpSeen::NoMarker),
         lacp_early_data().prop_map(LacpSeen::EarlyData),
     ]
