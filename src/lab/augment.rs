@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::{Acted, Lab, LabError};
-use crate::lacp::{Admin, Misbehaviour, Refusal};
+use crate::lacp::Admin;
 use crate::line::End;
 use crate::plan::of_topology::ConnectionLayout;
 use crate::record::{Fact, InService};
@@ -43,24 +43,20 @@ impl Lab {
             router: end.router.clone(),
             connection: name.to_owned(),
         });
-        let port = Some(usize::from(member) - 1);
-        let tell = |refuses| {
+        let port = usize::from(member) - 1;
+        let spare = |spared| {
             for end in &ends {
-                let how = Misbehaviour {
-                    refuses,
-                    ..Misbehaviour::default()
-                };
-                self.line.lag(end.clone(), Admin::Misbehave { port, how });
+                self.line.lag(end.clone(), Admin::Spare { port, spared });
             }
         };
-        tell(Some(Refusal::Distributing));
+        spare(true);
         for end in &ends {
             // The answer comes after what was told is done; a line card that is dead has none.
             let _ = self.line.inspect_lag(end.clone()).await;
         }
         tokio::time::sleep(ON_THE_WAY).await;
         self.cables.plug(connection, member, false)?;
-        tell(None);
+        spare(false);
         self.tell_in_service(connection);
         Ok(Acted::Done)
     }

@@ -102,6 +102,13 @@ pub enum Admin {
         /// How.
         how: Misbehaviour,
     },
+    /// Sends nothing of the LAG on a port, but goes on collecting from it; whatever it was told to do wrong it goes on doing.
+    Spare {
+        /// Which.
+        port: usize,
+        /// Or no longer.
+        spared: bool,
+    },
     /// Sends a marker, to see whether the partner answers it.
     AskMarker {
         /// On this port, or on every port.
@@ -319,6 +326,10 @@ impl Lag {
             Admin::Active(active) => self.set_wishes(now, State::ACTIVITY, active),
             Admin::Misbehave { port, how } => {
                 self.of(port).for_each(|(_, port)| port.misbehave(how));
+            }
+            Admin::Spare { port, spared } => {
+                self.of(Some(port))
+                    .for_each(|(_, port)| port.spared = spared);
             }
             Admin::AskMarker { port } => {
                 let asked = self

@@ -105,6 +105,8 @@ pub(crate) struct Port {
     mux: MuxState,
     selected: Selected,
     how: Misbehaviour,
+    /// It must not distribute, whatever the partner says.
+    pub spared: bool,
     outbox: Outbox,
     pub observer: Observer,
     /// Our markers.
@@ -146,6 +148,7 @@ impl Port {
             mux: MuxState::Detached,
             selected: Selected::Unselected(Obstacle::NoLight),
             how: Misbehaviour::default(),
+            spared: false,
             outbox: Outbox::default(),
             observer: Observer::default(),
             asked: Asked::default(),
@@ -474,10 +477,10 @@ impl Port {
         wait: Duration,
         mut changed: impl FnMut(/* collecting */ bool, /* distributing */ bool),
     ) {
-        // Who refuses to collect acts as if the partner were out of sync, and who refuses to distribute as if it did not collect.
+        // Who does not collect acts as if the partner were out of sync, and who does not distribute as if it did not collect.
         let refuses = |what| self.how.refuses == Some(what);
         let may_collect = !refuses(Refusal::Collecting);
-        let may_distribute = !refuses(Refusal::Distributing);
+        let may_distribute = !self.spared && !refuses(Refusal::Distributing);
         while let Some(next) = self.mux.next(MuxConditions {
             selected: self.selected,
             ready: self.wait_while.is_none(),

@@ -78,6 +78,44 @@ fn a_port_that_does_not_distribute_is_still_sent_to() {
     assert_eq!(partner(&wire), [MuxState::Distributing; 2]);
 }
 
+/// A member that is taken away, and comes again, does what it was told to do wrong before, meanwhile and after.
+#[test]
+fn a_spared_port_goes_on_misbehaving() {
+    let mut wire = running();
+    let spare = |wire: &mut Wire, spared| {
+        wire.run_for(SOON);
+        wire.admin(0, Admin::Spare { port: 0, spared });
+        wire.run_for(SOON);
+    };
+    wire.misbehave(0, |how| how.markers = Markers::Ignored);
+    spare(&mut wire, true);
+    assert_eq!(wire.lags[0].status(0).unwrap().mux, MuxState::Collecting);
+    assert_eq!(partner(&wire), [MuxState::Distributing; 2]);
+    wire.light(0, false);
+    spare(&mut wire, false);
+    wire.light(0, true);
+    assert!(wire.wait_for(2 * SECOND, Wire::all_distributing).is_some());
+    let markers = wire.lags[0].misbehaviour(0).unwrap().markers;
+    assert_eq!(markers, Markers::Ignored);
+
+    wire.misbehave_at((0, 0), |how| how.silent = true);
+    let before = wire.tapped.len();
+    spare(&mut wire, true);
+    spare(&mut wire, false);
+    assert_eq!(sent(&wire, before), [], "it stays silent");
+
+    // What it refuses by order it refuses after, too.
+    for refusal in [Refusal::Synchronization, Refusal::Distributing] {
+        wire.misbehave_at((0, 0), |how| how.refuses = Some(refusal));
+        wire.run_for(2 * SECOND);
+        let state = wire.lags[0].status(0).unwrap().mux;
+        spare(&mut wire, true);
+        assert_eq!(wire.lags[0].status(0).unwrap().mux, state);
+        spare(&mut wire, false);
+        assert_eq!(wire.lags[0].status(0).unwrap().mux, state);
+    }
+}
+
 #[test]
 fn a_port_of_another_system_or_key_leaves_alone() {
     let identities = [
