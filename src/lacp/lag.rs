@@ -427,14 +427,13 @@ impl Lag {
                     status,
                 });
             }
-            let heard = port
-                .observer
-                .news(now)
-                .map(|(heard, skipped)| Output::Heard {
+            let news = std::iter::from_fn(|| port.observer.news(now));
+            self.outputs
+                .extend(news.map(|(heard, skipped)| Output::Heard {
                     port: index,
                     heard,
                     skipped,
-                });
+                }));
             let rhythm = port
                 .observer
                 .meter
@@ -449,7 +448,7 @@ impl Lag {
                 answer,
             });
             self.outputs
-                .extend([heard, rhythm, answered].into_iter().flatten());
+                .extend([rhythm, answered].into_iter().flatten());
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What the other end says, told when it is new and no oftener than a right end sends LACPDUs.
 //!
-//! **Invariant:** in any second three at most are told; the latest is told at last, with how many were left out before it.
+//! **Invariant:** in any second three at most are told; the latest is told at last, with how many were left out before it. What must
+//! not be left out is told before it, or another such thing.
 
 use super::transmit::Sent;
 use crate::time::At;
@@ -9,8 +10,10 @@ use crate::time::At;
 #[derive(Debug, Clone)]
 pub(crate) struct News<T> {
     said: Option<T>,
-    /// Not told yet.
-    waiting: Option<T>,
+    /// Not told yet, and whether it must be.
+    waiting: Option<(T, bool)>,
+    /// It said this before, which must be told, after so many other things that are not.
+    kept: Option<(T, u32)>,
     /// What was said since the last telling and is no longer said: so often.
     skipped: u32,
     told: Sent,
@@ -21,6 +24,7 @@ impl<T> Default for News<T> {
         News {
             said: None,
             waiting: None,
+            kept: None,
             skipped: 0,
             told: Sent::default(),
         }
@@ -28,14 +32,20 @@ impl<T> Default for News<T> {
 }
 
 impl<T: Clone + PartialEq> News<T> {
-    /// It says this, after so many other things that nobody looked at.
-    pub fn says(&mut self, what: T, unseen: u32) {
+    /// It says this, which must be told or may be left out, after so many other things that nobody looked at.
+    pub fn says(&mut self, what: T, must: bool, unseen: u32) {
         if self.said.as_ref() == Some(&what) && unseen == 0 {
             return;
         }
         self.said = Some(what.clone());
-        let replaced = u32::from(self.waiting.replace(what).is_some());
-        self.skipped = (self.skipped).saturating_add(unseen.saturating_add(replaced));
+        match self.waiting.replace((what, must)) {
+            Some((before, true)) if self.kept.is_none() => {
+                self.kept = Some((before, std::mem::take(&mut self.skipped)));
+            }
+            Some(_) => self.skipped = self.skipped.saturating_add(1),
+            None => {}
+        }
+        self.skipped = self.skipped.saturating_add(unseen);
     }
 
     /// It is no longer there.
@@ -51,9 +61,13 @@ impl<T: Clone + PartialEq> News<T> {
         if now < self.told.free_at() {
             return None;
         }
-        let what = self.waiting.take()?;
+        let first = self.kept.take();
+        let told = first.or_else(|| {
+            let (what, _) = self.waiting.take()?;
+            Some((what, std::mem::take(&mut self.skipped)))
+        })?;
         self.told.note(now);
-        Some((what, std::mem::take(&mut self.skipped)))
+        Some(told)
     }
 
     /// When there will be something to tell that may not be told yet.
@@ -77,7 +91,7 @@ mod tests {
         let (mut told, mut skipped) = (Vec::new(), 0);
         for look in 0..100 {
             // Looked at every 100 ms, it said nine other things in between.
-            news.says(look, 9);
+            news.says(look, false, 9);
             if let Some((what, more)) = news.take(At::from_millis(u64::from(look) * 100)) {
                 told.push(what);
                 skipped += more;
@@ -92,18 +106,42 @@ mod tests {
     }
 
     #[test]
+    fn what_must_be_told_is_told_before_what_replaced_it() {
+        let mut news = News::default();
+        for what in ['a', 'b', 'c'] {
+            news.says(what, false, 0);
+            assert_eq!(news.take(At::ZERO), Some((what, 0)));
+        }
+        for (what, must) in [
+            ('d', false),
+            ('E', true),
+            ('f', false),
+            ('G', true),
+            ('h', false),
+        ] {
+            news.says(what, must, 0);
+        }
+        assert_eq!(news.take(At::ZERO), None, "three were told");
+        let due = news.deadline().unwrap();
+        assert_eq!(news.take(due), Some(('E', 1)));
+        assert_eq!(news.take(due), Some(('h', 2)));
+        assert_eq!((news.take(due), news.deadline()), (None, None));
+    }
+
+    #[test]
     fn the_same_is_news_only_after_something_else_or_a_loss() {
         let mut news = News::default();
         let mut seconds = 0;
         let mut says = |news: &mut News<char>, what, unseen| {
             seconds += 1;
-            news.says(what, unseen);
+            news.says(what, false, unseen);
             news.take(At::from_millis(seconds * 1000))
         };
         assert_eq!(says(&mut news, 'a', 0), Some(('a', 0)));
         assert_eq!(says(&mut news, 'a', 0), None);
         assert_eq!(says(&mut news, 'a', 1), Some(('a', 1)));
-        news.says('b', 0);
+        news.says('b', true, 0);
+        news.says('c', false, 0);
         news.lost();
         assert_eq!((news.said(), news.deadline()), (None, None));
         assert_eq!(says(&mut news, 'a', 0), Some(('a', 0)));

@@ -27,6 +27,11 @@ pub struct Heard {
     pub early: bool,
 }
 
+/// Whether the other end says that it distributes while it says that it has not heard that we collect.
+pub(crate) fn says_early(pdu: &Lacpdu) -> bool {
+    pdu.actor.state.has(State::DISTRIBUTING) && !pdu.partner.state.has(State::COLLECTING)
+}
+
 /// The rhythm of the other end's LACPDUs while neither end has anything new to say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rhythm {
@@ -80,11 +85,10 @@ impl Observer {
         let heard = Heard {
             actor: pdu.actor,
             means_us: pdu.partner.same_port(actor),
-            early: pdu.actor.state.has(State::DISTRIBUTING)
-                && !pdu.partner.state.has(State::COLLECTING),
+            early: says_early(pdu),
         };
         let is_news = self.news.said().is_some_and(|said| *said != heard);
-        self.news.says(heard, 0);
+        self.news.says(heard, heard.early, 0);
         self.meter.heard(at, is_news, interval);
     }
 
@@ -360,6 +364,29 @@ mod tests {
         );
         assert_eq!(missed, 996);
         assert_eq!((skipped, observer.deadline()), (0, None));
+    }
+
+    /// Coupled control that is seen for an instant among other things is none the less seen.
+    #[test]
+    fn that_it_distributes_early_is_told_whatever_it_says_next() {
+        let (mut observer, mut at) = (Observer::default(), At::ZERO);
+        let states = [
+            State::ACTIVITY,
+            State::SYNCHRONIZATION,
+            State::COLLECTING,
+            State::DISTRIBUTING,
+            State::ACTIVITY,
+        ];
+        let mut early = Vec::new();
+        for state in states {
+            hear(&mut observer, &mut at, &[1], state);
+            early.extend(observer.news(at).map(|(heard, _)| heard.early));
+        }
+        assert_eq!(early, [false; 3]);
+        while let Some(due) = observer.deadline() {
+            early.extend(observer.news(due).map(|(heard, _)| heard.early));
+        }
+        assert_eq!(early[3..], [true, false]);
     }
 
     #[test]

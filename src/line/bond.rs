@@ -23,6 +23,7 @@ use crate::kernel::namespace::Namespace;
 use crate::kernel::netlink::{Netlink, NetlinkError};
 use crate::kernel::socket::SocketError;
 use crate::lacp::news::News;
+use crate::lacp::observation::says_early;
 use crate::lacp::periodic::{FAST_PERIODIC_TIME, SLOW_PERIODIC_TIME};
 use crate::lacp::{
     Admin, Counters, Heard, Lacpdu, LagConfig, Misbehaviour, MuxState, NoMarker, Obstacle,
@@ -365,10 +366,24 @@ impl BondLine {
                 around.recorder.now(fact);
             }
             let copies = &mut self.lag.copies;
-            match says(&status, copies.heard(index), copies.sent(index)) {
-                Some(heard) => self.partners[index].says(heard, copies.skipped(index)),
-                None => self.partners[index].lost(),
+            let (partner, sent) = (&mut self.partners[index], copies.sent(index));
+            let Some(heard) = says(&status, copies.heard(index), sent) else {
+                partner.lost();
+                continue;
+            };
+            let mut skipped = copies.skipped(index);
+            let before = copies.heard_early(index).and_then(|pdu| {
+                let status = PortStatus {
+                    partner: Some(pdu.actor),
+                    ..status
+                };
+                says(&status, Some(pdu), sent)
+            });
+            if let Some(before) = before {
+                partner.says(before, true, std::mem::take(&mut skipped));
             }
+            let early = heard.early == Some(true);
+            partner.says(heard, early, skipped);
         }
     }
 
@@ -376,7 +391,7 @@ impl BondLine {
     fn tell_partners(&mut self, around: &mut Surroundings) {
         let now = around.clock.now();
         for (member, partner) in (1..).zip(&mut self.partners) {
-            if let Some((heard, skipped)) = partner.take(now) {
+            while let Some((heard, skipped)) = partner.take(now) {
                 let seen = LacpSeen::Says(LacpHeard { skipped, ..heard });
                 around.recorder.now(Fact::LacpPartner {
                     router: self.lag.end.router.clone(),
@@ -457,14 +472,10 @@ fn counters(frames: SlowFrames) -> Counters {
 /// What the partner of a port says of itself and of us. Without its LACPDU only what the kernel tells is known.
 fn says(status: &PortStatus, heard: Option<Lacpdu>, sent: Option<PortInfo>) -> Option<LacpHeard> {
     let means_us = |pdu: &Lacpdu| Some(pdu.partner.same_port(&sent?));
-    let early = |pdu: &Lacpdu| {
-        let collects = pdu.partner.state.has(State::COLLECTING);
-        pdu.actor.state.has(State::DISTRIBUTING) && !collects
-    };
     let actor = status.partner?;
     Some(LacpHeard {
         means_us: heard.as_ref().and_then(means_us),
-        early: heard.as_ref().map(early),
+        early: heard.as_ref().map(says_early),
         ..heard_fact(&Heard {
             actor,
             means_us: false,

@@ -2,7 +2,8 @@
 //! they came. Markers, which it never sends, are sent through the taps.
 //!
 //! **Invariant:** what a copy says counts only when the kernel says the same of the partner. Copies are taken before the filters on
-//! ingress: of what a fault drops the bond knows nothing, but the partner has sent it, and its rhythm is right.
+//! ingress: of what a fault drops the bond knows nothing, but the partner has sent it, and its rhythm is right. That it distributes
+//! early it has said whether or not the kernel was asked in time; that counts as soon as the kernel has heard something later.
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
@@ -11,7 +12,7 @@ use crate::kernel::bond::BondPort;
 use crate::kernel::bpf::programs;
 use crate::kernel::socket::{Socket, SocketError};
 use crate::lacp::asked::Asked;
-use crate::lacp::observation::Meter;
+use crate::lacp::observation::{Meter, says_early};
 use crate::lacp::{Lacpdu, MarkerAnswer, Pdu, PortInfo, Rhythm, State, pdu};
 use crate::time::{At, Clock};
 
@@ -48,8 +49,12 @@ struct Seen {
     sent: Option<Lacpdu>,
     /// The last that came.
     came: Option<Lacpdu>,
+    /// The first of those before it that said early that the partner distributes, if one was not looked at.
+    early: Option<Lacpdu>,
     /// The last that came and that the kernel has heard.
     heard: Option<Lacpdu>,
+    /// The early one before it.
+    heard_early: Option<Lacpdu>,
     /// So many came since, each unlike the one before.
     unheard: u32,
     /// So many of those that came before it were not looked at.
@@ -145,6 +150,11 @@ impl Copies {
         self.0.get(member)?.seen.heard
     }
 
+    /// What it said before that, and since this was last asked, while it distributed early, though the kernel no longer shows it.
+    pub fn heard_early(&mut self, member: usize) -> Option<Lacpdu> {
+        self.0.get_mut(member)?.seen.heard_early.take()
+    }
+
     /// How many other things the partner said on a member before that, and since this was last asked.
     pub fn skipped(&mut self, member: usize) -> u32 {
         let tap = self.0.get_mut(member);
@@ -189,8 +199,11 @@ impl Seen {
             true => &mut self.sent,
             false => &mut self.came,
         };
-        let new = last.replace(pdu) != Some(pdu);
+        let before = last.replace(pdu);
+        let new = before != Some(pdu);
         if new && !outgoing {
+            let unseen = before.filter(|before| self.unheard > 0 && says_early(before));
+            self.early = self.early.or(unseen);
             self.unheard = self.unheard.saturating_add(1);
         }
         new
@@ -201,13 +214,16 @@ impl Seen {
         let Some(port) = there else {
             // What came before says nothing of who comes next.
             self.came = self.came.filter(|_| port.is_some_and(|port| port.light));
-            self.heard = None;
+            (self.heard, self.early, self.heard_early) = (None, None, None);
             (self.unheard, self.skipped) = (0, 0);
             return;
         };
         if let Some(came) = self.came.filter(|came| agrees(came, port, partner)) {
             self.heard = Some(came);
-            let others = std::mem::take(&mut self.unheard).saturating_sub(1);
+            let early = self.early.take();
+            let told = 1 + u32::from(early.is_some());
+            self.heard_early = self.heard_early.or(early);
+            let others = std::mem::take(&mut self.unheard).saturating_sub(told);
             self.skipped = self.skipped.saturating_add(others);
         }
     }
@@ -300,6 +316,14 @@ mod tests {
         }
         seen.hear(Some(port(one)), right);
         assert_eq!(seen.skipped, 3, "the one that was dropped, too");
+        assert_eq!(seen.heard_early, None);
+        for state in [State::DISTRIBUTING, other, one] {
+            assert!(seen.note(said(state), false));
+        }
+        assert_eq!(seen.heard_early, None, "the kernel has heard none of them");
+        seen.hear(Some(port(one)), right);
+        assert_eq!(seen.heard_early.take(), Some(said(State::DISTRIBUTING)));
+        assert_eq!(seen.skipped, 4, "that is told");
         assert!(seen.note(said(other), false));
         let defaulted = BondPort {
             actor: State::DEFAULTED.0,
