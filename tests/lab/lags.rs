@@ -34,6 +34,10 @@ pub fn trials() -> Vec<Trial> {
             lacking(),
             Trial::test("lags::kernel_is_blocked_without_bonding", blocked),
         ),
+        Trial::test(
+            "lags::a_member_that_went_and_came_goes_on_misbehaving",
+            reduced,
+        ),
         Trial::test("lags::one_system_at_two_connections_is_named", one_system),
     ]
 }
@@ -197,4 +201,16 @@ fn one_system() -> Result<(), Failed> {
     let (ended, _) = with(system, system, &format!("{SETTLE}{steps}"))?.play(&[])?;
     ended.expect(1)?;
     ended.expect_words("ams-1 and ams-2 lead to one system, 02:00:00:00:00:77")
+}
+
+/// Nobody ordered it to behave.
+fn reduced() -> Result<(), Failed> {
+    let steps = "[[step]]\nlacp = { connection = \"ams-1\", order = \"ignore-markers\" }\n\
+         [[step]]\nreduce = \"ams-1/2\"\n\
+         [[step]]\naugment = { connection = \"ams-1\", members = 1 }\n\
+         [[step.expect]]\nmember = \"ams-1/2\"\nat = \"peer\"\nstate = \"distributing\"\nwithin = \"10s\"\n\
+         [[step]]\nlacp = { connection = \"ams-1\", order = \"send-marker\", at = \"peer\" }\n\
+         [[step.expect]]\nmember = \"ams-1/2\"\nat = \"peer\"\nstate = \"distributing\"\nanswers-marker = false\nfor = \"500ms\"\n";
+    let (ended, _) = with("", "", &format!("{SETTLE}{steps}"))?.play(&[])?;
+    ended.expect(0)
 }
