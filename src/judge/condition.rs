@@ -4,6 +4,7 @@ use super::bfd;
 use super::detection;
 use super::lacp;
 use super::microsoft;
+use super::session;
 use super::state::State;
 use super::wiring;
 use super::words;
@@ -24,17 +25,7 @@ pub const INTERNET: &str = "internet";
 /// Whether `what` holds. Only for expectations on the state; traffic and quiet are judged elsewhere.
 pub fn holds(what: &Expect, state: &State, topology: &Topology) -> bool {
     match what {
-        Expect::Session {
-            sessions,
-            up,
-            reason,
-            at,
-        } => each(topology, sessions, |c, name| {
-            let session = state.session(at.as_ref().unwrap_or(&c.edge), name);
-            let says = |words: &String| session.is_some_and(|s| s.why.contains(words.as_str()));
-            session.is_some_and(|session| session.established()) == *up
-                && reason.as_ref().is_none_or(says)
-        }),
+        Expect::Session { .. } => session::holds(what, state, topology),
         Expect::MaximumPrefixes {
             sessions,
             exceeded,
@@ -225,6 +216,9 @@ pub fn instead(what: &Expect, state: &State, topology: &Topology) -> String {
     if let Expect::Bfd { .. } = what {
         return bfd::instead_of_all(what, state, topology);
     }
+    if let Expect::Session { .. } = what {
+        return session::instead(what, state, topology);
+    }
     if let Some(instead) = microsoft::instead(what, state, topology) {
         return instead;
     }
@@ -261,6 +255,9 @@ pub fn help(what: &Expect, state: &State, topology: &Topology) -> Option<String>
     if let Some(fault) = lacp::not_distinct(what, state, topology) {
         return Some(fault.remedy());
     }
+    if let Expect::Session { .. } = what {
+        return session::help(what, state, topology);
+    }
     if let Expect::Bfd { .. } = what {
         let mut wrong = bfd::wrong(what, state, topology);
         return wrong.find_map(|(name, session, _)| match session?.over {
@@ -274,7 +271,7 @@ pub fn help(what: &Expect, state: &State, topology: &Topology) -> Option<String>
 }
 
 /// The same for one session, LAG or member of a connection.
-fn help_for(
+pub(super) fn help_for(
     what: &Expect,
     state: &State,
     topology: &Topology,
@@ -404,8 +401,7 @@ pub fn concerned<'a>(
     topology: &'a Topology,
 ) -> impl Iterator<Item = (&'a Connection, &'a str)> {
     let names: &[String] = match what {
-        Expect::Session { sessions, .. }
-        | Expect::MaximumPrefixes { sessions, .. }
+        Expect::MaximumPrefixes { sessions, .. }
         | Expect::Route { sessions, .. }
         | Expect::RouteStanding { sessions, .. }
         | Expect::RoutePolicy { sessions, .. } => sessions,
@@ -415,7 +411,8 @@ pub fn concerned<'a>(
         Expect::Member { connection, .. } => std::slice::from_ref(connection),
         Expect::Path { via, .. } => via,
         // Not only of connections.
-        Expect::Bfd { .. }
+        Expect::Session { .. }
+        | Expect::Bfd { .. }
         | Expect::InternetRoute { .. }
         | Expect::RouterRoute { .. }
         | Expect::RouterPath { .. }
@@ -462,10 +459,7 @@ pub fn is_malformed(what: &Expect, fact: &Fact) -> bool {
 /// The same expectation for one connection or session only.
 pub(super) fn narrowed(what: &Expect, name: &str) -> Expect {
     let mut what = what.clone();
-    if let Expect::Session {
-        sessions: names, ..
-    }
-    | Expect::MaximumPrefixes {
+    if let Expect::MaximumPrefixes {
         sessions: names, ..
     }
     | Expect::Route {
@@ -525,7 +519,6 @@ fn connection_words(
     name: &str,
 ) -> String {
     match what {
-        Expect::Session { at, .. } => session_words(state, at.as_ref().unwrap_or(&c.edge), name),
         Expect::MaximumPrefixes { at, .. } => {
             let session = state.session(at.as_ref().unwrap_or(&c.edge), name);
             match session.and_then(|session| session.told) {
@@ -550,16 +543,6 @@ fn connection_words(
         } => standing_words(state, c, name, *prefix, *standing),
         Expect::Route { direction, .. } => route_words(state, c, name, *direction),
         _ => String::new(),
-    }
-}
-
-fn session_words(state: &State, router: &str, name: &str) -> String {
-    match state.session(router, name) {
-        None => format!("session {name} was never seen"),
-        Some(session) if session.why.is_empty() || session.established() => {
-            format!("session {name} is {}", session.state)
-        }
-        Some(session) => format!("session {name} is {} ({})", session.state, session.why),
     }
 }
 

@@ -40,6 +40,7 @@ pub mod detection;
 mod finding;
 pub mod lacp;
 pub mod microsoft;
+mod session;
 pub mod settle;
 mod sieve;
 pub mod state;

@@ -82,7 +82,7 @@ fn layer(
     let named = match subject {
         "lag" => stage.connections(names, mistakes),
         "bfd" => stage.bfd_sessions(names, mistakes),
-        _ => stage.sessions(names, mistakes),
+        _ => stage.sessions_seen(names, mistakes),
     };
     let up = state(raw, table, subject, &["up", "down"], mistakes)? == "up";
     let named = named?;
@@ -150,6 +150,13 @@ fn router_of(
     stage: &Stage<'_>,
     mistakes: &mut Mistakes,
 ) -> Option<String> {
+    let of_connections = stage.session_names();
+    if let Some(inside) = sessions.iter().find(|it| !of_connections.contains(it)) {
+        let message = format!("the name `{inside}` says at which end it is looked at");
+        let diagnostic = mistakes.error(at.span, message, "nothing more to say");
+        mistakes.push(diagnostic.help("leave `at` out"));
+        return None;
+    }
     let connections = stage.topology.connections.iter();
     let ends = connections.filter(|c| c.sessions().any(|name| sessions.contains(&name)));
     let mut routers: Vec<&str> = ends.map(|connection| connection.router.as_str()).collect();

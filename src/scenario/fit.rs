@@ -95,17 +95,23 @@ impl Rehearsal {
 
     fn looks_from(&self, binding: &Binding) -> Option<String> {
         let expectations = self.scenario.steps.iter().flat_map(|step| &step.expect);
-        let router = expectations
+        let looked_from = expectations
             .into_iter()
-            .find_map(|expect| match &expect.what {
+            .flat_map(|expect| match &expect.what {
                 Expect::Session {
                     at: Some(router), ..
                 }
                 | Expect::MaximumPrefixes {
                     at: Some(router), ..
-                } if *binding.device(router) != Device::Simulated => Some(router),
-                _ => None,
-            })?;
+                } => vec![router.as_str()],
+                Expect::Session { sessions, .. } => {
+                    let ends = sessions.iter().map(|name| self.topology.bgp_session(name));
+                    ends.flatten().map(|(router, _)| router).collect()
+                }
+                _ => Vec::new(),
+            });
+        let mut real = looked_from.filter(|router| *binding.device(router) != Device::Simulated);
+        let router = real.next()?;
         Some(format!(
             "it looks at a session as `{router}` sees it, and only a simulated router tells"
         ))

@@ -226,6 +226,26 @@ impl<'a> Stage<'a> {
         }
     }
 
+    /// The same for who only looks: besides those of connections, which "all" means, those inside both networks, each named by
+    /// itself.
+    pub fn sessions_seen(
+        &self,
+        names: &Located<Names>,
+        mistakes: &mut Mistakes,
+    ) -> Option<Vec<String>> {
+        let of_connections = self.session_names();
+        let is_inside = |name: &Located<String>| {
+            let link = name.value.split_once('/').map(|(link, _)| link);
+            link.is_some_and(|link| self.connection_names().all(|own| own != link))
+        };
+        if !names.value.located(names.span).iter().any(is_inside) {
+            return self.sessions(names, mistakes);
+        }
+        let inside = self.topology.sessions_inside().map(|(name, _)| name);
+        let valid: Vec<String> = of_connections.into_iter().chain(inside).collect();
+        mistakes.several(names, "session", &valid)
+    }
+
     /// The same of BFD, which not everything has: besides those of connections, which "all" means, those on members (RFC 7130) and
     /// inside both networks (RFC 5883), each named by itself.
     pub fn bfd_sessions(

@@ -349,6 +349,10 @@ fn bfd_inside_is_not_asked_of_a_real_router() {
         assert_eq!(unfit(&seen(name)), None, "{name}");
     }
     assert_eq!(unfit(&noticed("core/ams-pe-2", "bgp")), None);
+    let bgp = |name: &str| seen(name).replace("bfd", "session");
+    assert_eq!(unfit(&bgp("core/ams-pe-2")), None, "as the core sees it");
+    let why = unfit(&bgp("ams-pe-2/core")).expect("at the real router");
+    assert!(why.contains("only a simulated router tells"), "{why}");
     for step in [
         told("core/ams-pe-2"),
         told("ams-pe-2/core/ipv6"),

@@ -116,6 +116,18 @@ impl Topology {
         (is_it && self.guards(&session)).then_some(session)
     }
 
+    /// The BGP session of that name: the router whose end is looked at, of a connection the edge, and what that calls it. Inside a
+    /// network it is named as the BFD session that guards it, or would.
+    pub fn bgp_session(&self, name: &str) -> Option<(&str, String)> {
+        let mut connections = self.connections.iter();
+        if let Some(own) = connections.find(|it| it.sessions().any(|own| own == name)) {
+            return Some((&own.edge, name.to_owned()));
+        }
+        let mut inside = self.sessions_inside();
+        let (_, session) = inside.find(|(known, _)| known == name)?;
+        Some((session.router, session.at_router()))
+    }
+
     fn guards(&self, session: &BfdSession<'_>) -> bool {
         match session.over {
             Over::Lag(connection) => connection.bfd.options.required,
@@ -250,6 +262,36 @@ mod tests {
             "ams-1/wan",
         ] {
             assert_eq!(topology.bfd_session(nothing), None, "{nothing}");
+        }
+    }
+
+    #[test]
+    fn bgp_sessions_inside_are_named_whether_bfd_guards_them_or_not() {
+        for name in ["one-metro", "one-metro-every-bfd"] {
+            let topology = topology(name);
+            let at = |name: &str| topology.bgp_session(name);
+            assert_eq!(at("ams-1"), Some(("ams-edge-1", "ams-1".to_owned())));
+            let wan = ("wan", "ams-edge-1".to_owned());
+            assert_eq!(at("wan/ams-edge-1"), Some(wan));
+            let router = ("ams-pe-2", "core".to_owned());
+            assert_eq!(at("ams-pe-2/core"), Some(router));
+            for nothing in [
+                "ams-1/1",
+                "ams-1/ipv6",
+                "wan",
+                "wan/ams-pe-1",
+                "core/internet",
+            ] {
+                assert_eq!(at(nothing), None, "{nothing} in {name}");
+            }
+        }
+        let topology = topology("one-metro-every-bfd");
+        for (name, router, own) in [
+            ("ams-2/ipv6", "ams-edge-2", "ams-2/ipv6"),
+            ("core/ams-pe-2/ipv6", "core", "ams-pe-2/ipv6"),
+            ("ams-edge-1/wan/ipv6", "ams-edge-1", "wan/ipv6"),
+        ] {
+            assert_eq!(topology.bgp_session(name), Some((router, own.to_owned())));
         }
     }
 

@@ -13,7 +13,8 @@ use crate::source::{Duration, Located, Names, Share};
 #[schemars(extend("oneOf" = SUBJECTS.map(|subject| json!({ "required": [subject] }))))]
 pub(in crate::scenario) struct RawExpect {
     /// BGP sessions: a name, a list, or "all". "ams-1" is the IPv4 session of that connection, "ams-1/ipv6" its IPv6
-    /// session. With `state = "up"` or `"down"`, `reason`, `at`.
+    /// session; "wan/ams-edge-1" is one inside a network, at the WAN, "ams-edge-1/wan" at the edge. With `state = "up"` or
+    /// `"down"`, `reason`, `at`.
     pub session: Option<Located<Names>>,
     /// LAGs, by connection. With `state = "up"` or `"down"`, `distinct-systems`.
     pub lag: Option<Located<Names>>,
