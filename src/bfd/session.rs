@@ -89,6 +89,8 @@ pub struct Session {
     poll_sequence: PollSequence,
     /// When the present transmit interval began.
     period_from: At,
+    /// When the next packet last came to be due sooner: it is not late for what was not known before.
+    hastened: At,
     /// Share of the transmit interval after which the next packet goes, parts per million.
     jitter: u32,
     rng: SmallRng,
@@ -159,6 +161,7 @@ impl Session {
             rx_in_force: timers.required_min_rx,
             poll_sequence: PollSequence::default(),
             period_from: now,
+            hastened: now,
             jitter: 0,
             rng: SmallRng::seed_from_u64(config.jitter_seed),
             now,
@@ -180,6 +183,7 @@ impl Session {
     /// Takes an input. Afterwards the outputs are to be taken with [`Session::poll`] until there are none.
     pub fn handle(&mut self, now: At, input: Input<'_>) {
         self.now = self.now.max(now);
+        let due = self.next_transmission();
         match input {
             Input::Packet { bytes, ttl, at } => match self.accept(bytes, ttl, at) {
                 Ok(packet) => self.receive(&packet, at),
@@ -202,6 +206,10 @@ impl Session {
             }
             Input::PathUp => self.send_due = true,
             Input::Order(order) => self.obey(order),
+        }
+        let next = self.next_transmission();
+        if next.is_some_and(|next| due.is_none_or(|due| next < due)) {
+            self.hastened = self.now;
         }
     }
 
@@ -525,7 +533,8 @@ impl Session {
         let negotiated = self.tx_in_force.max(self.remote.min_rx);
         let interval = self.misbehaviour.pace.unwrap_or(negotiated);
         let share = u64::from(interval.0) * u64::from(self.jitter) / 1_000;
-        Some(at_a_common_moment(self.period_from, share, interval))
+        let next = at_a_common_moment(self.period_from, share, interval);
+        Some(next.max(self.hastened))
     }
 
     /// When the Detection Time will have passed (section 6.8.4). The driver reads its socket before it lets that be.
