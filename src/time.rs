@@ -12,6 +12,10 @@ use std::time::Duration;
 use nix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
+mod allowance;
+
+pub use allowance::Allowance;
+
 /// A moment of a run: nanoseconds since the run's clock was started.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,

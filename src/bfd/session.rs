@@ -19,7 +19,7 @@ use super::observation::{Observer, Rhythm};
 use super::packet::{Diagnostic, Invalid, Micros, Packet};
 use super::poll_sequence::{PollSequence, Progress};
 use super::state::{Event, State, next};
-use crate::time::At;
+use crate::time::{Allowance, At};
 
 #[cfg(test)]
 mod authenticated;
@@ -43,6 +43,11 @@ pub use io::{
 
 /// While a session is not Up it sends no faster than this (section 6.8.3).
 const SLOW: Micros = Micros(1_000_000);
+
+/// So many packets may leave at once because something changed or the remote asked; no failure or repair needs as many.
+const PROMPT: u32 = 32;
+/// One more may after so long. Nobody may make us send without limit.
+const PROMPT_AGAIN: Duration = Duration::from_millis(10);
 
 /// What the remote said in its last packet; the initial values are those of section 6.8.1.
 #[derive(Debug, Clone, Copy)]
@@ -97,6 +102,12 @@ pub struct Session {
     now: At,
     send_due: bool,
     final_due: bool,
+    /// The state changed, and no packet says so yet.
+    unsaid: bool,
+    /// A Poll is not answered yet.
+    asked: bool,
+    /// Packets because of these two.
+    prompt: Allowance,
     /// When the last of our packets left that the remote had no reason to discard.
     last_good_sent: Option<At>,
     misbehaviour: Misbehaviour,
@@ -167,6 +178,9 @@ impl Session {
             now,
             send_due: true,
             final_due: false,
+            unsaid: false,
+            asked: false,
+            prompt: Allowance::new(PROMPT, PROMPT_AGAIN),
             last_good_sent: None,
             misbehaviour: Misbehaviour::default(),
             outbox: Outbox::new(config.jitter_seed),
@@ -237,6 +251,11 @@ impl Session {
         if let Some(news) = self.news.pop_front() {
             return Some(news);
         }
+        if (self.unsaid || self.asked) && self.prompt.free_at() <= self.now {
+            self.prompt.note(self.now);
+            self.send_due |= std::mem::take(&mut self.unsaid);
+            self.final_due |= std::mem::take(&mut self.asked);
+        }
         // What is kept back for good must not keep back what comes after it.
         while self.final_due || self.send_due {
             let packet = self.next_packet();
@@ -253,7 +272,7 @@ impl Session {
 
     /// A packet that is due now; `None` if there is none, or it leaves later or never.
     fn next_packet(&mut self) -> Option<Output> {
-        // The answer to a Poll goes out whatever the timers say (section 6.8.7).
+        // The answer to a Poll goes out whatever the timers say (section 6.8.7), as far as `PROMPT` lets it.
         if self.final_due {
             self.final_due = false;
             // Unless we poll too, the answer also says everything a periodic packet would.
@@ -265,6 +284,7 @@ impl Session {
         }
         if self.send_due {
             self.send_due = false;
+            self.unsaid = false;
             if self.may_send() {
                 self.begin_period();
                 return self.send(false);
@@ -279,6 +299,7 @@ impl Session {
             self.next_transmission(),
             self.detection_deadline(),
             self.outbox.deadline(),
+            (self.unsaid || self.asked).then(|| self.prompt.free_at()),
         ];
         all.into_iter().flatten().min()
     }
@@ -392,9 +413,7 @@ impl Session {
             return;
         }
         self.apply(Event::Received(packet.state));
-        if packet.poll {
-            self.final_due = true;
-        }
+        self.asked |= packet.poll;
     }
 
     /// The Detection Time has passed: the session is lost and the remote forgotten (section 6.8.1,
@@ -438,7 +457,7 @@ impl Session {
         }
         self.advertise();
         // Section 6.8.7: tell a change of state at once.
-        self.send_due = true;
+        self.unsaid = true;
     }
 
     fn set_timers(&mut self, timers: Timers) {

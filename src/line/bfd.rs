@@ -2,6 +2,8 @@
 //! they are bound to the interface, too, whose carrier is watched; over several (RFC 5883) they are not, and all sessions at an
 //! address receive with one socket (`multihop.rs`).
 
+mod facts;
+
 use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
@@ -9,19 +11,22 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::facts::discarded;
+pub(super) use self::facts::seen;
 use super::multihop::Receivers;
 use super::punctuality::Protocol;
+use super::telling::{Kind, Telling, Tidings};
 use super::thread::{Source, Surroundings};
 use super::{End, LineError, LineEvent};
 use crate::bfd::{
-    Config, Counters, Datagram, Diagnostic, Heard, Input, Invalid, Misbehaviour, Order, Output,
-    Rhythm, SINGLE_HOP, Session, State, StateChange, Timers,
+    Config, Counters, Datagram, Diagnostic, Heard, Input, Misbehaviour, Order, Output, Rhythm,
+    SINGLE_HOP, Session, State, StateChange, Timers,
 };
 use crate::kernel::carrier::CarrierEvents;
 use crate::kernel::namespace::Namespace;
 use crate::kernel::socket::{BFD_MULTIHOP_PORT, BFD_PORT, Received, Socket};
 use crate::kernel::sysctl::{NEIGHBOUR_AGAIN, ask_neighbours_again};
-use crate::record::{BfdDiscardReason, BfdDiscarded, BfdHeard, BfdRhythm, Fact};
+use crate::record::{BfdDiscardReason, Fact};
 use crate::time::At;
 
 /// Packets read at once before a loss may be declared.
@@ -224,6 +229,7 @@ pub(super) struct BfdLine {
     /// One of them was told since the state last changed.
     told_foreign: bool,
     unsent: u64,
+    telling: Telling,
 }
 
 impl BfdLine {
@@ -254,6 +260,7 @@ impl BfdLine {
             foreign: 0,
             told_foreign: false,
             unsent: 0,
+            telling: Telling::default(),
         };
         // The first packet goes now if there is carrier, else when it comes.
         line.read_carrier(around);
@@ -331,10 +338,8 @@ impl BfdLine {
     }
 
     pub fn deadline(&self) -> Option<At> {
-        match (self.session.deadline(), self.over) {
-            (Some(one), Some(other)) => Some(one.min(other)),
-            (one, other) => one.or(other),
-        }
+        let all = [self.session.deadline(), self.telling.deadline(), self.over];
+        all.into_iter().flatten().min()
     }
 
     pub fn status(&self) -> BfdStatus {
@@ -361,7 +366,8 @@ impl BfdLine {
                 self.told_foreign = true;
                 let why = format!("source address {} is not {}", from.ip(), self.remote.ip());
                 let fact = discarded(&self.end, why, BfdDiscardReason::Source);
-                around.recorder.now(fact);
+                let at = received.at;
+                self.telling.put(Tidings::new(Kind::Discarded, at, fact));
             }
         }
         Some(received.at)
@@ -399,16 +405,24 @@ impl BfdLine {
                 }
                 Output::Disabled(disabled) => {
                     let end = self.end.clone();
-                    around.tell(LineEvent::BfdDisabled { end, disabled });
+                    self.telling.put(Tidings {
+                        kind: Kind::Disabled,
+                        at: around.clock.now(),
+                        fact: None,
+                        event: Some(LineEvent::BfdDisabled { end, disabled }),
+                    });
                 }
                 seen @ (Output::Heard(_)
                 | Output::Rhythm(_)
                 | Output::Answered(_)
                 | Output::Discarded(_)) => {
-                    self::seen(&self.end, &seen, around);
+                    let tidings = self::seen(&self.end, &seen, around.clock.now());
+                    tidings.into_iter().for_each(|it| self.telling.put(it));
                 }
             }
+            self.telling.tell(|| self.end.names(), around);
         }
+        self.telling.tell(|| self.end.names(), around);
     }
 
     fn send(&mut self, packet: &Datagram, around: &mut Surroundings) {
@@ -436,23 +450,24 @@ impl BfdLine {
     pub fn finish(&mut self, around: &mut Surroundings) {
         self.session.finish();
         self.act(around);
+        self.telling.finish(|| self.end.names(), around);
     }
 
-    fn tell(&self, change: StateChange, around: &mut Surroundings) {
+    fn tell(&mut self, change: StateChange, around: &mut Surroundings) {
         let at = around.clock.now();
-        around.recorder.at(
-            at,
-            Fact::Bfd {
-                router: self.end.router.clone(),
-                connection: self.end.connection.clone(),
-                state: change.to.name().to_owned(),
-                diagnostic: change.diagnostic.words().to_owned(),
-                last_received: change.last_received,
-                detection_time: change.detection_time.map(Into::into),
-            },
-        );
+        let fact = Fact::Bfd {
+            router: self.end.router.clone(),
+            connection: self.end.connection.clone(),
+            state: change.to.name().to_owned(),
+            diagnostic: change.diagnostic.words().to_owned(),
+            last_received: change.last_received,
+            detection_time: change.detection_time.map(Into::into),
+        };
         let end = self.end.clone();
-        around.tell(LineEvent::Bfd { end, change, at });
+        self.telling.put(Tidings {
+            event: Some(LineEvent::Bfd { end, change, at }),
+            ..Tidings::new(Kind::State, at, fact)
+        });
     }
 }
 
@@ -475,93 +490,6 @@ pub(super) fn drain(now: At, mut read: impl FnMut() -> Option<At>) -> At {
     }
     // A flood: the rest has its turn later, and counts as unread.
     last
-}
-
-/// Records what a session has seen of its remote.
-pub(super) fn seen(end: &End, what: &Output, around: &mut Surroundings) {
-    let (router, connection) = (end.router.clone(), end.connection.clone());
-    let fact = match what {
-        Output::Heard(heard) => Fact::BfdHeard {
-            router,
-            connection,
-            heard: heard_fact(heard),
-        },
-        Output::Rhythm(rhythm) => Fact::BfdRhythm {
-            router,
-            connection,
-            rhythm: rhythm_fact(rhythm),
-        },
-        Output::Answered(after) => Fact::BfdAnswered {
-            router,
-            connection,
-            after: (*after).into(),
-        },
-        Output::Discarded(why) => discarded(end, why.to_string(), reason(*why)),
-        Output::Send(_) | Output::State(_) | Output::Disabled(_) => return,
-    };
-    around.recorder.now(fact);
-}
-
-/// A packet for the session was not taken.
-fn discarded(end: &End, why: String, reason: BfdDiscardReason) -> Fact {
-    Fact::BfdDiscarded(BfdDiscarded {
-        router: end.router.clone(),
-        connection: end.connection.clone(),
-        why,
-        reason,
-    })
-}
-
-const fn reason(why: Invalid) -> BfdDiscardReason {
-    match why {
-        Invalid::Authentication
-        | Invalid::Unauthenticated
-        | Invalid::AuthenticationType
-        | Invalid::AuthenticationLength
-        | Invalid::AuthenticationKey
-        | Invalid::Password
-        | Invalid::Sequence
-        | Invalid::Digest => BfdDiscardReason::Authentication,
-        Invalid::Ttl => BfdDiscardReason::Ttl,
-        Invalid::Short
-        | Invalid::Version
-        | Invalid::Length
-        | Invalid::DetectMultiplier
-        | Invalid::Multipoint
-        | Invalid::MyDiscriminator
-        | Invalid::YourDiscriminatorZero
-        | Invalid::YourDiscriminator => BfdDiscardReason::Other,
-    }
-}
-
-fn heard_fact(heard: &Heard) -> BfdHeard {
-    BfdHeard {
-        state: heard.state.name().to_owned(),
-        diagnostic: heard.diagnostic.words().to_owned(),
-        desired_min_tx: heard.timers.desired_min_tx.duration().into(),
-        required_min_rx: heard.timers.required_min_rx.duration().into(),
-        multiplier: heard.timers.detect_multiplier.get(),
-        required_min_echo_rx: heard.required_min_echo_rx.duration().into(),
-        demand: heard.demand,
-        control_plane_independent: heard.control_plane_independent,
-        authentication: heard.authentication.map(|kind| kind.name().to_owned()),
-        unasked: heard.unasked,
-        detected_after: heard.detected_after.map(Into::into),
-        detection_time: heard.detection_time.into(),
-    }
-}
-
-fn rhythm_fact(rhythm: &Rhythm) -> BfdRhythm {
-    BfdRhythm {
-        interval: rhythm.interval.into(),
-        intervals: rhythm.intervals,
-        shortest: rhythm.shortest.into(),
-        median: rhythm.median.into(),
-        p99: rhythm.p99.into(),
-        longest: rhythm.longest.into(),
-        early: rhythm.early,
-        late: rhythm.late,
-    }
 }
 
 #[cfg(test)]

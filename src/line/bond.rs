@@ -434,7 +434,8 @@ impl BondLine {
             netlink,
             ..
         } = &mut self.lag;
-        set_carrier(end, *hidden, netlink, (up, distributing), around);
+        // No oftener than it is looked at.
+        set_carrier(end, *hidden, netlink, (up, distributing), around).tell(around);
     }
 
     fn fail(&self, error: &NetlinkError, around: &mut Surroundings) {

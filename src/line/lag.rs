@@ -15,6 +15,7 @@ use super::early::Early;
 use super::gate::Gate;
 use super::micro::MicroLine;
 use super::punctuality::Protocol;
+use super::telling::{Kind, Telling, Tidings};
 use super::thread::{Source, Surroundings};
 use super::{End, LineError, LineEvent};
 use crate::bfd::MicroConfig;
@@ -162,6 +163,7 @@ struct Member {
     slow: (u64, u64),
     /// What the last fact about it said.
     told: Option<Fact>,
+    telling: Telling,
 }
 
 impl Member {
@@ -175,6 +177,7 @@ impl Member {
             due: None,
             slow: (0, 0),
             told: None,
+            telling: Telling::default(),
         }
     }
 }
@@ -186,6 +189,7 @@ pub(super) struct LagLine {
     /// The actor changed its mind about members, and the data path does not know yet.
     behind: bool,
     unsent: u64,
+    telling: Telling,
 }
 
 impl LagLine {
@@ -194,6 +198,7 @@ impl LagLine {
             port,
             behind: false,
             unsent: 0,
+            telling: Telling::default(),
         };
         line.read_carrier(around);
         line.act(around);
@@ -270,6 +275,7 @@ impl LagLine {
         let micros = self.port.members.iter_mut();
         micros.for_each(|member| member.micro.iter_mut().for_each(MicroLine::finish));
         self.act(around);
+        self.finish_telling(around);
         self.finish_early(around);
     }
 
@@ -392,6 +398,29 @@ impl LagLine {
         self.act_on_micros(around);
         self.catch_up(around);
         self.look_for_data(around);
+        self.tell_more(around);
+    }
+
+    /// Tells all that was not told yet.
+    fn finish_telling(&mut self, around: &Surroundings) {
+        let end = &self.port.end;
+        self.telling.finish(|| end.names(), around);
+        for (member, number) in self.port.members.iter_mut().zip(1..) {
+            let names = || end.of_member(number).names();
+            member.telling.finish(names, around);
+            let micro = member.micro.iter_mut();
+            micro.for_each(|micro| micro.finish_telling((end, number), around));
+        }
+    }
+
+    /// Tells what might not be told before.
+    fn tell_more(&mut self, around: &mut Surroundings) {
+        let end = &self.port.end;
+        self.telling.tell(|| end.names(), around);
+        for (member, number) in self.port.members.iter_mut().zip(1..) {
+            let names = || end.of_member(number).names();
+            member.telling.tell(names, around);
+        }
     }
 
     fn obey(&mut self, output: Output, around: &mut Surroundings) {
@@ -486,7 +515,9 @@ impl LagLine {
             netlink,
             ..
         } = &mut self.port;
-        set_carrier(end, *hidden, netlink, (up, distributing), around);
+        let tidings = set_carrier(end, *hidden, netlink, (up, distributing), around);
+        self.telling.put(tidings);
+        self.telling.tell(|| end.names(), around);
         true
     }
 
@@ -499,7 +530,12 @@ impl LagLine {
         let told = &mut self.port.members[port].told;
         if told.as_ref() != Some(&fact) {
             *told = Some(fact.clone());
-            around.recorder.now(fact);
+            let member = &mut self.port.members[port];
+            let tidings = Tidings::new(Kind::Member, around.clock.now(), fact);
+            member.telling.put(tidings);
+            let end = &self.port.end;
+            let names = || end.of_member(port as u8 + 1).names();
+            member.telling.tell(names, around);
         }
     }
 
@@ -518,14 +554,14 @@ impl LagLine {
     }
 }
 
-/// Makes the state of the hidden end the LAG's carrier, with so many members that distribute, and tells of it.
+/// Makes the state of the hidden end the LAG's carrier, with so many members that distribute, which is to be told.
 pub(super) fn set_carrier(
     end: &End,
     hidden: u32,
     netlink: &mut Netlink,
     (up, distributing): (bool, u8),
     around: &mut Surroundings,
-) {
+) -> Tidings {
     let place = format!("the line card of {}", end.router);
     let name = format!("{}.0", end.connection);
     link::set_up(netlink, &place, &name, hidden, up);
@@ -539,13 +575,16 @@ pub(super) fn set_carrier(
         up,
         distributing,
     };
-    around.recorder.at(at, fact);
-    around.tell(LineEvent::Lag {
+    let event = LineEvent::Lag {
         end: end.clone(),
         up,
         distributing,
         at,
-    });
+    };
+    Tidings {
+        event: Some(event),
+        ..Tidings::new(Kind::Carrier, at, fact)
+    }
 }
 
 /// The kernel refused something of a LAG's.

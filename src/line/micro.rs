@@ -3,6 +3,7 @@
 use super::End;
 use super::bfd::{BfdStatus, drain, random_start, seen};
 use super::punctuality::Protocol;
+use super::telling::{Kind, Telling, Tidings};
 use super::thread::Surroundings;
 use crate::bfd::{Micro, MicroConfig, MicroInput, MicroOutput, Order};
 use crate::kernel::socket::{Socket, SocketError};
@@ -21,6 +22,7 @@ pub(super) struct MicroLine {
     unsent: u64,
     /// When the packets were due that leave while timers run.
     due: Option<At>,
+    telling: Telling,
 }
 
 impl MicroLine {
@@ -37,6 +39,7 @@ impl MicroLine {
             frames: (0, 0),
             unsent: 0,
             due: None,
+            telling: Telling::default(),
         })
     }
 
@@ -45,7 +48,8 @@ impl MicroLine {
     }
 
     pub fn deadline(&self) -> Option<At> {
-        self.micro.deadline()
+        let all = [self.micro.deadline(), self.telling.deadline()];
+        all.into_iter().flatten().min()
     }
 
     /// Whether the load balancer may use the member.
@@ -74,6 +78,11 @@ impl MicroLine {
     /// What was measured and not told yet is told.
     pub fn finish(&mut self) {
         self.micro.finish();
+    }
+
+    /// Tells all there is.
+    pub fn finish_telling(&mut self, whose: (&End, u8), around: &Surroundings) {
+        self.telling.finish(|| names(whose), around);
     }
 
     /// Frames that were sent and received.
@@ -118,7 +127,10 @@ impl MicroLine {
                     last_received: None,
                     detection_time: None,
                 };
-                around.recorder.now(fact(whose, off));
+                let at = around.clock.now();
+                let off = Tidings::new(Kind::State, at, fact(whose, off));
+                self.telling.put(off);
+                self.telling.tell(|| names(whose), around);
             }
         }
     }
@@ -144,14 +156,26 @@ impl MicroLine {
                         last_received: change.last_received,
                         detection_time: change.detection_time.map(Into::into),
                     };
-                    around.recorder.now(fact(whose, now));
+                    let at = around.clock.now();
+                    let now = Tidings::new(Kind::State, at, fact(whose, now));
+                    self.telling.put(now);
                 }
                 MicroOutput::Alive(alive) => self.alive = alive,
-                MicroOutput::Seen(what) => seen(&whose.0.of_member(whose.1), &what, around),
+                MicroOutput::Seen(what) => {
+                    let end = whose.0.of_member(whose.1);
+                    let tidings = seen(&end, &what, around.clock.now());
+                    tidings.into_iter().for_each(|it| self.telling.put(it));
+                }
             }
+            self.telling.tell(|| names(whose), around);
         }
+        self.telling.tell(|| names(whose), around);
         self.alive != before
     }
+}
+
+fn names((end, member): (&End, u8)) -> (String, String) {
+    end.of_member(member).names()
 }
 
 fn fact((end, member): (&End, u8), now: MicroBfd) -> Fact {

@@ -21,6 +21,7 @@ mod micro;
 mod multihop;
 mod punctuality;
 mod schedule;
+mod telling;
 mod thread;
 
 use std::fmt;
@@ -62,6 +63,11 @@ impl End {
             router: self.router.clone(),
             connection: format!("{}/{member}", self.connection),
         }
+    }
+
+    /// Router and session.
+    fn names(&self) -> (String, String) {
+        (self.router.clone(), self.connection.clone())
     }
 
     /// The LAG of BFD on a member, and which member it is.

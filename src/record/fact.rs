@@ -3,10 +3,9 @@
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::common::Common;
-use super::parts::{
-    AutoBackend, BfdDiscarded, BfdHeard, BfdRhythm, Failure, InService, LacpSeen, MalformedUpdate,
-    MemberCounters, Message, MicroBfd, Nanos, Punctuality, Refused, SourceText,
+use super::{
+    AutoBackend, BfdDiscarded, BfdHeard, Common, Failure, InService, MalformedUpdate,
+    MemberCounters, Message, MicroBfd, Nanos, NotTold, Punctuality, Refused, SourceText,
 };
 use crate::time::At;
 
@@ -110,7 +109,7 @@ pub enum Fact {
         /// Member, counted from 1.
         member: u8,
         /// What.
-        seen: LacpSeen,
+        seen: super::LacpSeen,
     },
     /// What the members of a LAG have carried until now: once a second, and when a step ends.
     LagCounters {
@@ -168,7 +167,7 @@ pub enum Fact {
         /// As in [`Fact::Bfd`].
         connection: String,
         /// How it was.
-        rhythm: BfdRhythm,
+        rhythm: super::BfdRhythm,
     },
     /// The other end of a BFD session answered a Poll.
     BfdAnswered {
@@ -181,6 +180,8 @@ pub enum Fact {
     },
     /// A packet of the other end of a BFD session was discarded.
     BfdDiscarded(BfdDiscarded),
+    /// A partner made a session or a member change faster than that is told.
+    NotTold(NotTold),
     /// A BGP session changed its state.
     Bgp {
         /// Router.
@@ -374,8 +375,7 @@ pub enum Fact {
         /// Receiver.
         to: String,
     },
-    /// Consecutive packets of one flow did not arrive: told when a later one arrives, a step ends, or probing ends. Several with the
-    /// same direction, flow and `first_sent` are one run told while it went on: counts add up, the last one's end holds.
+    /// Packets in a row did not arrive. Of runs with one direction, flow and `first_sent` counts add up, and the last end holds.
     ProbeLost {
         /// Sender.
         from: String,

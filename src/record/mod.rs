@@ -19,7 +19,7 @@ pub use lines::{LinesError, Reader, Writer, read};
 pub use parts::{
     AutoBackend, BfdDiscardReason, BfdDiscarded, BfdHeard, BfdRhythm, Failure, FrameCount,
     InService, LacpEarlyData, LacpHeard, LacpRhythm, LacpSeen, MalformedUpdate, MemberCounters,
-    Message, MicroBfd, Nanos, Punctuality, Refused, Severity, SourceText,
+    Message, MicroBfd, Nanos, NotTold, Punctuality, Refused, Severity, SourceText,
 };
 pub use recorder::{Entries, Noted, Recorder};
 

@@ -21,6 +21,20 @@ pub struct MicroBfd {
     pub detection_time: Option<Nanos>,
 }
 
+/// So much of a kind was left out before the next fact of that kind about a BFD session or a member, since it changed too fast.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct NotTold {
+    /// Router.
+    pub router: String,
+    /// The session as in [`Fact::Bfd`](super::Fact::Bfd), or the LAG; on a member `ams-1/1`.
+    pub session: String,
+    /// What was left out, for example `changes of state`.
+    pub what: String,
+    /// How many of them.
+    pub count: u32,
+}
+
 /// A packet that came for a BFD session was discarded (RFC 5880, section 6.8.6, or because somebody else than the other end sent it), for a
 /// reason that was not told since the session last changed its state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,7 +6,10 @@
 //! of that session is told any more, until it has no route left: then all is known again. [`Fact::RoutesLeftOut`] says so.
 //! Of facts that tell a state (numbers of routes, end-of-RIB, refreshes) the latest waits until there is room.
 //!
-//! **Invariant:** what a neighbour makes a run hold here is bounded by [`Recorder::SHARE`] for each session, and takes nothing from others.
+//! What else a neighbour can bring about as often as it likes is made seldom where it is observed: `line/telling.rs`, `lacp/news.rs`.
+//!
+//! **Invariant:** what a neighbour's routes make a run hold here is bounded by [`Recorder::SHARE`] for each session, and takes nothing
+//! from others.
 
 use std::collections::BTreeMap;
 use std::mem::discriminant;

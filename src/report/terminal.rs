@@ -148,6 +148,10 @@ impl<W: Write> Terminal<W> {
             } => self.line(&format!(
                 "  {count} facts of routes of {session} at {router} left out: they came faster than they were written, or were more than are kept"
             )),
+            Fact::NotTold(left_out) => self.line(&format!(
+                "  {} {} of {} at {} left out: they came faster than they are told",
+                left_out.count, left_out.what, left_out.session, left_out.router
+            )),
             Fact::AutoBackend(at) if !at.kernel => {
                 let text = format!(
                     "the LAG {} at {} is ours: {}",

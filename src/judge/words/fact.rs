@@ -71,6 +71,10 @@ pub fn fact(fact: &Fact) -> Option<String> {
             why,
             ..
         }) => format!("{router}: a packet of the partner of bfd {connection} is discarded: {why}"),
+        Fact::NotTold(left_out) => format!(
+            "{}: {} {} of {} left out",
+            left_out.router, left_out.count, left_out.what, left_out.session
+        ),
         Fact::Bgp {
             router,
             session,

@@ -56,8 +56,13 @@ impl LagLine {
         let members = self.port.members.iter();
         let others = members.flat_map(|member| {
             let micro = member.micro.as_ref().and_then(MicroLine::deadline);
-            micro.into_iter().chain(member.early.deadline())
+            let untold = member.telling.deadline();
+            micro
+                .into_iter()
+                .chain(member.early.deadline())
+                .chain(untold)
         });
+        let others = others.chain(self.telling.deadline());
         others.chain(self.port.lag.deadline()).min()
     }
 

@@ -205,6 +205,7 @@ pub(super) fn variants() -> Vec<BoxedStrategy<Fact>> {
             })
             .boxed(),
         parts::bfd_discarded().prop_map(Fact::BfdDiscarded).boxed(),
+        parts::not_told().prop_map(Fact::NotTold).boxed(),
         (text(), text(), text(), text())
             .prop_map(|(router, session, state, why)| Fact::Bgp {
                 router,

@@ -66,7 +66,8 @@ pub(super) fn number(fact: &Fact) -> usize {
         Fact::AutoBackend(_) => 58,
         Fact::MalformedUpdate(_) => 59,
         Fact::BfdDiscarded(_) => 60,
+        Fact::NotTold(_) => 61,
     }
 }
 
-pub(super) const VARIANTS: usize = 61;
+pub(super) const VARIANTS: usize = 62;

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::facts::{nanos, text};
 use crate::record::{
     BfdDiscardReason, BfdDiscarded, BfdHeard, BfdRhythm, Failure, FrameCount, LacpEarlyData,
-    LacpHeard, LacpRhythm, LacpSeen, MemberCounters, Message, Severity,
+    LacpHeard, LacpRhythm, LacpSeen, MemberCounters, Message, NotTold, Severity,
 };
 
 pub(super) fn member_counters() -> impl Strategy<Value = MemberCounters> {
@@ -47,6 +47,15 @@ pub(super) fn lacp_seen() -> impl Strategy<Value = LacpSeen> {
         text().prop_map(LacpSeen::NoMarker),
         lacp_early_data().prop_map(LacpSeen::EarlyData),
     ]
+}
+
+pub(super) fn not_told() -> impl Strategy<Value = NotTold> {
+    (text(), text(), text(), any::<u32>()).prop_map(|(router, session, what, count)| NotTold {
+        router,
+        session,
+        what,
+        count,
+    })
 }
 
 pub(super) fn bfd_discarded() -> impl Strategy<Value = BfdDiscarded> {
