@@ -5,6 +5,7 @@
 //! **Invariant:** without a misbehaviour a packet leaves as it was made, and at once.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU8;
 use std::time::Duration;
 
 use rand::rngs::SmallRng;
@@ -145,10 +146,25 @@ impl Wrong {
     }
 }
 
+/// What the remote counts its Detection Time from when it has heard a packet (section 6.8.4).
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Said {
+    pub desired_min_tx: Micros,
+    pub detect_multiplier: NonZeroU8,
+}
+
+/// A packet that leaves, now or later.
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    pub packet: Datagram,
+    /// What it says to a right end; `None` if that has reason to discard it.
+    pub said: Option<Said>,
+}
+
 /// Packets that are held back.
 #[derive(Debug)]
 pub(super) struct Outbox {
-    waiting: BTreeMap<(At, u64), Datagram>,
+    waiting: BTreeMap<(At, u64), Outgoing>,
     count: u64,
     rng: SmallRng,
 }
@@ -163,7 +179,7 @@ impl Outbox {
     }
 
     /// Takes a packet in; gives it back if it leaves at once.
-    pub fn put(&mut self, now: At, packet: Datagram, how: &Misbehaviour) -> Option<Datagram> {
+    pub fn put(&mut self, now: At, packet: Outgoing, how: &Misbehaviour) -> Option<Outgoing> {
         if how.silent {
             return None;
         }
@@ -180,7 +196,7 @@ impl Outbox {
     }
 
     /// The next packet whose time has come.
-    pub fn take(&mut self, now: At) -> Option<Datagram> {
+    pub fn take(&mut self, now: At) -> Option<Outgoing> {
         let (at, _) = *self.waiting.first_key_value()?.0;
         (at <= now)
             .then(|| self.waiting.pop_first())?

@@ -14,7 +14,7 @@ use rand::SeedableRng;
 use rand::rngs::SmallRng;
 
 use super::authentication::Authenticator;
-use super::misbehaviour::{Misbehaviour, Outbox};
+use super::misbehaviour::{Misbehaviour, Outbox, Said};
 use super::observation::{Observer, Rhythm};
 use super::packet::{Diagnostic, Invalid, Micros, Packet};
 use super::poll_sequence::{PollSequence, Progress};
@@ -108,8 +108,8 @@ pub struct Session {
     asked: bool,
     /// Packets because of these two.
     prompt: Allowance,
-    /// When the last of our packets left that the remote had no reason to discard.
-    last_good_sent: Option<At>,
+    /// When the last of our packets left that the remote had no reason to discard, and what it said.
+    last_good_sent: Option<(At, Said)>,
     misbehaviour: Misbehaviour,
     outbox: Outbox,
     observer: Observer,
@@ -264,10 +264,7 @@ impl Session {
             }
         }
         let late = self.outbox.take(self.now)?;
-        if self.misbehaviour.is_heard() {
-            self.last_good_sent = Some(self.now);
-        }
-        Some(Output::Send(late))
+        Some(self.leaves(late))
     }
 
     /// A packet that is due now; `None` if there is none, or it leaves later or never.

@@ -1,5 +1,7 @@
 //! Packets that come: whether they are taken, and what is seen of the other end in them.
 
+use std::time::Duration;
+
 use super::{Heard, Output, Remote, Session};
 use crate::bfd::misbehaviour::Misbehaviour;
 use crate::bfd::packet::{Diagnostic, Invalid, Packet};
@@ -39,9 +41,20 @@ impl Session {
         }
     }
 
+    /// The Detection Time of the remote by the last packet that it can have heard: what was not said yet does not count.
+    fn remote_detects_after(&self) -> Duration {
+        match self.last_good_sent {
+            Some((_, said)) => {
+                let interval = said.desired_min_tx.max(self.remote.min_rx);
+                interval.duration() * u32::from(said.detect_multiplier.get())
+            }
+            None => self.remote_detection_time(),
+        }
+    }
+
     /// Tells what is new in a packet, and how the remote keeps time.
     pub(super) fn observe(&mut self, packet: &Packet, before: &Remote, at: At) {
-        let mut heard = Heard::of(packet, self.remote_detection_time());
+        let mut heard = Heard::of(packet, self.remote_detects_after());
         let known = before.heard.filter(|_| before.discriminator.is_some());
         let both_up = self.state == State::Up && packet.state == State::Up;
         let intervals = |it: Heard| (it.timers.desired_min_tx, it.timers.required_min_rx);
@@ -58,7 +71,7 @@ impl Session {
             // Only what we did ourselves is known to have cut the other end off: a fault on the way is seen elsewhere.
             let ours = self.misbehaviour != Misbehaviour::default() && self.state == State::Up;
             let since = self.last_good_sent.filter(|_| lost && ours);
-            heard.detected_after = since.map(|sent| at.since(sent));
+            heard.detected_after = since.map(|(sent, _)| at.since(sent));
             self.remote.heard = Some(heard);
             self.news.push_back(Output::Heard(heard));
         }

@@ -69,6 +69,34 @@ fn silence_is_detected_and_told() {
     assert_eq!(pair.states(), UP);
 }
 
+/// The other end is held to what it was told, not to what would have been said next.
+#[test]
+fn silence_before_new_timers_are_said_is_detected_by_the_old() {
+    let mut pair = up();
+    let slower = TimersChange {
+        detect_multiplier: NonZeroU8::new(200),
+        ..TimersChange::default()
+    };
+    let now = pair.now;
+    pair.ends[0].handle(
+        now,
+        Input::Order(Order::Timers {
+            change: slower,
+            poll: true,
+        }),
+    );
+    let how = Misbehaviour {
+        pace: Some(Micros(1_900_000)),
+        ..Misbehaviour::default()
+    };
+    misbehave(&mut pair, how);
+    pair.run(now + Duration::from_millis(400));
+    let (_, heard) = (pair.heard.iter())
+        .find(|(end, heard)| *end == 0 && heard.detected_after.is_some())
+        .unwrap();
+    assert_eq!(heard.detection_time, Duration::from_millis(150));
+}
+
 /// Each of these packets is to be discarded, so the session ends as if nothing had come.
 #[test]
 fn spoiled_packets_are_discarded() {

@@ -5,7 +5,7 @@ use std::num::NonZeroU8;
 use rand::RngExt;
 
 use super::{Output, SINGLE_HOP, Session};
-use crate::bfd::misbehaviour::{Misbehaviour, Wrong};
+use crate::bfd::misbehaviour::{Misbehaviour, Outgoing, Said, Wrong};
 use crate::bfd::packet::Packet;
 
 impl Session {
@@ -52,11 +52,21 @@ impl Session {
             wrong.spoil(&mut packet, self.authenticator.is_some());
         }
         packet.ttl = how.ttl.unwrap_or(SINGLE_HOP);
-        let packet = self.outbox.put(self.now, packet, &how)?;
-        if how.is_heard() {
-            self.last_good_sent = Some(self.now);
+        let said = Said {
+            desired_min_tx: self.desired_min_tx,
+            detect_multiplier: self.configured.detect_multiplier,
+        };
+        let said = how.is_heard().then_some(said);
+        let packet = (self.outbox).put(self.now, Outgoing { packet, said }, &how)?;
+        Some(self.leaves(packet))
+    }
+
+    /// A packet leaves now, late or not.
+    pub(super) fn leaves(&mut self, outgoing: Outgoing) -> Output {
+        if let Some(said) = outgoing.said {
+            self.last_good_sent = Some((self.now, said));
         }
-        Some(Output::Send(packet))
+        Output::Send(outgoing.packet)
     }
 
     pub(super) fn misbehave(&mut self, how: Misbehaviour) {
