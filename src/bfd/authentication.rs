@@ -60,6 +60,11 @@ impl Kind {
         }
     }
 
+    /// Whether packets carry a sequence number; a password has none.
+    pub const fn has_sequence(self) -> bool {
+        !matches!(self, Kind::SimplePassword)
+    }
+
     const fn is_meticulous(self) -> bool {
         matches!(self, Kind::MeticulousKeyedMd5 | Kind::MeticulousKeyedSha1)
     }
@@ -249,7 +254,7 @@ impl Authenticator {
             sequence: self.transmit.wrapping_sub(if replay { 10_000 } else { 0 }),
             secret: key.secret,
         });
-        if kind != Kind::SimplePassword {
+        if kind.has_sequence() {
             packet.set_digest(kind.digest(packet).as_bytes());
         }
     }
@@ -268,7 +273,7 @@ impl Authenticator {
         let keys = [Some(self.config.key), self.config.other_key];
         let key = (keys.into_iter().flatten()).find(|key| key.id == section.key_id);
         let key = key.ok_or(Invalid::AuthenticationKey)?;
-        if kind == Kind::SimplePassword {
+        if !kind.has_sequence() {
             let cut = usize::from(key.secret.length).min(kind.longest_secret());
             let right = section.secret.as_bytes() == &key.secret.bytes[..cut];
             return right.then_some(()).ok_or(Invalid::Password);

@@ -427,3 +427,34 @@ fn a_bond_of_the_kernels_is_told_little_and_tells_all() {
         assert!(right, "{step}: {told:?}");
     }
 }
+
+#[test]
+fn a_sequence_number_is_wrong_only_where_packets_have_one() {
+    let topology = include_str!("../../topologies/one-metro-every-bfd.toml");
+    let password = topology.replace("\"keyed-sha1\", password", "\"simple-password\", password");
+    assert_ne!(topology, password);
+    let parsed = |topology: &str, session: &str| {
+        let step = format!("bfd = {{ session = {session}, wrong = \"sequence\" }}");
+        let text = format!("topology = \"it\"\n[[step]]\n{step}\n");
+        let scenario = Source::new("scenario.toml", text);
+        let topology = Source::new("topology.toml", topology.to_owned());
+        let mistakes = parse_kept(&scenario, &topology).err()?;
+        Some(mistakes.iter().map(|it| it.message.clone()).collect())
+    };
+    let refused = |names: &str| Some(vec![format!("packets of {names} have no sequence number")]);
+    let none: Option<Vec<String>> = None;
+    for (topology, session, mistakes) in [
+        (topology, "\"all\"", none.clone()),
+        (topology, "[\"ams-1/1\", \"ams-2/2\"]", none.clone()),
+        (topology, "\"wan/ams-edge-1\"", refused("`wan/ams-edge-1`")),
+        (password.as_str(), "\"ams-1\"", none.clone()),
+        (
+            password.as_str(),
+            "\"all\"",
+            refused("`ams-2`, `ams-2/ipv6`"),
+        ),
+        (password.as_str(), "\"ams-2/1\"", none),
+    ] {
+        assert_eq!(parsed(topology, session), mistakes, "{session}");
+    }
+}

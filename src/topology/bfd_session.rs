@@ -10,6 +10,7 @@
 //! connections are called differently, and none has a `/` or is called `wan` or `core`.
 
 use super::{CORE, Connection, Topology, WAN, connection_of, of_session, session_name};
+use crate::bfd::Authentication;
 use crate::bgp::family::Family;
 
 /// A BFD session as one of its ends has it.
@@ -69,6 +70,15 @@ impl<'t> BfdSession<'t> {
             Over::Lag(connection) => session_name(&connection.name, self.family),
             Over::Member(connection, member) => format!("{}/{member}", connection.name),
             Over::Hops(_) => session_name(self.neighbour, self.family),
+        }
+    }
+
+    /// How its router authenticates. Inside a network nothing does.
+    pub fn authentication(&self) -> Option<Authentication> {
+        match self.over {
+            Over::Lag(connection) => connection.bfd.options.authentication,
+            Over::Member(connection, _) => connection.micro_bfd?.microsoft.options.authentication,
+            Over::Hops(_) => None,
         }
     }
 

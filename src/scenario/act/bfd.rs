@@ -7,7 +7,8 @@ use crate::bfd::{Micros, Misbehaviour, Order, TimersChange, Wrong};
 use crate::scenario::Act;
 use crate::scenario::raw::{RawBfdStep, RawOrder};
 use crate::scenario::stage::Stage;
-use crate::source::{Duration as RawDuration, Located, Mistakes, in_words};
+use crate::source::{Duration as RawDuration, Located, Mistakes, in_words, list};
+use crate::topology::{BfdSession, Over, Topology};
 
 pub(super) fn order(
     raw: &Located<RawBfdStep>,
@@ -54,10 +55,47 @@ pub(super) fn order(
         None if timers => self::timers(raw, mistakes)?,
         None => Order::Misbehave(misbehaviour(raw, mistakes)?),
     };
-    Some(Act::Bfd {
-        order,
-        sessions: stage.bfd_sessions(names?, mistakes)?,
-    })
+    let sessions = stage.bfd_sessions(names?, mistakes)?;
+    if let Some(wrong) = &raw.wrong {
+        can_be_wrong(wrong, &sessions, stage.topology, mistakes)?;
+    }
+    Some(Act::Bfd { order, sessions })
+}
+
+/// A sequence number is wrong only where there is one; whatever else can be wrong is in every packet, or is put there.
+fn can_be_wrong(
+    wrong: &Located<String>,
+    sessions: &[String],
+    topology: &Topology,
+    mistakes: &mut Mistakes,
+) -> Option<()> {
+    if wrong.value != Wrong::Sequence.name() {
+        return Some(());
+    }
+    let sessions = sessions.iter();
+    let known = sessions.filter_map(|name| Some((name, topology.bfd_session(name)?)));
+    let without = known.filter(|(_, session)| {
+        let authentication = session.authentication();
+        !authentication.is_some_and(|it| it.kind.has_sequence())
+    });
+    let without: Vec<(&String, BfdSession<'_>)> = without.collect();
+    let Some((_, first)) = without.first() else {
+        return Some(());
+    };
+    let names = list(without.iter().map(|(name, _)| name.as_str()));
+    let message = format!("packets of {names} have no sequence number");
+    let diagnostic = mistakes.error(wrong.span, message, "there is none to be wrong");
+    let remedy = match first.over {
+        Over::Hops(_) => "leave sessions inside a network out: they do not authenticate",
+        Over::Lag(_) => {
+            "give both ends, the `bfd` of the connection and of its router, an `authentication` such as `keyed-sha1` in the topology"
+        }
+        Over::Member(..) => {
+            "give the `micro-bfd` of the connection an `authentication` such as `keyed-sha1` in the topology"
+        }
+    };
+    mistakes.push(diagnostic.help(remedy));
+    None
 }
 
 /// What is not given stays as it is.
