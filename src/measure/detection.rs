@@ -349,6 +349,30 @@ mod tests {
         assert_eq!(noticed(&lost), ["lacp"]);
     }
 
+    /// Every step on the way up is not Established, too.
+    #[test]
+    fn a_bgp_session_that_comes_back_detected_nothing() {
+        let layers_after = |before: &str| {
+            let mut layers = Layers::default();
+            layers.remember(&bgp(before, "BFD down"));
+            layers
+        };
+        let layers = layers_after("Idle");
+        for (state, why) in [
+            ("Connect", "BFD up"),
+            ("Active", ""),
+            ("OpenSent", ""),
+            ("OpenConfirm", ""),
+            ("Idle", "hold timer expired"),
+        ] {
+            assert_eq!(layers.detection(&bgp(state, why)), None, "{state}");
+        }
+        // The first step down follows from BFD, and is one.
+        let lost = bgp("Idle", "BFD down");
+        let detection = layers_after("Established").detection(&lost).expect("one");
+        assert_eq!((detection.layer, detection.own), ("bgp", false));
+    }
+
     #[test]
     fn of_bgp_only_the_hold_timer_of_an_established_session_noticed() {
         for (before, why, noticed_by) in [
