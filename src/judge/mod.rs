@@ -249,11 +249,13 @@ impl<'a> Judge<'a> {
             begin: self.first.unwrap_or(self.now),
             end: self.now,
         };
+        let steps = &self.scenario.steps;
+        let only_watches = |step: usize| steps.get(step).is_some_and(|it| it.act.only_watches());
         Findings {
             scenario: self.scenario.name.clone(),
             proves: self.scenario.proves.clone(),
             findings: self.findings,
-            convergence: measure::convergence(&self.slim, self.topology),
+            convergence: measure::convergence(&self.slim, self.topology, only_watches),
             bfd: measure::bfd_partners(&self.slim),
             lacp: measure::lacp_partners(&self.slim),
             wiring: self.wiring,

@@ -17,6 +17,9 @@ use crate::topology::{Connection, Topology, connection_of, is_over};
 pub struct Convergence {
     /// The step, counted from 0.
     pub step: usize,
+    /// The last step that was watched for its consequences: that step, or the last of those after it that change nothing.
+    #[serde(default)]
+    pub until_step: usize,
     /// The fault in words.
     pub fault: String,
     /// When it happened.
@@ -70,13 +73,15 @@ pub struct Moved {
     pub last: Nanos,
 }
 
-/// Finds the stages after each fault (not repair) in the entries of one run.
+/// Finds the stages after each fault (not repair) in the entries of one run. Steps that only watch belong to the fault before them.
 pub fn convergence<'a>(
     entries: impl IntoIterator<Item = &'a Entry>,
     topology: &Topology,
+    only_watches: impl Fn(usize) -> bool,
 ) -> Vec<Convergence> {
     let mut walk = Walk {
         topology,
+        only_watches: &only_watches,
         step: 0,
         asked: None,
         early: Vec::new(),
@@ -87,11 +92,12 @@ pub fn convergence<'a>(
         noticed: FirstOfEach::default(),
         harmless: BTreeSet::new(),
         open: false,
+        goes_on: None,
     };
     for entry in entries {
         walk.entry(entry);
     }
-    // What nothing noticed had no consequences: what came in its step followed from an earlier fault.
+    // What nothing noticed had no consequences: what came meanwhile followed from an earlier fault.
     for event in &mut walk.found {
         if event.detected.is_none() {
             event.layers.clear();
@@ -110,10 +116,11 @@ pub fn convergence<'a>(
 /// The walk over a run's entries.
 struct Walk<'t> {
     topology: &'t Topology,
+    only_watches: &'t dyn Fn(usize) -> bool,
     step: usize,
-    /// When a fault was asked for that was not yet observed.
+    /// When a fault was asked for that was not yet observed; or, between its step and one that only watches, when it happened.
     asked: Option<At>,
-    /// State changes between asking and observing the fault: they may be its first consequences.
+    /// State changes between asking and observing the fault, or between two steps: they may be its consequences.
     early: Vec<Entry>,
     kernel: BTreeMap<IpNet, Vec<String>>,
     via: BTreeMap<(String, String, u16), String>,
@@ -123,20 +130,33 @@ struct Walk<'t> {
     noticed: FirstOfEach,
     /// Those of `found` that are no failures: cables only carry badly, or an end disabled its BFD.
     harmless: BTreeSet<usize>,
-    /// Whether the step of the last fault is still being played.
+    /// Whether the step of the last fault is still being played, or one after it that only watches.
     open: bool,
+    /// Between two steps: the one that only watches, if it comes. What a run that ends here says is no consequence.
+    goes_on: Option<usize>,
 }
 
 impl Walk<'_> {
     fn entry(&mut self, entry: &Entry) {
         match &entry.fact {
             Fact::StepStarted { step } => {
-                self.flush(false);
+                let goes_on = self.goes_on.take() == Some(*step);
+                self.open = goes_on;
+                self.flush(goes_on);
                 self.step = *step;
-                self.open = false;
+                if let Some(event) = self.found.last_mut().filter(|_| goes_on) {
+                    event.until_step = *step;
+                }
             }
-            Fact::StepEnded { .. } => {
+            Fact::StepEnded { step } => {
                 self.flush(false);
+                let next = step + 1;
+                if let Some(event) = self.found.last().filter(|_| self.open)
+                    && (self.only_watches)(next)
+                {
+                    self.goes_on = Some(next);
+                    self.asked = Some(event.happened);
+                }
                 self.open = false;
             }
             Fact::FaultAsked { .. } => self.asked = Some(entry.at),
@@ -185,6 +205,7 @@ impl Walk<'_> {
         }
         self.found.push(Convergence {
             step: self.step,
+            until_step: self.step,
             fault: fault.to_owned(),
             happened: at,
             connections: connections.to_vec(),
@@ -416,13 +437,83 @@ mod tests {
                 fact(11, bfd(state, diagnostic)),
                 fact(20, Fact::StepEnded { step: 0 }),
             ];
-            let found = convergence(&entries, &topology);
+            let found = convergence(&entries, &topology, |_| false);
             let first = found.first().map(|event| {
                 let layers = event.layers.iter();
                 layers.map(|layer| layer.layer.clone()).collect::<Vec<_>>()
             });
             assert_eq!(first, layers, "{state}");
         }
+    }
+
+    /// A fault lasts through the steps after it that only watch, and what follows in them, or just before, follows from it.
+    #[test]
+    fn steps_that_only_watch_belong_to_the_fault_before() {
+        let file = std::path::Path::new("tests/fixtures/judge/one-metro.toml");
+        let topology = crate::topology::load(file).expect("a topology");
+        let started = |step| Fact::StepStarted { step };
+        let ended = |step| Fact::StepEnded { step };
+        let happened = Fact::FaultHappened {
+            fault: "ams-1: silent".to_owned(),
+            connections: vec!["ams-1".to_owned()],
+            repaired: false,
+            impairment: false,
+        };
+        let bfd = Fact::Bfd {
+            router: "ams-edge-1".to_owned(),
+            connection: "ams-1".to_owned(),
+            state: "down".to_owned(),
+            diagnostic: "control detection time expired".to_owned(),
+            last_received: None,
+            detection_time: None,
+        };
+        let steps = [
+            (5, started(1)),
+            (10, happened),
+            (20, ended(1)),
+            (30, started(2)),
+            (500, ended(2)),
+            (510, started(3)),
+            (600, ended(3)),
+            (610, started(4)),
+            (700, ended(4)),
+        ];
+        let only_watches = |step| step == 2 || step == 3 || step == 5;
+        for (at, detected, until_step) in [
+            (15, Some(5), 3),
+            (25, Some(15), 3),
+            (450, Some(440), 3),
+            (505, Some(495), 3),
+            (550, Some(540), 3),
+            // The next step changes something; another that only watches never comes.
+            (605, None, 3),
+            (650, None, 3),
+            (705, None, 3),
+        ] {
+            let mut facts = steps.to_vec();
+            facts.push((at, bfd.clone()));
+            facts.sort_by_key(|(at, _)| *at);
+            let entries = facts.into_iter().map(|(at, fact)| Entry {
+                at: At::from_millis(at),
+                fact,
+            });
+            let entries: Vec<Entry> = entries.collect();
+            let found = convergence(&entries, &topology, only_watches);
+            let event = found.first().expect("the fault");
+            let after = event.detected.as_ref();
+            let after = after.map(|stage| Duration::from(stage.after).as_millis());
+            assert_eq!(after, detected, "told after {at} ms");
+            assert_eq!((event.step, event.until_step), (1, until_step));
+        }
+        // The run ends after the fault, though a step that only watches was to come: its end has no cause in it.
+        let entries = [&steps[..3], &[(25, bfd)]].concat();
+        let entries = entries.into_iter().map(|(at, fact)| Entry {
+            at: At::from_millis(at),
+            fact,
+        });
+        let entries: Vec<Entry> = entries.collect();
+        let found = convergence(&entries, &topology, only_watches);
+        assert_eq!(found.first().expect("the fault").detected, None);
     }
 
     /// What is silenced inside Microsoft's network is noticed there, at either end, and moves what went over that edge.
@@ -479,7 +570,7 @@ mod tests {
                 at: At::from_millis(at),
                 fact,
             });
-            let found = convergence(&entries, &topology);
+            let found = convergence(&entries, &topology, |_| false);
             let event = found.first().expect(link);
             let millis = |nanos: Nanos| Duration::from(nanos).as_millis();
             let of = |stage: &Option<Stage>| stage.as_ref().map(|stage| millis(stage.after));

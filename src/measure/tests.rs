@@ -313,7 +313,7 @@ fn what_nothing_noticed_has_no_consequences() {
         // The WAN hears late of the first fault.
         withdrawn(31),
     ];
-    let [first, second] = &super::convergence(&entries, &topology)[..] else {
+    let [first, second] = &super::convergence(&entries, &topology, |_| false)[..] else {
         panic!("two faults");
     };
     let after = first.withdrawn.as_ref().map(|stage| stage.after);
@@ -409,7 +409,7 @@ fn the_layer_that_was_first_is_named() {
         bgp(5000, "Idle", "hold timer expired"),
         fact(6000, Fact::StepEnded { step: 1 }),
     ];
-    let [only] = &super::convergence(&entries, &topology)[..] else {
+    let [only] = &super::convergence(&entries, &topology, |_| false)[..] else {
         panic!("one that was noticed");
     };
     let detected = only.detected.as_ref().expect("detected");
@@ -462,7 +462,7 @@ fn sessions_of_both_families_notice() {
         fact(40, bfd("ams-1/ipv6")),
         fact(43, withdrawn),
     ];
-    let found = &super::convergence(&entries, &topology)[0];
+    let found = &super::convergence(&entries, &topology, |_| false)[0];
     let after = |stage: &Option<super::Stage>| stage.as_ref().map(|stage| stage.after.0 / MS);
     assert_eq!(
         (after(&found.detected), after(&found.withdrawn)),
@@ -531,7 +531,7 @@ fn what_lacp_says_without_light_follows_from_light() {
         light(9000, false),
         member(9000, "PORT_DISABLED", false),
     ];
-    let found = super::convergence(&entries, &topology);
+    let found = super::convergence(&entries, &topology, |_| false);
     let layers = found.iter().map(|event| {
         let layers = event.layers.iter();
         layers.map(|layer| layer.layer.as_str()).collect::<Vec<_>>()

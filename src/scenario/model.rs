@@ -109,6 +109,16 @@ pub enum Act {
     },
 }
 
+impl Act {
+    /// Whether the lab is only watched, or sent through: nothing of it changes that a failure could be mistaken for.
+    pub fn only_watches(&self) -> bool {
+        matches!(
+            self,
+            Act::Settle { .. } | Act::Send { .. } | Act::Stop | Act::Hold { .. }
+        )
+    }
+}
+
 /// A router's BGP goes and comes back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Restart {

@@ -1,6 +1,7 @@
 //! The end of a run: failover times, requirements, and the sum of verdicts.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::{BOLD, DIM, style};
@@ -23,7 +24,10 @@ pub(super) fn stages(event: &Convergence) -> Vec<String> {
                 .collect();
             format!("{}: detected {}{others}", event.fault, detected(stage))
         }
-        None => format!("{}: not detected in its step", event.fault),
+        None => format!(
+            "{}: not detected before the next change or the end",
+            event.fault
+        ),
     }];
     let mut push = |name: &str, stage: &Option<Stage>| {
         if let Some(stage) = stage {
@@ -264,7 +268,7 @@ fn failover(report: &Report, width: usize) -> Vec<String> {
                 event.withdrawn.as_ref().map(|stage| time(stage.after)),
                 event.kernel_route.as_ref().map(|stage| time(stage.after)),
                 first.map(time),
-                interrupted(played, event.step),
+                interrupted(played, event.step..=event.until_step.max(event.step)),
             ];
             // The scenario's name says enough when there is one fault in it.
             let label = match played.findings.convergence.len() {
@@ -347,13 +351,13 @@ fn prefixes(report: &Report, width: usize) -> Vec<String> {
     lines
 }
 
-/// The longest interruption of any direction in a step.
-fn interrupted(played: &Played, step: usize) -> Option<String> {
+/// The longest interruption of any direction in these steps.
+fn interrupted(played: &Played, steps: RangeInclusive<usize>) -> Option<String> {
     let carried = played
         .findings
         .traffic
         .iter()
-        .filter(|carried| carried.step == step);
+        .filter(|carried| steps.contains(&carried.step));
     let longest = carried.map(|carried| carried.traffic.interruption()).max();
     longest.map(words::duration)
 }
