@@ -67,6 +67,11 @@ fn bandwidths() {
         ("10Gbit/s", Some("10Gbps")),
         ("10 mbit", Some("10Mbps")),
         ("10", Some("10Gbps")),
+        ("20000kbps", Some("20Mbps")),
+        ("100kbps", None),
+        ("0kbit", None),
+        ("64000000bit/s", Some("64Mbps")),
+        ("0.5Mbps", None),
         ("fast", None),
         ("0Gbps", None),
         ("0.0001Mbps", None),
@@ -75,6 +80,35 @@ fn bandwidths() {
         let told = refusal::<Bandwidth>(text);
         let tried = told.split_once("try: ").map(|(_, tried)| tried);
         assert_eq!(tried, instead, "{text}");
+    }
+    for text in ["100kbps", "20000 kbit/s", "0.5Mbps"] {
+        assert!(refusal::<Bandwidth>(text).contains("`1Mbps`"), "{text}");
+    }
+}
+
+#[test]
+fn the_schema_of_a_bandwidth_takes_what_the_parser_takes() {
+    let schema = schemars::schema_for!(Bandwidth).to_value();
+    let pattern = schema["pattern"].as_str().unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    for text in [
+        "10Gbps",
+        "2.5Gbps",
+        "2.0Mbps",
+        "0.5Mbps",
+        "1.5Mbps",
+        "0.0015Gbps",
+        "1.0010Gbps",
+        "0.000001Tbps",
+        "0.0000015Tbps",
+        "100kbps",
+        "10",
+        ".5Gbps",
+        "1.Gbps",
+    ] {
+        let parsed = text.parse::<Bandwidth>().is_ok();
+        let instance = serde_json::Value::from(text);
+        assert_eq!(validator.is_valid(&instance), parsed, "{text}: {pattern}");
     }
 }
 

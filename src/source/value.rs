@@ -317,7 +317,8 @@ pub struct Bandwidth(pub u32);
 text_value!(
     Bandwidth,
     "a bandwidth with its unit, such as \"10Gbps\"",
-    r"^[0-9]+(\.[0-9]+)?(Mbps|Gbps|Tbps)$"
+    // Whole Mbit/s.
+    r"^([0-9]+(\.0+)?Mbps|[0-9]+(\.[0-9]{1,3}0*)?Gbps|[0-9]+(\.[0-9]{1,6}0*)?Tbps)$"
 );
 
 impl FromStr for Bandwidth {
@@ -329,6 +330,15 @@ impl FromStr for Bandwidth {
             "Mbps" => 1,
             "Gbps" => 1_000,
             "Tbps" => 1_000_000,
+            small if bits(small).is_some() => {
+                let given = bits(small).and_then(|bits| decimal(number)?.times(bits));
+                let whole = given.filter(|bits| bits % 1_000_000 == 0 && *bits > 0);
+                return Err(Wrong {
+                    message: format!("`{}` is not a unit of bandwidth", small.trim()),
+                    label: "`1Mbps` is the least",
+                    instead: whole.map(|bits| format!("{}Mbps", bits / 1_000_000)),
+                });
+            }
             other => {
                 let meant = match other.trim().chars().next() {
                     Some('M' | 'm') => "Mbps",
@@ -351,10 +361,19 @@ impl FromStr for Bandwidth {
             Some(mbps) if mbps > 0 => Ok(Bandwidth(mbps)),
             _ => Err(Wrong {
                 message: format!("`{text}` is not a bandwidth"),
-                label: "a number of whole Mbit/s",
+                label: "a number of whole Mbit/s, at least `1Mbps`",
                 instead: None,
             }),
         }
+    }
+}
+
+/// How many bits a second a unit is that is too small for a bandwidth: `kbps`, `bit/s`.
+fn bits(unit: &str) -> Option<u64> {
+    match unit.trim().chars().next()? {
+        'k' | 'K' => Some(1_000),
+        'b' | 'B' => Some(1),
+        _ => None,
     }
 }
 
