@@ -265,13 +265,16 @@ impl State {
                     }
                     LacpSeen::MarkerAnswered(_) | LacpSeen::EarlierMarkerAnswered(_) => {}
                     LacpSeen::NoMarker(why) => view.marker = Marker::Unsent(why.clone()),
-                    LacpSeen::EarlyData(seen) => {
-                        let data = view.early_data.get_or_insert_default();
-                        data.frames = data.frames.saturating_add(seen.frames);
-                        data.first.clone_from(&seen.first);
-                        data.before = seen.before;
-                        data.unheard |= seen.unheard;
-                    }
+                    // Without frames it only tells how early those of before were, which may belong to an earlier step.
+                    LacpSeen::EarlyData(seen) => match &mut view.early_data {
+                        Some(data) => {
+                            data.frames = data.frames.saturating_add(seen.frames);
+                            data.before = data.before.max(seen.before);
+                            data.unheard |= seen.unheard;
+                        }
+                        None if seen.frames > 0 => view.early_data = Some(seen.clone()),
+                        None => {}
+                    },
                 }
             }
             Fact::InService(now) => {

@@ -406,9 +406,16 @@ impl Lag {
         }
     }
 
-    /// Tells what was measured and not told yet, because nothing more will be.
+    /// Tells what was heard and measured and not told yet, because nothing more will be.
     pub fn finish(&mut self) {
         for (index, port) in self.ports.iter_mut().enumerate() {
+            let rest = std::iter::from_fn(|| port.observer.rest());
+            self.outputs
+                .extend(rest.map(|(heard, skipped)| Output::Heard {
+                    port: index,
+                    heard,
+                    skipped,
+                }));
             let untold = port.observer.meter.untold();
             self.outputs.extend(untold.map(|rhythm| Output::Rhythm {
                 port: index,

@@ -1,7 +1,7 @@
 //! What the other end says, told when it is new and no oftener than a right end sends LACPDUs.
 //!
 //! **Invariant:** in any second three at most are told; the latest is told at last, with how many were left out before it. What must
-//! not be left out is told before it, or another such thing.
+//! not be left out is told before it, or another such thing. What waits is forgotten when the other end is lost.
 
 use super::transmit::Sent;
 use crate::time::At;
@@ -61,13 +61,18 @@ impl<T: Clone + PartialEq> News<T> {
         if now < self.told.free_at() {
             return None;
         }
-        let first = self.kept.take();
-        let told = first.or_else(|| {
-            let (what, _) = self.waiting.take()?;
-            Some((what, std::mem::take(&mut self.skipped)))
-        })?;
+        let told = self.rest()?;
         self.told.note(now);
         Some(told)
+    }
+
+    /// The same at the end, however much was told just before.
+    pub fn rest(&mut self) -> Option<(T, u32)> {
+        let first = self.kept.take();
+        first.or_else(|| {
+            let (what, _) = self.waiting.take()?;
+            Some((what, std::mem::take(&mut self.skipped)))
+        })
     }
 
     /// When there will be something to tell that may not be told yet.
@@ -126,6 +131,15 @@ mod tests {
         assert_eq!(news.take(due), Some(('E', 1)));
         assert_eq!(news.take(due), Some(('h', 2)));
         assert_eq!((news.take(due), news.deadline()), (None, None));
+        for (what, must) in [('i', false), ('J', true), ('k', false)] {
+            news.says(what, must, 0);
+        }
+        assert_eq!(news.take(due), Some(('J', 1)));
+        news.says('L', true, 0);
+        news.says('m', false, 0);
+        assert_eq!(news.take(due), None, "three were told");
+        let rest: Vec<_> = std::iter::from_fn(|| news.rest()).collect();
+        assert_eq!(rest, [('L', 1), ('m', 0)], "nothing comes after the end");
     }
 
     #[test]

@@ -104,6 +104,11 @@ impl Observer {
         self.news.take(now)
     }
 
+    /// What is not told yet, at the end.
+    pub fn rest(&mut self) -> Option<(Heard, u32)> {
+        self.news.rest()
+    }
+
     /// When there will be something to tell that may not be told yet.
     pub fn deadline(&self) -> Option<At> {
         let rhythm = self.meter.deadline();

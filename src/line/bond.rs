@@ -177,29 +177,33 @@ impl BondLine {
 
     /// Reads what a source has, one frame at most: something about the links changed, or an end says something new.
     pub fn ready(&mut self, source: Source, around: &mut Surroundings) {
-        let BondLag {
-            carrier, copies, ..
-        } = &mut self.lag;
-        let buffer = &mut around.buffer[..];
         match source {
             Source::Carrier => {
-                let mut news = false;
-                while let Ok(true) = carrier.receive(buffer, |_, _| news = true) {}
+                let (carrier, mut news) = (&mut self.lag.carrier, false);
+                while let Ok(true) = carrier.receive(around.buffer, |_, _| news = true) {}
                 if news {
                     self.looks.link(around.clock.now());
                 }
             }
             Source::Member(member) => {
-                if let Some(copied) = copies.read(usize::from(member), &around.clock, buffer) {
-                    if copied.new {
-                        self.looks.lacpdu();
-                    }
-                    self.lacpdu_passed(usize::from(member), &copied, around);
-                }
+                self.read_copy(usize::from(member), around);
             }
             Source::Micro(_) | Source::Data(_) => {}
         }
         self.timer(around);
+    }
+
+    /// Reads a copy of a LACPDU that passed on a port; whether there was one.
+    fn read_copy(&mut self, port: usize, around: &mut Surroundings) -> bool {
+        let copies = &mut self.lag.copies;
+        let Some(copied) = copies.read(port, &around.clock, around.buffer) else {
+            return false;
+        };
+        if copied.new {
+            self.looks.lacpdu();
+        }
+        self.lacpdu_passed(port, &copied, around);
+        true
     }
 
     pub fn timer(&mut self, around: &mut Surroundings) {
@@ -207,7 +211,7 @@ impl BondLine {
             let changed = self.look(around);
             self.looks.looked(around.clock.now(), changed);
         }
-        self.tell_partners(around);
+        self.tell_partners(false, around);
         self.tell_measured(false, around);
         self.look_for_data(around);
     }
@@ -258,6 +262,7 @@ impl BondLine {
 
     /// Tells what was measured and not told yet.
     pub fn finish(&mut self, around: &mut Surroundings) {
+        self.tell_partners(true, around);
         self.tell_measured(true, around);
         self.finish_early(around);
     }
@@ -388,10 +393,14 @@ impl BondLine {
     }
 
     /// Records what is new of what the partner says, as often as it may be told.
-    fn tell_partners(&mut self, around: &mut Surroundings) {
+    fn tell_partners(&mut self, last: bool, around: &mut Surroundings) {
         let now = around.clock.now();
         for (member, partner) in (1..).zip(&mut self.partners) {
-            while let Some((heard, skipped)) = partner.take(now) {
+            let mut next = || match last {
+                true => partner.rest(),
+                false => partner.take(now),
+            };
+            while let Some((heard, skipped)) = next() {
                 let seen = LacpSeen::Says(LacpHeard { skipped, ..heard });
                 around.recorder.now(Fact::LacpPartner {
                     router: self.lag.end.router.clone(),

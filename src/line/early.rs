@@ -20,10 +20,12 @@ use crate::kernel::socket::{Socket, SocketError};
 use crate::lacp::Lacpdu;
 use crate::lacp::permission::Permission;
 use crate::record::{Fact, LacpEarlyData, LacpSeen};
-use crate::time::At;
+use crate::time::{Allowance, At};
 
 /// While frames come, how many is told so often.
 const EVERY: Duration = Duration::from_secs(1);
+/// It is told so often at once: more than ends of ours bring about that misbehave.
+const AT_ONCE: u32 = 32;
 /// More than the socket has room for.
 const MOST_WAITING: usize = 16;
 /// After everything that comes.
@@ -45,6 +47,10 @@ pub(super) struct Early {
     watch: Option<Watch>,
     /// Frames since the LAG was made.
     frames: u64,
+    /// A partner may begin and end watches as fast as it can send.
+    allowance: Allowance,
+    /// Frames that might not be told of.
+    skipped: u64,
 }
 
 #[derive(Debug)]
@@ -91,6 +97,8 @@ impl Early {
             tap: Tap::Open(Socket::data(link)?),
             watch: None,
             frames: 0,
+            allowance: Allowance::new(AT_ONCE, EVERY),
+            skipped: 0,
         })
     }
 
@@ -249,8 +257,13 @@ impl Early {
             return None;
         }
         self.frames += frames;
+        if self.allowance.free_at() > now {
+            self.skipped += frames;
+            return None;
+        }
+        self.allowance.note(now);
         let seen = LacpEarlyData {
-            frames,
+            frames: frames + std::mem::take(&mut self.skipped),
             first: found.words,
             unheard: self.permission.is_unheard(),
             before: given.map(|given| given.since(found.at).into()),

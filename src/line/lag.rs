@@ -287,6 +287,7 @@ impl LagLine {
         if !self.turn_carrier(around) {
             self.catch_up(around);
         }
+        self.finish_telling(around);
     }
 
     pub fn status(&self) -> LagStatus {

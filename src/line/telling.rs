@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::LineEvent;
 use super::thread::Surroundings;
+use crate::bfd::State;
 use crate::record::{Fact, NotTold};
 use crate::time::{Allowance, At};
 
@@ -17,7 +18,7 @@ const AT_ONCE: u32 = 32;
 /// One more may be told after so long.
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// What is told. What a kind tells later says it all, or as much as what it tells now.
+/// What is told, each kind for itself: what comes later takes the place of what waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// The state of a BFD session.
@@ -74,6 +75,27 @@ impl Tidings {
         }
     }
 
+    /// It takes the place of what was `before` it, and still says what would be lost with that: that a session was left that
+    /// was up, and what is told of one packet only.
+    fn after(mut self, before: &Tidings) -> Tidings {
+        if let (Some(LineEvent::Bfd { change, .. }), Some(LineEvent::Bfd { change: before, .. })) =
+            (&mut self.event, &before.event)
+        {
+            change.from = before.from;
+            if before.from == State::Up && before.to != State::Up {
+                change.remote_state = before.remote_state;
+                change.control_plane_independent = before.control_plane_independent;
+            }
+        }
+        if let (Some(Fact::BfdHeard { heard, .. }), Some(Fact::BfdHeard { heard: before, .. })) =
+            (&mut self.fact, &before.fact)
+        {
+            heard.unasked |= before.unasked;
+            heard.detected_after = heard.detected_after.or(before.detected_after);
+        }
+        self
+    }
+
     /// Tells it.
     pub fn tell(self, around: &Surroundings) {
         if let Some(fact) = self.fact {
@@ -115,14 +137,26 @@ impl Telling {
             self.kinds.len() - 1
         });
         let held = &mut self.kinds[place];
-        let replaced = held.waiting.replace(tidings).is_some();
-        held.left_out = held.left_out.saturating_add(u32::from(replaced));
+        held.waiting = Some(match held.waiting.take() {
+            Some(before) => {
+                held.left_out = held.left_out.saturating_add(1);
+                tidings.after(&before)
+            }
+            None => tidings,
+        });
     }
 
     /// What may be told now, and how many of its kind were left out before it.
     pub fn take(&mut self, now: At) -> Option<(Tidings, u32)> {
-        let mut held = self.kinds.iter_mut();
-        let free = held.find(|held| held.waiting.is_some() && held.allowance.free_at() <= now)?;
+        let waits = |held: &Held| held.waiting.is_some();
+        let is_free = |held: &Held| waits(held) && held.allowance.free_at() <= now;
+        let mut place = self.kinds.iter().position(is_free)?;
+        // That an end disabled a session is known before that it is down: it is no failure (RFC 5882, section 4.2).
+        if self.kinds[place].kind == Kind::State {
+            let is_first = |held: &Held| held.kind == Kind::Disabled && waits(held);
+            place = self.kinds.iter().position(is_first).unwrap_or(place);
+        }
+        let free = &mut self.kinds[place];
         free.allowance.note(now);
         Some((free.waiting.take()?, std::mem::take(&mut free.left_out)))
     }

@@ -6,6 +6,9 @@ use crate::kernel::socket::Socket;
 use crate::line::early::{Early, Told};
 use crate::line::thread::Surroundings;
 
+/// LACPDUs that are read before data is looked for.
+const MOST_AT_ONCE: usize = 16;
+
 impl BondLine {
     /// A LACPDU left on a port, or came.
     pub(super) fn lacpdu_passed(&mut self, port: usize, it: &Copied, around: &mut Surroundings) {
@@ -21,9 +24,14 @@ impl BondLine {
         self.with_early(port, around, |early, around| early.dark(now, around));
     }
 
-    /// Looks for data on all ports that may carry none.
+    /// Looks for data on all ports that may carry none, as far as is known from all LACPDUs that passed before.
     pub(super) fn look_for_data(&mut self, around: &mut Surroundings) {
         for port in 0..self.lag.early.len() {
+            for _ in 0..MOST_AT_ONCE {
+                if self.lag.early[port].source().is_none() || !self.read_copy(port, around) {
+                    break;
+                }
+            }
             self.with_early(port, around, Early::look);
         }
     }

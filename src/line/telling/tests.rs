@@ -123,7 +123,70 @@ fn who_alternates_between_two_states_is_told_of_with_what_was_left_out() {
             None
         });
         assert_eq!(last, Some(session.state()), "the latest is told");
+        // Each change leaves what was told to be entered: no loss is hidden.
+        let changes = told
+            .iter()
+            .filter_map(|(tidings, _)| tidings.event.as_ref());
+        let changes = changes.filter_map(|event| match event {
+            LineEvent::Bfd { change, .. } => Some(change),
+            _ => None,
+        });
+        changes.fold(State::Down, |is, change| {
+            assert_eq!(change.from, is);
+            change.to
+        });
     }
+}
+
+/// A session that was up and is lost, while nothing may be told, is told to have been left, for the reason of then; that its end
+/// disabled it is told before.
+#[test]
+fn no_loss_is_hidden_by_what_comes_after_it() {
+    let change = |from, to, remote_state| Tidings {
+        event: Some(LineEvent::Bfd {
+            end: end(),
+            change: crate::bfd::StateChange {
+                from,
+                to,
+                diagnostic: crate::bfd::Diagnostic::None,
+                remote_state,
+                remote_diagnostic: crate::bfd::Diagnostic::None,
+                control_plane_independent: false,
+                last_received: None,
+                detection_time: None,
+            },
+            at: At::ZERO,
+        }),
+        ..Tidings::new(Kind::State, At::ZERO, Fact::StepStarted { step: 0 })
+    };
+    let mut telling = Telling::default();
+    for _ in 0..AT_ONCE {
+        telling.put(change(State::Init, State::Up, State::Init));
+        assert_eq!(all(&mut telling, At::ZERO).len(), 1);
+    }
+    telling.put(change(State::Up, State::Down, State::Up));
+    telling.put(change(State::Down, State::Init, State::AdminDown));
+    telling.put(Tidings {
+        kind: Kind::Disabled,
+        at: At::ZERO,
+        fact: None,
+        event: Some(LineEvent::BfdDisabled {
+            end: end(),
+            disabled: true,
+        }),
+    });
+    let due = At::ZERO + INTERVAL;
+    let told = all(&mut telling, due);
+    let told: Vec<_> = told.iter().filter_map(|(it, _)| it.event.clone()).collect();
+    let [
+        LineEvent::BfdDisabled { disabled: true, .. },
+        LineEvent::Bfd { change, .. },
+    ] = &told[..]
+    else {
+        panic!("{told:?}");
+    };
+    assert_eq!((change.from, change.to), (State::Up, State::Init));
+    assert_eq!(change.remote_state, State::Up, "when it was lost");
 }
 
 /// LACPDUs with port priority 1 and 2 by turns.

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
-use super::{Occupant, Source, Thread, Token};
+use super::{Errand, Occupant, Source, Thread, Token};
 use nix::sys::epoll::EpollEvent;
 
 use crate::kernel::socket::Socket;
@@ -22,15 +22,15 @@ impl Thread {
         member: u8,
         socket: Result<Socket, String>,
     ) {
-        let socket = match socket {
-            Ok(socket) => socket,
-            Err(error) => {
+        let (slot, socket) = match (self.lags.get(end).copied(), socket) {
+            (Some(slot), Ok(socket)) => (slot, socket),
+            // Who ordered it has left.
+            (None, Ok(socket)) => return self.around().give(Errand::Close(socket)),
+            (None, Err(_)) => return,
+            (Some(_), Err(error)) => {
                 let text = format!("LAG {end}: {error}");
                 return self.recorder.now(Fact::Errored { text });
             }
-        };
-        let Some(slot) = self.lags.get(end).copied() else {
-            return;
         };
         let source = Source::Data(member);
         let event = EpollEvent::new(source.events(), Token::Session(slot, source).pack());
