@@ -300,12 +300,18 @@ pub fn remedy(
     c: &Connection,
     family: Family,
 ) -> Option<String> {
+    let all = remedies(state, topology, c, family);
+    (!all.is_empty()).then(|| all.join("; "))
+}
+
+/// The same, for each cable that is wrong.
+pub fn remedies(state: &State, topology: &Topology, c: &Connection, family: Family) -> Vec<String> {
     let (router, name) = (&c.router, &c.name);
     if let Some(device) = state
         .device(router)
         .filter(|said| !said.starts_with("started"))
     {
-        return Some(format!("the device of {router} {device}"));
+        return vec![format!("the device of {router} {device}")];
     }
     let members = state.members_in_service(name, c.members.len());
     let dark: Vec<String> = (members.iter())
@@ -313,25 +319,27 @@ pub fn remedy(
         .map(|member| format!("{name}/{member}"))
         .collect();
     if !dark.is_empty() {
-        return Some(format!(
+        return vec![format!(
             "{} has no light: look at the cable or at the port of {router}",
             words::list(&dark)
-        ));
+        )];
     }
     let faults = wiring::faults(state, topology);
-    if let Some(fault) = faults.iter().find(|fault| fault.is_about(name, None)) {
-        return Some(format!("{fault}: {}", fault.remedy()));
+    let own = faults.iter().filter(|fault| fault.is_about(name, None));
+    let own: Vec<String> = own.map(|it| format!("{it}: {}", it.remedy())).collect();
+    if !own.is_empty() {
+        return own;
     }
     if !state.lag_up(&c.edge, name) {
         if let Some(without) = lacp::static_remedy(state, c) {
-            return Some(without.to_owned());
+            return vec![without.to_owned()];
         }
         let silent = members.iter().all(|member| {
             let view = state.member(&c.edge, name, *member);
             view.is_none_or(|view| view.partner.is_empty() || view.receive == "DEFAULTED")
         });
         if let Some(blamed) = bfd::remedy_on_members(state, c).filter(|_| !silent) {
-            return Some(blamed);
+            return vec![blamed];
         }
         let text = match silent {
             true => format!(
@@ -341,7 +349,7 @@ pub fn remedy(
                 "LACP hears {router} but {name} has no carrier: compare its members, key and min-links"
             ),
         };
-        return Some(text);
+        return vec![text];
     }
     let name = &session_name(name, family);
     let microsoft = match (family, c.ipv6) {
@@ -351,17 +359,17 @@ pub fn remedy(
     let session = state.session(&c.edge, name);
     let bfd_view = state.bfd(&c.edge, name);
     if c.bfd.options.required && bfd_view.is_none_or(|bfd| bfd.state != "up") {
-        return Some(bfd::remedy(bfd_view, name, c, microsoft));
+        return vec![bfd::remedy(bfd_view, name, c, microsoft)];
     }
     match session {
-        Some(session) if session.established() => None,
-        Some(session) if !session.why.is_empty() => Some(format!(
+        Some(session) if session.established() => Vec::new(),
+        Some(session) if !session.why.is_empty() => vec![format!(
             "BGP on {name} last said: {}; compare neighbour {} and AS number {} on {router}",
             session.why, microsoft, topology.peer.asn
-        )),
-        _ => Some(format!(
+        )],
+        _ => vec![format!(
             "BGP on {name} was never tried by {router}: configure neighbour {microsoft} with remote AS 8075"
-        )),
+        )],
     }
 }
 

@@ -264,13 +264,21 @@ fn stray_fault(way: &Way<'_>, stray: &Lead<'_>, ways: &[Way<'_>], places: &[Plac
         };
         return fault(what, &[way]);
     };
-    // Of several that lead back, the one with the place of the stray in their order.
-    let place = way
-        .strays()
-        .filter(|lead| together(lead.heard, other.home))
-        .position(|lead| lead.member == stray.member);
-    let mut back = other.strays().filter(|lead| together(lead.heard, way.home));
-    let Some(back) = place.and_then(|place| back.nth(place)) else {
+    // Told once, from the connection that stands first in the file.
+    let position = |way: &Way<'_>| {
+        ways.iter()
+            .position(|w| w.connection.name == way.connection.name)
+    };
+    let is_first = position(way) < position(other);
+    let (first, second) = match is_first {
+        true => (way, other),
+        false => (other, way),
+    };
+    let pair = crossed(first, second).into_iter().find(|(one, two)| {
+        let own = if is_first { one } else { two };
+        *own == stray.member
+    });
+    let Some((one, two)) = pair else {
         let what = What::Moved {
             member,
             to: other.connection.name.clone(),
@@ -278,20 +286,33 @@ fn stray_fault(way: &Way<'_>, stray: &Lead<'_>, ways: &[Way<'_>], places: &[Plac
         };
         return fault(what, &[way, other]);
     };
-    // Told once, from the connection that stands first in the file.
-    let position = |way: &Way<'_>| {
-        ways.iter()
-            .position(|w| w.connection.name == way.connection.name)
-    };
-    let ((first, first_member), (second, second_member)) = match position(way) < position(other) {
-        true => ((way, stray.member), (other, back.member)),
-        false => ((other, back.member), (way, stray.member)),
-    };
     let what = What::Crossed {
-        one: first.name(first_member),
-        other: second.name(second_member),
+        one: first.name(one),
+        other: second.name(two),
     };
     fault(what, &[first, second])
+}
+
+/// The members of two connections that lead to where the other's do, in pairs whose plugs are to be exchanged: of each of which
+/// either hears the other's port first, then in their order, as of routers whose port numbers are not those of the members.
+fn crossed(first: &Way<'_>, second: &Way<'_>) -> Vec<(u8, u8)> {
+    let leading = |from: &Way<'_>, to: &Way<'_>| {
+        let leads = from.strays().filter(|lead| together(lead.heard, to.home));
+        let ports = leads.map(|lead| (lead.member, lead.heard.port));
+        ports.collect::<Vec<(u8, u16)>>()
+    };
+    let (mut there, mut back) = (leading(first, second), leading(second, first));
+    let mut pairs = Vec::new();
+    there.retain(|&(one, hears)| {
+        let exchanged =
+            |&(two, port): &(u8, u16)| hears == u16::from(two) && port == u16::from(one);
+        let of_it = back.iter().position(exchanged);
+        pairs.extend(of_it.map(|of_it| (one, back.remove(of_it).0)));
+        of_it.is_none()
+    });
+    let members = |leads: Vec<(u8, u16)>| leads.into_iter().map(|(member, _)| member);
+    pairs.extend(members(there).zip(members(back)));
+    pairs
 }
 
 impl Fault {
@@ -395,188 +416,4 @@ impl fmt::Display for Fault {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::bgp::family::Family;
-    use crate::judge::condition;
-    use crate::record::{AutoBackend, Fact, InService, LacpSeen};
-    use crate::time::At;
-    use crate::topology::LagBackend;
-
-    /// The first two connections of a metro with members that lead to (system, key); 101 and 102 are where they should.
-    fn heard(leads: [&[(u8, u16)]; 2]) -> (State, Topology) {
-        let path = std::path::Path::new("topologies/one-metro-four-members.toml");
-        let topology = crate::topology::load(path).expect("shipped");
-        let mut state = State::default();
-        for (c, members) in topology.connections.iter().zip(leads) {
-            for ((system, key), member) in members.iter().zip(1..) {
-                let heard = LacpHeard {
-                    system_priority: 32768,
-                    system: match system.checked_sub(101) {
-                        Some(router) => format!("02:40:00:{router:02x}:ff:00"),
-                        None => format!("02:00:00:00:00:{system:02x}"),
-                    },
-                    key: *key,
-                    port_priority: 32768,
-                    port: u16::from(member),
-                    state: "active".to_owned(),
-                    means_us: Some(true),
-                    early: Some(false),
-                    skipped: 0,
-                };
-                let fact = Fact::LacpPartner {
-                    router: c.edge.clone(),
-                    connection: c.name.clone(),
-                    member,
-                    seen: LacpSeen::Says(heard),
-                };
-                state.apply(At::ZERO, &fact);
-            }
-        }
-        (state, topology)
-    }
-
-    fn said(leads: [&[(u8, u16)]; 2]) -> Vec<String> {
-        let (state, topology) = heard(leads);
-        told(&state, &topology)
-    }
-
-    fn told(state: &State, topology: &Topology) -> Vec<String> {
-        let all = faults(state, topology).into_iter();
-        all.map(|fault| format!("{fault} -> {}", fault.remedy()))
-            .collect()
-    }
-
-    #[test]
-    fn each_fault_has_its_name_and_remedy() {
-        let nothing: &[String] = &[];
-        assert_eq!(said([&[(1, 1), (1, 1)], &[(2, 2), (2, 2)]]), nothing);
-        assert_eq!(said([&[], &[(2, 2)]]), nothing, "nothing is heard on one");
-        assert_eq!(
-            said([&[(1, 1), (2, 2)], &[(2, 2), (1, 1)]]),
-            [
-                "the cables of ams-1/2 and ams-2/2 are crossed -> exchange the plugs of ams-1/2 and ams-2/2 at ams-pe-1 and ams-pe-2"
-            ]
-        );
-        assert_eq!(
-            said([&[(1, 1), (2, 2)], &[(2, 2)]]),
-            [
-                "the cable of ams-1/2 leads to port 2 of the router of ams-2 -> plug the cable of ams-1/2 into ams-pe-1"
-            ]
-        );
-        assert_eq!(
-            said([&[(1, 1), (1, 7)], &[(2, 2), (2, 2)]]),
-            [
-                "ams-1/2 leads to the right system and to another LAG there: its key is 7, not 1 -> make ams-1/2 a member of the same LAG as the others of ams-1 on ams-pe-1"
-            ]
-        );
-        assert_eq!(
-            said([&[(1, 1), (9, 1)], &[(2, 2), (2, 2)]]),
-            [
-                "the cable of ams-1/2 leads to another system, 02:00:00:00:00:09 -> plug the cable of ams-1/2 into ams-pe-1"
-            ]
-        );
-        assert_eq!(
-            said([&[(1, 1), (1, 1)], &[(1, 1), (1, 1)]]),
-            [
-                "ams-1 and ams-2 are one LAG at their other end -> make two LAGs of the members of ams-1 and ams-2 on ams-pe-1 and ams-pe-2"
-            ]
-        );
-        assert_eq!(
-            said([&[(1, 1), (1, 1)], &[(1, 2), (1, 2)]]),
-            [
-                "ams-1 and ams-2 lead to one system, 02:00:00:00:00:01 -> end them on two routers (RED-03); of a pair that shares its system (MLAG), show that it is two: ams-pe-1 and ams-pe-2"
-            ]
-        );
-    }
-
-    #[test]
-    fn where_connections_should_lead_is_known() {
-        let (one, two) = ((101, 1), (102, 2));
-        let crossed = |a, b| {
-            format!(
-                "the cables of {a} and {b} are crossed -> exchange the plugs of {a} and {b} at ams-pe-1 and ams-pe-2"
-            )
-        };
-        let even = said([&[two, one], &[one, two]]);
-        assert_eq!(even, [crossed("ams-1/1", "ams-2/1")]);
-        let most = said([&[two, two, one], &[one, one, two]]);
-        let both = [crossed("ams-1/1", "ams-2/1"), crossed("ams-1/2", "ams-2/2")];
-        assert_eq!(most, both);
-        assert_eq!(
-            said([&[two, two], &[one, one]]),
-            [
-                "all cables of ams-1 and ams-2 are crossed -> exchange the plugs of ams-1 and ams-2 at ams-pe-1 and ams-pe-2"
-            ]
-        );
-        assert_eq!(
-            said([&[two, two], &[]]),
-            [
-                "ams-1 leads to ams-pe-2, to where ams-2 should -> plug the cables of ams-1 into ams-pe-1"
-            ]
-        );
-        assert_eq!(
-            said([&[one, two], &[]]),
-            [
-                "the cable of ams-1/2 leads to port 2 of the router of ams-2 -> plug the cable of ams-1/2 into ams-pe-1"
-            ]
-        );
-    }
-
-    /// A bond puts speed and duplex behind its key; who may be one or ours has told what it is.
-    #[test]
-    fn a_key_is_that_of_the_backend_that_was_taken() {
-        let (two, bonds) = ((102, 2), (101, 1 << 6));
-        for (taken, expected) in [(None, 1), (Some(false), 1), (Some(true), 0)] {
-            // Two lead to the key of a bond, one to another LAG of the same system, where it should be.
-            let (mut state, mut topology) = heard([&[(101, 7), (101, 7), bonds], &[two]]);
-            topology.connections[0].backends.peer = LagBackend::Auto;
-            let c = &topology.connections[0];
-            if let Some(kernel) = taken {
-                let taken = AutoBackend {
-                    router: c.router.clone(),
-                    connection: c.name.clone(),
-                    kernel,
-                    why: String::new(),
-                };
-                state.apply(At::ZERO, &Fact::AutoBackend(taken));
-            }
-            let of_the_bond = told(&state, &topology)
-                .iter()
-                .filter(|told| told.starts_with("ams-1/3"))
-                .count();
-            assert_eq!(of_the_bond, expected, "{taken:?}");
-        }
-    }
-
-    #[test]
-    fn members_that_come_are_looked_at_and_those_that_went_are_not() {
-        let (one, two, other): (_, _, (u8, u16)) = ((101, 1), (102, 2), (9, 9));
-        let (mut state, topology) = heard([&[one, one, one, two], &[two, two, two, two, other]]);
-        let in_service = |connection: &str, members| {
-            Fact::InService(InService {
-                connection: connection.to_owned(),
-                members,
-                bandwidth_mbps: 0,
-            })
-        };
-        let moved = "the cable of ams-1/4 leads to port 4 of the router of ams-2 -> plug the cable of ams-1/4 into ams-pe-1";
-        assert_eq!(told(&state, &topology), [moved]);
-        state.apply(At::ZERO, &in_service("ams-1", vec![1, 2, 3]));
-        state.apply(At::ZERO, &in_service("ams-2", vec![1, 2, 3, 4, 5]));
-        let elsewhere = "the cable of ams-2/5 leads to another system, 02:00:00:00:00:09 -> plug the cable of ams-2/5 into ams-pe-2";
-        assert_eq!(told(&state, &topology), [elsewhere]);
-        // Its light went with it, which is nobody's fault.
-        let c = &topology.connections[0];
-        let dark = Fact::Light {
-            router: c.edge.clone(),
-            connection: c.name.clone(),
-            member: 4,
-            up: false,
-        };
-        state.apply(At::ZERO, &dark);
-        let remedy =
-            condition::remedy(&state, &topology, c, Family::Ipv4Unicast).expect("its LAG is down");
-        assert!(!remedy.contains("light"), "{remedy}");
-    }
-}
+mod tests;

@@ -16,10 +16,13 @@ use crate::provider::names::UTILISATION_EVENTS;
 use crate::record::{Fact, Nanos};
 use crate::scenario::{Act, Expect, Expectation, Step};
 use crate::time::At;
-use crate::topology::of_session;
+use crate::topology::{Topology, of_session};
 
 /// Probe losses shown as evidence at most.
 const SHOWN_LOSSES: usize = 8;
+
+/// Remedies shown of a settling at most.
+const SHOWN_REMEDIES: usize = 4;
 
 /// A step at its end.
 pub(super) struct Ending<'p> {
@@ -54,13 +57,7 @@ impl Ending<'_> {
                 "light, LACP, BFD, BGP and end-of-RIB on every connection".to_owned();
         }
         if let Some(missing) = missing {
-            let topology = &self.playing.topology;
-            finding.help = missing.connections.iter().find_map(|name| {
-                let (connection, family) = of_session(name);
-                let mut connections = topology.connections.iter();
-                let connection = connections.find(|c| c.name == connection)?;
-                condition::remedy(self.state, topology, connection, family)
-            });
+            finding.help = all_remedies(&missing, self.state, &self.playing.topology);
         }
         finding
     }
@@ -492,5 +489,58 @@ fn blank(step: usize, expectation: Option<usize>, expect: &Expectation) -> Findi
         help: None,
         evidence: Vec::new(),
         failures: Vec::new(),
+    }
+}
+
+/// What would help the connections that are missing, each thing once.
+fn all_remedies(missing: &settle::Missing, state: &State, topology: &Topology) -> Option<String> {
+    let mut remedies: Vec<String> = Vec::new();
+    for name in &missing.connections {
+        let (connection, family) = of_session(name);
+        let mut connections = topology.connections.iter();
+        let Some(connection) = connections.find(|c| c.name == connection) else {
+            continue;
+        };
+        for remedy in condition::remedies(state, topology, connection, family) {
+            if !remedies.contains(&remedy) {
+                remedies.push(remedy);
+            }
+        }
+    }
+    let more = remedies.len().saturating_sub(SHOWN_REMEDIES);
+    remedies.truncate(SHOWN_REMEDIES);
+    if more > 0 {
+        remedies.push(format!("and {more} more"));
+    }
+    (!remedies.is_empty()).then(|| remedies.join("; "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::judge::settle::{Missing, Phase};
+
+    #[test]
+    fn what_helps_is_told_of_each_connection_once() {
+        let path = std::path::Path::new("topologies/one-metro-four-members.toml");
+        let topology = crate::topology::load(path).expect("shipped");
+        let told = |names: &[&str]| {
+            let connections = names.iter().map(|name| (*name).to_owned()).collect();
+            let phase = Phase::Bgp;
+            all_remedies(
+                &Missing { phase, connections },
+                &State::default(),
+                &topology,
+            )
+        };
+        let of = |name: &str, router: &str| {
+            format!(
+                "no LACP partner was heard: make the members of {name} a LAG with LACP on {router}"
+            )
+        };
+        let (one, two) = (of("ams-1", "ams-pe-1"), of("ams-2", "ams-pe-2"));
+        assert_eq!(told(&["core and ams-pe-1"]), None);
+        let both = ["ams-1", "ams-1/ipv6", "core and ams-pe-1", "ams-2"];
+        assert_eq!(told(&both), Some(format!("{one}; {two}")));
     }
 }
