@@ -371,7 +371,11 @@ pub(super) struct RawConnection {
 
 /// Who plays a LAG, at each end: `ours` if not given.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(
+    deny_unknown_fields,
+    rename_all = "kebab-case",
+    expecting = "a table of ends, such as `backend = { peer = \"kernel\" }`"
+)]
 pub(super) struct RawBackends {
     /// At the Microsoft edge.
     pub microsoft: Option<LagBackend>,
