@@ -38,6 +38,7 @@ pub mod condition;
 pub mod decide;
 pub mod detection;
 mod finding;
+mod impaired;
 pub mod lacp;
 pub mod microsoft;
 mod session;
@@ -65,6 +66,7 @@ use crate::record::{Entry, Fact, Nanos};
 use crate::scenario::{Act, Scenario};
 use crate::time::At;
 use crate::topology::Topology;
+use impaired::Impairments;
 use sieve::Sieve;
 use step::Playing;
 
@@ -251,13 +253,17 @@ impl<'a> Judge<'a> {
         };
         let steps = &self.scenario.steps;
         let only_watches = |step: usize| steps.get(step).is_some_and(|it| it.act.only_watches());
+        let mut bfd = measure::bfd_partners(&self.slim);
+        let mut lacp = measure::lacp_partners(&self.slim);
+        let impairments = Impairments::of(&self.slim, self.scenario, self.topology);
+        impairments.mark(&mut bfd, &mut lacp);
         Findings {
             scenario: self.scenario.name.clone(),
             proves: self.scenario.proves.clone(),
             findings: self.findings,
             convergence: measure::convergence(&self.slim, self.topology, only_watches),
-            bfd: measure::bfd_partners(&self.slim),
-            lacp: measure::lacp_partners(&self.slim),
+            bfd,
+            lacp,
             wiring: self.wiring,
             members: measure::member_traffic(&self.slim),
             traffic: self.traffic,

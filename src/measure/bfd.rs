@@ -21,6 +21,9 @@ pub struct BfdPartner {
     pub said: Option<BfdHeard>,
     /// Its rhythm for each interval that was in force, in the order of their first use.
     pub rhythms: Vec<BfdRhythm>,
+    /// The lab itself let it be heard badly at some time of the run: cables that lead to this router were impaired.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub impaired: bool,
     /// Polls it answered.
     pub answered: u32,
     /// The longest it took to answer one.

@@ -22,6 +22,9 @@ pub struct LacpPartner {
     pub said: Option<LacpHeard>,
     /// Its rhythm for each interval it was asked for, the longest measurement.
     pub rhythms: Vec<LacpRhythm>,
+    /// The lab itself let it be heard badly at some time of the run: cables that lead to this router were impaired.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub impaired: bool,
     /// Markers sent to it.
     pub asked: u32,
     /// Markers it answered.

@@ -52,7 +52,8 @@ pub(super) fn bfd(partner: &BfdPartner) -> Vec<String> {
     for rhythm in &partner.rhythms {
         let outside = rhythm.early.saturating_add(rhythm.late);
         if u64::from(outside) * 100 > u64::from(rhythm.intervals) {
-            told.push(format!("packets {}", judge::bfd::rhythm(rhythm)));
+            let rhythm = judge::bfd::rhythm(rhythm);
+            told.push(format!("packets {rhythm}{}", through(partner.impaired)));
         }
     }
     if partner.demanded {
@@ -148,11 +149,20 @@ pub(super) fn lacp(partners: &[LacpPartner]) -> Vec<Vec<String>> {
     lags.into_iter().map(line).collect()
 }
 
+/// That what was heard came through cables that the lab impaired, if so: what is lost there looks late.
+fn through(impaired: bool) -> &'static str {
+    match impaired {
+        true => " (the lab impaired its cables)",
+        false => "",
+    }
+}
+
 fn of_member(partner: &LacpPartner) -> Vec<String> {
     let mut told = Vec::new();
     for rhythm in &partner.rhythms {
         if rhythm.early.saturating_add(rhythm.late) > rhythm.intervals / 16 {
-            told.push(format!("LACPDUs {}", judge::lacp::rhythm(rhythm)));
+            let rhythm = judge::lacp::rhythm(rhythm);
+            told.push(format!("LACPDUs {rhythm}{}", through(partner.impaired)));
         }
     }
     if partner.distributed_early > 0 {
@@ -492,6 +502,33 @@ mod tests {
                 "BGP did not follow BFD 2 times".to_owned()
             ]
         );
+    }
+
+    /// A packet that the lab lost is no jitter of the partner.
+    #[test]
+    fn a_rhythm_through_impaired_cables_is_told_as_such() {
+        let ms = |millis: u64| Nanos(millis * 1_000_000);
+        let rhythm = crate::record::BfdRhythm {
+            interval: ms(150),
+            intervals: 100,
+            shortest: ms(113),
+            median: ms(130),
+            p99: ms(280),
+            longest: ms(280),
+            early: 0,
+            late: 5,
+        };
+        for (impaired, end) in [
+            (true, "jitter (the lab impaired its cables)"),
+            (false, "jitter"),
+        ] {
+            let told = bfd(&BfdPartner {
+                rhythms: vec![rhythm],
+                impaired,
+                ..BfdPartner::default()
+            });
+            assert!(told[0].ends_with(end), "{told:?}");
+        }
     }
 
     #[test]
