@@ -514,7 +514,8 @@ impl Port {
                 }
             }
             MuxState::Detached | MuxState::Attached | MuxState::Collecting => self.ntt = true,
-            MuxState::Distributing => {}
+            // The standard says nothing here, and its partner would learn it up to 30 s later; coupled control tells it, too.
+            MuxState::Distributing => self.ntt = true,
         }
         self.set_actor_bit(State::SYNCHRONIZATION, next >= MuxState::Attached);
         self.set_actor_bit(State::COLLECTING, next >= MuxState::Collecting);

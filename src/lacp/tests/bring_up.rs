@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
+use crate::lacp::pdu::State;
 use crate::lacp::wire::{Wire, config};
 use crate::lacp::{MuxState, Obstacle, Output, ReceiveState, Selected};
 
@@ -62,6 +63,23 @@ fn every_rate_and_activity() {
         let of_b = wire.seen((1, 0)).sent.len() - sent_b;
         assert!(rate(b.fast).contains(&of_a), "{what}: {of_a} from a");
         assert!(rate(a.fast).contains(&of_b), "{what}: {of_b} from b");
+    }
+}
+
+/// The standard leaves it to the next LACPDU, up to 30 s later; only three may leave in a second.
+#[test]
+fn at_the_slow_rate_a_partner_soon_says_that_it_distributes() {
+    let slow = |n| {
+        let mut config = config(n, 2);
+        config.fast = false;
+        config
+    };
+    let mut wire = Wire::pair(&slow(1), &slow(2));
+    bring_up(&mut wire).unwrap();
+    wire.run_for(Duration::from_millis(1100));
+    for (lag, port) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+        let heard = wire.lags[lag].heard(port).unwrap().actor.state;
+        assert!(heard.has(State::DISTRIBUTING), "{lag} {port}: {heard:?}");
     }
 }
 
