@@ -1,5 +1,6 @@
 //! What is expected of members of LAGs: of the edge's own end, and of the partner as its LACPDUs show it.
 
+mod cable;
 mod markers;
 mod says;
 
@@ -52,22 +53,9 @@ pub(super) fn holds(what: &Expect, state: &State, topology: &Topology, c: &Conne
         && answers(view, *answers_marker)
         && says::differs(says, view).is_none()
         && reason.as_ref().is_none_or(|reason| {
-            let wrong = cable(c, Some(*member), state, topology);
-            wrong.is_some_and(|wrong| wrong.to_string().contains(reason.as_str()))
+            let wrong = cable::wrong(c, Some(*member), *at, state, topology);
+            wrong.is_some_and(|wrong| wrong.contains(reason.as_str()))
         })
-}
-
-/// What is wrong with the cable of this member, or of some member.
-fn cable(
-    c: &Connection,
-    member: Option<u8>,
-    state: &State,
-    topology: &Topology,
-) -> Option<wiring::Fault> {
-    let mut faults = wiring::faults(state, topology);
-    let own = faults.iter().position(|it| it.is_about(&c.name, member));
-    let own = own.or_else(|| faults.iter().position(|it| it.tears(&c.name)));
-    own.map(|own| faults.swap_remove(own))
 }
 
 /// Two of the connections of an expectation that shall lead to distinct systems of the peer, and do not.
@@ -111,8 +99,8 @@ pub(super) fn remedy(
     c: &Connection,
 ) -> Option<String> {
     let wrong = match what {
-        Expect::Member { member, .. } => cable(c, Some(*member), state, topology),
-        Expect::Lag { .. } => cable(c, None, state, topology),
+        Expect::Member { member, .. } => cable::fault(c, Some(*member), state, topology),
+        Expect::Lag { .. } => cable::fault(c, None, state, topology),
         _ => None,
     };
     let of_the_edge = matches!(
@@ -225,10 +213,17 @@ pub(super) fn strays(
 
 /// How the member is instead.
 pub(super) fn instead(what: &Expect, state: &State, topology: &Topology, c: &Connection) -> String {
-    let member = match what {
-        Expect::Member { member, .. } => Some(*member),
-        _ => None,
+    let (member, at) = match what {
+        Expect::Member {
+            member,
+            at,
+            reason: Some(_),
+            ..
+        } => (Some(*member), *at),
+        Expect::Member { member, .. } => (Some(*member), Viewpoint::Edge),
+        _ => (None, Viewpoint::Edge),
     };
+    let wrong = cable::wrong(c, member, at, state, topology);
     let is = match what {
         Expect::Lag { .. } => {
             let up = state.lag_up(&c.edge, &c.name);
@@ -241,15 +236,15 @@ pub(super) fn instead(what: &Expect, state: &State, topology: &Topology, c: &Con
                 ),
             }
         }
-        _ => member_instead(what, state, c),
+        _ => member_instead(what, state, c, wrong.is_some()),
     };
-    match cable(c, member, state, topology) {
+    match wrong {
         Some(wrong) => format!("{is}: {wrong}"),
         None => is,
     }
 }
 
-fn member_instead(what: &Expect, state: &State, c: &Connection) -> String {
+fn member_instead(what: &Expect, state: &State, c: &Connection, wrong: bool) -> String {
     let Expect::Member {
         member,
         up,
@@ -290,9 +285,10 @@ fn member_instead(what: &Expect, state: &State, c: &Connection) -> String {
             return format!("the partner of member {name} {differs}");
         }
         if reason.is_some() {
-            return format!(
-                "what is wrong with the cable of {name} is something else, if anything"
-            );
+            return match wrong {
+                true => format!("what is wrong with the cable of {name} is something else"),
+                false => format!("nothing is known to be wrong with the cable of {name}"),
+            };
         }
     }
     match (at, &view.heard) {

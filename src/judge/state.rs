@@ -493,10 +493,19 @@ impl State {
 
     /// Whether the peer's end of a connection's LAG is the kernel's bond; where it could be either, as was told.
     pub fn peer_is_bond(&self, c: &Connection) -> bool {
-        match c.backends.peer {
+        self.is_bond(c.backends.peer, &c.router, c)
+    }
+
+    /// The same of Microsoft's end.
+    pub fn edge_is_bond(&self, c: &Connection) -> bool {
+        self.is_bond(c.backends.microsoft, &c.edge, c)
+    }
+
+    fn is_bond(&self, backend: LagBackend, router: &str, c: &Connection) -> bool {
+        match backend {
             LagBackend::Ours => false,
             LagBackend::Kernel => true,
-            LagBackend::Auto => self.bonds.get(&key(&c.router, &c.name)) == Some(&true),
+            LagBackend::Auto => self.bonds.get(&key(router, &c.name)) == Some(&true),
         }
     }
 

@@ -98,6 +98,24 @@ impl Topology {
         let system = lacp.system_of(PEER_TAG, router.unwrap_or(0));
         (system, lacp.key_of(number.unwrap_or(0)))
     }
+
+    /// The same of the LAG at Microsoft's edge.
+    pub fn edge_lag(&self, connection: &Connection) -> ([u8; 6], u16) {
+        let mut edges: Vec<&str> = Vec::new();
+        for c in &self.connections {
+            if !edges.contains(&c.edge.as_str()) {
+                edges.push(&c.edge);
+            }
+        }
+        let edge = edges.iter().position(|edge| *edge == connection.edge);
+        let number = self
+            .connections
+            .iter()
+            .position(|c| c.name == connection.name);
+        let lacp = &connection.lacp.microsoft;
+        let system = lacp.system_of(EDGE_TAG, edge.unwrap_or(0));
+        (system, lacp.key_of(number.unwrap_or(0)))
+    }
 }
 
 /// LACP of both ends of a connection.

@@ -47,5 +47,5 @@ pub(in crate::judge) fn untried<'e>(
             if at == router && *connection == c.name && *member == of)
     };
     let told = entries.rfind(|(_, entry)| says_so(&entry.fact));
-    Some((member_instead(what, state, c), told))
+    Some((member_instead(what, state, c, false), told))
 }
