@@ -247,28 +247,38 @@ fn expectations_keep_their_places() {
     );
 }
 
+/// Why a scenario does not fit where this daemon plays `ams-pe-2`, if it does not.
+fn unfit_for(
+    text: String,
+    daemon: crate::binding::Daemon,
+    change: impl FnOnce(&mut crate::topology::Topology),
+) -> Option<String> {
+    let source = Source::new("scenarios/test.toml", text);
+    let (scenario, mut topology) = parse(&source).expect("no mistake");
+    change(&mut topology);
+    let device = crate::binding::Device::Daemon {
+        daemon,
+        config: "ams-pe-2.conf".into(),
+    };
+    let binding = crate::binding::Binding {
+        name: "test".to_owned(),
+        routers: vec![("ams-pe-2".to_owned(), device)],
+    };
+    let rehearsal = Rehearsal {
+        source,
+        scenario,
+        topology,
+        binding: crate::binding::Binding::default(),
+    };
+    rehearsal.unfit(&binding)
+}
+
 #[test]
 fn what_only_an_export_policy_decides_is_not_asked_of_a_real_router() {
     let unfit = |announce: &str| {
         let text =
             format!("topology = \"one-metro\"\n[[step]]\nannounce = {{ prefix = {announce} }}\n");
-        let source = Source::new("scenarios/test.toml", text);
-        let (scenario, topology) = parse(&source).expect("no mistake");
-        let bird = crate::binding::Device::Daemon {
-            daemon: crate::binding::Daemon::Bird,
-            config: "ams-pe-2.conf".into(),
-        };
-        let binding = crate::binding::Binding {
-            name: "test".to_owned(),
-            routers: vec![("ams-pe-2".to_owned(), bird)],
-        };
-        let rehearsal = Rehearsal {
-            source,
-            scenario,
-            topology,
-            binding: crate::binding::Binding::default(),
-        };
-        rehearsal.unfit(&binding)
+        unfit_for(text, crate::binding::Daemon::Bird, |_| {})
     };
     for fits in [
         "\"203.0.113.0/24\"",
@@ -316,26 +326,11 @@ fn a_daemon_without_bfd_fits_only_where_none_is_wanted() {
 fn bfd_inside_is_not_asked_of_a_real_router() {
     let unfit = |step: &str| {
         let text = format!("topology = \"one-metro-every-bfd\"\n[[step]]\n{step}\n");
-        let source = Source::new("scenarios/test.toml", text);
-        let (scenario, mut topology) = parse(&source).expect("no mistake");
-        for router in &mut topology.routers {
-            router.bfd.options.authentication = None;
-        }
-        let frr = crate::binding::Device::Daemon {
-            daemon: crate::binding::Daemon::Frr,
-            config: "ams-pe-2.conf".into(),
-        };
-        let binding = crate::binding::Binding {
-            name: "test".to_owned(),
-            routers: vec![("ams-pe-2".to_owned(), frr)],
-        };
-        let rehearsal = Rehearsal {
-            source,
-            scenario,
-            topology,
-            binding: crate::binding::Binding::default(),
-        };
-        rehearsal.unfit(&binding)
+        unfit_for(text, crate::binding::Daemon::Frr, |topology| {
+            for router in &mut topology.routers {
+                router.bfd.options.authentication = None;
+            }
+        })
     };
     let told = |name: &str| format!("bfd = {{ session = \"{name}\", order = \"silence\" }}");
     let seen = |name: &str| {
